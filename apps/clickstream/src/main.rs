@@ -1,0 +1,2 @@
+//! clickstream
+fn main() {}
