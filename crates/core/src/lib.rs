@@ -1,1 +1,36 @@
-//! millstream-core
+//! What every driver and every connector of Millstream shares: batches, time, keys, the stage contract, state and the operators.
+//!
+//! This crate owns no thread, no clock and no I/O runtime. Whoever runs a [`stage::Stage`] hands those in through a context:
+//! the thread driver, the simulation, or Flink. Start reading at [`operator`] (how an operator is made), then [`stage`]
+//! (what a driver calls) and [`plan`] (what a pipeline compiles to).
+
+pub mod batch;
+pub mod chain;
+pub mod context;
+pub mod dead_letter;
+pub mod error;
+pub mod figures;
+pub mod io;
+pub mod key;
+pub mod merge;
+pub mod operator;
+pub mod plan;
+pub mod raw;
+pub mod record;
+pub mod sink;
+pub mod snapshot;
+pub mod source;
+pub mod stage;
+pub mod time;
+
+pub use batch::{Batch, Rows};
+pub use context::{Context, OpenContext};
+pub use error::{Error, ErrorKind, Result};
+pub use key::{Key, KeyGroup};
+pub use millstream_derive::{Key, Record};
+pub use operator::{Operator, Output, Push};
+pub use record::{Data, Record};
+pub use stage::{Budget, End, InputId, Mark, Stage, Step};
+
+// The derives name this crate by its public path, also from within it.
+extern crate self as millstream_core;

@@ -1,0 +1,15 @@
+//! Links operators into the typed tree that is a stage: built back to front, one virtual call per operator and batch.
+
+mod chained;
+mod exchange;
+mod fanout;
+mod input;
+mod sink_end;
+mod source_head;
+
+pub use chained::Chained;
+pub use exchange::{Exchanged, HashRows, hash_by};
+pub use fanout::{Discard, Fanout};
+pub use input::{Call, Head, InputStage, OneInput, forward};
+pub use sink_end::SinkEnd;
+pub use source_head::SourceStage;

@@ -1,0 +1,204 @@
+//! A stage that starts with a source.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::Result;
+use crate::batch::{Batch, Rows, SplitId};
+use crate::context::{Context, OpenContext};
+use crate::figures::OperatorFigures;
+use crate::operator::{Push, SplitChange};
+use crate::record::{Record, from_bytes, to_bytes};
+use crate::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
+use crate::source::{Assignment, Polled, Split, SplitControl, SplitReader};
+use crate::stage::{Budget, End, InputId, Mark, Stage, Step, no_such_input};
+use crate::time::MAX_TIME;
+
+const SPLITS: &str = "splits";
+
+/// A reader and the chain behind it. Its single input, 0, exists only to be ended.
+pub struct SourceStage<T: Record> {
+    name: Arc<str>,
+    reader: Box<dyn SplitReader<Out = T>>,
+    next: Box<dyn Push<T>>,
+    rows: Rows<T>,
+    splits: BTreeSet<SplitId>,
+    // Splits that came back from a snapshot or were assigned, not yet told to the chain.
+    added: Vec<Split>,
+    last_assigned: bool,
+    ending: Option<Ending>,
+    figures: Arc<OperatorFigures>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Mark,
+    Flush(End),
+    Done,
+}
+
+impl<T: Record> SourceStage<T> {
+    /// A stage of a reader, under the source's name, and what follows it.
+    pub fn new(name: Arc<str>, reader: Box<dyn SplitReader<Out = T>>, next: Box<dyn Push<T>>) -> Self {
+        let figures = OperatorFigures::new(&name);
+        Self {
+            name,
+            reader,
+            next,
+            rows: Rows::default(),
+            splits: BTreeSet::new(),
+            added: Vec::new(),
+            last_assigned: false,
+            ending: None,
+            figures,
+        }
+    }
+
+    fn take_added(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if self.added.is_empty() {
+            return Ok(());
+        }
+        let added = std::mem::take(&mut self.added);
+        for split in &added {
+            self.splits.insert(Arc::clone(&split.id));
+            self.next.split(cx, &SplitChange::Added(Arc::clone(&split.id)))?;
+        }
+        self.reader.add_splits(added)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
+        let polled = self.reader.poll(cx, budget, &mut self.rows);
+        match polled.map_err(|error| error.in_context(format_args!("source {}", self.name)))? {
+            Polled::Rows(split) => self.hand_on(cx, split),
+            Polled::Pending(wake_at) => Ok(Step { wake_at, ..Step::DONE }),
+            Polled::Finished(split) => {
+                self.splits.remove(&split);
+                self.next.split(cx, &SplitChange::Removed(split))?;
+                Ok(Step::MORE)
+            }
+        }
+    }
+
+    fn hand_on(&mut self, cx: &mut Context<'_>, split: SplitId) -> Result<Step> {
+        self.figures.records_out.add(self.rows.len() as u64);
+        let bytes: usize = self.rows.rec.iter().map(Record::heap_size).sum();
+        self.figures.bytes_in.add(bytes as u64);
+        cx.ingest = cx.nanos();
+        cx.split = Some(split);
+        let step = self.next.rows(cx, &mut self.rows)?;
+        self.rows.clear();
+        cx.split = None;
+        Ok(step.and(Step::MORE))
+    }
+
+    // One thing per call: the final watermark, then the flush.
+    fn go_on_ending(&mut self, cx: &mut Context<'_>, ending: Ending) -> Result<Step> {
+        let (step, following) = match ending {
+            Ending::Mark => {
+                (self.next.mark(cx, Mark::Time(MAX_TIME))?.and(Step::MORE), Ending::Flush(End::Finished))
+            }
+            Ending::Flush(end) => {
+                let step = self.next.end(cx, end)?;
+                (step, if step.is_complete() { Ending::Done } else { ending })
+            }
+            Ending::Done => (Step::DONE, Ending::Done),
+        };
+        self.ending = Some(following);
+        Ok(step)
+    }
+}
+
+impl<T: Record> Stage for SourceStage<T> {
+    fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
+        self.figures = cx.figures_of(&self.name);
+        let opened = self.reader.open(cx);
+        opened.map_err(|error| error.in_context(format_args!("source {}", self.name)))?;
+        for bytes in cx.restored.take_list(&self.name, SPLITS) {
+            self.added.push(from_bytes(&bytes)?);
+        }
+        self.next.open(cx)
+    }
+
+    fn process(&mut self, _: &mut Context<'_>, input: InputId, _: Batch) -> Result<Step> {
+        Err(no_such_input(input))
+    }
+
+    fn mark(&mut self, _: &mut Context<'_>, input: InputId, _: Mark) -> Result<Step> {
+        Err(no_such_input(input))
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
+        let step = self.next.resume(cx, budget)?;
+        if !step.is_complete() {
+            return Ok(step);
+        }
+        if let Some(ending) = self.ending {
+            return Ok(step.and(self.go_on_ending(cx, ending)?));
+        }
+        self.take_added(cx)?;
+        Ok(step.and(self.poll(cx, budget)?))
+    }
+
+    fn prepare(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<Step> {
+        self.next.prepare(cx, id)
+    }
+
+    fn snapshot(&mut self, _: &mut Context<'_>, id: CheckpointId) -> Result<Frozen> {
+        let mut frozen = Frozen::default();
+        let splits = self.reader.snapshot(id)?;
+        let items = splits.iter().chain(&self.added).map(to_bytes).collect();
+        let (operator, state) = (self.name.to_string(), SPLITS.to_owned());
+        frozen.lists.push(OperatorList { operator, state, items, redistribute: Redistribute::Split });
+        self.next.snapshot(id, &mut frozen)?;
+        Ok(frozen)
+    }
+
+    fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
+        self.reader.completed(id)?;
+        self.next.completed(cx, id)
+    }
+
+    fn aborted(&mut self, cx: &mut Context<'_>, id: CheckpointId) {
+        self.next.aborted(cx, id);
+    }
+
+    fn end_of_input(&mut self, _: &mut Context<'_>, input: InputId, end: End) -> Result<Step> {
+        if input != 0 {
+            return Err(no_such_input(input));
+        }
+        self.ending = Some(match end {
+            End::Finished => Ending::Mark,
+            End::Stopped => Ending::Flush(End::Stopped),
+        });
+        Ok(Step::MORE)
+    }
+
+    fn close(&mut self) {
+        self.reader.close();
+        self.next.close();
+    }
+
+    fn source(&mut self) -> Option<&mut dyn SplitControl> {
+        Some(self)
+    }
+}
+
+impl<T: Record> SplitControl for SourceStage<T> {
+    fn assign(&mut self, _: &mut Context<'_>, assignment: Assignment) -> Result<()> {
+        self.added.extend(assignment.splits);
+        self.last_assigned |= assignment.last;
+        Ok(())
+    }
+
+    fn pause(&mut self, splits: &[SplitId]) {
+        self.reader.pause(splits);
+    }
+
+    fn resume(&mut self, splits: &[SplitId]) {
+        self.reader.resume(splits);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.last_assigned && self.added.is_empty() && self.splits.is_empty()
+    }
+}

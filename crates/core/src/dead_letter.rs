@@ -1,0 +1,71 @@
+//! Where a record goes that cannot go on: nothing is dropped silently.
+
+use std::fmt::Display;
+
+use crate::raw::RawRecord;
+use crate::record::Record;
+use crate::time::Time;
+
+/// A record that a stage refused, with all that is needed to understand and to replay it.
+#[derive(Clone, Debug, PartialEq, Eq, millstream_derive::Record)]
+pub struct DeadLetter {
+    /// Deterministic: the same record refused again, by the same stage, has the same id.
+    pub id: String,
+    /// The bytes as they came (at decode), or the encoded value (later in the pipeline).
+    pub raw: Vec<u8>,
+    /// The name of the source, or of the operator that refused it where the source is no longer known.
+    pub source: String,
+    /// The split, such as topic and partition; empty where it is no longer known.
+    pub split: String,
+    /// Offset or line within the split; -1 where it is no longer known.
+    pub position: i64,
+    /// When it was refused, processing time.
+    pub time: Time,
+    /// What refused it: `decode`, `late`, `elasticsearch`, ...
+    pub stage: String,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+impl DeadLetter {
+    /// A message that could not be decoded.
+    pub fn at_decode(
+        source: &str,
+        split: &str,
+        message: RawRecord<'_>,
+        time: Time,
+        reason: impl Display,
+    ) -> Self {
+        Self {
+            id: format!("{source}/{split}/{}/decode", message.position),
+            raw: message.bytes.to_vec(),
+            source: source.to_owned(),
+            split: split.to_owned(),
+            position: message.position,
+            time,
+            stage: "decode".to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// A value that was refused later on; its bytes are what identifies it.
+    pub fn of_value(operator: &str, stage: &str, value: Vec<u8>, time: Time, reason: impl Display) -> Self {
+        let hash = crate::key::hash_bytes(&value);
+        Self {
+            id: format!("{operator}/{stage}/{hash:016x}"),
+            raw: value,
+            source: operator.to_owned(),
+            split: String::new(),
+            position: -1,
+            time,
+            stage: stage.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// A record that came after its window was closed, as the bytes of its codec.
+    pub fn late<T: Record>(operator: &str, record: &T, time: Time, event_time: Time) -> Self {
+        let reason = format!("its window was closed when it came; event time {event_time}");
+        Self::of_value(operator, "late", crate::record::to_bytes(record), time, reason)
+    }
+}

@@ -1,0 +1,203 @@
+//! What an operator or a subtask counts about itself. Updated once per batch, read by whoever asks.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hdrhistogram::Histogram;
+
+use crate::time::{MIN_TIME, Nanos, Time};
+
+/// A counter that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+    /// What it stands at.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A value that goes up and down.
+#[derive(Debug)]
+pub struct Gauge(AtomicI64);
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self(AtomicI64::new(0))
+    }
+}
+
+impl Gauge {
+    /// Replaces it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Relaxed);
+    }
+    /// What it stands at.
+    pub fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Ingest-to-sink times in microseconds, 1 us to 1 h, two significant digits.
+#[derive(Debug)]
+pub struct Latency(Mutex<Histogram<u64>>);
+
+impl Default for Latency {
+    fn default() -> Self {
+        let histogram = Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("the bounds are in order");
+        Self(Mutex::new(histogram))
+    }
+}
+
+impl Latency {
+    /// Adds `records` records that took this long.
+    pub fn record(&self, took: Nanos, records: u64) {
+        let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        histogram.saturating_record_n((took / 1000).max(1), records);
+    }
+    /// A copy of all that was recorded.
+    pub fn histogram(&self) -> Histogram<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The figures of one operator in one subtask. Names in brackets are Flink's metrics.
+#[derive(Debug)]
+pub struct OperatorFigures {
+    /// The name that the user gave.
+    pub name: String,
+    /// Records that came in (`numRecordsIn`).
+    pub records_in: Counter,
+    /// Records that went out (`numRecordsOut`).
+    pub records_out: Counter,
+    /// Bytes that came in, at sources (`numBytesIn`).
+    pub bytes_in: Counter,
+    /// Bytes that went out, at sinks (`numBytesOut`).
+    pub bytes_out: Counter,
+    /// Records that came too late for their window (`numLateRecordsDropped`, though none is dropped here).
+    pub late: Counter,
+    /// The last watermark that went out (`currentOutputWatermark`).
+    pub watermark: Gauge,
+    /// Ingest-to-sink latency, at sinks.
+    pub latency: Latency,
+    named: Mutex<BTreeMap<&'static str, Arc<Counter>>>,
+    note: Mutex<String>,
+}
+
+impl OperatorFigures {
+    /// Figures for an operator, all at nothing.
+    pub fn new(name: &str) -> Arc<Self> {
+        let watermark = Gauge::default();
+        watermark.set(MIN_TIME);
+        Arc::new(Self {
+            name: name.to_owned(),
+            records_in: Counter::default(),
+            records_out: Counter::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            late: Counter::default(),
+            watermark,
+            latency: Latency::default(),
+            named: Mutex::default(),
+            note: Mutex::default(),
+        })
+    }
+
+    /// A counter of the operator's own, such as `deadLetters`; the same one for the same name.
+    pub fn counter(&self, name: &'static str) -> Arc<Counter> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(named.entry(name).or_default())
+    }
+
+    /// All counters of the operator's own.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.iter().map(|(name, counter)| (*name, counter.get())).collect()
+    }
+
+    /// Says which split holds the watermark back; empty for none.
+    pub fn set_holder(&self, split: &str) {
+        let mut note = self.note.lock().unwrap_or_else(PoisonError::into_inner);
+        if *note != split {
+            split.clone_into(&mut note);
+        }
+    }
+
+    /// The split that holds the watermark back; empty for none.
+    pub fn holder(&self) -> String {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The figures of one subtask; the driver keeps the first part, the operators their own.
+#[derive(Debug, Default)]
+pub struct SubtaskFigures {
+    /// The stage's name.
+    pub stage: String,
+    /// Which of the stage's parallel subtasks.
+    pub subtask: u16,
+    /// Time spent in calls of the stage (`busyTimeMsPerSecond`).
+    pub busy_nanos: Counter,
+    /// Time spent waiting for input (`idleTimeMsPerSecond`).
+    pub idle_nanos: Counter,
+    /// Time spent waiting for room downstream, or for a sink that is blocked (`backPressuredTimeMsPerSecond`).
+    pub back_pressured_nanos: Counter,
+    /// Bytes in the input queues.
+    pub queued_bytes: Gauge,
+    /// What the input queues hold at most (with the gauge above: `inPoolUsage`).
+    pub queue_capacity: Gauge,
+    operators: Mutex<Vec<Arc<OperatorFigures>>>,
+}
+
+impl SubtaskFigures {
+    /// Figures for one subtask of a stage.
+    pub fn new(stage: &str, subtask: u16) -> Arc<Self> {
+        Arc::new(Self { stage: stage.to_owned(), subtask, ..Self::default() })
+    }
+
+    /// The figures of an operator: the same ones for the same name.
+    pub fn operator(&self, name: &str) -> Arc<OperatorFigures> {
+        let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = operators.iter().find(|figures| figures.name == name) {
+            return Arc::clone(known);
+        }
+        let figures = OperatorFigures::new(name);
+        operators.push(Arc::clone(&figures));
+        figures
+    }
+
+    /// The operators in the order in which they were opened.
+    pub fn operators(&self) -> Vec<Arc<OperatorFigures>> {
+        self.operators.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// All figures of a running job.
+#[derive(Debug, Default)]
+pub struct JobFigures {
+    /// The job's name.
+    pub job: String,
+    /// Its subtasks, stage by stage.
+    pub subtasks: Vec<Arc<SubtaskFigures>>,
+}
+
+impl JobFigures {
+    /// Every operator of every subtask.
+    pub fn operators(&self) -> impl Iterator<Item = (&SubtaskFigures, Arc<OperatorFigures>)> {
+        self.subtasks.iter().flat_map(|subtask| {
+            subtask.operators().into_iter().map(move |operator| (subtask.as_ref(), operator))
+        })
+    }
+
+    /// The lowest watermark of all operators with this name.
+    pub fn watermark(&self, operator: &str) -> Option<Time> {
+        let same = self.operators().filter(|(_, figures)| figures.name == operator);
+        same.map(|(_, figures)| figures.watermark.get()).min()
+    }
+}

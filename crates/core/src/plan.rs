@@ -1,0 +1,97 @@
+//! What a pipeline compiles to: stages and the exchanges between them. A driver needs nothing else to run it.
+
+use std::sync::Arc;
+
+use crate::batch::{EdgeCodec, EdgeId};
+use crate::source::Enumerator;
+use crate::stage::{InputId, Stage};
+
+/// Numbers the stages of a plan; its index.
+pub type StageId = u32;
+
+/// Makes one subtask's stage. Called once per subtask and attempt.
+pub type MakeStage = Arc<dyn Fn() -> Box<dyn Stage> + Send + Sync>;
+
+/// Makes a source's enumerator. Called once per attempt.
+pub type MakeEnumerator = Arc<dyn Fn() -> Box<dyn Enumerator> + Send + Sync>;
+
+/// A whole pipeline. Stages are in topological order: an edge leads from a lower to a higher one.
+#[derive(Clone)]
+pub struct Plan {
+    /// The job's name.
+    pub name: String,
+    /// Key groups: the upper bound of parallelism.
+    pub key_groups: u16,
+    /// Stages, by [`StageId`].
+    pub stages: Vec<StageSpec>,
+    /// Exchanges, by [`EdgeId`].
+    pub edges: Vec<EdgeSpec>,
+}
+
+/// One stage.
+#[derive(Clone)]
+pub struct StageSpec {
+    /// The names of its operators, in order, joined by ` -> `.
+    pub name: String,
+    /// How many subtasks it runs as.
+    pub parallelism: u16,
+    /// Its operators, upstream first.
+    pub operators: Vec<OperatorSpec>,
+    /// Makes one subtask's stage.
+    pub make: MakeStage,
+    /// Where it starts with a source: makes the enumerator.
+    pub enumerator: Option<MakeEnumerator>,
+}
+
+/// One operator, for display and for checking names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorSpec {
+    /// The name that the user gave; unique in the plan.
+    pub name: String,
+    /// What it is: `filter`, `window`, `kafka source`, ...
+    pub kind: String,
+    /// The operator that it follows within the stage; none for the first.
+    pub after: Option<String>,
+}
+
+/// How records choose a subtask of the next stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// By key group.
+    Hash,
+    /// Each upstream subtask to one downstream subtask (`subtask % parallelism`).
+    Forward,
+    /// Round robin by batch.
+    Rebalance,
+}
+
+/// An exchange between two stages.
+#[derive(Clone)]
+pub struct EdgeSpec {
+    /// The stage that it leaves.
+    pub from: StageId,
+    /// The stage that it enters.
+    pub to: StageId,
+    /// Which of that stage's inputs.
+    pub input: InputId,
+    /// How records choose a subtask.
+    pub exchange: Exchange,
+    /// Its batches as bytes.
+    pub codec: Arc<dyn EdgeCodec>,
+}
+
+impl Plan {
+    /// Edges that enter a stage, with their ids.
+    pub fn inputs(&self, stage: StageId) -> impl Iterator<Item = (EdgeId, &EdgeSpec)> {
+        self.edges().filter(move |(_, edge)| edge.to == stage)
+    }
+
+    /// Edges that leave a stage, with their ids.
+    pub fn outputs(&self, stage: StageId) -> impl Iterator<Item = (EdgeId, &EdgeSpec)> {
+        self.edges().filter(move |(_, edge)| edge.from == stage)
+    }
+
+    fn edges(&self) -> impl Iterator<Item = (EdgeId, &EdgeSpec)> {
+        (0..).zip(&self.edges)
+    }
+}

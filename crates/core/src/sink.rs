@@ -1,0 +1,69 @@
+//! Where results leave the pipeline.
+
+use crate::Result;
+use crate::batch::Rows;
+use crate::context::{Context, OpenContext};
+use crate::dead_letter::DeadLetter;
+use crate::record::Data;
+use crate::snapshot::{CheckpointId, Frozen};
+use crate::stage::{Budget, Step};
+
+/// What a reader of the system can rely on after crashes and replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Repeated writes may be seen twice.
+    AtLeastOnce,
+    /// A repeated write has the same effect as one; a writer that should be dead may still overwrite.
+    Idempotent,
+    /// As above, and an older writer's or an older write is refused.
+    IdempotentFenced,
+    /// Visible only when the checkpoint is complete.
+    Transactional,
+}
+
+/// A sink: plain settings and a mapping that make one writer per subtask.
+pub trait Sink<T: Data>: Send + Sync + 'static {
+    /// The system's name for plans and figures, such as `elasticsearch`.
+    fn kind(&self) -> &'static str;
+    /// What its readers can rely on.
+    fn guarantee(&self) -> Guarantee;
+    /// Refuses settings that can never work. No I/O.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration).
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+    /// A writer for one subtask.
+    fn writer(&self) -> Box<dyn SinkWriter<T>>;
+}
+
+/// Writes one subtask's results. It buffers, hands I/O to the context, and never blocks.
+///
+/// It counts `bytes_out`, and `latency` when a write was acknowledged, in the figures that it got at `open` under the sink's name.
+pub trait SinkWriter<T: Data>: Send {
+    /// Called once, before anything else. Connections may be checked by the first I/O instead of here.
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()>;
+    /// Takes all rows, whatever the buffer holds; answers *blocked* when it is full. What can never be written goes to `dead`.
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        rows: &mut Rows<T>,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<Step>;
+    /// Completions of its I/O, retries that are due, the age of its buffer.
+    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, dead: &mut Rows<DeadLetter>) -> Result<Step>;
+    /// A flush that really waits: complete only when everything taken so far was acknowledged, or is to be part of the snapshot. Called
+    /// before a barrier and at the end of input; while it answers *more* or *blocked*, `resume` follows, then `flush` again.
+    fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step>;
+    /// Adds what was not acknowledged yet, or what is to be committed.
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()>;
+    /// The checkpoint is complete.
+    fn completed(&mut self, _: &mut Context<'_>, _: CheckpointId) -> Result<()> {
+        Ok(())
+    }
+    /// The checkpoint will not complete.
+    fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {}
+    /// Frees everything; what was not flushed is lost, and that is right.
+    fn close(&mut self);
+}
