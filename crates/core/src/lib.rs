@@ -22,6 +22,7 @@ pub mod snapshot;
 pub mod source;
 pub mod stage;
 pub mod time;
+pub mod version;
 
 pub use batch::{Batch, Rows};
 pub use context::{Context, OpenContext};
@@ -31,6 +32,7 @@ pub use millstream_derive::{Key, Record};
 pub use operator::{Operator, Output, Push};
 pub use record::{Data, Record};
 pub use stage::{Budget, End, InputId, Mark, Stage, Step};
+pub use version::{Version, Versions};
 
 // The derives name this crate by its public path, also from within it.
 extern crate self as millstream_core;
