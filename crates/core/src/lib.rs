@@ -14,6 +14,7 @@ pub mod io;
 pub mod key;
 pub mod merge;
 pub mod operator;
+pub mod options;
 pub mod plan;
 pub mod raw;
 pub mod record;
