@@ -4,24 +4,85 @@
 //! neighbours. `operators/filter.rs` is the shortest complete one.
 
 use crate::Result;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
 use crate::batch::{Rows, SplitId};
 use crate::context::{Context, OpenContext};
 use crate::record::Data;
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::stage::{Budget, End, Mark, Step};
 
-/// What an operator hands on in one call: rows first, then at most one mark.
+/// What an operator hands on in one call: side rows, rows, then marks.
 #[derive(Debug)]
 pub struct Output<T> {
     /// Rows for the next operator.
     pub rows: Rows<T>,
-    /// A watermark or change of idleness, behind the rows.
-    pub mark: Option<Mark>,
+    /// Watermarks and changes of idleness, behind the rows.
+    pub marks: VecDeque<Mark>,
+    sides: Vec<SideRows>,
+}
+
+#[derive(Debug)]
+struct SideRows {
+    name: Arc<str>,
+    rows: Box<dyn Any + Send>,
+    clear: fn(&mut (dyn Any + Send)),
+}
+
+fn clear<S: Data>(rows: &mut (dyn Any + Send)) {
+    if let Some(rows) = rows.downcast_mut::<Rows<S>>() {
+        rows.clear();
+    }
 }
 
 impl<T> Default for Output<T> {
     fn default() -> Self {
-        Self { rows: Rows::default(), mark: None }
+        Self { rows: Rows::default(), marks: VecDeque::new(), sides: Vec::new() }
+    }
+}
+
+impl<T> Output<T> {
+    /// The rows of a side output.
+    pub fn side<S: Data>(&mut self, tag: &SideTag<S>) -> &mut Rows<S> {
+        let known = self.sides.iter().position(|side| side.name == tag.name && side.rows.is::<Rows<S>>());
+        let index = known.unwrap_or_else(|| {
+            let rows = Box::new(Rows::<S>::default());
+            self.sides.push(SideRows { name: Arc::clone(&tag.name), rows, clear: clear::<S> });
+            self.sides.len() - 1
+        });
+        self.sides[index].rows.downcast_mut().expect("found or made with this type")
+    }
+
+    /// All side outputs that were written to so far.
+    pub fn sides_mut(&mut self) -> impl Iterator<Item = (&str, &mut (dyn Any + Send))> {
+        self.sides.iter_mut().map(|side| (&*side.name, side.rows.as_mut()))
+    }
+
+    /// Empties all side outputs and keeps their memory.
+    pub fn clear_sides(&mut self) {
+        self.sides.iter_mut().for_each(|side| (side.clear)(side.rows.as_mut()));
+    }
+}
+
+/// Names a side output and its type.
+#[derive(Clone, Debug)]
+pub struct SideTag<S> {
+    name: Arc<str>,
+    of: PhantomData<fn() -> S>,
+}
+
+impl<S> SideTag<S> {
+    /// A side output of an operator, such as `late`.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), of: PhantomData }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 }
 
@@ -55,10 +116,10 @@ pub trait Operator: Send + 'static {
         out: &mut Output<Self::Out>,
     ) -> Result<Step>;
 
-    /// Event time goes on: by default it is passed on at once. An operator that must first fire windows sets `out.mark` when it is done,
+    /// Event time goes on: by default it is passed on at once. An operator that must first fire windows adds to `out.marks` when it is done,
     /// possibly in a later `resume`, and answers *more* until then.
     fn mark(&mut self, _: &mut Context<'_>, mark: Mark, out: &mut Output<Self::Out>) -> Result<Step> {
-        out.mark = Some(mark);
+        out.marks.push_back(mark);
         Ok(Step::DONE)
     }
 

@@ -310,3 +310,26 @@ macro_rules! tuple {
 tuple!("Pair", 0: A, 1: B);
 tuple!("Triple", 0: A, 1: B, 2: C);
 tuple!("Quadruple", 0: A, 1: B, 2: C, 3: D);
+
+// As an array of pairs: Avro's own maps have text keys only.
+impl<K: Record + Ord, V: Record> Record for std::collections::BTreeMap<K, V> {
+    fn schema(names: &mut Names) -> String {
+        Vec::<(K, V)>::schema(names)
+    }
+    fn encode(&self, out: &mut Vec<u8>) {
+        if !self.is_empty() {
+            (self.len() as i64).encode(out);
+        }
+        for (key, value) in self {
+            key.encode(out);
+            value.encode(out);
+        }
+        0_i64.encode(out);
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self> {
+        Vec::<(K, V)>::decode(bytes).map(|pairs| pairs.into_iter().collect())
+    }
+    fn heap_size(&self) -> usize {
+        self.iter().map(|(key, value)| size_of::<(K, V)>() + key.heap_size() + value.heap_size()).sum()
+    }
+}

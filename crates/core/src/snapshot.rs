@@ -34,6 +34,40 @@ pub trait FrozenState: Send {
     }
 }
 
+/// Keyed state that was encoded at the barrier.
+#[derive(Debug, Default)]
+pub struct FrozenBytes {
+    groups: BTreeMap<KeyGroup, Vec<u8>>,
+    schemas: Vec<(String, String)>,
+}
+
+impl FrozenBytes {
+    /// State with these schemas, by name.
+    pub fn new(schemas: Vec<(String, String)>) -> Self {
+        Self { groups: BTreeMap::new(), schemas }
+    }
+
+    /// Where a group's bytes go.
+    pub fn group(&mut self, group: KeyGroup) -> &mut Vec<u8> {
+        self.groups.entry(group).or_default()
+    }
+}
+
+impl FrozenState for FrozenBytes {
+    fn groups(&self) -> Vec<KeyGroup> {
+        self.groups.keys().copied().collect()
+    }
+
+    fn write_group(&self, group: KeyGroup, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(self.groups.get(&group).map_or(&[], Vec::as_slice));
+        Ok(())
+    }
+
+    fn schemas(&self) -> Vec<(String, String)> {
+        self.schemas.clone()
+    }
+}
+
 /// An immutable file of a cold store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRef {

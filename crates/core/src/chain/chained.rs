@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::side::Side;
 use crate::Result;
 use crate::batch::Rows;
 use crate::context::{Context, OpenContext};
@@ -10,12 +11,20 @@ use crate::operator::{Operator, Output, Push, SplitChange};
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::stage::{Budget, End, Mark, Step};
 
+#[derive(Clone, Copy)]
+enum NextCall {
+    Resume(Budget),
+    Prepare(CheckpointId),
+    End(End),
+}
+
 /// An operator and what comes after it.
 pub struct Chained<O: Operator> {
     name: Arc<str>,
     operator: O,
     out: Output<O::Out>,
     next: Box<dyn Push<O::Out>>,
+    sides: Vec<Side>,
     figures: Arc<OperatorFigures>,
 }
 
@@ -23,23 +32,70 @@ impl<O: Operator> Chained<O> {
     /// Puts an operator, under its user-given name, before `next`.
     pub fn new(name: Arc<str>, operator: O, next: Box<dyn Push<O::Out>>) -> Self {
         let figures = OperatorFigures::new(&name);
-        Self { name, operator, out: Output::default(), next, figures }
+        Self { name, operator, out: Output::default(), next, sides: Vec::new(), figures }
+    }
+
+    /// Says where the side outputs go. Rows of any other side output end here.
+    #[must_use]
+    pub fn with_sides(mut self, sides: Vec<Side>) -> Self {
+        self.sides = sides;
+        self
     }
 
     fn hand_on(&mut self, cx: &mut Context<'_>) -> Result<Step> {
-        let mut step = Step::DONE;
+        let mut step = self.hand_on_sides(cx)?;
         if !self.out.rows.is_empty() {
             self.figures.records_out.add(self.out.rows.len() as u64);
-            step = self.next.rows(cx, &mut self.out.rows)?;
+            step = step.and(self.next.rows(cx, &mut self.out.rows)?);
             self.out.rows.clear();
         }
-        if let Some(mark) = self.out.mark.take() {
+        self.hand_on_marks(cx, step)
+    }
+
+    fn hand_on_sides(&mut self, cx: &mut Context<'_>) -> Result<Step> {
+        let mut step = Step::DONE;
+        for (name, rows) in self.out.sides_mut() {
+            for side in self.sides.iter_mut().filter(|side| *side.name == *name) {
+                step = step.and(side.next.rows(cx, rows)?);
+            }
+        }
+        self.out.clear_sides();
+        Ok(step)
+    }
+
+    // A mark waits until what the one before it set off is done; `resume` comes back here.
+    fn hand_on_marks(&mut self, cx: &mut Context<'_>, mut step: Step) -> Result<Step> {
+        while step.is_complete() {
+            let Some(mark) = self.out.marks.pop_front() else { return Ok(step) };
             if let Mark::Time(time) = mark {
                 self.figures.watermark.set(time);
             }
+            for side in &mut self.sides {
+                step = step.and(side.next.mark(cx, mark)?);
+            }
             step = step.and(self.next.mark(cx, mark)?);
         }
+        if !self.out.marks.is_empty() {
+            step.more = true;
+        }
         Ok(step)
+    }
+
+    // One call to everything that follows: the side outputs, then the main one.
+    fn each_next(&mut self, cx: &mut Context<'_>, call: NextCall) -> Result<Step> {
+        let mut step = Step::DONE;
+        for side in &mut self.sides {
+            step = step.and(match call {
+                NextCall::Resume(budget) => side.next.resume(cx, budget)?,
+                NextCall::Prepare(id) => side.next.prepare(cx, id)?,
+                NextCall::End(end) => side.next.end(cx, end)?,
+            });
+        }
+        Ok(step.and(match call {
+            NextCall::Resume(budget) => self.next.resume(cx, budget)?,
+            NextCall::Prepare(id) => self.next.prepare(cx, id)?,
+            NextCall::End(end) => self.next.end(cx, end)?,
+        }))
     }
 }
 
@@ -48,6 +104,7 @@ impl<O: Operator> Push<O::In> for Chained<O> {
         self.figures = cx.figures_of(&self.name);
         let opened = self.operator.open(&self.name, cx);
         opened.map_err(|error| error.in_context(format_args!("operator {}", self.name)))?;
+        self.sides.iter_mut().try_for_each(|side| side.next.open(cx))?;
         self.next.open(cx)
     }
 
@@ -66,13 +123,14 @@ impl<O: Operator> Push<O::In> for Chained<O> {
 
     // Downstream first: it must have room before more is made for it.
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
-        let downstream = self.next.resume(cx, budget)?;
-        if !downstream.is_complete() {
-            return Ok(downstream);
+        let step = self.each_next(cx, NextCall::Resume(budget))?;
+        let step = self.hand_on_marks(cx, step)?;
+        if !step.is_complete() {
+            return Ok(step);
         }
-        let step = self.operator.resume(cx, budget, &mut self.out);
-        let step = step.map_err(|error| error.in_context(format_args!("operator {}", self.name)))?;
-        Ok(downstream.and(step).and(self.hand_on(cx)?))
+        let own = self.operator.resume(cx, budget, &mut self.out);
+        let own = own.map_err(|error| error.in_context(format_args!("operator {}", self.name)))?;
+        Ok(step.and(own).and(self.hand_on(cx)?))
     }
 
     fn split(&mut self, cx: &mut Context<'_>, change: &SplitChange) -> Result<()> {
@@ -82,31 +140,41 @@ impl<O: Operator> Push<O::In> for Chained<O> {
 
     fn prepare(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<Step> {
         let step = self.operator.prepare(cx, id, &mut self.out)?.and(self.hand_on(cx)?);
-        if step.is_complete() { Ok(step.and(self.next.prepare(cx, id)?)) } else { Ok(step) }
+        if !step.is_complete() {
+            return Ok(step);
+        }
+        Ok(step.and(self.each_next(cx, NextCall::Prepare(id))?))
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
         self.operator.snapshot(id, frozen)?;
+        self.sides.iter_mut().try_for_each(|side| side.next.snapshot(id, frozen))?;
         self.next.snapshot(id, frozen)
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
         self.operator.completed(cx, id)?;
+        self.sides.iter_mut().try_for_each(|side| side.next.completed(cx, id))?;
         self.next.completed(cx, id)
     }
 
     fn aborted(&mut self, cx: &mut Context<'_>, id: CheckpointId) {
         self.operator.aborted(cx, id);
+        self.sides.iter_mut().for_each(|side| side.next.aborted(cx, id));
         self.next.aborted(cx, id);
     }
 
     fn end(&mut self, cx: &mut Context<'_>, end: End) -> Result<Step> {
         let step = self.operator.end(cx, end, &mut self.out)?.and(self.hand_on(cx)?);
-        if step.is_complete() { Ok(step.and(self.next.end(cx, end)?)) } else { Ok(step) }
+        if !step.is_complete() {
+            return Ok(step);
+        }
+        Ok(step.and(self.each_next(cx, NextCall::End(end))?))
     }
 
     fn close(&mut self) {
         self.operator.close();
+        self.sides.iter_mut().for_each(|side| side.next.close());
         self.next.close();
     }
 }

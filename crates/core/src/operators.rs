@@ -1,0 +1,19 @@
+//! The operators, one per file. `filter.rs` is the one to read first.
+
+pub mod filter;
+pub mod flat_map;
+pub mod fold_batch;
+pub mod inspect;
+pub mod map;
+pub mod process;
+pub mod process_two;
+pub mod watermarks;
+
+pub use filter::Filter;
+pub use flat_map::FlatMap;
+pub use fold_batch::FoldBatch;
+pub use inspect::Inspect;
+pub use map::Map;
+pub use process::{KeyedProcess, Process};
+pub use process_two::{Either, KeyedCoProcess, ProcessTwo};
+pub use watermarks::{AssignWatermarks, WatermarkStrategy};

@@ -1,0 +1,109 @@
+//! A user's function over one keyed stream, with state and timers.
+
+use std::sync::Arc;
+
+use crate::snapshot::{CheckpointId, Frozen};
+use crate::state::{KeyedContext, KeyedStates, States, Timer};
+use crate::time::Time;
+use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step};
+
+/// A function of one keyed stream, as Flink's `KeyedProcessFunction`. Each subtask works on a clone.
+pub trait KeyedProcess: Clone + Send + Sync + 'static {
+    /// The key.
+    type Key: Key;
+    /// What comes in.
+    type In: Data;
+    /// What goes out.
+    type Out: Data;
+
+    /// Declares the states, each under its name, and keeps their handles.
+    fn open(&mut self, states: &mut States) -> Result<()>;
+
+    /// A record.
+    fn process(&mut self, record: Self::In, cx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> Result<()>;
+
+    /// A timer that this key has set.
+    fn on_timer(&mut self, _: Timer, _: &mut KeyedContext<'_, Self::Key, Self::Out>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a [`KeyedProcess`].
+pub struct Process<P: KeyedProcess, KF> {
+    function: P,
+    key: Arc<KF>,
+    states: KeyedStates<P::Key>,
+    name: String,
+    mark: Option<Mark>,
+}
+
+impl<P: KeyedProcess, KF> Process<P, KF> {
+    /// An operator around a function.
+    pub fn new(function: P, key: Arc<KF>) -> Self {
+        Self { function, key, states: KeyedStates::default(), name: String::new(), mark: None }
+    }
+
+    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {
+        for _ in 0..budget.records {
+            let Some((slot, timer)) = self.states.pop_due(now) else {
+                out.marks.extend(self.mark.take());
+                return Ok(self.states.wake_step());
+            };
+            let mut cx = self.states.context(slot, timer.time, now, out);
+            self.function.on_timer(timer, &mut cx)?;
+            self.states.release(slot);
+        }
+        Ok(Step::MORE)
+    }
+}
+
+impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator for Process<P, KF> {
+    type In = P::In;
+    type Out = P::Out;
+
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        self.name = name.to_owned();
+        let mut states = States::default();
+        self.function.open(&mut states)?;
+        self.states = KeyedStates::open(name, states, cx)?;
+        Ok(())
+    }
+
+    fn rows(
+        &mut self,
+        cx: &mut Context<'_>,
+        rows: &mut Rows<P::In>,
+        out: &mut Output<P::Out>,
+    ) -> Result<Step> {
+        let now = cx.now();
+        let hashes = std::mem::take(&mut rows.hash);
+        for ((record, ts), hash) in rows.drain().zip(hashes) {
+            let slot = self.states.resolve(hash, (self.key)(&record));
+            let mut cx = self.states.context(slot, ts, now, out);
+            self.function.process(record, &mut cx)?;
+            self.states.release(slot);
+        }
+        Ok(self.states.wake_step())
+    }
+
+    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<P::Out>) -> Result<Step> {
+        if let Mark::Time(time) = mark {
+            self.states.advance(time);
+        }
+        self.mark = Some(mark);
+        self.fire(cx.now(), Budget::default(), out)
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {
+        self.fire(cx.now(), budget, out)
+    }
+
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<P::Out>) -> Result<Step> {
+        Ok(if self.mark.is_none() { Step::DONE } else { Step::MORE })
+    }
+
+    fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        frozen.keyed.push((self.name.clone(), Box::new(self.states.freeze())));
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! What a named state holds for one key, and the column of all keys.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use crate::Result;
+use crate::record::{Record, schema_of};
+use crate::table::Slot;
+
+/// The contents of a state for one key. Empty contents are not stored.
+pub trait StateCell: Record + Default {
+    /// Whether there is nothing in it.
+    fn is_empty(&self) -> bool;
+}
+
+impl<T: Record> StateCell for Option<T> {
+    fn is_empty(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T: Record> StateCell for Vec<T> {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<K: Record + Ord, V: Record> StateCell for BTreeMap<K, V> {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+/// One state of all keys, by slot.
+pub(super) trait Column: Send {
+    fn name(&self) -> &str;
+    fn schema(&self) -> String;
+    fn any(&mut self) -> &mut dyn Any;
+    fn is_empty(&self, slot: Slot) -> bool;
+    fn encode(&self, slot: Slot, out: &mut Vec<u8>);
+    fn decode(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<()>;
+}
+
+pub(super) struct Cells<C> {
+    name: String,
+    cells: Vec<C>,
+}
+
+impl<C: StateCell> Cells<C> {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), cells: Vec::new() }
+    }
+
+    pub(super) fn cell(&mut self, slot: Slot) -> &mut C {
+        let slot = slot as usize;
+        if slot >= self.cells.len() {
+            self.cells.resize_with(slot + 1, C::default);
+        }
+        &mut self.cells[slot]
+    }
+}
+
+impl<C: StateCell> Column for Cells<C> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn schema(&self) -> String {
+        schema_of::<C>()
+    }
+
+    fn any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn is_empty(&self, slot: Slot) -> bool {
+        self.cells.get(slot as usize).is_none_or(StateCell::is_empty)
+    }
+
+    fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
+        match self.cells.get(slot as usize) {
+            Some(cell) => cell.encode(out),
+            None => C::default().encode(out),
+        }
+    }
+
+    fn decode(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<()> {
+        *self.cell(slot) = C::decode(bytes)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What a keyed function may use while it works on one record or timer.
+
+use super::TimerKind;
+use super::cell::{Cells, Column, StateCell};
+use super::handles::Place;
+use super::timers::Timers;
+use crate::operator::{Output, SideTag};
+use crate::table::Slot;
+use crate::time::Time;
+use crate::{Data, Key};
+
+/// The key at hand, its state and timers, and where results go.
+pub struct KeyedContext<'a, K, O> {
+    pub(super) key: &'a K,
+    pub(super) slot: Slot,
+    pub(super) timer_count: &'a mut u32,
+    pub(super) columns: &'a mut [Box<dyn Column>],
+    pub(super) event_timers: &'a mut Timers<K>,
+    pub(super) processing_timers: &'a mut Timers<K>,
+    pub(super) time: Time,
+    pub(super) now: Time,
+    pub(super) watermark: Time,
+    pub(super) out: &'a mut Output<O>,
+}
+
+impl<K: Key, O: Data> KeyedContext<'_, K, O> {
+    /// The key.
+    pub fn key(&self) -> &K {
+        self.key
+    }
+
+    /// The record's event time, or the timer's time.
+    pub fn timestamp(&self) -> Time {
+        self.time
+    }
+
+    /// The watermark so far.
+    pub fn watermark(&self) -> Time {
+        self.watermark
+    }
+
+    /// Processing time.
+    pub fn processing_time(&self) -> Time {
+        self.now
+    }
+
+    /// Sends a result, with the time of what is worked on.
+    pub fn collect(&mut self, record: O) {
+        self.out.rows.push(record, self.time);
+    }
+
+    /// Sends to a side output.
+    pub fn collect_side<S: Data>(&mut self, tag: &SideTag<S>, record: S) {
+        self.out.side(tag).push(record, self.time);
+    }
+
+    /// Asks for `on_timer` of this key when the watermark, or the wall clock, reaches a time. Asking twice is asking once.
+    pub fn register_timer(&mut self, kind: TimerKind, time: Time) {
+        let (key, slot) = (self.key, self.slot);
+        *self.timer_count += u32::from(self.timers(kind).add(time, key, slot));
+    }
+
+    /// Takes a timer back; does nothing where there is none.
+    pub fn delete_timer(&mut self, kind: TimerKind, time: Time) {
+        let (key, slot) = (self.key, self.slot);
+        *self.timer_count -= u32::from(self.timers(kind).remove(time, key, slot));
+    }
+
+    fn timers(&mut self, kind: TimerKind) -> &mut Timers<K> {
+        match kind {
+            TimerKind::EventTime => self.event_timers,
+            TimerKind::ProcessingTime => self.processing_timers,
+        }
+    }
+
+    pub(super) fn cell<C: StateCell>(&mut self, place: &Place<C>) -> &mut C {
+        let column = self.columns[place.column].any().downcast_mut::<Cells<C>>();
+        column.expect("a handle is made together with its column").cell(self.slot)
+    }
+}

@@ -1,0 +1,353 @@
+//! Tumbling, sliding, cumulating and global windows, as Flink's `WindowOperator` without merging.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::assigner::require_time;
+use super::emit::{WindowFunction, emit};
+use super::pane::{Cell, Pane, PaneTimers, Panes, StateOf, add_time};
+use super::{Aggregate, Assigner, Fire, Timers, Trigger, Window, lateness};
+use crate::figures::OperatorFigures;
+use crate::key::{KeyGroup, key_group};
+use crate::operator::SideTag;
+use crate::record::schema_of;
+use crate::snapshot::{CheckpointId, Frozen, FrozenBytes};
+use crate::time::{MIN_TIME, Time};
+use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
+
+/// What a window operator is made of.
+pub struct WindowSpec<T, KF, W, G, A, F> {
+    /// Reads the key; its hash is already in the batch.
+    pub key: Arc<KF>,
+    /// Which windows.
+    pub assigner: W,
+    /// When they fire.
+    pub trigger: G,
+    /// What they keep.
+    pub aggregate: A,
+    /// What goes out.
+    pub function: Arc<F>,
+    /// How long after its end, in event time, a window still takes records.
+    pub allowed_lateness: Time,
+    /// Where records go that came too late.
+    pub late: SideTag<T>,
+}
+
+/// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire together, in slices.
+pub struct WindowOperator<K, T, R, KF, W, G, A, F>
+where
+    A: Aggregate<T>,
+    G: Trigger,
+{
+    spec: WindowSpec<T, KF, W, G, A, F>,
+    name: String,
+    panes: Panes<K, A::Acc, StateOf<G>>,
+    watermark: Time,
+    floors: Floors,
+    firing: Firing,
+    groups: (u16, std::ops::Range<KeyGroup>),
+    assigned: Vec<Window>,
+    figures: Arc<OperatorFigures>,
+    of: std::marker::PhantomData<fn(T) -> R>,
+}
+
+/// What restored key groups had seen of the watermark, as far as this subtask has not caught up: a group that was ahead does not
+/// fire again, and a window that it had dropped does not come back to life.
+#[derive(Default)]
+pub(super) struct Floors(BTreeMap<KeyGroup, Time>);
+
+impl Floors {
+    pub(super) fn restore(&mut self, group: KeyGroup, watermark: Time) {
+        if watermark > MIN_TIME {
+            self.0.insert(group, watermark);
+        }
+    }
+
+    pub(super) fn of(&self, hash: u64, groups: u16) -> Time {
+        if self.0.is_empty() { MIN_TIME } else { self.of_group(key_group(hash, groups)) }
+    }
+
+    pub(super) fn of_group(&self, group: KeyGroup) -> Time {
+        self.0.get(&group).copied().unwrap_or(MIN_TIME)
+    }
+
+    pub(super) fn caught_up(&mut self, watermark: Time) {
+        self.0.retain(|_, floor| *floor > watermark);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Domain {
+    Event,
+    Processing,
+}
+
+/// Timers that have come due and are worked off in slices.
+#[derive(Default)]
+struct Firing {
+    due: VecDeque<(Domain, Time, Window)>,
+    slot: u32,
+    mark: Option<Mark>,
+}
+
+impl Firing {
+    fn is_done(&self) -> bool {
+        self.due.is_empty() && self.mark.is_none()
+    }
+}
+
+impl<K, T, R, KF, W, G, A, F> WindowOperator<K, T, R, KF, W, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K,
+    W: Assigner,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    /// An operator of these parts.
+    pub fn new(spec: WindowSpec<T, KF, W, G, A, F>) -> Self {
+        Self {
+            spec,
+            name: String::new(),
+            panes: Panes::new(),
+            watermark: MIN_TIME,
+            floors: Floors::default(),
+            firing: Firing::default(),
+            groups: (1, 0..1),
+            assigned: Vec::new(),
+            figures: OperatorFigures::new(""),
+            of: std::marker::PhantomData,
+        }
+    }
+
+    fn element(&mut self, now: Time, record: &T, ts: Time, hash: u64, out: &mut Rows<R>) -> Result<bool> {
+        let event_time = self.spec.assigner.is_event_time();
+        let time = if event_time { require_time(ts)? } else { now };
+        self.assigned.clear();
+        self.spec.assigner.assign(time, &mut self.assigned);
+        let watermark = self.watermark.max(self.floors.of(hash, self.groups.0));
+        let mut late = !self.assigned.is_empty();
+        for index in 0..self.assigned.len() {
+            let window = self.assigned[index];
+            if event_time && lateness::is_window_late(&window, self.spec.allowed_lateness, watermark) {
+                continue;
+            }
+            late = false;
+            self.add(window, record, hash, Timers::new(watermark, now), out);
+        }
+        Ok(!late)
+    }
+
+    fn add(&mut self, window: Window, record: &T, hash: u64, mut timers: Timers, out: &mut Rows<R>) {
+        let WindowSpec { key, trigger, aggregate, function, .. } = &self.spec;
+        let pane = self.panes.open(window);
+        let entry = pane.cell::<T, A>(hash, key(record), aggregate);
+        let Cell { acc, trigger: state } = &mut entry.value;
+        aggregate.add(acc, record);
+        let fire = trigger.on_element(&window, state, &mut timers);
+        if fire.fire {
+            emit(function.as_ref(), &entry.key, &window, aggregate.result(acc), out);
+        }
+        if fire.purge {
+            *acc = aggregate.create();
+        }
+        add_time(&mut pane.timers.event, timers.event);
+        add_time(&mut pane.timers.processing, timers.processing);
+    }
+
+    fn collect_due(&mut self, domain: Domain, upto: Time) {
+        let due = match domain {
+            Domain::Event => self.panes.take_due(upto, |timers| &mut timers.event),
+            Domain::Processing => self.panes.take_due(upto, |timers| &mut timers.processing),
+        };
+        self.firing.due.extend(due.into_iter().map(|(time, window)| (domain, time, window)));
+    }
+
+    // Works off what is due; `More` while something is left.
+    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<R>) -> Step {
+        let mut left = budget.records;
+        while let Some(due) = self.firing.due.front().copied() {
+            if !self.fire_window(due, &mut left, &mut out.rows) {
+                return Step::MORE;
+            }
+            self.firing.due.pop_front();
+            self.firing.slot = 0;
+        }
+        self.expire(now);
+        if let Some(mark) = self.firing.mark.take() {
+            out.marks.push_back(mark);
+        }
+        Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE }
+    }
+
+    fn fire_window(
+        &mut self,
+        (domain, time, window): (Domain, Time, Window),
+        left: &mut usize,
+        out: &mut Rows<R>,
+    ) -> bool {
+        let Some(pane) = self.panes.get(&window) else { return true };
+        let WindowSpec { trigger, aggregate, function, .. } = &self.spec;
+        while self.firing.slot < pane.table.slots() {
+            if *left == 0 {
+                return false;
+            }
+            let entry = pane.table.entry_mut(self.firing.slot);
+            self.firing.slot += 1;
+            let Some(entry) = entry else { continue };
+            if domain == Domain::Event
+                && lateness::has_fired(&window, self.floors.of(entry.hash, self.groups.0))
+            {
+                continue;
+            }
+            *left -= 1;
+            let Cell { acc, trigger: state } = &mut entry.value;
+            let fire = match domain {
+                Domain::Event => trigger.on_event_time(time, &window, state),
+                Domain::Processing => trigger.on_processing_time(time, &window, state),
+            };
+            let Fire { fire, purge } = fire;
+            if fire {
+                emit(function.as_ref(), &entry.key, &window, aggregate.result(acc), out);
+            }
+            if purge {
+                *acc = aggregate.create();
+            }
+        }
+        true
+    }
+
+    fn expire(&mut self, now: Time) {
+        if self.spec.assigner.is_event_time() {
+            self.panes.expire(self.spec.allowed_lateness, self.watermark);
+            self.floors.caught_up(self.watermark);
+        } else {
+            self.panes.expire(0, now);
+        }
+    }
+
+    fn restore_group(&mut self, group: KeyGroup, mut bytes: &[u8]) -> Result<()> {
+        let bytes = &mut bytes;
+        while !bytes.is_empty() {
+            let watermark = Time::decode(bytes)?;
+            self.floors.restore(group, watermark);
+            while bool::decode(bytes)? {
+                self.restore_pane(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_pane(&mut self, bytes: &mut &[u8]) -> Result<()> {
+        let window = Window::decode(bytes)?;
+        let timers = PaneTimers::decode(bytes)?;
+        let pane = self.panes.open(window);
+        timers.event.into_iter().for_each(|time| add_time(&mut pane.timers.event, Some(time)));
+        timers.processing.into_iter().for_each(|time| add_time(&mut pane.timers.processing, Some(time)));
+        for _ in 0..u64::decode(bytes)? {
+            let (key, acc, trigger) = <(K, A::Acc, StateOf<G>)>::decode(bytes)?;
+            pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
+        }
+        Ok(())
+    }
+
+    fn freeze(&self) -> FrozenBytes {
+        let schema = schema_of::<(K, A::Acc, StateOf<G>)>();
+        let mut frozen = FrozenBytes::new(vec![("windows".to_owned(), schema)]);
+        for group in self.groups.1.clone() {
+            self.watermark.max(self.floors.of_group(group)).encode(frozen.group(group));
+        }
+        self.panes.iter().for_each(|pane| freeze_pane(pane, self.groups.0, &mut frozen));
+        self.groups.1.clone().for_each(|group| false.encode(frozen.group(group)));
+        frozen
+    }
+}
+
+// Per group: `true`, the window, its timers, then its keys.
+fn freeze_pane<K: Key, A: Record, S: Record>(pane: &Pane<K, A, S>, groups: u16, frozen: &mut FrozenBytes) {
+    let mut by_group = BTreeMap::<KeyGroup, Vec<_>>::new();
+    for entry in pane.table.iter() {
+        by_group.entry(key_group(entry.hash, groups)).or_default().push(entry);
+    }
+    for (group, entries) in by_group {
+        let out = frozen.group(group);
+        true.encode(out);
+        pane.window.encode(out);
+        pane.timers.encode(out);
+        (entries.len() as u64).encode(out);
+        for entry in entries {
+            entry.key.encode(out);
+            entry.value.acc.encode(out);
+            entry.value.trigger.encode(out);
+        }
+    }
+}
+
+impl<K, T, R, KF, W, G, A, F> Operator for WindowOperator<K, T, R, KF, W, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K + Send + Sync + 'static,
+    W: Assigner,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    type In = T;
+    type Out = R;
+
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        self.spec.assigner.validate()?;
+        self.name = name.to_owned();
+        self.figures = cx.figures_of(name);
+        self.groups = (cx.key_groups, cx.owned.clone());
+        for (group, bytes) in cx.restored.take_keyed(name) {
+            self.restore_group(group, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
+        let now = cx.now();
+        let hashes = std::mem::take(&mut rows.hash);
+        for ((record, ts), hash) in rows.drain().zip(hashes) {
+            if !self.element(now, &record, ts, hash, &mut out.rows)? {
+                self.figures.late.add(1);
+                out.side(&self.spec.late).push(record, ts);
+            }
+        }
+        Ok(Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE })
+    }
+
+    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
+        if let Mark::Time(time) = mark {
+            self.watermark = self.watermark.max(time);
+            self.collect_due(Domain::Event, time);
+        }
+        self.firing.mark = Some(mark);
+        Ok(self.fire(cx.now(), Budget::default(), out))
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
+        self.collect_due(Domain::Processing, cx.now());
+        Ok(self.fire(cx.now(), budget, out))
+    }
+
+    // A window that fires in slices is fired to its end before the barrier: a snapshot holds no half-fired window.
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
+        Ok(if self.firing.is_done() { Step::DONE } else { Step::MORE })
+    }
+
+    fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        frozen.keyed.push((self.name.clone(), Box::new(self.freeze())));
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.panes = Panes::new();
+    }
+}

@@ -1,0 +1,118 @@
+//! The windows that are open, each with its keys.
+
+use super::{Aggregate, Trigger, Window, lateness};
+use crate::record::Record;
+use crate::table::{Entry, KeyedTable};
+use crate::time::Time;
+use crate::{Key, Result};
+
+/// What a window keeps for one key.
+pub(super) struct Cell<A, S> {
+    pub(super) acc: A,
+    pub(super) trigger: S,
+}
+
+/// One open window.
+pub(super) struct Pane<K, A, S> {
+    pub(super) window: Window,
+    pub(super) table: KeyedTable<K, Cell<A, S>>,
+    pub(super) timers: PaneTimers,
+}
+
+/// The times at which a window's trigger wants to be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, crate::Record)]
+pub(super) struct PaneTimers {
+    pub(super) event: Vec<Time>,
+    pub(super) processing: Vec<Time>,
+}
+
+/// Adds a time once.
+pub(super) fn add_time(times: &mut Vec<Time>, time: Option<Time>) {
+    if let Some(time) = time
+        && !times.contains(&time)
+    {
+        times.push(time);
+    }
+}
+
+/// All open windows, ordered by end, then start.
+pub(super) struct Panes<K, A, S> {
+    panes: Vec<Pane<K, A, S>>,
+    last: usize,
+}
+
+impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
+    pub(super) fn new() -> Self {
+        Self { panes: Vec::new(), last: 0 }
+    }
+
+    /// The pane of a window, made where there is none. Records come in bursts for the same windows: the last hit is tried first.
+    pub(super) fn open(&mut self, window: Window) -> &mut Pane<K, A, S> {
+        if self.panes.get(self.last).is_none_or(|pane| pane.window != window) {
+            self.last = self.position(&window).unwrap_or_else(|place| {
+                let pane = Pane { window, table: KeyedTable::default(), timers: PaneTimers::default() };
+                self.panes.insert(place, pane);
+                place
+            });
+        }
+        &mut self.panes[self.last]
+    }
+
+    pub(super) fn get(&mut self, window: &Window) -> Option<&mut Pane<K, A, S>> {
+        let place = self.position(window).ok()?;
+        Some(&mut self.panes[place])
+    }
+
+    fn position(&self, window: &Window) -> Result<usize, usize> {
+        self.panes
+            .binary_search_by_key(&(window.end, window.start), |pane| (pane.window.end, pane.window.start))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pane<K, A, S>> {
+        self.panes.iter()
+    }
+
+    /// Takes the timers that are due out of the panes: by time, then by window.
+    pub(super) fn take_due(
+        &mut self,
+        upto: Time,
+        which: fn(&mut PaneTimers) -> &mut Vec<Time>,
+    ) -> Vec<(Time, Window)> {
+        let mut due = Vec::new();
+        for pane in &mut self.panes {
+            let window = pane.window;
+            which(&mut pane.timers).retain(|time| {
+                if *time <= upto {
+                    due.push((*time, window));
+                }
+                *time > upto
+            });
+        }
+        due.sort_by_key(|(time, window)| (*time, window.end, window.start));
+        due
+    }
+
+    /// Drops the windows whose time is over.
+    pub(super) fn expire(&mut self, lateness: Time, upto: Time) {
+        self.panes.retain(|pane| !lateness::is_window_late(&pane.window, lateness, upto));
+    }
+
+    pub(super) fn next_processing_timer(&self) -> Option<Time> {
+        self.panes.iter().flat_map(|pane| &pane.timers.processing).copied().min()
+    }
+}
+
+impl<K: Key, A: Record, S: Record> Pane<K, A, S> {
+    /// The cell of a key, made where there is none.
+    pub(super) fn cell<T, G>(&mut self, hash: u64, key: K, aggregate: &G) -> &mut Entry<K, Cell<A, S>>
+    where
+        G: Aggregate<T, Acc = A>,
+        S: Default,
+    {
+        let slot = self.table.resolve(hash, key, || Cell { acc: aggregate.create(), trigger: S::default() });
+        self.table.entry_mut(slot).expect("resolve fills the slot")
+    }
+}
+
+/// The state type of a trigger.
+pub(super) type StateOf<G> = <G as Trigger>::State;
