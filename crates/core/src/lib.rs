@@ -8,6 +8,7 @@ pub mod batch;
 pub mod chain;
 pub mod context;
 pub mod dead_letter;
+pub mod decode;
 pub mod error;
 pub mod figures;
 pub mod io;
@@ -31,6 +32,7 @@ pub mod window;
 
 pub use batch::{Batch, Rows};
 pub use context::{Context, OpenContext};
+pub use decode::{Decoder, Refused};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyGroup};
 pub use millstream_derive::{Key, Record};
