@@ -1,1 +1,50 @@
-//! millstream-testkit
+//! Starts the real servers that Millstream's tests and developers use.
+//!
+//! Every server is fetched by a package client (Maven, apt) into a cache outside the checkout, runs on a free loopback
+//! port with its data in a temporary directory, is awaited until healthy, and ends with the value that owns it. If the
+//! owning process dies instead, a watchdog ends the server, so nothing is left behind.
+//!
+//! ```no_run
+//! use millstream_testkit::{Elasticsearch, Kafka, Redis, unique_name};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! // One instance for all tests of the process; `cargo xtask test` shares it between test binaries too.
+//! let kafka = Kafka::shared()?;
+//! let topic = unique_name("clicks");
+//! kafka.create_topics(&[(&topic, 4)])?;
+//!
+//! // An instance of one's own: for a test that kills or configures it.
+//! let mut redis = Redis::builder().password("secret").start()?;
+//! redis.kill9()?;
+//! redis.restart()?;
+//!
+//! let small = Elasticsearch::builder().setting("indexing_pressure.memory.limit: 1mb").start()?;
+//! println!("{} {} {}", kafka.bootstrap(), redis.url(), small.url());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What owns what: [`mod@cache`] and [`mod@fetch`] bring software; [`mod@process`] and [`mod@server`] run it; one file per
+//! service says how it is configured.
+
+pub mod cache;
+pub mod fetch;
+pub mod http;
+pub mod port;
+pub mod process;
+pub mod server;
+pub mod tls;
+pub mod wait;
+
+mod elasticsearch;
+mod java;
+mod kafka;
+mod kafka_admin;
+mod name;
+mod redis;
+mod watchdog;
+
+pub use elasticsearch::{Elasticsearch, ElasticsearchBuilder};
+pub use kafka::{Kafka, KafkaBuilder};
+pub use name::unique_name;
+pub use redis::{Redis, RedisBuilder};

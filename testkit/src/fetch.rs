@@ -1,0 +1,114 @@
+//! Brings software through package clients: Maven for what runs on Java, apt for the rest.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+
+const DEPENDENCY_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1";
+
+/// Copies the runtime jars of the dependencies of `pom` to `target`.
+///
+/// # Errors
+/// If Maven is missing or fails.
+pub fn maven_jars(pom: &str, target: &Path) -> Result<()> {
+    let project = tempfile::tempdir()?;
+    fs::write(project.path().join("pom.xml"), pom)?;
+    let goal = format!("{DEPENDENCY_PLUGIN}:copy-dependencies");
+    let output = property("outputDirectory", target);
+    maven(project.path(), &[goal.as_ref(), "-DincludeScope=runtime".as_ref(), output.as_ref()])
+}
+
+/// Unpacks a zip artefact (`group:name:version:zip`) to `target`.
+///
+/// # Errors
+/// If Maven is missing or fails.
+pub fn maven_unpack(artifact: &str, target: &Path) -> Result<()> {
+    // An empty folder: the plug-in picks up no project and leaves no "already unpacked" marker that a later run believes.
+    let empty = tempfile::tempdir()?;
+    let goal = format!("{DEPENDENCY_PLUGIN}:unpack");
+    let artifact = format!("-Dartifact={artifact}");
+    maven(empty.path(), &[goal.as_ref(), artifact.as_ref(), property("outputDirectory", target).as_ref()])
+}
+
+/// The path of `program`, whose Debian package is installed by apt if it is missing.
+///
+/// # Errors
+/// If it is missing and this user may not install it; the message has the command to type.
+pub fn apt(program: &str, package: &str) -> Result<PathBuf> {
+    if let Some(path) = find(program) {
+        return Ok(path);
+    }
+    let _lock = cache::lock(&cache::dir()?.join("apt.lock"))?;
+    if let Some(path) = find(program) {
+        return Ok(path);
+    }
+    install(package)?;
+    find(program)
+        .with_context(|| format!("package {package} is installed, but there is no program {program}"))
+}
+
+/// Where `program` is on the path.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// Tells the developer what takes so long.
+#[allow(clippy::print_stderr, reason = "the one place that reports progress")]
+pub fn say(message: &str) {
+    // Not `eprintln!`: the test harness would hide it, and a download looks like a hang.
+    let _ = writeln!(std::io::stderr(), "millstream-testkit: {message}");
+}
+
+fn install(package: &str) -> Result<()> {
+    say(&format!("installing {package} by apt"));
+    let command = format!("apt-get install -y --no-install-recommends {package}");
+    let attempt = || apt_get(&["install", "-y", "--no-install-recommends", package]);
+    if attempt().is_ok() {
+        return Ok(());
+    }
+    // Package lists are absent on a fresh machine and grow stale on an old one.
+    apt_get(&["update"])
+        .and_then(|()| attempt())
+        .with_context(|| format!("cannot install {package}; as root, type: {command}"))
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let mut command = if rustix::process::getuid().is_root() {
+        Command::new("apt-get")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "apt-get"]);
+        sudo
+    };
+    command.arg("-qq").args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut command, "apt-get")
+}
+
+fn maven(dir: &Path, arguments: &[&OsStr]) -> Result<()> {
+    let mut command = Command::new("mvn");
+    command.args(["-q", "-B"]).args(arguments).current_dir(dir);
+    run(&mut command, "mvn").context("Maven is needed to fetch servers (Debian: apt-get install maven)")
+}
+
+fn run(command: &mut Command, name: &str) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot run {name}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    bail!("{name} failed ({}):\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+fn property(name: &str, path: &Path) -> std::ffi::OsString {
+    let mut property = std::ffi::OsString::from(format!("-D{name}="));
+    property.push(path);
+    property
+}

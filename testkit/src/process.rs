@@ -1,0 +1,206 @@
+//! A server process: spawned in a session of its own, awaited until ready, ended by its own pid.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::{http, wait};
+
+/// `nobody` on Debian: who runs the servers that refuse root.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// How a server shows that it is ready.
+#[derive(Debug, Clone)]
+pub enum Ready {
+    /// It writes this to its log.
+    Log(&'static str),
+    /// It answers this GET with 200.
+    Http {
+        /// The loopback port to ask.
+        port: u16,
+        /// Path and query.
+        path: &'static str,
+        /// `user:password`, if it wants a login.
+        login: Option<String>,
+    },
+}
+
+/// Everything needed to start a server, as often as wanted.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// What messages call it.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// Environment variables on top of this process's own.
+    pub env: Vec<(String, OsString)>,
+    /// Its working directory; `server.log` in it gets the output.
+    pub dir: PathBuf,
+    /// Whether it must not run as root: then it runs as `nobody`.
+    pub refuses_root: bool,
+    /// When it counts as started.
+    pub ready: Ready,
+    /// How long that may take.
+    pub patience: Duration,
+}
+
+impl Launch {
+    /// Where the server's output goes.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("server.log")
+    }
+
+    /// Spawns the process; it is not ready yet.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub fn spawn(&self) -> Result<Process> {
+        let log = self.log();
+        let output = File::options().create(true).append(true).open(&log);
+        let output = output.with_context(|| format!("cannot write {}", log.display()))?;
+        let log_start = output.metadata()?.len();
+        let mut command = Command::new("setsid");
+        command.args(self.privileges()).args(&self.command);
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).current_dir(&self.dir);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.name))?;
+        Ok(Process { child, log_start })
+    }
+
+    /// Waits until `process` is ready.
+    ///
+    /// # Errors
+    /// If it ends or takes too long; the message has the end of its log.
+    pub fn wait_ready(&self, process: &mut Process) -> Result<()> {
+        let deadline = wait::Deadline::after(self.patience);
+        while !self.is_ready(process.log_start) {
+            if let Some(status) = process.child.try_wait()? {
+                bail!(
+                    "{} ended ({status}) before it was ready; its log says:\n{}",
+                    self.name,
+                    self.log_tail()
+                );
+            }
+            if deadline.passed() {
+                let seconds = self.patience.as_secs();
+                bail!("{} was not ready after {seconds} s; its log says:\n{}", self.name, self.log_tail());
+            }
+            wait::pause(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn is_ready(&self, log_start: u64) -> bool {
+        match &self.ready {
+            Ready::Log(line) => read_from(&self.log(), log_start).is_ok_and(|text| text.contains(line)),
+            Ready::Http { port, path, login } => {
+                http::get(*port, path, login.as_deref()).is_ok_and(|response| response.status == 200)
+            }
+        }
+    }
+
+    fn privileges(&self) -> Vec<String> {
+        if !self.refuses_root || !rustix::process::getuid().is_root() {
+            return Vec::new();
+        }
+        let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
+        vec!["setpriv".to_owned(), user, group, "--clear-groups".to_owned(), "--".to_owned()]
+    }
+
+    /// The last 30 lines of the log.
+    pub fn log_tail(&self) -> String {
+        let text = read_from(&self.log(), 0).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+/// A running server: a process group of its own, whose leader is our child.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log_start: u64,
+}
+
+impl Process {
+    /// The pid of the first process, which is the number of the group too.
+    pub fn id(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or(0)
+    }
+
+    /// Whether any process of the group still runs.
+    pub fn is_running(&mut self) -> bool {
+        let _ = self.child.try_wait();
+        group_is_alive(self.id())
+    }
+
+    /// Asks it to end (SIGTERM), and ends it (SIGKILL) if it has not after `grace`.
+    ///
+    /// # Errors
+    /// If it survives even that.
+    pub fn stop(&mut self, grace: Duration) -> Result<()> {
+        signal(self.id(), Signal::TERM);
+        if wait::until(grace, || !self.is_running()) {
+            return Ok(());
+        }
+        self.kill9()
+    }
+
+    /// Ends it at once (SIGKILL), and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it is still there after 10 s.
+    pub fn kill9(&mut self) -> Result<()> {
+        signal(self.id(), Signal::KILL);
+        if wait::until(Duration::from_secs(10), || !self.is_running()) {
+            return Ok(());
+        }
+        bail!("process group {} survives SIGKILL", self.id())
+    }
+}
+
+/// Sends a signal to a process group; one that has already ended is fine.
+pub(crate) fn signal(group: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(group) {
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// Whether any process of the group runs; zombies do not count, for nobody may be there to reap them.
+pub(crate) fn group_is_alive(group: i32) -> bool {
+    !group_members(group).is_empty()
+}
+
+/// Pids of the running processes of a group.
+pub(crate) fn group_members(group: i32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| runs_in_group(*pid, group)).collect()
+}
+
+fn runs_in_group(pid: i32, group: i32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    // "pid (name) state ppid pgrp ...": the name may hold anything, but nothing after it holds a parenthesis.
+    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let state = fields.next().unwrap_or("Z");
+    let member = fields.nth(1).and_then(|field| field.parse().ok()) == Some(group);
+    member && !matches!(state, "Z" | "X")
+}
+
+fn read_from(path: &Path, start: u64) -> Result<String> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,189 @@
+//! Redis from the Debian package.
+
+use std::ffi::OsString;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::port::Port;
+use crate::process::{Launch, Ready};
+use crate::server::{Home, Server, owned};
+use crate::tls::Certificate;
+use crate::{fetch, server};
+
+/// A Redis server that writes an append-only file, so that it keeps its data over a restart.
+#[derive(Debug)]
+pub struct Redis {
+    server: Option<Server>,
+    url: String,
+    certificate: Option<Certificate>,
+}
+
+/// What a [`Redis`] is to be like.
+#[derive(Debug, Default)]
+pub struct RedisBuilder {
+    password: Option<String>,
+    maxmemory: Option<String>,
+    tls: bool,
+    options: Vec<String>,
+    home: Option<Home>,
+}
+
+impl Redis {
+    /// Starts a server of one's own.
+    ///
+    /// # Errors
+    /// If it cannot be installed or does not start.
+    pub fn start() -> Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Starts a server of one's own, with options.
+    pub fn builder() -> RedisBuilder {
+        RedisBuilder::default()
+    }
+
+    /// The server of all tests of this process, or of the whole run if `MILLSTREAM_TEST_REDIS` names one by URL.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn shared() -> Result<&'static Self> {
+        static SHARED: OnceLock<Result<Redis, String>> = OnceLock::new();
+        server::shared(&SHARED, "MILLSTREAM_TEST_REDIS", Self::remote, Self::start)
+    }
+
+    fn remote(url: String) -> Self {
+        Self { server: None, url, certificate: None }
+    }
+
+    /// `redis://127.0.0.1:PORT`, or `rediss://` with TLS; a password is in it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The server's certificates, if it speaks TLS.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// The process, to ask for its pid or log; `None` if somebody else runs it.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// Stops it in good order; its data stays.
+    ///
+    /// # Errors
+    /// If it is shared between test binaries, or does not end.
+    pub fn stop(&mut self) -> Result<()> {
+        owned(&mut self.server, "Redis")?.stop()
+    }
+
+    /// Kills it as a crash would; its data stays.
+    ///
+    /// # Errors
+    /// If it is shared between test binaries, or does not end.
+    pub fn kill9(&mut self) -> Result<()> {
+        owned(&mut self.server, "Redis")?.kill9()
+    }
+
+    /// Starts it again on the same data and port. Its script cache is empty then.
+    ///
+    /// # Errors
+    /// If it is shared between test binaries, or does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        owned(&mut self.server, "Redis")?.restart()
+    }
+}
+
+impl RedisBuilder {
+    /// Clients must log in with this password.
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// A memory limit such as `2mb`; writes beyond it fail with `OOM`.
+    pub fn maxmemory(mut self, limit: &str) -> Self {
+        self.maxmemory = Some(limit.to_owned());
+        self
+    }
+
+    /// Speaks TLS, and only TLS, with a certificate signed by [`Certificate::ca`].
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Any other option, as on its command line: `.option("maxclients", "10")`.
+    pub fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([format!("--{name}"), value.to_owned()]);
+        self
+    }
+
+    /// Where its data goes; a temporary directory if not said.
+    pub fn home(mut self, home: Home) -> Self {
+        self.home = Some(home);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it cannot be installed or does not start.
+    pub fn start(mut self) -> Result<Redis> {
+        let program = fetch::apt("redis-server", "redis-server")?;
+        let port = Port::reserve()?;
+        let home = self.home.take().map_or_else(|| Home::temporary("redis"), Ok)?;
+        let certificate = self.tls.then(|| Certificate::create(home.dir())).transpose()?;
+        let mut command: Vec<OsString> = vec![program.into()];
+        command.extend(self.arguments(port.number(), certificate.as_ref()));
+        let url = self.url(port.number());
+        let launch = Launch {
+            name: "Redis".to_owned(),
+            command,
+            env: Vec::new(),
+            dir: home.dir().to_owned(),
+            refuses_root: false,
+            ready: Ready::Log("Ready to accept connections"),
+            patience: Duration::from_secs(30),
+        };
+        let server = Some(Server::start(launch, home, vec![port])?);
+        Ok(Redis { server, url, certificate })
+    }
+
+    fn arguments(&self, port: u16, certificate: Option<&Certificate>) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> =
+            ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--daemonize", "no"]
+                .map(Into::into)
+                .into();
+        let mut set = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+        match certificate {
+            None => set("--port", port.to_string().into()),
+            Some(files) => {
+                set("--port", "0".into());
+                set("--tls-port", port.to_string().into());
+                set("--tls-cert-file", files.cert.clone().into());
+                set("--tls-key-file", files.key.clone().into());
+                set("--tls-ca-cert-file", files.ca.clone().into());
+                set("--tls-auth-clients", "no".into());
+            }
+        }
+        if let Some(password) = &self.password {
+            set("--requirepass", password.into());
+        }
+        if let Some(limit) = &self.maxmemory {
+            set("--maxmemory", limit.into());
+            set("--maxmemory-policy", "noeviction".into());
+        }
+        arguments.extend(self.options.iter().map(Into::into));
+        arguments
+    }
+
+    fn url(&self, port: u16) -> String {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let login = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("{scheme}://{login}127.0.0.1:{port}")
+    }
+}

@@ -1,0 +1,55 @@
+//! A self-signed certificate for a server on loopback.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+/// Files of a certificate for `localhost` and `127.0.0.1`, and of the authority that signed it.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// PEM of the authority: what a client is told to trust.
+    pub ca: PathBuf,
+    /// PEM of the server's certificate.
+    pub cert: PathBuf,
+    /// PEM of the server's private key (PKCS#8).
+    pub key: PathBuf,
+    /// Key and certificate in one PEM, as Kafka reads it.
+    pub bundle: PathBuf,
+}
+
+impl Certificate {
+    /// Makes an authority and a certificate, and writes their files to `dir`.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
+    pub fn create(dir: &Path) -> Result<Self> {
+        let (ca_pem, issuer) = authority()?;
+        let key = KeyPair::generate()?;
+        let params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        let cert = params.signed_by(&key, &issuer)?.pem();
+        let bundle = format!("{}{cert}{ca_pem}", key.serialize_pem());
+        Ok(Self {
+            ca: write(dir, "ca.pem", &ca_pem)?,
+            cert: write(dir, "server.pem", &cert)?,
+            key: write(dir, "server.key", &key.serialize_pem())?,
+            bundle: write(dir, "bundle.pem", &bundle)?,
+        })
+    }
+}
+
+fn authority() -> Result<(String, Issuer<'static, KeyPair>)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Millstream test authority");
+    let pem = params.self_signed(&key)?.pem();
+    Ok((pem, Issuer::new(params, key)))
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = dir.join(name);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}

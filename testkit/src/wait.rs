@@ -1,0 +1,66 @@
+//! Real time: the one place of the test kit that reads a clock or sleeps.
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A point in time after which waiting ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline `patience` from now.
+    pub fn after(patience: Duration) -> Self {
+        Self(now() + patience)
+    }
+
+    /// Whether it has passed.
+    pub fn passed(self) -> bool {
+        now() >= self.0
+    }
+}
+
+/// Calls `ready` every 50 ms until it returns true; false if that did not happen within `patience`.
+pub fn until(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
+    let deadline = Deadline::after(patience);
+    loop {
+        if ready() {
+            return true;
+        }
+        if deadline.passed() {
+            return false;
+        }
+        pause(Duration::from_millis(50));
+    }
+}
+
+/// A stopwatch for progress messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts to count.
+    pub fn start() -> Self {
+        Self(now())
+    }
+
+    /// Time since the start.
+    pub fn elapsed(self) -> Duration {
+        now() - self.0
+    }
+}
+
+/// Puts this thread to sleep.
+#[allow(clippy::disallowed_methods, reason = "real servers live in real time")]
+pub fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
+#[allow(clippy::disallowed_methods, reason = "real servers live in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[allow(clippy::disallowed_methods, reason = "names must differ between runs")]
+pub(crate) fn epoch_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
