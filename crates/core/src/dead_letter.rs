@@ -3,7 +3,6 @@
 use std::fmt::Display;
 
 use crate::raw::RawRecord;
-use crate::record::Record;
 use crate::time::Time;
 
 /// A record that a stage refused, with all that is needed to understand and to replay it.
@@ -61,11 +60,5 @@ impl DeadLetter {
             stage: stage.to_owned(),
             reason: reason.to_string(),
         }
-    }
-
-    /// A record that came after its window was closed, as the bytes of its codec.
-    pub fn late<T: Record>(operator: &str, record: &T, time: Time, event_time: Time) -> Self {
-        let reason = format!("its window was closed when it came; event time {event_time}");
-        Self::of_value(operator, "late", crate::record::to_bytes(record), time, reason)
     }
 }

@@ -1,5 +1,7 @@
 //! The operators, one per file. `filter.rs` is the one to read first.
 
+pub mod dead_letters;
+pub mod decode;
 pub mod filter;
 pub mod flat_map;
 pub mod fold_batch;
@@ -9,6 +11,8 @@ pub mod process;
 pub mod process_two;
 pub mod watermarks;
 
+pub use dead_letters::DeadLetters;
+pub use decode::{DEAD_LETTERS, Decode};
 pub use filter::Filter;
 pub use flat_map::FlatMap;
 pub use fold_batch::FoldBatch;

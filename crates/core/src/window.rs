@@ -15,7 +15,8 @@ pub use emit::WindowFunction;
 pub use operator::WindowOperator;
 pub use session::SessionOperator;
 pub use trigger::{
-    CountTrigger, EventTimeTrigger, Fire, Never, ProcessingTimeTrigger, Purging, Timers, Trigger,
+    CountTrigger, DefaultTrigger, EventTimeTrigger, Fire, Never, ProcessingTimeTrigger, Purging, Timers,
+    Trigger,
 };
 
 use crate::time::{MAX_TIME, Time};

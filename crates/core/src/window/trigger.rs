@@ -178,3 +178,42 @@ impl<T: Trigger> Trigger for Purging<T> {
 fn purge(fire: Fire) -> Fire {
     Fire { purge: fire.fire, ..fire }
 }
+
+/// The trigger that a window has unless it is given another: by its end in its own kind of time; a global window never fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultTrigger {
+    /// [`EventTimeTrigger`].
+    EventTime,
+    /// [`ProcessingTimeTrigger`].
+    ProcessingTime,
+    /// [`Never`].
+    Never,
+}
+
+impl Trigger for DefaultTrigger {
+    type State = ();
+
+    fn on_element(&self, window: &Window, state: &mut (), timers: &mut Timers) -> Fire {
+        match self {
+            Self::EventTime => EventTimeTrigger.on_element(window, state, timers),
+            Self::ProcessingTime => ProcessingTimeTrigger.on_element(window, state, timers),
+            Self::Never => Fire::CONTINUE,
+        }
+    }
+
+    fn on_event_time(&self, time: Time, window: &Window, state: &mut ()) -> Fire {
+        match self {
+            Self::EventTime => EventTimeTrigger.on_event_time(time, window, state),
+            Self::ProcessingTime | Self::Never => Fire::CONTINUE,
+        }
+    }
+
+    fn on_processing_time(&self, time: Time, window: &Window, state: &mut ()) -> Fire {
+        match self {
+            Self::ProcessingTime => ProcessingTimeTrigger.on_processing_time(time, window, state),
+            Self::EventTime | Self::Never => Fire::CONTINUE,
+        }
+    }
+
+    fn on_merge(&self, (): &mut (), (): ()) {}
+}

@@ -1,0 +1,68 @@
+//! Where a pipeline begins.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millstream_core::chain::SourceStage;
+use millstream_core::plan::Plan;
+use millstream_core::source::Source;
+use millstream_core::{Result, Stage};
+
+use crate::graph::Graph;
+use crate::node::Node;
+use crate::stream::DataStream;
+
+/// A pipeline under construction, as Flink's `StreamExecutionEnvironment`. Cheap to clone; all clones mean the same pipeline.
+#[derive(Clone)]
+pub struct Environment {
+    graph: Arc<Mutex<Graph>>,
+}
+
+impl Environment {
+    /// An empty pipeline for a job of this name. State and epochs are found by the name.
+    pub fn new(job: &str) -> Self {
+        Self { graph: Arc::new(Mutex::new(Graph::new(job))) }
+    }
+
+    /// How many subtasks each stage has unless it says otherwise; 1 by default.
+    #[must_use]
+    pub fn with_parallelism(self, parallelism: u16) -> Self {
+        self.graph().parallelism = parallelism;
+        self
+    }
+
+    /// Key groups, the upper bound of parallelism for the life of the state; 128 by default.
+    #[must_use]
+    pub fn with_key_groups(self, groups: u16) -> Self {
+        self.graph().key_groups = groups;
+        self
+    }
+
+    /// Adds a source.
+    pub fn source<S: Source>(&self, name: &str, source: S) -> DataStream<S::Out> {
+        let (source, node) = (Arc::new(source), Node::new());
+        let mut graph = self.graph();
+        graph.check(name, source.validate());
+        let stage = graph.add_stage();
+        graph.add_operator(stage, name, &format!("{} source", source.kind()), None);
+        let (maker, head, title) = (Arc::clone(&source), Arc::clone(&node), Arc::<str>::from(name));
+        let make = move || {
+            Box::new(SourceStage::new(Arc::clone(&title), maker.reader(), head.build())) as Box<dyn Stage>
+        };
+        graph.set_stage(stage, Arc::new(make), Some(Arc::new(move || source.enumerator())));
+        drop(graph);
+        DataStream::new(self.clone(), stage, node, Some(name))
+    }
+
+    /// Checks the pipeline and compiles it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming every mistake: operators without a name or with a
+    /// name that another has, settings of sources, sinks and windows that can never work, a parallelism above the key groups.
+    pub fn plan(&self) -> Result<Plan> {
+        self.graph().plan()
+    }
+
+    pub(crate) fn graph(&self) -> MutexGuard<'_, Graph> {
+        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

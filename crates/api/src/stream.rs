@@ -1,0 +1,245 @@
+//! A stream of records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::chain::{Chained, Exchanged, HashRows, InputStage, OneInput, Side, SinkEnd};
+use millstream_core::dead_letter::DeadLetter;
+use millstream_core::decode::Decoder;
+use millstream_core::operator::SideTag;
+use millstream_core::operators::{
+    AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Filter, FlatMap, FoldBatch, Inspect, Map,
+    WatermarkStrategy,
+};
+use millstream_core::plan::{Exchange, StageId};
+use millstream_core::raw::RawBatch;
+use millstream_core::sink::Sink;
+use millstream_core::time::{Time, millis};
+use millstream_core::{Data, Key, Operator, Push, Record, Stage};
+
+use crate::environment::Environment;
+use crate::keyed::KeyedStream;
+use crate::node::{Node, Sides};
+
+/// A stream of records of one type. Cheap to clone: both clones are the same stream, and may be used further in different ways.
+pub struct DataStream<T: Data> {
+    env: Environment,
+    stage: StageId,
+    node: Arc<Node<T>>,
+    operator: Option<String>,
+    sides: Arc<Sides>,
+}
+
+impl<T: Data> Clone for DataStream<T> {
+    fn clone(&self) -> Self {
+        Self {
+            env: self.env.clone(),
+            stage: self.stage,
+            node: Arc::clone(&self.node),
+            operator: self.operator.clone(),
+            sides: Arc::clone(&self.sides),
+        }
+    }
+}
+
+impl<T: Data> DataStream<T> {
+    pub(crate) fn new(env: Environment, stage: StageId, node: Arc<Node<T>>, operator: Option<&str>) -> Self {
+        Self { env, stage, node, operator: operator.map(str::to_owned), sides: Sides::new() }
+    }
+
+    pub(crate) fn env(&self) -> &Environment {
+        &self.env
+    }
+
+    /// One record for each record.
+    pub fn map<B: Data>(&self, name: &str, map: impl Fn(T) -> B + Send + Sync + 'static) -> DataStream<B> {
+        let map = Arc::new(map);
+        self.then(name, "map", move || Map::new(Arc::clone(&map)))
+    }
+
+    /// The records that `keep` accepts.
+    pub fn filter(&self, name: &str, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        let keep = Arc::new(keep);
+        self.then(name, "filter", move || Filter::new(Arc::clone(&keep)))
+    }
+
+    /// Any number of records for each record.
+    pub fn flat_map<I>(&self, name: &str, map: impl Fn(T) -> I + Send + Sync + 'static) -> DataStream<I::Item>
+    where
+        I: IntoIterator<Item: Data> + 'static,
+    {
+        let map = Arc::new(map);
+        self.then(name, "flat map", move || FlatMap::new(Arc::clone(&map)))
+    }
+
+    /// Shows each record and its event time to a function.
+    pub fn inspect(&self, name: &str, look: impl Fn(&T, Time) + Send + Sync + 'static) -> Self {
+        let look = Arc::new(look);
+        self.then(name, "inspect", move || Inspect::new(Arc::clone(&look)))
+    }
+
+    /// Finds event times and emits watermarks; right behind a source, or after map and filter in its stage, per split.
+    pub fn assign_timestamps_and_watermarks(&self, name: &str, strategy: WatermarkStrategy<T>) -> Self {
+        self.then(name, "watermarks", move || AssignWatermarks::new(strategy.clone()))
+    }
+
+    /// Runs an operator of your own; `make` is called once per subtask.
+    pub fn transform<O>(&self, name: &str, make: impl Fn() -> O + Send + Sync + 'static) -> DataStream<O::Out>
+    where
+        O: Operator<In = T>,
+    {
+        self.then(name, "operator", make)
+    }
+
+    /// What the operator before this writes to a side output.
+    pub fn side_output<S: Data>(&self, tag: &SideTag<S>) -> DataStream<S> {
+        let node = Node::new();
+        let (tag, head) = (tag.clone(), Arc::clone(&node));
+        self.sides.add(move || Side::new(&tag, head.build()));
+        DataStream::new(self.env.clone(), self.stage, node, self.operator.as_deref())
+    }
+
+    /// Folds records of one key and one tumbling window within each outgoing batch: put it before a `key_by` of few, hot keys. It turns
+    /// itself off for a while where it does not pay. `merge` adds the second record to the first.
+    pub fn fold_batches<K: Key>(
+        &self,
+        name: &str,
+        key: impl Fn(&T) -> K + Send + Sync + 'static,
+        window: Duration,
+        merge: impl Fn(&mut T, T) + Send + Sync + 'static,
+    ) -> Self {
+        let (key, merge) = (Arc::new(key), Arc::new(merge));
+        self.then(name, "fold", move || FoldBatch::new(Arc::clone(&key), Arc::clone(&merge), millis(window)))
+    }
+
+    /// Ends in a sink.
+    pub fn sink_to<S: Sink<T>>(&self, name: &str, sink: S) -> SinkHandle {
+        let (node, title) = (Node::new(), Arc::<str>::from(name));
+        let mut graph = self.env.graph();
+        graph.check(name, sink.validate());
+        graph.add_operator(self.stage, name, &format!("{} sink", sink.kind()), self.operator.clone());
+        drop(graph);
+        let dead_letters = DataStream::new(self.env.clone(), self.stage, Arc::clone(&node), Some(name));
+        self.node.add(move || Box::new(SinkEnd::new(Arc::clone(&title), sink.writer(), node.build())));
+        SinkHandle { dead_letters }
+    }
+
+    /// How many subtasks this stage has; only right behind `rebalance`, `union` or a source.
+    #[must_use]
+    pub fn with_parallelism(self, parallelism: u16) -> Self {
+        self.env.graph().set_parallelism(self.stage, parallelism);
+        self
+    }
+
+    /// Adds an operator behind this.
+    pub(crate) fn then<O>(
+        &self,
+        name: &str,
+        kind: &str,
+        make: impl Fn() -> O + Send + Sync + 'static,
+    ) -> DataStream<O::Out>
+    where
+        O: Operator<In = T>,
+    {
+        self.then_push(name, kind, move |name, next, sides| {
+            Box::new(Chained::new(name, make(), next).with_sides(sides))
+        })
+    }
+
+    pub(crate) fn then_push<B: Data>(
+        &self,
+        name: &str,
+        kind: &str,
+        make: impl Fn(Arc<str>, Box<dyn Push<B>>, Vec<Side>) -> Box<dyn Push<T>> + Send + Sync + 'static,
+    ) -> DataStream<B> {
+        self.env.graph().add_operator(self.stage, name, kind, self.operator.clone());
+        let after = DataStream::new(self.env.clone(), self.stage, Node::new(), Some(name));
+        let (node, sides, title) =
+            (Arc::clone(&after.node), Arc::clone(&after.sides), Arc::<str>::from(name));
+        self.node.add(move || make(Arc::clone(&title), node.build(), sides.build()));
+        after
+    }
+}
+
+impl<T: Record> DataStream<T> {
+    /// Partitions by key: equal keys go to the same subtask, which keeps their state. The key is hashed here and nowhere else.
+    pub fn key_by<K, KF>(&self, key: KF) -> KeyedStream<K, T, KF>
+    where
+        K: Key,
+        KF: Fn(&T) -> K + Send + Sync + 'static,
+    {
+        KeyedStream::new(self.clone(), key)
+    }
+
+    /// Deals batches out to the subtasks of the next stage in turn.
+    pub fn rebalance(&self) -> Self {
+        union_of(&[self], Exchange::Rebalance)
+    }
+
+    /// This stream and others of its type as one. Begins a new stage.
+    pub fn union(&self, others: &[&Self]) -> Self {
+        let all: Vec<_> = std::iter::once(self).chain(others.iter().copied()).collect();
+        union_of(&all, Exchange::Forward)
+    }
+
+    /// Makes a dead letter of each record: for late data and other side outputs.
+    pub fn into_dead_letters(&self, name: &str, stage: &str, reason: &str) -> DataStream<DeadLetter> {
+        let (stage, reason) = (stage.to_owned(), reason.to_owned());
+        self.then(name, "dead letters", move || DeadLetters::new(&stage, &reason))
+    }
+
+    pub(crate) fn exchange_to(&self, to: StageId, exchange: Exchange, hash: Option<HashRows<T>>) {
+        let edge = self.env.graph().add_edge::<T>(self.stage, to, exchange);
+        self.node.add(move || match (&hash, exchange) {
+            (Some(hash), _) => Box::new(Exchanged::hash(edge, Arc::clone(hash))),
+            (None, Exchange::Forward) => Box::new(Exchanged::<T>::forward(edge)),
+            (None, _) => Box::new(Exchanged::<T>::rebalance(edge)),
+        });
+    }
+}
+
+impl DataStream<RawBatch> {
+    /// Decodes what a source fetched. Messages that cannot be decoded go to [`dead_letters`](DataStream::dead_letters).
+    pub fn decode<T: Data>(&self, name: &str, decoder: impl Decoder<T>) -> DataStream<T> {
+        let source = self.operator.clone().unwrap_or_default();
+        self.then(name, "decode", move || Decode::new(&source, decoder.fresh()))
+    }
+}
+
+impl<T: Data> DataStream<T> {
+    /// What a decoder refused, each message with its bytes, position and reason.
+    pub fn dead_letters(&self) -> DataStream<DeadLetter> {
+        self.side_output(&SideTag::new(DEAD_LETTERS))
+    }
+}
+
+fn union_of<T: Record>(streams: &[&DataStream<T>], exchange: Exchange) -> DataStream<T> {
+    let env = streams[0].env.clone();
+    let stage = env.graph().add_stage();
+    for stream in streams {
+        stream.exchange_to(stage, exchange, None);
+    }
+    input_stage(env, stage, streams.len())
+}
+
+/// A stage whose inputs all carry the same type, and the stream that it begins with.
+pub(crate) fn input_stage<T: Record>(env: Environment, stage: StageId, inputs: usize) -> DataStream<T> {
+    let node = Node::<T>::new();
+    let head = Arc::clone(&node);
+    let make =
+        move || Box::new(InputStage::new(inputs, Box::new(OneInput::new(head.build())))) as Box<dyn Stage>;
+    env.graph().set_stage(stage, Arc::new(make), None);
+    DataStream::new(env, stage, node, None)
+}
+
+/// A sink that was added to the pipeline.
+pub struct SinkHandle {
+    dead_letters: DataStream<DeadLetter>,
+}
+
+impl SinkHandle {
+    /// What the sink could never write, each with its reason.
+    pub fn dead_letters(&self) -> DataStream<DeadLetter> {
+        self.dead_letters.clone()
+    }
+}

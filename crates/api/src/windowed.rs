@@ -1,0 +1,168 @@
+//! A keyed stream in windows.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::operator::SideTag;
+use millstream_core::time::millis;
+use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::{Aggregate, Collect, Reduce, TopN, Trigger, Window, WindowFunction};
+use millstream_core::{Data, Key, Record};
+
+use crate::keyed::KeyedStream;
+use crate::stream::DataStream;
+use crate::windows::Windows;
+
+/// Records of one key in windows. Ends in what becomes of them: `aggregate`, `reduce`, `process_window`, `top_n`.
+pub struct WindowedStream<K, T: Record, KF, W, G> {
+    keyed: KeyedStream<K, T, KF>,
+    windows: W,
+    trigger: G,
+    allowed_lateness: Duration,
+    late: SideTag<T>,
+}
+
+impl<K, T, KF, W> WindowedStream<K, T, KF, W, W::Trigger>
+where
+    K: Key,
+    T: Record,
+    KF: Fn(&T) -> K + Send + Sync + 'static,
+    W: Windows,
+{
+    pub(crate) fn new(keyed: KeyedStream<K, T, KF>, windows: W) -> Self {
+        let trigger = windows.default_trigger();
+        Self { keyed, windows, trigger, allowed_lateness: Duration::ZERO, late: SideTag::new("late") }
+    }
+}
+
+impl<K, T, KF, W, G> WindowedStream<K, T, KF, W, G>
+where
+    K: Key,
+    T: Record,
+    KF: Fn(&T) -> K + Send + Sync + 'static,
+    W: Windows,
+    G: Trigger,
+{
+    /// When windows fire, in place of their end.
+    pub fn trigger<H: Trigger>(self, trigger: H) -> WindowedStream<K, T, KF, W, H> {
+        let Self { keyed, windows, allowed_lateness, late, .. } = self;
+        WindowedStream { keyed, windows, trigger, allowed_lateness, late }
+    }
+
+    /// How long after its end a window still takes records; each fires it again at once.
+    #[must_use]
+    pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
+        self.allowed_lateness = lateness;
+        self
+    }
+
+    /// Where records go that come too late even for that; read it with [`DataStream::side_output`] of the result. They are counted
+    /// in any case.
+    #[must_use]
+    pub fn side_output_late_data(mut self, tag: &SideTag<T>) -> Self {
+        self.late = tag.clone();
+        self
+    }
+
+    /// Folds records as they come; `function` makes a result of key, window and fold.
+    pub fn aggregate<A, R>(
+        self,
+        name: &str,
+        aggregate: A,
+        function: impl Fn(&K, &Window, A::Out) -> R + Send + Sync + 'static,
+    ) -> DataStream<R>
+    where
+        A: Aggregate<T>,
+        R: Data,
+    {
+        self.run(
+            name,
+            "window aggregate",
+            aggregate,
+            move |key: &K, window: &Window, result, out: &mut Vec<R>| {
+                out.push(function(key, window, result));
+            },
+        )
+    }
+
+    /// Combines records two by two; `function` makes a result of key, window and what is left.
+    pub fn reduce<R: Data>(
+        self,
+        name: &str,
+        combine: impl Fn(T, T) -> T + Send + Sync + 'static,
+        function: impl Fn(&K, &Window, T) -> R + Send + Sync + 'static,
+    ) -> DataStream<R> {
+        let combine = Reduce::by(combine);
+        self.run(
+            name,
+            "window reduce",
+            combine,
+            move |key: &K, window: &Window, left: Option<T>, out: &mut Vec<R>| {
+                out.extend(left.map(|record| function(key, window, record)));
+            },
+        )
+    }
+
+    /// Keeps all records of a window and hands them to a function when it fires. Costs memory: prefer an aggregate where one will do.
+    pub fn process_window<I>(
+        self,
+        name: &str,
+        function: impl Fn(&K, &Window, Vec<T>) -> I + Send + Sync + 'static,
+    ) -> DataStream<I::Item>
+    where
+        I: IntoIterator<Item: Data>,
+    {
+        let collect = Collect::default();
+        self.run(
+            name,
+            "window process",
+            collect,
+            move |key: &K, window: &Window, records, out: &mut Vec<I::Item>| {
+                out.extend(function(key, window, records));
+            },
+        )
+    }
+
+    /// The `n` records that rank first (`Less` is better). Where `same` holds, a newer record replaces the older one. `function` makes a
+    /// result of each place, 1 being the best.
+    pub fn top_n<R: Data>(
+        self,
+        name: &str,
+        n: usize,
+        rank: impl Fn(&T, &T) -> Ordering + Send + Sync + 'static,
+        same: impl Fn(&T, &T) -> bool + Send + Sync + 'static,
+        function: impl Fn(u32, &Window, T) -> R + Send + Sync + 'static,
+    ) -> DataStream<R> {
+        let top = TopN::new(n, rank, same);
+        self.run(name, "window top-n", top, move |_: &K, window: &Window, best: Vec<T>, out: &mut Vec<R>| {
+            out.extend((1..).zip(best).map(|(place, record)| function(place, window, record)));
+        })
+    }
+
+    fn run<A, R, F>(self, name: &str, kind: &str, aggregate: A, function: F) -> DataStream<R>
+    where
+        A: Aggregate<T>,
+        R: Data,
+        F: WindowFunction<K, A::Out, R>,
+    {
+        let exchanged = self.keyed.exchanged();
+        let checked = self.windows.check();
+        exchanged.env().graph().check(name, checked);
+        let (key, function) = (self.keyed.key(), Arc::new(function));
+        let (assigner, trigger, late) = (self.windows, self.trigger, self.late);
+        let allowed_lateness = millis(self.allowed_lateness);
+        exchanged.then_push(name, kind, move |name, next, sides| {
+            let spec = WindowSpec {
+                key: Arc::clone(&key),
+                assigner: assigner.clone(),
+                trigger: trigger.clone(),
+                aggregate: aggregate.clone(),
+                function: Arc::clone(&function),
+                allowed_lateness,
+                late: late.clone(),
+            };
+            W::chain::<K, T, R, KF, G, A, F>(spec, name, next, sides)
+        })
+    }
+}

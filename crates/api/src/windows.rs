@@ -1,0 +1,83 @@
+//! The kinds of windows and the operator that runs each.
+
+use std::sync::Arc;
+
+use millstream_core::chain::{Chained, Side};
+use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::{
+    Aggregate, Assigner, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding, Trigger,
+    Tumbling, WindowFunction, WindowOperator,
+};
+use millstream_core::{Data, Key, Push, Result};
+
+/// A kind of window: tumbling, sliding, cumulating, global, session.
+pub trait Windows: Clone + Send + Sync + 'static {
+    /// The trigger that such windows have unless they are given another.
+    type Trigger: Trigger;
+    /// That trigger.
+    fn default_trigger(&self) -> Self::Trigger;
+    /// Refuses sizes that make no sense.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    fn check(&self) -> Result<()>;
+    /// Makes the operator with what follows it.
+    fn chain<K, T, R, KF, G, A, F>(
+        spec: WindowSpec<T, KF, Self, G, A, F>,
+        name: Arc<str>,
+        next: Box<dyn Push<R>>,
+        sides: Vec<Side>,
+    ) -> Box<dyn Push<T>>
+    where
+        K: Key,
+        T: Data,
+        R: Data,
+        KF: Fn(&T) -> K + Send + Sync + 'static,
+        G: Trigger,
+        A: Aggregate<T>,
+        F: WindowFunction<K, A::Out, R>;
+}
+
+fn by_time(event_time: bool) -> DefaultTrigger {
+    if event_time { DefaultTrigger::EventTime } else { DefaultTrigger::ProcessingTime }
+}
+
+macro_rules! windows {
+    ($kind:ty, $operator:ident, |$self:ident| $trigger:expr, $check:expr) => {
+        impl Windows for $kind {
+            type Trigger = DefaultTrigger;
+
+            fn default_trigger(&$self) -> DefaultTrigger {
+                $trigger
+            }
+
+            fn check(&self) -> Result<()> {
+                $check(self)
+            }
+
+            fn chain<K, T, R, KF, G, A, F>(
+                spec: WindowSpec<T, KF, Self, G, A, F>,
+                name: Arc<str>,
+                next: Box<dyn Push<R>>,
+                sides: Vec<Side>,
+            ) -> Box<dyn Push<T>>
+            where
+                K: Key,
+                T: Data,
+                R: Data,
+                KF: Fn(&T) -> K + Send + Sync + 'static,
+                G: Trigger,
+                A: Aggregate<T>,
+                F: WindowFunction<K, A::Out, R>,
+            {
+                Box::new(Chained::new(name, $operator::new(spec), next).with_sides(sides))
+            }
+        }
+    };
+}
+
+windows!(Tumbling, WindowOperator, |self| by_time(Assigner::is_event_time(self)), Assigner::validate);
+windows!(Sliding, WindowOperator, |self| by_time(Assigner::is_event_time(self)), Assigner::validate);
+windows!(Cumulative, WindowOperator, |self| DefaultTrigger::EventTime, Assigner::validate);
+windows!(Global, WindowOperator, |self| DefaultTrigger::Never, Assigner::validate);
+windows!(Session, SessionOperator, |self| by_time(self.is_event_time()), Session::validate);

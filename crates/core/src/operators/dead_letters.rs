@@ -1,0 +1,45 @@
+//! Makes dead letters of records that were refused later in the pipeline.
+
+use std::marker::PhantomData;
+
+use crate::dead_letter::DeadLetter;
+use crate::{Context, OpenContext, Operator, Output, Record, Result, Rows, Step};
+
+/// Turns each record into a [`DeadLetter`] with its encoded value.
+pub struct DeadLetters<T> {
+    operator: String,
+    stage: String,
+    reason: String,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T> DeadLetters<T> {
+    /// Dead letters of the stage `stage`, such as `late`, all for the same reason.
+    pub fn new(stage: &str, reason: &str) -> Self {
+        Self { operator: String::new(), stage: stage.to_owned(), reason: reason.to_owned(), of: PhantomData }
+    }
+}
+
+impl<T: Record> Operator for DeadLetters<T> {
+    type In = T;
+    type Out = DeadLetter;
+
+    fn open(&mut self, name: &str, _: &mut OpenContext) -> Result<()> {
+        name.clone_into(&mut self.operator);
+        Ok(())
+    }
+
+    fn rows(
+        &mut self,
+        cx: &mut Context<'_>,
+        rows: &mut Rows<T>,
+        out: &mut Output<DeadLetter>,
+    ) -> Result<Step> {
+        for (record, ts) in rows.drain() {
+            let value = crate::record::to_bytes(&record);
+            let reason = format_args!("{}; event time {ts}", self.reason);
+            out.rows.push(DeadLetter::of_value(&self.operator, &self.stage, value, cx.now(), reason), ts);
+        }
+        Ok(Step::DONE)
+    }
+}
