@@ -161,8 +161,8 @@ impl Link {
         if let Some(username) = &self.options.username {
             login = login.set_username(username);
         }
-        if let Some(password) = &self.options.password {
-            login = login.set_password(password.read()?);
+        if let Some(password) = self.options.read_password()? {
+            login = login.set_password(password.reveal());
         }
         let info = info.set_redis_settings(login);
         choose_tls_provider();

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use millstream_core::options::{Secret, duration, size};
 use millstream_core::{Error, Result};
 use redis::{ConnectionAddr, IntoConnectionInfo};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-/// How to reach Redis and how to write to it. Durations are text such as `5ms`, `10s`, `7days`.
+/// How to reach Redis and how to write to it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RedisOptions {
@@ -16,42 +17,48 @@ pub struct RedisOptions {
     pub url: Url,
     /// The user to log in as (Redis 6 and later); the default user if none is given.
     pub username: Option<String>,
-    /// The password, or where it is.
+    /// The password.
     pub password: Option<Secret>,
+    /// The variable of the environment that holds the password, instead of giving it here.
+    pub password_env: Option<String>,
+    /// The file that holds the password, without its last line break, instead of giving it here.
+    pub password_file: Option<PathBuf>,
     /// With TLS: a file in PEM form with the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// How long a key stays after its last write, in whole seconds; zero for ever. Its version goes with it, so let it be longer than
     /// a writer that should be dead can live on: a checkpoint interval and a restart at the least.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub expiry: Duration,
     /// A pipeline has at most so many writes.
     pub batch_records: usize,
     /// A pipeline has at most so many bytes, unless a single write is larger.
+    #[serde(with = "size")]
     pub batch_bytes: usize,
     /// How long a write waits for company in its pipeline. Writes of one key that wait together become one.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub linger: Duration,
     /// How many pipelines are on their way at once, on one connection per subtask.
     pub max_in_flight: usize,
     /// When a subtask holds more bytes than this, waiting and on their way, it takes no more data until there is room.
+    #[serde(with = "size")]
     pub buffer_bytes: usize,
     /// How long one attempt to connect and log in may take.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub connect_timeout: Duration,
     /// How long the answers of a pipeline may take.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub request_timeout: Duration,
     /// How long the job waits at its start for a Redis that does not answer.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub start_timeout: Duration,
     /// The first pause after a failure that may pass; it doubles each time, and a random part is taken off.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub retry_initial: Duration,
     /// The longest pause.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub retry_max: Duration,
     /// How long nothing but failures may come back before the job goes back to its last checkpoint.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub retry_for: Duration,
 }
 
@@ -61,6 +68,8 @@ impl Default for RedisOptions {
             url: Url::from("redis://127.0.0.1:6379"),
             username: None,
             password: None,
+            password_env: None,
+            password_file: None,
             ca_file: None,
             expiry: Duration::from_secs(7 * 24 * 60 * 60),
             batch_records: 1_000,
@@ -96,6 +105,12 @@ impl RedisOptions {
         if let Some((name, _)) = counts.iter().find(|(_, value)| *value == 0) {
             return Err(Error::configuration(format!("redis: {name} must not be 0")));
         }
+        let passwords = [self.password.is_some(), self.password_env.is_some(), self.password_file.is_some()];
+        if passwords.iter().filter(|given| **given).count() > 1 {
+            return Err(Error::configuration(
+                "redis: password, password-env and password-file exclude each other",
+            ));
+        }
         if self.expiry.subsec_nanos() != 0 {
             return Err(Error::configuration(
                 "redis: expiry must be in whole seconds; 0s keeps keys for ever",
@@ -107,6 +122,25 @@ impl RedisOptions {
             ));
         }
         Ok(())
+    }
+
+    /// The password to log in with, from wherever it is. Reads the environment or a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when it is not where it should be.
+    pub(crate) fn read_password(&self) -> Result<Option<Secret>> {
+        let missing = |place: &str| Error::configuration(format!("redis: no password in {place}"));
+        if let Some(name) = &self.password_env {
+            let text = std::env::var(name);
+            let text = text.map_err(|error| missing(&format!("the variable {name}")).caused_by(error))?;
+            return Ok(Some(text.into()));
+        }
+        let Some(path) = &self.password_file else {
+            return Ok(self.password.clone());
+        };
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| missing(&path.display().to_string()).caused_by(error))?;
+        Ok(Some(text.trim_end_matches(['\r', '\n']).into()))
     }
 
     fn validate_address(&self) -> Result<()> {
@@ -161,60 +195,6 @@ impl fmt::Debug for Url {
     }
 }
 
-/// A password, or where to find it: `{env: NAME}` or `{file: PATH}`. Never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-pub enum Secret {
-    /// In a variable of the environment.
-    Env {
-        /// The variable's name.
-        env: String,
-    },
-    /// In a file, without its last line break.
-    File {
-        /// The file's path.
-        file: PathBuf,
-    },
-    /// As it stands.
-    Plain(String),
-}
-
-impl Secret {
-    /// The secret itself.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when it is not where it should be.
-    pub(crate) fn read(&self) -> Result<String> {
-        let missing = |what: String| Error::configuration(format!("redis: no password in {what}"));
-        match self {
-            Self::Plain(text) => Ok(text.clone()),
-            Self::Env { env } => {
-                std::env::var(env).map_err(|error| missing(format!("the variable {env}")).caused_by(error))
-            }
-            Self::File { file } => {
-                let text = std::fs::read_to_string(file);
-                let text = text.map_err(|error| missing(file.display().to_string()).caused_by(error))?;
-                Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env { env } => write!(f, "the variable {env}"),
-            Self::File { file } => write!(f, "the file {}", file.display()),
-            Self::Plain(_) => f.write_str("***"),
-        }
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    humantime::parse_duration(&text).map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,11 +221,13 @@ mod tests {
 
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "s3 cret\n").unwrap();
-        assert_eq!(Secret::File { file: file.path().to_owned() }.read().unwrap(), "s3 cret");
-        let named = r#"{"password": {"env": "MILLSTREAM_NO_SUCH_VARIABLE"}}"#;
-        let error = from_json(named).unwrap().password.unwrap().read().unwrap_err();
+        let options = RedisOptions { password_file: Some(file.path().to_owned()), ..RedisOptions::default() };
+        assert_eq!(options.read_password().unwrap(), Some("s3 cret".into()));
+        let error = from_json(r#"{"password-env": "MILLSTREAM_NO_SUCH_VARIABLE"}"#)
+            .unwrap()
+            .read_password()
+            .unwrap_err();
         assert!(error.to_string().contains("MILLSTREAM_NO_SUCH_VARIABLE"));
-        assert!(from_json(r#"{"password": {"environment": "X"}}"#).is_err());
     }
 
     #[test]
@@ -257,6 +239,11 @@ mod tests {
             RedisOptions::at("http://127.0.0.1"),
             RedisOptions::at("rediss://db#insecure"),
             RedisOptions { ca_file: Some("ca.pem".into()), ..RedisOptions::default() },
+            RedisOptions {
+                password: Some("a".into()),
+                password_env: Some("B".into()),
+                ..RedisOptions::default()
+            },
             RedisOptions { batch_records: 0, ..RedisOptions::default() },
             RedisOptions { expiry: Duration::from_millis(1500), ..RedisOptions::default() },
             RedisOptions { retry_initial: Duration::from_secs(60), ..RedisOptions::default() },

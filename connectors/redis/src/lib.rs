@@ -31,6 +31,6 @@ mod sink;
 mod write;
 mod writer;
 
-pub use config::{RedisOptions, Secret, Url};
+pub use config::{RedisOptions, Url};
 pub use sink::RedisSink;
 pub use write::{RedisWrite, VERSION_FIELD, version_key};

@@ -56,6 +56,7 @@ impl RedisWrite {
 
     /// Adds a field to a hash, the last one of a name counts; on anything else it does nothing.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "numbers and texts read better without a reference")]
     pub fn field(mut self, name: impl Into<CompactString>, value: impl ToCompactString) -> Self {
         if let Value::Hash(fields) = &mut self.value {
             fields.push((name.into(), value.to_compact_string()));
