@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use crate::batch::{Rows, SplitId};
 use crate::dead_letter::DeadLetter;
-use crate::raw::{RawBatch, RawRecord};
+use crate::raw::{RawBatch, RawRecord, RefusedMessage};
 use crate::record::Data;
 use crate::time::{MIN_TIME, Time};
 
@@ -41,9 +41,14 @@ pub struct Refused<'a> {
 }
 
 impl<'a> Refused<'a> {
-    /// Collects into `letters`; `source` names the source of the batch in each of them.
+    /// Collects into `letters`; `source` names the source of the batch in each of them. What the source itself refused is there at
+    /// once.
     pub fn new(source: &'a str, batch: &RawBatch, now: Time, letters: &'a mut Rows<DeadLetter>) -> Self {
-        Self { source, split: batch.split.clone(), now, letters }
+        let mut refused = Self { source, split: batch.split.clone(), now, letters };
+        for RefusedMessage { bytes, position, time, reason } in batch.refused() {
+            refused.push(RawRecord { bytes, position: *position, time: *time }, reason);
+        }
+        refused
     }
 
     /// One message and why it was refused, in a sentence.
@@ -80,11 +85,13 @@ mod tests {
         let mut batch = RawBatch::new("clicks-3".into());
         batch.push(b"good", 7, 1);
         batch.push(&[0xff], 8, 2);
+        batch.refuse(b"long", 9, 3, "too long");
         let (mut rows, mut letters) = (Rows::default(), Rows::default());
         let mut decoder: Box<dyn Decoder<String>> = Text.fresh();
         decoder.decode(&batch, 99, &mut rows, &mut Refused::new("clicks", &batch, 99, &mut letters));
         assert_eq!((rows.rec, rows.ts), (vec!["good".to_owned()], vec![1]));
-        let letter = &letters.rec[0];
+        assert_eq!((letters.rec[0].position, letters.rec[0].reason.as_str()), (9, "too long"));
+        let letter = &letters.rec[1];
         assert_eq!((letter.id.as_str(), letter.raw.as_slice()), ("clicks/clicks-3/8/decode", &[0xff][..]));
         assert_eq!((letter.position, letter.time, letter.stage.as_str()), (8, 99, "decode"));
     }

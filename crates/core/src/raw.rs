@@ -15,6 +15,20 @@ pub struct RawBatch {
     pub split: SplitId,
     data: Vec<u8>,
     entries: Vec<Entry>,
+    refused: Vec<RefusedMessage>,
+}
+
+/// A message that the source itself could not hand on whole, such as one beyond its size limit: for the dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, millstream_derive::Record)]
+pub struct RefusedMessage {
+    /// The message, or its beginning.
+    pub bytes: Vec<u8>,
+    /// Where it stands in its split.
+    pub position: i64,
+    /// The source's own time stamp of it.
+    pub time: Time,
+    /// Why, in a sentence.
+    pub reason: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +53,14 @@ pub struct RawRecord<'a> {
 impl RawBatch {
     /// An empty buffer for a split.
     pub fn new(split: SplitId) -> Self {
-        Self { split, data: vec![0; PADDING], entries: Vec::new() }
+        Self { split, data: vec![0; PADDING], entries: Vec::new(), refused: Vec::new() }
     }
 
     /// An empty buffer with room for so many bytes and messages.
     pub fn with_capacity(split: SplitId, bytes: usize, records: usize) -> Self {
         let mut data = Vec::with_capacity(bytes + PADDING);
         data.resize(PADDING, 0);
-        Self { split, data, entries: Vec::with_capacity(records) }
+        Self { split, data, entries: Vec::with_capacity(records), refused: Vec::new() }
     }
 
     /// Copies one message in.
@@ -60,6 +74,16 @@ impl RawBatch {
         let end = u32::try_from(self.data.len()).expect("a fetched buffer stays far below 4 GiB");
         self.data.resize(self.data.len() + PADDING, 0);
         self.entries.push(Entry { start: start as u32, end, position, time });
+    }
+
+    /// Adds a message that no decoder is to see: it becomes a dead letter when the batch is decoded.
+    pub fn refuse(&mut self, bytes: &[u8], position: i64, time: Time, reason: impl Into<String>) {
+        self.refused.push(RefusedMessage { bytes: bytes.to_vec(), position, time, reason: reason.into() });
+    }
+
+    /// The messages that the source refused; they do not count in [`len`](Self::len).
+    pub fn refused(&self) -> &[RefusedMessage] {
+        &self.refused
     }
 
     /// How many messages there are.
@@ -96,9 +120,10 @@ impl RawBatch {
 impl Record for RawBatch {
     fn schema(names: &mut Names) -> String {
         let messages = Vec::<(i64, i64, String)>::schema(names).replace("\"string\"", "\"bytes\"");
+        let refused = Vec::<RefusedMessage>::schema(names);
         format!(
             "{{\"type\":\"record\",\"name\":\"RawBatch\",\"fields\":[{{\"name\":\"split\",\"type\":\"string\"}},\
-             {{\"name\":\"messages\",\"type\":{messages}}}]}}"
+             {{\"name\":\"messages\",\"type\":{messages}}},{{\"name\":\"refused\",\"type\":{refused}}}]}}"
         )
     }
 
@@ -114,6 +139,7 @@ impl Record for RawBatch {
             out.extend_from_slice(message.bytes);
         }
         0_i64.encode(out);
+        self.refused.encode(out);
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self> {
@@ -121,6 +147,7 @@ impl Record for RawBatch {
         loop {
             let count = i64::decode(bytes)?;
             if count == 0 {
+                batch.refused = Vec::decode(bytes)?;
                 return Ok(batch);
             }
             for _ in 0..count {
@@ -134,7 +161,7 @@ impl Record for RawBatch {
     }
 
     fn heap_size(&self) -> usize {
-        self.data.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.data.capacity() + self.entries.capacity() * size_of::<Entry>() + self.refused.heap_size()
     }
 }
 
@@ -149,10 +176,12 @@ mod tests {
         batch.push(b"{}", 7, 1);
         batch.push(b"", 8, crate::time::MIN_TIME);
         batch.push(&[0xff, 0], 9, -3);
+        batch.refuse(b"xxx", 10, 4, "too long");
         let copy: RawBatch = from_bytes(&to_bytes(&batch)).unwrap();
         let seen: Vec<_> =
             copy.iter().map(|record| (record.bytes.to_vec(), record.position, record.time)).collect();
         assert_eq!(seen, [(b"{}".to_vec(), 7, 1), (vec![], 8, i64::MIN), (vec![0xff, 0], 9, -3)]);
+        assert_eq!((copy.refused(), copy.len()), (batch.refused(), 3));
         let (padded, length) = copy.padded(2);
         assert_eq!((padded.len(), length), (2 + PADDING, 2));
     }
