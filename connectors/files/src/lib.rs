@@ -1,1 +1,27 @@
-//! millstream-files
+//! Files in and out of a pipeline: lines of text, CSV, JSON; plain or gzip; standard input and output.
+//!
+//! - [`FilesSource`] reads files line by line: one line is one message. [`CsvDecoder`] makes records of CSV lines.
+//! - [`FilesSink`] writes one file from all subtasks: CSV with a header line, JSON lines, or lines of your own.
+//! - [`dead_letter_json`] is the form of a dead letter in files and topics.
+
+mod config;
+mod csv_decoder;
+mod dead_letter_json;
+mod encode;
+mod enumerator;
+mod errors;
+mod input;
+mod lines;
+mod reader;
+mod sink;
+mod source;
+mod split;
+mod target;
+mod writer;
+
+pub use config::{AtStart, Compression, FilesSinkOptions, FilesSourceOptions, Paths};
+pub use csv_decoder::{CsvDecoder, Fields};
+pub use dead_letter_json::dead_letter_json;
+pub use encode::{Csv, Encode, JsonLines, Lines};
+pub use sink::FilesSink;
+pub use source::FilesSource;

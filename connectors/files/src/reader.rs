@@ -1,0 +1,235 @@
+//! Reads the files of one subtask, in turns. The files themselves are read where blocking is allowed, one chunk ahead.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use millstream_core::batch::{Rows, SplitId};
+use millstream_core::context::{Context, OpenContext};
+use millstream_core::io::Completions;
+use millstream_core::raw::RawBatch;
+use millstream_core::record::to_bytes;
+use millstream_core::snapshot::CheckpointId;
+use millstream_core::source::{Polled, Split, SplitReader, split_state};
+use millstream_core::time::MIN_TIME;
+use millstream_core::{Budget, Result};
+
+use crate::config::FilesSourceOptions;
+use crate::errors;
+use crate::input::Input;
+use crate::lines::{Line, LineSplitter};
+use crate::split::FileSplit;
+
+/// One per subtask.
+pub(crate) struct FilesReader {
+    options: Arc<FilesSourceOptions>,
+    files: Vec<OpenFile>,
+    paused: BTreeSet<SplitId>,
+    fetches: Completions<Fetched>,
+}
+
+// A chunk that was read, and the file to read the next one from; an empty chunk is the end.
+struct Fetched {
+    split: SplitId,
+    result: Result<(Input, Vec<u8>)>,
+}
+
+struct OpenFile {
+    id: SplitId,
+    at: FileSplit,
+    lines: LineSplitter,
+    chunk: Vec<u8>,
+    used: usize,
+    next: Option<Vec<u8>>,
+    state: State,
+}
+
+enum State {
+    Unopened,
+    Fetching,
+    Ready(Input),
+    Ended,
+}
+
+impl FilesReader {
+    pub(crate) fn new(options: Arc<FilesSourceOptions>) -> Self {
+        Self { options, files: Vec::new(), paused: BTreeSet::new(), fetches: Completions::default() }
+    }
+
+    fn take_fetched(&mut self) -> Result<()> {
+        for fetched in self.fetches.drain()? {
+            let Some(file) = self.files.iter_mut().find(|file| file.id == fetched.split) else { continue };
+            let (input, chunk) = fetched.result?;
+            file.state = if chunk.is_empty() { State::Ended } else { State::Ready(input) };
+            file.next = Some(chunk);
+        }
+        Ok(())
+    }
+
+    // One file's turn: what it has, or nothing for now.
+    fn turn(&mut self, cx: &Context<'_>, index: usize, budget: Budget) -> Option<Turn> {
+        let file = &mut self.files[index];
+        let batch = file.take_lines(budget.records.max(1), self.options.header);
+        if file.wants_fetch() {
+            fetch(file, &mut self.fetches, cx, &self.options);
+        }
+        if batch.len() + batch.refused().len() > 0 {
+            return Some(Turn::Rows(batch));
+        }
+        file.is_finished().then_some(Turn::Finished)
+    }
+}
+
+enum Turn {
+    Rows(RawBatch),
+    Finished,
+}
+
+fn fetch(
+    file: &mut OpenFile,
+    fetches: &mut Completions<Fetched>,
+    cx: &Context<'_>,
+    options: &Arc<FilesSourceOptions>,
+) {
+    let state = std::mem::replace(&mut file.state, State::Fetching);
+    let (split, at, options) = (Arc::clone(&file.id), file.at.clone(), Arc::clone(options));
+    fetches.spawn_blocking(cx.io().as_ref(), cx.waker(), move || {
+        let result = read_chunk(state, &at, &options);
+        Fetched { split, result }
+    });
+}
+
+fn read_chunk(state: State, at: &FileSplit, options: &FilesSourceOptions) -> Result<(Input, Vec<u8>)> {
+    let mut input = match state {
+        State::Ready(input) => input,
+        _ => Input::open(at, options.compression)?,
+    };
+    let mut chunk = Vec::new();
+    input.read(&mut chunk, options.chunk_size).map_err(|error| errors::reading(at, error))?;
+    Ok((input, chunk))
+}
+
+impl OpenFile {
+    fn new(split: &Split, longest: usize) -> Result<Self> {
+        let at: FileSplit = split_state(split)?;
+        let lines = LineSplitter::new(longest, at.offset, at.lines);
+        let id = Arc::clone(&split.id);
+        Ok(Self { id, at, lines, chunk: Vec::new(), used: 0, next: None, state: State::Unopened })
+    }
+
+    // A line may end in the next chunk, so that is brought in until there is at least one line.
+    fn take_lines(&mut self, most: usize, header: bool) -> RawBatch {
+        let mut batch = RawBatch::with_capacity(Arc::clone(&self.id), self.chunk.len() - self.used, 0);
+        let mut count = 0;
+        loop {
+            while count < most {
+                let Some(line) = self.lines.next(&self.chunk, &mut self.used) else { break };
+                count += usize::from(push(&mut batch, line, header));
+            }
+            if count > 0 || !self.advance() {
+                break;
+            }
+        }
+        if count == 0
+            && self.is_read()
+            && let Some(line) = self.lines.finish()
+        {
+            push(&mut batch, line, header);
+        }
+        (self.at.offset, self.at.lines) = (self.lines.offset(), self.lines.lines());
+        batch
+    }
+
+    fn advance(&mut self) -> bool {
+        let Some(next) = self.next.take_if(|next| !next.is_empty()) else { return false };
+        (self.chunk, self.used) = (next, 0);
+        true
+    }
+
+    fn wants_fetch(&self) -> bool {
+        self.next.is_none() && matches!(self.state, State::Unopened | State::Ready(_))
+    }
+
+    fn is_read(&self) -> bool {
+        matches!(self.state, State::Ended) && self.used == self.chunk.len()
+    }
+
+    fn is_finished(&mut self) -> bool {
+        self.is_read() && self.lines.finish().is_none()
+    }
+}
+
+// Whether the line is a message.
+fn push(batch: &mut RawBatch, line: Line<'_>, header: bool) -> bool {
+    if line.bytes.is_empty() || header && line.number == 1 {
+        return false;
+    }
+    let position = line.number as i64;
+    if line.is_cut() {
+        let reason = format!(
+            "the line is {} bytes long, more than max-line-size: these are its first {}",
+            line.length,
+            line.bytes.len()
+        );
+        batch.refuse(line.bytes, position, MIN_TIME, reason);
+    } else {
+        batch.push(line.bytes, position, MIN_TIME);
+    }
+    true
+}
+
+impl SplitReader for FilesReader {
+    type Out = RawBatch;
+
+    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
+        for split in &splits {
+            self.files.push(OpenFile::new(split, self.options.max_line_size)?);
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, splits: &[SplitId]) {
+        self.paused.extend(splits.iter().cloned());
+    }
+
+    fn resume(&mut self, splits: &[SplitId]) {
+        splits.iter().for_each(|split| {
+            self.paused.remove(split);
+        });
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
+        self.take_fetched()?;
+        for _ in 0..self.files.len() {
+            let paused = self.paused.contains(&self.files[0].id);
+            let turn = if paused { None } else { self.turn(cx, 0, budget) };
+            match turn {
+                None => self.files.rotate_left(1),
+                Some(Turn::Finished) => {
+                    let file = self.files.remove(0);
+                    self.paused.remove(&file.id);
+                    return Ok(Polled::Finished(file.id));
+                }
+                Some(Turn::Rows(batch)) => {
+                    let split = Arc::clone(&batch.split);
+                    rows.push(batch, MIN_TIME);
+                    self.files.rotate_left(1);
+                    return Ok(Polled::Rows(split));
+                }
+            }
+        }
+        Ok(Polled::Pending(None))
+    }
+
+    fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
+        let split = |file: &OpenFile| Split { id: Arc::clone(&file.id), state: to_bytes(&file.at) };
+        Ok(self.files.iter().map(split).collect())
+    }
+
+    fn close(&mut self) {
+        self.files.clear();
+    }
+}

@@ -1,0 +1,65 @@
+//! A source that reads files.
+
+use std::sync::Arc;
+
+use millstream_core::Result;
+use millstream_core::raw::RawBatch;
+use millstream_core::source::{Enumerator, Source, SplitReader};
+
+use crate::config::FilesSourceOptions;
+use crate::enumerator::{FilesEnumerator, find};
+use crate::reader::FilesReader;
+
+/// Reads files to their end, line by line: one line, without its end, is one message; its position is its number, from 1.
+///
+/// - Each file is a split; a reader takes its files in turns, so that event time goes on in all of them together.
+/// - An empty line is no message, but it is counted. The last line needs no end. `\r\n` is an end too.
+/// - A line longer than [`max_line_size`](FilesSourceOptions::max_line_size) goes to the dead letter, cut.
+/// - Gzip is read as it is, also when it consists of several members. Going on within it after a restore means unpacking it up to there.
+/// - Standard input and pipes are read as data comes; they cannot be read again after a restart.
+///
+/// What is read is settled when the job starts: a restored job finishes those files and takes no new ones.
+#[derive(Clone, Debug)]
+pub struct FilesSource {
+    options: Arc<FilesSourceOptions>,
+}
+
+impl FilesSource {
+    /// A source with these settings.
+    pub fn new(options: FilesSourceOptions) -> Self {
+        Self { options: Arc::new(options) }
+    }
+
+    /// A source of one file, directory or pattern, with the defaults for the rest.
+    pub fn from_path(path: impl Into<String>) -> Self {
+        Self::new(FilesSourceOptions { path: path.into().into(), ..FilesSourceOptions::default() })
+    }
+
+    /// The files that would be read now, as absolute paths: for progress bars.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when there are none.
+    pub fn files(&self) -> Result<Vec<String>> {
+        find(&self.options.path)
+    }
+}
+
+impl Source for FilesSource {
+    type Out = RawBatch;
+
+    fn kind(&self) -> &'static str {
+        "files"
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.options.validate()
+    }
+
+    fn enumerator(&self) -> Box<dyn Enumerator> {
+        Box::new(FilesEnumerator::new(self.options.path.clone()))
+    }
+
+    fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
+        Box::new(FilesReader::new(Arc::clone(&self.options)))
+    }
+}
