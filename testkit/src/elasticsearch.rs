@@ -5,7 +5,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -14,10 +13,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::port::Port;
-use crate::process::{Launch, NOBODY, Ready};
+use crate::process::{Launch, Ready};
 use crate::server::{Home, Server, owned};
 use crate::tls::Certificate;
-use crate::{cache, fetch, java, server};
+use crate::{cache, fetch, files, java, server};
 
 /// The version that is fetched: the newest that runs on JDK 17.
 const VERSION: &str = "8.19.21";
@@ -40,6 +39,7 @@ pub struct ElasticsearchBuilder {
     settings: Vec<String>,
     password: Option<String>,
     tls: bool,
+    port: Option<u16>,
     home: Option<Home>,
 }
 
@@ -126,6 +126,12 @@ impl ElasticsearchBuilder {
         self
     }
 
+    /// The port to listen on; a free one if not said.
+    pub fn port(mut self, number: u16) -> Self {
+        self.port = Some(number);
+        self
+    }
+
     /// Where its data goes; a temporary directory if not said.
     pub fn home(mut self, home: Home) -> Self {
         self.home = Some(home);
@@ -139,9 +145,9 @@ impl ElasticsearchBuilder {
     pub fn start(mut self) -> Result<Elasticsearch> {
         let software = fetch_software()?;
         let home = self.home.take().map_or_else(|| Home::temporary("elasticsearch"), Ok)?;
-        let port = Port::reserve()?;
+        let port = Port::exactly_or_free(self.port)?;
         let certificate = self.configure(&software, home.dir(), port.number())?;
-        give_to_nobody(home.dir())?;
+        files::give_to_nobody(home.dir())?;
         if let Some(password) = &self.password {
             create_keystore(&software, home.dir(), password)?;
         }
@@ -154,12 +160,12 @@ impl ElasticsearchBuilder {
 
     fn configure(&self, software: &Path, dir: &Path, port: u16) -> Result<Option<Certificate>> {
         let config = dir.join("config");
-        copy(&software.join("config"), &config)?;
+        files::copy(&software.join("config"), &config)?;
         for name in ["data", "logs", "tmp"] {
             fs::create_dir_all(dir.join(name))?;
         }
         let options = fs::read_to_string(config.join("jvm.options"))?;
-        fs::write(config.join("jvm.options"), without_logs(&options))?;
+        fs::write(config.join("jvm.options"), files::without_jvm_logs(&options))?;
         fs::create_dir_all(config.join("jvm.options.d"))?;
         fs::write(config.join("jvm.options.d/heap.options"), "-Xms512m\n-Xmx512m\n")?;
         let certificate = self.tls.then(|| Certificate::create(&config)).transpose()?;
@@ -214,7 +220,7 @@ fn fetch_software() -> Result<PathBuf> {
     let unpacked = cache::once(&cache::public_dir()?, &format!("elasticsearch-{VERSION}"), |target| {
         fetch::say(&format!("fetching Elasticsearch {VERSION} (102 MB) by Maven"));
         fetch::maven_unpack(&format!("{ARTIFACT}:{VERSION}:zip"), target)?;
-        open_to_all(target) // its config/ is 0660
+        files::open_to_all(target) // its config/ is 0660
     })?;
     Ok(unpacked.join(format!("elasticsearch-{VERSION}")))
 }
@@ -228,13 +234,6 @@ fn environment(dir: &Path) -> Result<Vec<(String, OsString)>> {
     ])
 }
 
-/// Garbage collection logs and heap dumps would go to the software's own directory, which is read-only.
-fn without_logs(options: &str) -> String {
-    let unwanted = |line: &&str| ["gc.log", "-Xlog:gc", "HeapDump"].iter().any(|word| line.contains(word));
-    let wanted: Vec<&str> = options.lines().filter(|line| !unwanted(line)).collect();
-    wanted.join("\n") + "\n"
-}
-
 /// Stores the password that [`USER`] has from the first start on.
 fn create_keystore(software: &Path, dir: &Path, password: &str) -> Result<()> {
     if dir.join("config/elasticsearch.keystore").exists() {
@@ -242,7 +241,7 @@ fn create_keystore(software: &Path, dir: &Path, password: &str) -> Result<()> {
     }
     keystore(software, dir, &["create", "-s"], "")?;
     keystore(software, dir, &["add", "-x", "-s", "bootstrap.password"], password)?;
-    give_to_nobody(dir)
+    files::give_to_nobody(dir)
 }
 
 fn keystore(software: &Path, dir: &Path, arguments: &[&str], input: &str) -> Result<()> {
@@ -256,49 +255,6 @@ fn keystore(software: &Path, dir: &Path, arguments: &[&str], input: &str) -> Res
     let output = child.wait_with_output()?;
     if !output.status.success() {
         bail!("elasticsearch-keystore failed: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
-}
-
-/// Root hands everything over, since the server will run as `nobody`; other users keep their files.
-fn give_to_nobody(dir: &Path) -> Result<()> {
-    if !rustix::process::getuid().is_root() {
-        return Ok(());
-    }
-    walk(dir, &mut |path| Ok(chown(path, Some(NOBODY), Some(NOBODY))?))
-}
-
-fn open_to_all(dir: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    walk(dir, &mut |path| {
-        let mut permissions = path.metadata()?.permissions();
-        let mode = permissions.mode();
-        let enter = if mode & 0o100 != 0 { 0o111 } else { 0 };
-        permissions.set_mode(mode | 0o444 | enter);
-        Ok(fs::set_permissions(path, permissions)?)
-    })
-}
-
-fn walk(path: &Path, visit: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
-    visit(path)?;
-    if path.is_dir() {
-        for entry in fs::read_dir(path)? {
-            walk(&entry?.path(), visit)?;
-        }
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
     }
     Ok(())
 }

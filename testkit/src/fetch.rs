@@ -16,7 +16,7 @@ const DEPENDENCY_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugi
 /// Copies the runtime jars of the dependencies of `pom` to `target`.
 ///
 /// # Errors
-/// If Maven is missing or fails.
+/// If Maven cannot be installed or fails.
 pub fn maven_jars(pom: &str, target: &Path) -> Result<()> {
     let project = tempfile::tempdir()?;
     fs::write(project.path().join("pom.xml"), pom)?;
@@ -28,7 +28,7 @@ pub fn maven_jars(pom: &str, target: &Path) -> Result<()> {
 /// Unpacks a zip artefact (`group:name:version:zip`) to `target`.
 ///
 /// # Errors
-/// If Maven is missing or fails.
+/// If Maven cannot be installed or fails.
 pub fn maven_unpack(artifact: &str, target: &Path) -> Result<()> {
     // An empty folder: the plug-in picks up no project and leaves no "already unpacked" marker that a later run believes.
     let empty = tempfile::tempdir()?;
@@ -93,9 +93,9 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
 }
 
 fn maven(dir: &Path, arguments: &[&OsStr]) -> Result<()> {
-    let mut command = Command::new("mvn");
+    let mut command = Command::new(apt("mvn", "maven")?);
     command.args(["-q", "-B"]).args(arguments).current_dir(dir);
-    run(&mut command, "mvn").context("Maven is needed to fetch servers (Debian: apt-get install maven)")
+    run(&mut command, "mvn")
 }
 
 fn run(command: &mut Command, name: &str) -> Result<()> {

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-/// `$JAVA_HOME`, else the home of the `java` on the path.
+use crate::fetch;
+
+/// `$JAVA_HOME`, else the home of the `java` on the path, which is installed if missing.
 pub(crate) fn home() -> Result<PathBuf> {
     if let Some(home) = env::var_os("JAVA_HOME").filter(|home| !home.is_empty()) {
         return Ok(PathBuf::from(home));
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let java = env::split_paths(&path).map(|dir| dir.join("java")).find(|java| java.is_file());
-    let java =
-        java.context("no java found: install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)")?;
+    let java = fetch::apt("java", "openjdk-17-jdk-headless")?;
     let real = fs::canonicalize(&java).with_context(|| format!("cannot resolve {}", java.display()))?;
     let home = real.parent().and_then(|bin| bin.parent());
     Ok(home.with_context(|| format!("{} is not in a Java home", real.display()))?.to_owned())

@@ -1,25 +1,16 @@
 //! Kafka: one KRaft node, broker and controller in one, from the jars on Maven Central.
 
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use anyhow::Result;
 
 use crate::kafka_admin::{self, NewTopic};
 use crate::port::Port;
-use crate::process::{Launch, Ready};
 use crate::server::{Home, Server, owned};
 use crate::tls::Certificate;
-use crate::{cache, fetch, java, server};
-
-/// The version that is fetched. 4.2.2 and 4.4.0 lack `kafka-tools`.
-const VERSION: &str = "4.3.1";
+use crate::{kafka_software, server};
 
 /// A Kafka broker that creates topics only when told to.
 #[derive(Debug)]
@@ -36,6 +27,7 @@ pub struct KafkaBuilder {
     users: Vec<(String, String)>,
     tls: bool,
     settings: Vec<String>,
+    port: Option<u16>,
     home: Option<Home>,
 }
 
@@ -162,6 +154,12 @@ impl KafkaBuilder {
         self
     }
 
+    /// The port to listen on; a free one if not said.
+    pub fn port(mut self, number: u16) -> Self {
+        self.port = Some(number);
+        self
+    }
+
     /// Where its data goes; a temporary directory if not said.
     pub fn home(mut self, home: Home) -> Self {
         self.home = Some(home);
@@ -173,13 +171,13 @@ impl KafkaBuilder {
     /// # Errors
     /// If it cannot be fetched or does not start.
     pub fn start(mut self) -> Result<Kafka> {
-        let jars = fetch_jars()?;
+        let jars = kafka_software::fetch()?;
         let home = self.home.take().map_or_else(|| Home::temporary("kafka"), Ok)?;
-        let ports = Ports::reserve(!self.users.is_empty(), self.tls)?;
+        let ports = Ports::reserve(self.port, !self.users.is_empty(), self.tls)?;
         let certificate = self.tls.then(|| Certificate::create(home.dir())).transpose()?;
         self.configure(home.dir(), &ports, certificate.as_ref())?;
-        format(&jars, home.dir())?;
-        let launch = launch(&jars, home.dir())?;
+        kafka_software::format(&jars, home.dir())?;
+        let launch = kafka_software::launch(&jars, home.dir())?;
         let address = |port: &Port| format!("127.0.0.1:{}", port.number());
         let (bootstrap, sasl) = (address(&ports.plain), ports.sasl.as_ref().map(address));
         let tls = ports.tls.as_ref().map(address).zip(certificate);
@@ -198,13 +196,13 @@ impl KafkaBuilder {
             format!("listeners={listeners},CONTROLLER://127.0.0.1:{controller}"),
             format!("advertised.listeners={listeners}"),
             format!("log.dirs={}", dir.join("data").display()),
-            SETTINGS.to_owned(),
+            kafka_software::SETTINGS.to_owned(),
         ];
         lines.extend(self.sasl_lines());
-        lines.extend(certificate.map(tls_lines));
+        lines.extend(certificate.map(kafka_software::tls_lines));
         lines.extend(self.settings.iter().cloned());
         fs::write(dir.join("server.properties"), lines.join("\n") + "\n")?;
-        fs::write(dir.join("log4j2.properties"), LOG4J)?;
+        fs::write(dir.join("log4j2.properties"), kafka_software::LOG4J)?;
         Ok(())
     }
 
@@ -221,8 +219,8 @@ impl KafkaBuilder {
 }
 
 impl Ports {
-    fn reserve(sasl: bool, tls: bool) -> Result<Self> {
-        let (plain, controller) = (Port::reserve()?, Port::reserve()?);
+    fn reserve(plain: Option<u16>, sasl: bool, tls: bool) -> Result<Self> {
+        let (plain, controller) = (Port::exactly_or_free(plain)?, Port::reserve()?);
         let sasl = sasl.then(Port::reserve).transpose()?;
         let tls = tls.then(Port::reserve).transpose()?;
         Ok(Self { plain, controller, sasl, tls })
@@ -231,114 +229,4 @@ impl Ports {
     fn into_vec(self) -> Vec<Port> {
         [Some(self.plain), Some(self.controller), self.sasl, self.tls].into_iter().flatten().collect()
     }
-}
-
-/// One node wants factors of 1. Kafka's defaults also drop a replay of old data after 7 days, refuse records from the
-/// future, and take 17 s to come back after a crash.
-const SETTINGS: &str = "\
-process.roles=broker,controller
-node.id=1
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL
-inter.broker.listener.name=PLAINTEXT
-auto.create.topics.enable=false
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=5
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=5
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=5
-group.initial.rebalance.delay.ms=0
-log.retention.ms=-1
-log.message.timestamp.after.max.ms=9223372036854775807
-broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=2000
-controller.quorum.election.timeout.ms=200
-controller.quorum.election.backoff.max.ms=200
-controller.quorum.fetch.timeout.ms=500";
-
-const LOG4J: &str = "\
-status=warn
-appender.c.type=Console
-appender.c.name=C
-appender.c.layout.type=PatternLayout
-appender.c.layout.pattern=[%d] %p %m (%c{1})%n
-rootLogger.level=info
-rootLogger.appenderRef.c.ref=C
-";
-
-/// Without Connect, which `kafka-tools` would bring and nobody needs here.
-const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>millstream</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>@VERSION@</version></dependency>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>@VERSION@</version>
-      <exclusions>
-        <exclusion><groupId>org.apache.kafka</groupId><artifactId>connect-runtime</artifactId></exclusion>
-        <exclusion><groupId>org.apache.kafka</groupId><artifactId>connect-json</artifactId></exclusion>
-        <exclusion><groupId>org.apache.kafka</groupId><artifactId>connect-api</artifactId></exclusion>
-      </exclusions>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.5</version>
-    </dependency>
-  </dependencies>
-</project>
-"#;
-
-fn fetch_jars() -> Result<PathBuf> {
-    cache::once(&cache::dir()?, &format!("kafka-{VERSION}"), |target| {
-        fetch::say(&format!("fetching Kafka {VERSION} (46 MB) by Maven"));
-        fetch::maven_jars(&POM.replace("@VERSION@", VERSION), target)
-    })
-}
-
-fn tls_lines(files: &Certificate) -> String {
-    let keystore = "listener.name.tls.ssl.keystore";
-    format!("{keystore}.type=PEM\n{keystore}.location={}", files.bundle.display())
-}
-
-/// Gives an empty data directory its cluster id; KRaft does not start without.
-fn format(jars: &Path, dir: &Path) -> Result<()> {
-    if dir.join("data/meta.properties").exists() {
-        return Ok(());
-    }
-    // A cluster id is 16 bytes in base64; any will do, since no two of these brokers ever meet.
-    let id = URL_SAFE_NO_PAD.encode(b"millstream-tests");
-    let mut command = Command::new(java::program()?);
-    command.args(["-Xmx128m", "-XX:TieredStopAtLevel=1"]).args(class_path(jars, dir));
-    command.args(["kafka.tools.StorageTool", "format", "-t", &id, "-c"]).arg(dir.join("server.properties"));
-    let output = command.output().context("cannot run java")?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stdout);
-        bail!("cannot format Kafka's storage: {text}{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
-}
-
-fn launch(jars: &Path, dir: &Path) -> Result<Launch> {
-    let mut command: Vec<OsString> = vec![java::program()?.into()];
-    command.extend(["-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"].map(Into::into));
-    command.extend(class_path(jars, dir));
-    command.extend(["kafka.Kafka".into(), dir.join("server.properties").into()]);
-    Ok(Launch {
-        name: format!("Kafka {VERSION}"),
-        command,
-        env: Vec::new(),
-        dir: dir.to_owned(),
-        refuses_root: false,
-        ready: Ready::Log("Kafka Server started"),
-        patience: Duration::from_secs(90),
-    })
-}
-
-fn class_path(jars: &Path, dir: &Path) -> [OsString; 3] {
-    let mut log4j = OsString::from("-Dlog4j2.configurationFile=");
-    log4j.push(dir.join("log4j2.properties"));
-    [log4j, "-cp".into(), jars.join("*").into()]
 }

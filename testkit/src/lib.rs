@@ -29,6 +29,7 @@
 
 pub mod cache;
 pub mod fetch;
+pub mod group;
 pub mod http;
 pub mod port;
 pub mod process;
@@ -36,15 +37,23 @@ pub mod server;
 pub mod tls;
 pub mod wait;
 
+mod chromium;
 mod elasticsearch;
+mod files;
 mod java;
 mod kafka;
 mod kafka_admin;
+mod kafka_software;
 mod name;
+mod opensearch;
+mod prometheus;
 mod redis;
 mod watchdog;
 
+pub use chromium::Chromium;
 pub use elasticsearch::{Elasticsearch, ElasticsearchBuilder};
 pub use kafka::{Kafka, KafkaBuilder};
 pub use name::unique_name;
+pub use opensearch::OpenSearch;
+pub use prometheus::{Prometheus, PrometheusBuilder};
 pub use redis::{Redis, RedisBuilder};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -29,21 +29,38 @@ impl Port {
     pub fn reserve() -> Result<Self> {
         let dir = reservations()?;
         for _ in RANGE {
-            let number = candidate();
-            let path = dir.join(number.to_string());
-            let file = File::options().create(true).append(true).open(&path);
-            let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-            if file.try_lock().is_ok() && is_free(number) {
-                return Ok(Self { number, _reserved: file });
+            if let Some(port) = claim(&dir, candidate())? {
+                return Ok(port);
             }
         }
         bail!("no free loopback port between {} and {}", RANGE.start, RANGE.end)
+    }
+
+    /// Reserves a port by its number.
+    ///
+    /// # Errors
+    /// If it is in use.
+    pub fn exactly(number: u16) -> Result<Self> {
+        let found = claim(&reservations()?, number)?;
+        found.with_context(|| format!("port {number} is in use"))
+    }
+
+    pub(crate) fn exactly_or_free(number: Option<u16>) -> Result<Self> {
+        number.map_or_else(Self::reserve, Self::exactly)
     }
 
     /// The port's number.
     pub fn number(&self) -> u16 {
         self.number
     }
+}
+
+fn claim(dir: &Path, number: u16) -> Result<Option<Port>> {
+    let path = dir.join(number.to_string());
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    let free = file.try_lock().is_ok() && is_free(number);
+    Ok(free.then_some(Port { number, _reserved: file }))
 }
 
 /// Processes start to look at different places, so that they rarely meet.
@@ -73,7 +90,9 @@ mod tests {
     fn reserved_ports_differ_and_can_be_bound() -> Result<()> {
         let (one, two) = (Port::reserve()?, Port::reserve()?);
         assert_ne!(one.number(), two.number());
-        TcpListener::bind((Ipv4Addr::LOCALHOST, one.number()))?;
+        assert!(Port::exactly(one.number()).is_err());
+        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, one.number()))?;
+        drop(two);
         Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! A server process: spawned in a session of its own, awaited until ready, ended by its own pid.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::group::Group;
 use crate::{http, wait};
 
 /// `nobody` on Debian: who runs the servers that refuse root.
@@ -70,7 +70,8 @@ impl Launch {
         command.envs(self.env.iter().map(|(name, value)| (name, value))).current_dir(&self.dir);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("cannot start {}", self.name))?;
-        Ok(Process { child, log_start })
+        let group = Group::led_by(i32::try_from(child.id())?)?;
+        Ok(Process { child, group, log_start })
     }
 
     /// Waits until `process` is ready.
@@ -125,19 +126,14 @@ impl Launch {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    group: Group,
     log_start: u64,
 }
 
 impl Process {
-    /// The pid of the first process, which is the number of the group too.
-    pub fn id(&self) -> i32 {
-        i32::try_from(self.child.id()).unwrap_or(0)
-    }
-
-    /// Whether any process of the group still runs.
-    pub fn is_running(&mut self) -> bool {
-        let _ = self.child.try_wait();
-        group_is_alive(self.id())
+    /// The process and all that it started.
+    pub fn group(&self) -> Group {
+        self.group
     }
 
     /// Asks it to end (SIGTERM), and ends it (SIGKILL) if it has not after `grace`.
@@ -145,11 +141,8 @@ impl Process {
     /// # Errors
     /// If it survives even that.
     pub fn stop(&mut self, grace: Duration) -> Result<()> {
-        signal(self.id(), Signal::TERM);
-        if wait::until(grace, || !self.is_running()) {
-            return Ok(());
-        }
-        self.kill9()
+        self.group.stop(grace)?;
+        self.reap()
     }
 
     /// Ends it at once (SIGKILL), and waits until it is gone.
@@ -157,44 +150,14 @@ impl Process {
     /// # Errors
     /// If it is still there after 10 s.
     pub fn kill9(&mut self) -> Result<()> {
-        signal(self.id(), Signal::KILL);
-        if wait::until(Duration::from_secs(10), || !self.is_running()) {
-            return Ok(());
-        }
-        bail!("process group {} survives SIGKILL", self.id())
+        self.group.kill9()?;
+        self.reap()
     }
-}
 
-/// Sends a signal to a process group; one that has already ended is fine.
-pub(crate) fn signal(group: i32, signal: Signal) {
-    if let Some(pid) = Pid::from_raw(group) {
-        let _ = kill_process_group(pid, signal);
+    fn reap(&mut self) -> Result<()> {
+        self.child.wait().context("cannot wait for the server's end")?;
+        Ok(())
     }
-}
-
-/// Whether any process of the group runs; zombies do not count, for nobody may be there to reap them.
-pub(crate) fn group_is_alive(group: i32) -> bool {
-    !group_members(group).is_empty()
-}
-
-/// Pids of the running processes of a group.
-pub(crate) fn group_members(group: i32) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| runs_in_group(*pid, group)).collect()
-}
-
-fn runs_in_group(pid: i32, group: i32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    // "pid (name) state ppid pgrp ...": the name may hold anything, but nothing after it holds a parenthesis.
-    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    let state = fields.next().unwrap_or("Z");
-    let member = fields.nth(1).and_then(|field| field.parse().ok()) == Some(group);
-    member && !matches!(state, "Z" | "X")
 }
 
 fn read_from(path: &Path, start: u64) -> Result<String> {

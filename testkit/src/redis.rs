@@ -27,6 +27,7 @@ pub struct RedisBuilder {
     maxmemory: Option<String>,
     tls: bool,
     options: Vec<String>,
+    port: Option<u16>,
     home: Option<Home>,
 }
 
@@ -122,6 +123,12 @@ impl RedisBuilder {
         self
     }
 
+    /// The port to listen on; a free one if not said.
+    pub fn port(mut self, number: u16) -> Self {
+        self.port = Some(number);
+        self
+    }
+
     /// Where its data goes; a temporary directory if not said.
     pub fn home(mut self, home: Home) -> Self {
         self.home = Some(home);
@@ -134,7 +141,7 @@ impl RedisBuilder {
     /// If it cannot be installed or does not start.
     pub fn start(mut self) -> Result<Redis> {
         let program = fetch::apt("redis-server", "redis-server")?;
-        let port = Port::reserve()?;
+        let port = Port::exactly_or_free(self.port)?;
         let home = self.home.take().map_or_else(|| Home::temporary("redis"), Ok)?;
         let certificate = self.tls.then(|| Certificate::create(home.dir())).transpose()?;
         let mut command: Vec<OsString> = vec![program.into()];

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::group::Group;
 use crate::port::Port;
 use crate::process::{Launch, Process};
 use crate::watchdog::Watchdog;
@@ -97,7 +98,12 @@ impl Server {
 
     /// The pid of its first process; `None` while it is stopped.
     pub fn pid(&self) -> Option<i32> {
-        self.process.as_ref().map(Process::id)
+        self.group().map(|group| group.id)
+    }
+
+    /// All its processes; `None` while it is stopped.
+    pub fn group(&self) -> Option<Group> {
+        self.process.as_ref().map(Process::group)
     }
 
     /// Its directory.
@@ -112,7 +118,7 @@ impl Server {
 
     fn run(&mut self) -> Result<()> {
         let mut process = self.launch.spawn()?;
-        self.guard(process.id())?;
+        self.guard(process.group().id)?;
         let outcome = self.launch.wait_ready(&mut process);
         self.process = Some(process);
         if outcome.is_err() {

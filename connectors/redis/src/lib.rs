@@ -1,1 +1,36 @@
-//! millstream-redis
+//! Redis as a sink: every result is a key of its own, replaced as a whole.
+//!
+//! A record becomes a [`RedisWrite`]: a hash, a string, or a ranking (a sorted set that is swapped in whole). Value, version and expiry
+//! are written in one atomic step, a script on the server, which changes nothing if a newer version is there: of a later write of the
+//! same attempt, or of any write of a later attempt. A repeated write is the same write again.
+//!
+//! | value | where its version is | both expire |
+//! |---|---|---|
+//! | hash | in its field [`VERSION_FIELD`] | together |
+//! | string, ranking | under a key of its own, [`version_key`] | together |
+//!
+//! Versions are [`Version`](millstream_core::version::Version)s in their text form: 16 hexadecimal digits, compared as strings.
+//!
+//! **What readers can rely on:** idempotent and fenced. Redis itself may lose acknowledged writes (replication is asynchronous, its log is
+//! flushed once a second by default): what must outlive a fail-over belongs in a second store too.
+//!
+//! **Failures.** A lost connection, `LOADING`, `OOM`, `READONLY` and the like are tried again with growing pauses, for as long as
+//! `retry-for` says. A key of another type is a dead letter. A wrong login, missing rights, or a node of a Redis Cluster stop the job
+//! with an error that says so. A write of a later attempt stops this one: it is fenced.
+//!
+//! Figures: `bytes_out` and `latency` when a write was acknowledged; `retries`, writes that were sent again; `stale`, writes that were
+//! refused because a newer one was there.
+
+mod buffer;
+mod client;
+mod config;
+mod delivery;
+mod encode;
+mod retry;
+mod sink;
+mod write;
+mod writer;
+
+pub use config::{RedisOptions, Url};
+pub use sink::RedisSink;
+pub use write::{RedisWrite, VERSION_FIELD, version_key};

@@ -1,0 +1,224 @@
+//! Writes as commands, as items of a snapshot, and as text for the dead letter.
+
+use std::time::Duration;
+
+use compact_str::CompactString;
+use millstream_core::record::{from_bytes, to_bytes};
+use millstream_core::time::{Nanos, Time};
+use millstream_core::version::Version;
+use millstream_core::{Error, Result};
+use redis::Cmd;
+use serde_json::json;
+
+use crate::write::{RedisWrite, VERSION_FIELD, Value, version_key};
+
+/// A write on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) write: RedisWrite,
+    pub(crate) version: Version,
+    /// [`RedisWrite::size`].
+    pub(crate) size: usize,
+    /// When its record entered the job.
+    pub(crate) ingest: Nanos,
+    /// When it came here, processing time.
+    pub(crate) since: Time,
+}
+
+impl Pending {
+    /// The command for it, by the script with this hash.
+    pub(crate) fn command(&self, script: &str, expiry: Duration) -> Cmd {
+        let seconds = self.write.expiry.unwrap_or(expiry).as_secs();
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script);
+        let kind = match &self.write.value {
+            Value::Hash(_) => "hash",
+            Value::Text(_) => "string",
+            Value::Ranking(_) => "zset",
+        };
+        match version_key(&self.write.key) {
+            Some(side) if kind != "hash" => command.arg(2).arg(self.write.key.as_str()).arg(side),
+            _ => command.arg(1).arg(self.write.key.as_str()),
+        };
+        command.arg(kind).arg(self.version.to_string()).arg(seconds);
+        self.add_value(&mut command);
+        command
+    }
+
+    fn add_value(&self, command: &mut Cmd) {
+        match &self.write.value {
+            Value::Hash(fields) => {
+                command.arg(VERSION_FIELD).arg(self.version.to_string());
+                for (name, value) in fields {
+                    command.arg(name.as_str()).arg(value.as_str());
+                }
+            }
+            Value::Text(text) => {
+                command.arg(text);
+            }
+            Value::Ranking(members) => {
+                for (name, score) in members {
+                    command.arg(*score).arg(name.as_str());
+                }
+            }
+        }
+    }
+
+    /// An item of a snapshot.
+    pub(crate) fn to_item(&self) -> Vec<u8> {
+        to_bytes(&Stored::from(self))
+    }
+
+    /// What [`to_item`](Self::to_item) wrote, with no time of entry.
+    pub(crate) fn from_item(item: &[u8], now: Time) -> Result<Self> {
+        let (write, version) = from_bytes::<Stored>(item)?.into_write()?;
+        Ok(Self { size: write.size(), write, version, ingest: 0, since: now })
+    }
+}
+
+/// The write as JSON, for people and for replaying a dead letter.
+pub(crate) fn to_json(write: &RedisWrite) -> Vec<u8> {
+    let text = |pairs: &[(CompactString, CompactString)]| -> serde_json::Value {
+        pairs.iter().map(|(name, value)| (name.to_string(), json!(value.as_str()))).collect()
+    };
+    let (kind, value) = match &write.value {
+        Value::Hash(fields) => ("hash", text(fields)),
+        Value::Text(value) => ("string", json!(value)),
+        Value::Ranking(members) => {
+            ("ranking", members.iter().map(|(name, score)| json!([name.as_str(), score])).collect())
+        }
+    };
+    let expiry = write.expiry.map(|expiry| expiry.as_secs());
+    json!({ "key": write.key.as_str(), "type": kind, "value": value, "expiry": expiry })
+        .to_string()
+        .into_bytes()
+}
+
+/// The form in snapshots.
+#[derive(Clone, Debug, millstream_core::Record)]
+struct Stored {
+    key: CompactString,
+    kind: Kind,
+    /// Names and values in turns; the text alone; members alone.
+    texts: Vec<String>,
+    scores: Vec<f64>,
+    expiry_seconds: Option<u64>,
+    version: String,
+}
+
+#[derive(Clone, Copy, Debug, millstream_core::Record)]
+enum Kind {
+    Hash,
+    Text,
+    Ranking,
+}
+
+impl From<&Pending> for Stored {
+    fn from(pending: &Pending) -> Self {
+        let (kind, texts, scores) = match &pending.write.value {
+            Value::Hash(fields) => (Kind::Hash, in_turns(fields), Vec::new()),
+            Value::Text(text) => (Kind::Text, vec![text.clone()], Vec::new()),
+            Value::Ranking(members) => {
+                let (names, scores) = members.iter().map(|(name, score)| (name.to_string(), *score)).unzip();
+                (Kind::Ranking, names, scores)
+            }
+        };
+        Self {
+            key: pending.write.key.clone(),
+            kind,
+            texts,
+            scores,
+            expiry_seconds: pending.write.expiry.map(|expiry| expiry.as_secs()),
+            version: pending.version.to_string(),
+        }
+    }
+}
+
+fn in_turns(fields: &[(CompactString, CompactString)]) -> Vec<String> {
+    fields.iter().flat_map(|(name, value)| [name.to_string(), value.to_string()]).collect()
+}
+
+impl Stored {
+    fn into_write(self) -> Result<(RedisWrite, Version)> {
+        let version = self.version.parse()?;
+        let missing = || Error::data(format!("an unacknowledged write of {} has no value", self.key));
+        let value = match self.kind {
+            Kind::Hash => Value::Hash(
+                self.texts
+                    .chunks_exact(2)
+                    .map(|pair| (pair[0].as_str().into(), pair[1].as_str().into()))
+                    .collect(),
+            ),
+            Kind::Text => Value::Text(self.texts.first().cloned().ok_or_else(missing)?),
+            Kind::Ranking => {
+                Value::Ranking(self.texts.iter().map(Into::into).zip(self.scores.iter().copied()).collect())
+            }
+        };
+        let expiry = self.expiry_seconds.map(Duration::from_secs);
+        Ok((RedisWrite { key: self.key, value, expiry }, version))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending(write: RedisWrite) -> Pending {
+        let version = Version::new(5, 9).unwrap();
+        Pending { size: write.size(), write, version, ingest: 0, since: 0 }
+    }
+
+    fn writes() -> [RedisWrite; 3] {
+        [
+            RedisWrite::hash("h").field("a", 1).field("é", "x y"),
+            RedisWrite::string("s", "text\n").expires_in(Duration::from_secs(60)),
+            RedisWrite::ranking("r:{1}").member("m", 0.1).member("n", f64::NEG_INFINITY),
+        ]
+    }
+
+    #[test]
+    fn snapshots_bring_every_kind_back() {
+        for write in writes() {
+            let copy = Pending::from_item(&pending(write.clone()).to_item(), 7).unwrap();
+            assert_eq!((copy.write, copy.since), (write, 7));
+            assert_eq!(copy.version, Version::new(5, 9).unwrap());
+        }
+        assert!(Pending::from_item(b"nonsense", 0).is_err());
+    }
+
+    fn arguments(write: RedisWrite) -> Vec<String> {
+        let command = pending(write).command("sha", Duration::from_secs(9));
+        let text = |argument: redis::Arg<&[u8]>| match argument {
+            redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        command.args_iter().map(text).collect()
+    }
+
+    #[test]
+    fn commands_name_keys_type_version_and_expiry() {
+        let [hash, text, ranking] = writes();
+        let version = Version::new(5, 9).unwrap().to_string();
+        let version = version.as_str();
+        assert_eq!(
+            arguments(hash),
+            ["EVALSHA", "sha", "1", "h", "hash", version, "9", "_version", version, "a", "1", "é", "x y"]
+        );
+        assert_eq!(
+            arguments(text),
+            ["EVALSHA", "sha", "2", "s", "{s}:version", "string", version, "60", "text\n"]
+        );
+        assert_eq!(
+            arguments(ranking),
+            ["EVALSHA", "sha", "2", "r:{1}", "r:{1}:version", "zset", version, "9", "0.1", "m", "-inf", "n"]
+        );
+    }
+
+    #[test]
+    fn a_dead_letter_can_be_read() {
+        let [hash, _, ranking] = writes();
+        let text = |write| String::from_utf8(to_json(write)).unwrap();
+        assert_eq!(text(&hash), r#"{"expiry":null,"key":"h","type":"hash","value":{"a":"1","é":"x y"}}"#);
+        assert!(text(&ranking).contains(r#"["m",0.1]"#));
+    }
+}

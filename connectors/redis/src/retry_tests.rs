@@ -1,0 +1,114 @@
+use super::*;
+
+fn pauses(seed: u64, count: usize) -> Vec<Time> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2), seed);
+    let mut now = 0;
+    let mut pauses = Vec::new();
+    for _ in 0..count {
+        backoff.failed(backoff.round(), now);
+        let until = backoff.pause(now).unwrap();
+        pauses.push(until - now);
+        now = until;
+    }
+    pauses
+}
+
+#[test]
+fn pauses_double_up_to_the_longest_and_come_from_the_seed() {
+    let seen = pauses(1, 12);
+    for (number, pause) in seen.iter().enumerate() {
+        let whole = (100_i64 << number.min(10)).min(2_000);
+        assert!((whole / 2..=whole).contains(pause), "pause {number} of {pause} ms, {whole} at most");
+    }
+    assert_eq!(seen, pauses(1, 12));
+    assert_ne!(seen, pauses(2, 12));
+}
+
+#[test]
+fn pipelines_of_one_round_fail_once_and_a_late_success_ends_nothing() {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2), 1);
+    let round = backoff.round();
+    backoff.failed(round, 1_000);
+    let until = backoff.pause(1_000).unwrap();
+    assert_eq!(backoff.failed(round, 1_001), Duration::from_millis(1));
+    assert_eq!(backoff.pause(1_001), Some(until));
+    backoff.succeeded(round);
+    assert!(backoff.failing());
+    assert_eq!(backoff.pause(until), None);
+    backoff.succeeded(backoff.round());
+    assert!(!backoff.failing());
+}
+
+#[test]
+fn a_reply_says_whether_it_was_written() {
+    assert!(matches!(of_reply(&Value::Int(1), 3), Outcome::Written));
+    let stored = |epoch| Value::BulkString(Version::new(epoch, 7).unwrap().to_string().into_bytes());
+    assert!(matches!(of_reply(&stored(2), 3), Outcome::Stale));
+    assert!(matches!(of_reply(&stored(3), 3), Outcome::Stale));
+    let Outcome::Stop(error) = of_reply(&stored(4), 3) else { panic!("a newer attempt runs") };
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert!(matches!(of_reply(&Value::BulkString(b"7".to_vec()), 3), Outcome::Reject(_)));
+    assert!(matches!(of_reply(&Value::Okay, 3), Outcome::Reject(_)));
+}
+
+fn error(line: &str) -> ServerError {
+    let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+    match reply {
+        Value::ServerError(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn error_replies_by_kind() {
+    for line in [
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "LOADING Redis is loading the dataset in memory",
+        "READONLY You can't write against a read only replica.",
+        "MASTERDOWN Link with MASTER is down",
+        "CLUSTERDOWN The cluster is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "MISCONF Redis is configured to save RDB snapshots",
+        "NOREPLICAS Not enough good replicas to write.",
+        "BUSY Redis is busy running a script.",
+    ] {
+        assert!(
+            matches!(of_server_error(&error(line)), Outcome::Retry(reason) if reason.len() > 10),
+            "{line}"
+        );
+    }
+    for line in [
+        "MOVED 3999 127.0.0.1:6381",
+        "ASK 3999 127.0.0.1:6381",
+        "CROSSSLOT Keys in request",
+        "NOAUTH Authentication required.",
+        "WRONGPASS invalid",
+        "NOPERM User has no permissions",
+    ] {
+        let Outcome::Stop(error) = of_server_error(&error(line)) else { panic!("{line}") };
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+    for line in ["WRONGTYPE the key holds a list", "ERR value is too long"] {
+        assert!(matches!(of_server_error(&error(line)), Outcome::Reject(_)), "{line}");
+    }
+    assert!(matches!(of_server_error(&error("NOSCRIPT No matching script.")), Outcome::NoScript));
+}
+
+#[test]
+fn a_refused_login_lasts_and_a_broken_connection_passes() {
+    let refused =
+        RedisError::from((redis::ErrorKind::AuthenticationFailed, "Password authentication failed"));
+    let Failure::Lasting(error) = of_client_error(&refused, "redis://db") else { panic!("it lasts") };
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.chain().contains("redis://db"), "{}", error.chain());
+    let broken = RedisError::from(std::io::Error::other("broken pipe"));
+    assert!(matches!(of_client_error(&broken, "redis://db"), Failure::Passing(_)));
+    let no_login = RedisError::from(error_of("NOAUTH Authentication required."));
+    assert!(matches!(of_client_error(&no_login, "redis://db"), Failure::Lasting(_)));
+    let no_scripts = RedisError::from(error_of("ERR unknown command 'SCRIPT'"));
+    assert!(matches!(of_client_error(&no_scripts, "redis://db"), Failure::Lasting(_)));
+}
+
+fn error_of(line: &str) -> ServerError {
+    error(line)
+}

@@ -1,0 +1,60 @@
+//! The sink: settings and a mapping.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use millstream_core::sink::{Guarantee, Sink, SinkWriter};
+use millstream_core::{Data, Result};
+
+use crate::config::RedisOptions;
+use crate::write::RedisWrite;
+use crate::writer::RedisWriter;
+
+/// What makes a write of a record.
+pub(crate) type Mapping<T> = Arc<dyn Fn(&T) -> RedisWrite + Send + Sync>;
+
+/// Writes each record as one key of a Redis server (7.0 and later, or Valkey).
+///
+/// ```
+/// use millstream_redis::{RedisOptions, RedisSink, RedisWrite};
+///
+/// #[derive(Clone)]
+/// struct Clicks { user: String, window_end: i64, count: u64 }
+///
+/// let sink = RedisSink::new(RedisOptions::at("redis://127.0.0.1:6379"), |row: &Clicks| {
+///     RedisWrite::hash(format!("clicks:{}:{}", row.user, row.window_end)).field("count", row.count)
+/// });
+/// # use millstream_core::sink::Sink;
+/// assert!(sink.validate().is_ok());
+/// ```
+pub struct RedisSink<T> {
+    options: Arc<RedisOptions>,
+    map: Mapping<T>,
+    record: PhantomData<fn(T)>,
+}
+
+impl<T: Data> RedisSink<T> {
+    /// A sink that writes what `map` makes of each record. All writes of one key must come from one subtask: key the stream by what
+    /// the key is made of.
+    pub fn new(options: RedisOptions, map: impl Fn(&T) -> RedisWrite + Send + Sync + 'static) -> Self {
+        Self { options: Arc::new(options), map: Arc::new(map), record: PhantomData }
+    }
+}
+
+impl<T: Data> Sink<T> for RedisSink<T> {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::IdempotentFenced
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.options.validate()
+    }
+
+    fn writer(&self) -> Box<dyn SinkWriter<T>> {
+        Box::new(RedisWriter::new(Arc::clone(&self.options), Arc::clone(&self.map)))
+    }
+}
