@@ -156,6 +156,14 @@ impl StageSnapshot {
         Ok(())
     }
 
+    /// The operators that have any state in it.
+    pub fn operators(&self) -> std::collections::BTreeSet<&str> {
+        let keyed = self.keyed.iter().filter(|(_, groups)| !groups.is_empty()).map(|(name, _)| name);
+        let lists = self.lists.iter().filter(|list| !list.items.is_empty()).map(|list| &list.operator);
+        let commits = self.commits.iter().map(|commit| &commit.operator);
+        keyed.chain(lists).chain(commits).map(String::as_str).collect()
+    }
+
     /// The share of subtask `index` of `parallelism`, which owns the groups `owned`.
     pub fn share(&self, index: u16, parallelism: u16, owned: &Range<KeyGroup>) -> Restored {
         let mut restored = Restored::default();

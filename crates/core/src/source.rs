@@ -173,6 +173,8 @@ pub trait SplitControl {
     fn resume(&mut self, splits: &[SplitId]);
     /// Whether the last assignment has come and everything was read.
     fn is_finished(&self) -> bool;
+    /// Whether it has nothing to read and more assignments may come: the driver sends [`EnumeratorEvent::ReaderReady`].
+    fn is_waiting(&self) -> bool;
 }
 
 /// The state of a split in the connector's own record type.

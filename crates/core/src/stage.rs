@@ -9,7 +9,7 @@
 //!    [`resume`](Stage::resume) after a step of *more*, when a wake-up time has come, and when the waker was called.
 //! 3. At a checkpoint, when the barrier has come on every input: [`prepare`](Stage::prepare) (until it no longer says *more* or
 //!    *blocked*, with `resume` in between), [`snapshot`](Stage::snapshot), and the barrier goes on behind what was emitted.
-//!    Later [`completed`](Stage::completed) or [`aborted`](Stage::aborted), or neither.
+//!    A `resume` follows; until then a source reads nothing. Later [`completed`](Stage::completed) or [`aborted`](Stage::aborted), or neither.
 //! 4. [`end_of_input`](Stage::end_of_input) per input; after the last one, `resume` until the step is done.
 //! 5. [`close`](Stage::close), always, also after an error.
 

@@ -26,6 +26,8 @@ pub struct SourceStage<T: Record> {
     // Splits that came back from a snapshot or were assigned, not yet told to the chain.
     added: Vec<Split>,
     last_assigned: bool,
+    // Between prepare and snapshot nothing is read, or a sink behind it would never be done flushing.
+    preparing: bool,
     ending: Option<Ending>,
     figures: Arc<OperatorFigures>,
 }
@@ -49,6 +51,7 @@ impl<T: Record> SourceStage<T> {
             splits: BTreeSet::new(),
             added: Vec::new(),
             last_assigned: false,
+            preparing: false,
             ending: None,
             figures,
         }
@@ -129,7 +132,7 @@ impl<T: Record> Stage for SourceStage<T> {
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
         let step = self.next.resume(cx, budget)?;
-        if !step.is_complete() {
+        if !step.is_complete() || self.preparing {
             return Ok(step);
         }
         if let Some(ending) = self.ending {
@@ -140,10 +143,12 @@ impl<T: Record> Stage for SourceStage<T> {
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<Step> {
+        self.preparing = true;
         self.next.prepare(cx, id)
     }
 
     fn snapshot(&mut self, _: &mut Context<'_>, id: CheckpointId) -> Result<Frozen> {
+        self.preparing = false;
         let mut frozen = Frozen::default();
         let splits = self.reader.snapshot(id)?;
         let items = splits.iter().chain(&self.added).map(to_bytes).collect();
@@ -159,6 +164,7 @@ impl<T: Record> Stage for SourceStage<T> {
     }
 
     fn aborted(&mut self, cx: &mut Context<'_>, id: CheckpointId) {
+        self.preparing = false;
         self.next.aborted(cx, id);
     }
 
@@ -200,5 +206,9 @@ impl<T: Record> SplitControl for SourceStage<T> {
 
     fn is_finished(&self) -> bool {
         self.last_assigned && self.added.is_empty() && self.splits.is_empty()
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.last_assigned && self.added.is_empty() && self.splits.is_empty()
     }
 }
