@@ -1,1 +1,37 @@
-//! millstream-runtime
+//! The thread driver: runs a [`Plan`](millstream_core::plan::Plan) on one machine, in one process.
+//!
+//! Every subtask has a thread of its own and an inbox whose lanes are bounded in bytes; a full lane makes its sender wait, an empty inbox
+//! makes its subtask park. One coordinator thread per job asks the enumerators, collects checkpoints and sees to the end. Futures run on a
+//! small Tokio runtime beside them.
+//!
+//! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `alignment.rs` (barriers).
+
+mod alignment;
+mod checkpoint;
+mod clock;
+mod coordinator;
+mod enumerators;
+pub mod epoch;
+mod halt;
+mod inbox;
+mod inputs;
+mod io;
+mod job;
+mod layout;
+mod meter;
+mod options;
+mod outputs;
+mod panics;
+mod report;
+mod shared;
+mod signals;
+mod snapshot;
+mod subtask;
+mod worker;
+
+pub use clock::SystemClock;
+pub use io::TokioIo;
+pub use job::{JobControl, JobHandle, run, start, start_from};
+pub use options::RuntimeOptions;
+pub use report::{JobReport, OperatorReport};
+pub use snapshot::{JobSnapshot, StagePart};

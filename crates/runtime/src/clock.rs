@@ -1,0 +1,39 @@
+//! The real clock: the one place of this crate that asks the operating system for the time.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use millstream_core::time::{Clock, Nanos, Time};
+
+/// The system's wall clock, and a monotonic one that starts with it.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic time starts now.
+    #[allow(clippy::disallowed_methods, reason = "the driver's clock")]
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "the driver's clock")]
+    fn now(&self) -> Time {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => millstream_core::time::millis(after),
+            Err(before) => -millstream_core::time::millis(before.duration()),
+        }
+    }
+
+    fn nanos(&self) -> Nanos {
+        self.start.elapsed().as_nanos() as Nanos
+    }
+}

@@ -1,0 +1,300 @@
+//! What waits before one subtask: a lane per upstream channel, bounded in bytes, and the driver's commands.
+//!
+//! One lock per batch, none per record. Whoever finds nothing parks; nobody polls.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Wake;
+use std::time::Duration;
+
+use millstream_core::Batch;
+use millstream_core::figures::SubtaskFigures;
+use millstream_core::snapshot::CheckpointId;
+use millstream_core::source::Assignment;
+use millstream_core::stage::{End, Mark};
+use millstream_core::time::{Clock, Nanos};
+
+use crate::alignment::Alignment;
+
+/// What travels on a lane.
+pub(crate) enum Element {
+    Batch(Batch),
+    Mark(Mark),
+    Barrier(CheckpointId),
+    End(End),
+}
+
+// What an element costs beside its records: keeps queues of tiny elements bounded too.
+const OVERHEAD: usize = 64;
+
+impl Element {
+    fn size(&self) -> usize {
+        match self {
+            Self::Batch(batch) => OVERHEAD + batch.bytes as usize,
+            _ => OVERHEAD,
+        }
+    }
+}
+
+/// What the driver tells a subtask.
+pub(crate) enum Command {
+    /// Every subtask is open: go.
+    Run,
+    /// Splits for a source.
+    Assign(Assignment),
+    /// A checkpoint starts: sources inject its barrier.
+    Trigger(CheckpointId),
+    /// It is complete.
+    Completed(CheckpointId),
+    /// It will not complete.
+    Aborted(CheckpointId),
+    /// Sources: read no more.
+    Stop,
+    /// All subtasks have ended: close.
+    Release,
+}
+
+/// The job is being aborted: leave at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aborted;
+
+/// Which elements the subtask can take now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// Whatever comes next on a lane that is not held back.
+    All,
+    /// Barriers alone: they may overtake nothing, so only one at the head of its lane.
+    Barriers,
+    /// None.
+    None,
+}
+
+/// What the subtask waits for.
+pub(crate) struct Want<'a> {
+    pub(crate) lanes: Lanes,
+    pub(crate) alignment: &'a Alignment,
+    /// Do not park.
+    pub(crate) at_once: bool,
+    /// Park until then at the longest, by the monotonic clock.
+    pub(crate) until: Option<Nanos>,
+}
+
+/// What came.
+pub(crate) enum Taken {
+    Element(usize, Element),
+    Command(Command),
+    /// The stage's waker was called.
+    Woken,
+    /// Nothing is there and the caller did not want to wait, or has waited long enough.
+    Nothing,
+}
+
+/// One subtask's inbox. Each lane has one sender; the subtask is the only taker.
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    news: Condvar,
+    room: Vec<Condvar>,
+    lane_bytes: usize,
+    clock: Arc<dyn Clock>,
+    figures: Arc<SubtaskFigures>,
+}
+
+struct State {
+    lanes: Vec<Lane>,
+    turn: usize,
+    queued: usize,
+    commands: VecDeque<Command>,
+    woken: bool,
+    parked: bool,
+    aborted: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: VecDeque<Element>,
+    bytes: usize,
+    sender_waits: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(
+        lanes: usize,
+        bytes: usize,
+        clock: Arc<dyn Clock>,
+        figures: Arc<SubtaskFigures>,
+    ) -> Self {
+        let lane_bytes = (bytes / lanes.max(1)).max(1);
+        figures.queue_capacity.set((lane_bytes * lanes) as i64);
+        let state = State {
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            turn: 0,
+            queued: 0,
+            commands: VecDeque::new(),
+            woken: false,
+            parked: false,
+            aborted: false,
+        };
+        let room = (0..lanes).map(|_| Condvar::new()).collect();
+        Self { state: Mutex::new(state), news: Condvar::new(), room, lane_bytes, clock, figures }
+    }
+
+    /// Puts an element into a lane, after waiting for room; says whether it had to wait.
+    pub(crate) fn send(&self, lane: usize, element: Element) -> Result<bool, Aborted> {
+        let size = element.size();
+        let mut state = self.lock();
+        let mut waited = false;
+        while !state.aborted && !state.lanes[lane].has_room(size, self.lane_bytes) {
+            waited = true;
+            state.lanes[lane].sender_waits = true;
+            state = self.room[lane].wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.aborted {
+            return Err(Aborted);
+        }
+        let was_empty = state.lanes[lane].queue.is_empty();
+        let added = state.lanes[lane].push(element, size);
+        self.count(&mut state, added as isize);
+        // A lane that was not empty is one that the taker does not want: it would not be parked otherwise.
+        if was_empty {
+            self.unpark(state);
+        }
+        Ok(waited)
+    }
+
+    /// Gives the subtask a command.
+    pub(crate) fn command(&self, command: Command) {
+        let mut state = self.lock();
+        state.commands.push_back(command);
+        self.unpark(state);
+    }
+
+    /// Makes every sender and the taker leave.
+    pub(crate) fn abort(&self) {
+        self.lock().aborted = true;
+        self.news.notify_all();
+        self.room.iter().for_each(Condvar::notify_all);
+    }
+
+    /// The next thing to do for the subtask: commands first, then wake-ups, then elements.
+    pub(crate) fn take(&self, want: &Want<'_>) -> Result<Taken, Aborted> {
+        let mut state = self.lock();
+        loop {
+            if state.aborted {
+                return Err(Aborted);
+            }
+            if let Some(taken) = self.next(&mut state, want) {
+                return Ok(taken);
+            }
+            let Some(patience) = self.patience(want) else {
+                return Ok(Taken::Nothing);
+            };
+            state.parked = true;
+            let (woken, _) = self.news.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.parked = false;
+        }
+    }
+
+    fn next(&self, state: &mut State, want: &Want<'_>) -> Option<Taken> {
+        if let Some(command) = state.commands.pop_front() {
+            return Some(Taken::Command(command));
+        }
+        if std::mem::take(&mut state.woken) {
+            return Some(Taken::Woken);
+        }
+        let lane = state.choose(want)?;
+        let (element, freed) = state.lanes[lane].pop()?;
+        self.count(state, -(freed as isize));
+        let waits = state.lanes[lane].bytes <= self.lane_bytes / 2;
+        if waits && std::mem::take(&mut state.lanes[lane].sender_waits) {
+            self.room[lane].notify_one();
+        }
+        Some(Taken::Element(lane, element))
+    }
+
+    // How long to park; none for not at all.
+    fn patience(&self, want: &Want<'_>) -> Option<Duration> {
+        if want.at_once {
+            return None;
+        }
+        let Some(until) = want.until else {
+            return Some(Duration::MAX);
+        };
+        let left = until.saturating_sub(self.clock.nanos());
+        (left > 0).then(|| Duration::from_nanos(left))
+    }
+
+    fn count(&self, state: &mut State, bytes: isize) {
+        state.queued = state.queued.saturating_add_signed(bytes);
+        self.figures.queued_bytes.set(state.queued as i64);
+    }
+
+    fn unpark(&self, state: MutexGuard<'_, State>) {
+        let parked = state.parked;
+        drop(state);
+        if parked {
+            self.news.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Inbox {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.woken = true;
+        self.unpark(state);
+    }
+}
+
+impl State {
+    // Lanes take turns, so that none starves.
+    fn choose(&mut self, want: &Want<'_>) -> Option<usize> {
+        let lanes = self.lanes.len();
+        let fits = |lane: &usize| !want.alignment.is_held(*lane) && self.lanes[*lane].fits(want.lanes);
+        let lane = (0..lanes).map(|step| (self.turn + step) % lanes).find(fits)?;
+        self.turn = (lane + 1) % lanes;
+        Some(lane)
+    }
+}
+
+impl Lane {
+    fn has_room(&self, size: usize, capacity: usize) -> bool {
+        self.bytes == 0 || self.bytes + size <= capacity
+    }
+
+    // A watermark that nobody has looked at is replaced by the next one. Gives the bytes added.
+    fn push(&mut self, element: Element, size: usize) -> usize {
+        if let (Element::Mark(Mark::Time(_)), Some(last @ Element::Mark(Mark::Time(_)))) =
+            (&element, self.queue.back_mut())
+        {
+            *last = element;
+            return 0;
+        }
+        self.queue.push_back(element);
+        self.bytes += size;
+        size
+    }
+
+    fn pop(&mut self) -> Option<(Element, usize)> {
+        let element = self.queue.pop_front()?;
+        let size = element.size();
+        self.bytes -= size;
+        Some((element, size))
+    }
+
+    fn fits(&self, lanes: Lanes) -> bool {
+        match lanes {
+            Lanes::All => !self.queue.is_empty(),
+            Lanes::Barriers => matches!(self.queue.front(), Some(Element::Barrier(_))),
+            Lanes::None => false,
+        }
+    }
+}

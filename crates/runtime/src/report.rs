@@ -1,0 +1,181 @@
+//! How a job ended, for people.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use millstream_core::figures::OperatorFigures;
+use millstream_core::plan::OperatorSpec;
+use millstream_core::stage::End;
+use millstream_core::time::Nanos;
+
+use crate::shared::Shared;
+
+/// How a job ended. Its `Display` is a small table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobReport {
+    /// The job's name.
+    pub job: String,
+    /// Whether everything was read or the job was stopped.
+    pub end: End,
+    /// The number of the attempt.
+    pub epoch: u64,
+    /// From start to end.
+    pub took: Duration,
+    /// Operator by operator, in the order of the plan, all subtasks together.
+    pub operators: Vec<OperatorReport>,
+}
+
+/// What one operator did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorReport {
+    /// The name that the user gave.
+    pub name: String,
+    /// What it is: `filter`, `window`, ...
+    pub kind: String,
+    /// Records that came in.
+    pub records_in: u64,
+    /// Records that went out.
+    pub records_out: u64,
+    /// Records that came too late for their window.
+    pub late: u64,
+    /// Counters of its own, such as `deadLetters`.
+    pub counters: BTreeMap<&'static str, u64>,
+}
+
+impl JobReport {
+    pub(crate) fn new(shared: &Shared, end: End, began: Nanos) -> Self {
+        let specs = shared.plan.stages.iter().flat_map(|stage| &stage.operators);
+        let figures: Vec<_> = shared.figures.operators().map(|(_, figures)| figures).collect();
+        let report = |spec: &OperatorSpec| {
+            let same = figures.iter().filter(|figures| figures.name == spec.name);
+            same.fold(OperatorReport::new(spec), |report, figures| report.with(figures))
+        };
+        Self {
+            job: shared.plan.name.clone(),
+            end,
+            epoch: shared.epoch,
+            took: Duration::from_nanos(shared.clock.nanos().saturating_sub(began)),
+            operators: specs.map(report).collect(),
+        }
+    }
+
+    /// The part of the operator with this name.
+    pub fn operator(&self, name: &str) -> Option<&OperatorReport> {
+        self.operators.iter().find(|operator| operator.name == name)
+    }
+
+    /// Records that went to a dead letter, anywhere in the job.
+    pub fn dead_letters(&self) -> u64 {
+        self.operators.iter().map(OperatorReport::dead_letters).sum()
+    }
+}
+
+impl OperatorReport {
+    fn new(spec: &OperatorSpec) -> Self {
+        let (name, kind) = (spec.name.clone(), spec.kind.clone());
+        Self { name, kind, records_in: 0, records_out: 0, late: 0, counters: BTreeMap::new() }
+    }
+
+    fn with(mut self, figures: &OperatorFigures) -> Self {
+        self.records_in += figures.records_in.get();
+        self.records_out += figures.records_out.get();
+        self.late += figures.late.get();
+        for (name, count) in figures.counters() {
+            *self.counters.entry(name).or_default() += count;
+        }
+        self
+    }
+
+    /// Records that it refused.
+    pub fn dead_letters(&self) -> u64 {
+        self.counters.get("deadLetters").copied().unwrap_or(0)
+    }
+
+    fn notes(&self) -> String {
+        let late = (self.late > 0).then(|| format!("late {}", grouped(self.late)));
+        let counters = self.counters.iter().filter(|(_, count)| **count > 0);
+        let counters = counters.map(|(name, count)| format!("{} {}", words(name), grouped(*count)));
+        late.into_iter().chain(counters).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Display for JobReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let took = humantime::format_duration(Duration::from_millis(self.took.as_millis() as u64));
+        match self.end {
+            End::Finished => writeln!(f, "{} finished after {took}: everything was read.", self.job)?,
+            End::Stopped => writeln!(
+                f,
+                "{} was stopped after {took}: what was read was processed and flushed; open windows were not written.",
+                self.job
+            )?,
+        }
+        let width = self.operators.iter().map(|op| op.name.chars().count()).max().unwrap_or(0).max(8);
+        write!(f, "  {:<width$}  {:>14}  {:>14}", "operator", "records in", "records out")?;
+        for operator in &self.operators {
+            let (count_in, count_out) = (grouped(operator.records_in), grouped(operator.records_out));
+            write!(f, "\n  {:<width$}  {count_in:>14}  {count_out:>14}", operator.name)?;
+            let notes = operator.notes();
+            if !notes.is_empty() {
+                write!(f, "  {notes}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+// `deadLetters` as `dead letters`.
+fn words(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() {
+            text.push(' ');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_is_a_table() {
+        let operator = |name: &str, records_in, records_out| OperatorReport {
+            name: name.into(),
+            kind: String::new(),
+            records_in,
+            records_out,
+            late: 0,
+            counters: BTreeMap::new(),
+        };
+        let mut parse = operator("parse", 1_234_567, 1_234_560);
+        parse.counters.insert("deadLetters", 7);
+        let report = JobReport {
+            job: "clicks".into(),
+            end: End::Finished,
+            epoch: 1,
+            took: Duration::from_millis(1500),
+            operators: vec![operator("in", 0, 1_234_567), parse],
+        };
+        assert_eq!(report.dead_letters(), 7);
+        let expected = "clicks finished after 1s 500ms: everything was read.\n  operator      records in     records out\n  \
+             in                     0       1,234,567\n  parse          1,234,567       1,234,560  dead letters 7";
+        assert_eq!(report.to_string(), expected);
+    }
+}

@@ -1,0 +1,87 @@
+//! A whole job's state at one checkpoint.
+
+use millstream_core::plan::Plan;
+use millstream_core::snapshot::{CheckpointId, Restored, StageSnapshot};
+use millstream_core::{Error, Result};
+
+use crate::layout::Place;
+
+/// A whole job's state at one checkpoint, in memory: a job starts from it at any parallelism.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobSnapshot {
+    /// The job's name.
+    pub job: String,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The attempt that made it.
+    pub epoch: u64,
+    /// Key groups of the job: a restore must have as many.
+    pub key_groups: u16,
+    /// Stage by stage.
+    pub stages: Vec<StagePart>,
+}
+
+/// The part of one stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StagePart {
+    /// The stage's name.
+    pub name: String,
+    /// The names of its operators, upstream first.
+    pub operators: Vec<String>,
+    /// The state of its operators, all subtasks together.
+    pub state: StageSnapshot,
+    /// Where it starts with a source: the enumerator's state.
+    pub enumerator: Option<Vec<u8>>,
+}
+
+impl JobSnapshot {
+    /// Refuses a plan that has no place for something in the snapshot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming the operator or the setting.
+    pub(crate) fn validate(&self, plan: &Plan) -> Result<()> {
+        if self.key_groups != plan.key_groups {
+            return Err(Error::configuration(format!(
+                "the snapshot has {} key groups and the job {}: set the job's to the snapshot's",
+                self.key_groups, plan.key_groups
+            )));
+        }
+        let known =
+            |name: &str| plan.stages.iter().flat_map(|stage| &stage.operators).any(|op| op.name == name);
+        let lost =
+            |part: &StagePart| part.state.operators().into_iter().find(|op| !known(op)).map(str::to_owned);
+        match self.stages.iter().find_map(lost) {
+            Some(operator) => Err(Error::configuration(format!(
+                "the snapshot has state of an operator named `{operator}`, the job has none: give the operator its old name back"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than before.
+    pub(crate) fn restored(&self, plan: &Plan, place: Place) -> Restored {
+        let stage = &plan.stages[place.stage as usize];
+        let owned = millstream_core::key::owned_groups(place.subtask, plan.key_groups, stage.parallelism);
+        let mut all = Restored::default();
+        for part in self.parts_of(plan, place) {
+            let Restored { keyed, lists, commits } =
+                part.state.share(place.subtask, stage.parallelism, &owned);
+            all.keyed.extend(keyed);
+            all.lists.extend(lists);
+            all.commits.extend(commits);
+        }
+        all
+    }
+
+    /// The state of a stage's enumerator.
+    pub(crate) fn enumerator(&self, plan: &Plan, place: Place) -> Option<Vec<u8>> {
+        self.parts_of(plan, place).find_map(|part| part.enumerator.clone())
+    }
+
+    fn parts_of(&self, plan: &Plan, place: Place) -> impl Iterator<Item = &StagePart> {
+        let operators = &plan.stages[place.stage as usize].operators;
+        let shares =
+            |part: &&StagePart| operators.iter().any(|operator| part.operators.contains(&operator.name));
+        self.stages.iter().filter(shares)
+    }
+}

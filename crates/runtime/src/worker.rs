@@ -1,0 +1,157 @@
+//! The thread of one subtask: makes, opens, runs and closes its stage, whatever happens.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread::{Builder, JoinHandle};
+
+use millstream_core::context::{Context, OpenContext};
+use millstream_core::io::Io;
+use millstream_core::key::owned_groups;
+use millstream_core::snapshot::Restored;
+use millstream_core::stage::Stage;
+use millstream_core::{Error, Result};
+
+use crate::alignment::Alignment;
+use crate::halt::Halt;
+use crate::inbox::{Command, Inbox, Lanes, Taken, Want};
+use crate::inputs::Inputs;
+use crate::layout;
+use crate::meter::Meter;
+use crate::outputs::{Output, Outputs, Sender};
+use crate::panics;
+use crate::shared::{Event, Shared};
+use crate::subtask::{State, Subtask};
+
+/// What a thread needs.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) io: Arc<dyn Io>,
+    pub(crate) restored: Restored,
+}
+
+impl Worker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where the system gives no more threads.
+    pub(crate) fn spawn(self) -> Result<JoinHandle<()>> {
+        let who = self.shared.who(self.index);
+        let spawned = Builder::new().name(self.thread_name()).spawn(move || self.work());
+        spawned.map_err(|error| {
+            Error::configuration(format!("no thread can be started for {who}")).caused_by(error)
+        })
+    }
+
+    // Some systems show 15 characters: the number first.
+    fn thread_name(&self) -> String {
+        let name = self.shared.stage(self.index).name.replace('\0', "");
+        format!("{}/{name}", self.shared.places[self.index].subtask)
+    }
+
+    fn work(self) {
+        let mut stage: Option<Box<dyn Stage>> = None;
+        let (shared, index) = (Arc::clone(&self.shared), self.index);
+        let outcome = panics::catch(|| self.live(&mut stage));
+        let failed = match outcome {
+            Ok(Ok(()) | Err(Halt::Aborted)) => None,
+            Ok(Err(Halt::Failed(error))) => Some(error.in_context(shared.who(index))),
+            Err(panic) => Some(Error::bug(format!("{} panicked: {panic}", shared.who(index)))),
+        };
+        if let Some(error) = failed {
+            shared.fail(error);
+        }
+        if let Err(panic) = panics::catch(|| close(stage)) {
+            shared.fail(Error::bug(format!("{} panicked while closing: {panic}", shared.who(index))));
+        }
+        shared.tell(Event::Exited(index));
+    }
+
+    fn live(self, place: &mut Option<Box<dyn Stage>>) -> Result<(), Halt> {
+        let Self { index, shared, io, restored } = self;
+        let stage = place.insert((shared.stage(index).make)());
+        let inbox = &shared.inboxes[index];
+        let waker = Waker::from(Arc::clone(inbox));
+        stage.open(&mut open_context(&shared, index, &io, &waker, restored))?;
+        shared.tell(Event::Opened);
+        await_run(inbox)?;
+        let clock = shared.clock.as_ref();
+        let mut subtask = Subtask {
+            index,
+            shared: &shared,
+            stage: stage.as_mut(),
+            cx: Context::new(clock, &io, &waker),
+            inbox,
+            figures: &shared.figures.subtasks[index],
+            outputs: outputs(&shared, index),
+            meter: Meter::new(clock),
+            state: state(&shared, index),
+        };
+        subtask.run()
+    }
+}
+
+// Freeing may panic as well: both happen here.
+fn close(stage: Option<Box<dyn Stage>>) {
+    if let Some(mut stage) = stage {
+        stage.close();
+    }
+}
+
+fn open_context(
+    shared: &Shared,
+    index: usize,
+    io: &Arc<dyn Io>,
+    waker: &Waker,
+    restored: Restored,
+) -> OpenContext {
+    let plan = &shared.plan;
+    let (place, stage) = (shared.places[index], shared.stage(index));
+    let routes = plan.outputs(place.stage);
+    OpenContext {
+        job: plan.name.clone(),
+        subtask: place.subtask,
+        parallelism: stage.parallelism,
+        key_groups: plan.key_groups,
+        owned: owned_groups(place.subtask, plan.key_groups, stage.parallelism),
+        epoch: shared.epoch,
+        routes: routes.map(|(id, edge)| (id, plan.stages[edge.to as usize].parallelism)).collect(),
+        clock: Arc::clone(&shared.clock),
+        io: Arc::clone(io),
+        waker: waker.clone(),
+        figures: Arc::clone(&shared.figures.subtasks[index]),
+        restored,
+    }
+}
+
+// Nothing runs before every subtask is open: a bad configuration never starts.
+fn await_run(inbox: &Inbox) -> Result<(), Halt> {
+    let alignment = Alignment::new(0);
+    let want = Want { lanes: Lanes::None, alignment: &alignment, at_once: false, until: None };
+    while !matches!(inbox.take(&want)?, Taken::Command(Command::Run)) {}
+    Ok(())
+}
+
+fn state(shared: &Shared, index: usize) -> State {
+    let place = shared.places[index];
+    let feeds: Vec<_> = layout::lanes(&shared.plan, place).iter().map(|lane| lane.input).collect();
+    let count = layout::inputs(&shared.plan, place.stage);
+    let is_source = shared.stage(index).enumerator.is_some();
+    State::new(Inputs::new(count, &feeds), usize::from(count), feeds.len(), is_source)
+}
+
+fn outputs(shared: &Shared, index: usize) -> Outputs {
+    let plan = &shared.plan;
+    let from = shared.places[index];
+    let output = |(edge, spec): (_, &millstream_core::plan::EdgeSpec)| {
+        let routes = 0..plan.stages[spec.to as usize].parallelism;
+        let sender = |subtask| {
+            let to = layout::Place { stage: spec.to, subtask };
+            let leads_here = |lane: &layout::LaneSpec| lane.edge == edge && lane.upstream == from.subtask;
+            let lane = layout::lanes(plan, to).iter().position(leads_here)?;
+            Some(Sender { inbox: Arc::clone(&shared.inboxes[shared.index(to)?]), lane })
+        };
+        Output { edge, routes: routes.map(sender).collect() }
+    };
+    Outputs::new(plan.outputs(from.stage).map(output).collect())
+}
