@@ -257,6 +257,9 @@ impl Wake for Inbox {
 impl State {
     // Lanes take turns, so that none starves.
     fn choose(&mut self, want: &Want<'_>) -> Option<usize> {
+        if want.lanes == Lanes::None {
+            return None;
+        }
         let lanes = self.lanes.len();
         let fits = |lane: &usize| !want.alignment.is_held(*lane) && self.lanes[*lane].fits(want.lanes);
         let lane = (0..lanes).map(|step| (self.turn + step) % lanes).find(fits)?;

@@ -1,0 +1,23 @@
+//! Small sources, operators and sinks, and plans built of them by hand.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "test code, though in no test function")]
+
+pub mod numbers;
+pub mod ops;
+pub mod plans;
+pub mod sinks;
+
+use std::time::Duration;
+
+use millstream_runtime::RuntimeOptions;
+
+/// Options for tests: small queues, so that back-pressure happens.
+pub fn options() -> RuntimeOptions {
+    RuntimeOptions {
+        channel_bytes: 64 << 10,
+        records_per_call: 256,
+        stop_timeout: Duration::from_secs(20),
+        epoch: Some(1),
+        ..RuntimeOptions::default()
+    }
+}

@@ -1,0 +1,170 @@
+//! Operators of tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use millstream_core::batch::Rows;
+use millstream_core::key::{Key, key_group};
+use millstream_core::record::{from_bytes, to_bytes};
+use millstream_core::snapshot::{CheckpointId, Frozen, FrozenState};
+use millstream_core::time::{MAX_TIME, Time};
+use millstream_core::{Budget, Context, KeyGroup, Mark, OpenContext, Operator, Output, Result, Step};
+
+/// How many keys the numbers have.
+pub const KEYS: i64 = 50;
+
+/// The key of a number.
+pub fn key_of(number: &i64) -> i64 {
+    number % KEYS
+}
+
+/// Emits a watermark behind each batch: the highest time seen.
+#[derive(Default)]
+pub struct Watermarks {
+    highest: Option<Time>,
+}
+
+impl Operator for Watermarks {
+    type In = i64;
+    type Out = i64;
+
+    fn rows(&mut self, _: &mut Context<'_>, rows: &mut Rows<i64>, out: &mut Output<i64>) -> Result<Step> {
+        let highest = rows.ts.iter().copied().max();
+        rows.append_to(&mut out.rows);
+        if highest > self.highest {
+            self.highest = highest;
+            out.marks.extend(highest.map(Mark::Time));
+        }
+        Ok(Step::DONE)
+    }
+}
+
+// Key, sum and count.
+type SumsOfGroup = Vec<(i64, (i64, i64))>;
+
+/// Sums by key; gives the sums at the final watermark, in slices of the budget.
+#[derive(Default)]
+pub struct KeyedSum {
+    name: String,
+    groups: u16,
+    owned: std::ops::Range<KeyGroup>,
+    sums: BTreeMap<i64, (i64, i64)>,
+    firing: Option<std::collections::btree_map::IntoIter<i64, (i64, i64)>>,
+}
+
+impl Operator for KeyedSum {
+    type In = i64;
+    /// Key, sum, count.
+    type Out = (i64, i64, i64);
+
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        self.name = name.to_owned();
+        self.groups = cx.key_groups;
+        self.owned = cx.owned.clone();
+        for (_, bytes) in cx.restored.take_keyed(name) {
+            self.sums.extend(from_bytes::<SumsOfGroup>(&bytes)?);
+        }
+        Ok(())
+    }
+
+    fn rows(
+        &mut self,
+        _: &mut Context<'_>,
+        rows: &mut Rows<i64>,
+        _: &mut Output<(i64, i64, i64)>,
+    ) -> Result<Step> {
+        for (number, hash) in rows.rec.iter().zip(&rows.hash) {
+            assert!(
+                self.owned.contains(&key_group(*hash, self.groups)),
+                "{number} came to the wrong subtask"
+            );
+            let (sum, count) = self.sums.entry(key_of(number)).or_default();
+            *sum += number;
+            *count += 1;
+        }
+        Ok(Step::DONE)
+    }
+
+    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<(i64, i64, i64)>) -> Result<Step> {
+        if mark != Mark::Time(MAX_TIME) {
+            out.marks.push_back(mark);
+            return Ok(Step::DONE);
+        }
+        self.firing = Some(std::mem::take(&mut self.sums).into_iter());
+        self.resume(cx, Budget { records: 3 }, out)
+    }
+
+    fn resume(&mut self, _: &mut Context<'_>, _: Budget, out: &mut Output<(i64, i64, i64)>) -> Result<Step> {
+        let Some(firing) = &mut self.firing else { return Ok(Step::DONE) };
+        for (key, (sum, count)) in firing.by_ref().take(3) {
+            out.rows.push((key, sum, count), MAX_TIME);
+        }
+        if firing.len() > 0 {
+            return Ok(Step::MORE);
+        }
+        self.firing = None;
+        out.marks.push_back(Mark::Time(MAX_TIME));
+        Ok(Step::DONE)
+    }
+
+    fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        let mut groups = BTreeMap::<KeyGroup, SumsOfGroup>::new();
+        for (key, value) in &self.sums {
+            groups.entry(key_group(key.key_hash(), self.groups)).or_default().push((*key, *value));
+        }
+        frozen.keyed.push((self.name.clone(), Box::new(FrozenSums(groups))));
+        Ok(())
+    }
+}
+
+struct FrozenSums(BTreeMap<KeyGroup, SumsOfGroup>);
+
+impl FrozenState for FrozenSums {
+    fn groups(&self) -> Vec<KeyGroup> {
+        self.0.keys().copied().collect()
+    }
+    fn write_group(&self, group: KeyGroup, out: &mut Vec<u8>) -> Result<()> {
+        out.extend(to_bytes(&self.0[&group]));
+        Ok(())
+    }
+    fn schemas(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// Calls a function on each batch and hands the rows on.
+pub struct Each(pub OnBatch);
+
+pub type OnBatch = Arc<dyn Fn(&[i64]) -> Result<Step> + Send + Sync>;
+
+impl Operator for Each {
+    type In = i64;
+    type Out = i64;
+
+    fn rows(&mut self, _: &mut Context<'_>, rows: &mut Rows<i64>, out: &mut Output<i64>) -> Result<Step> {
+        let step = (self.0)(&rows.rec)?;
+        rows.append_to(&mut out.rows);
+        Ok(step)
+    }
+}
+
+/// Notes the watermarks that come by.
+pub struct MarkWatch(pub Arc<Mutex<Vec<Time>>>);
+
+impl Operator for MarkWatch {
+    type In = i64;
+    type Out = i64;
+
+    fn rows(&mut self, _: &mut Context<'_>, rows: &mut Rows<i64>, out: &mut Output<i64>) -> Result<Step> {
+        rows.append_to(&mut out.rows);
+        Ok(Step::DONE)
+    }
+
+    fn mark(&mut self, _: &mut Context<'_>, mark: Mark, out: &mut Output<i64>) -> Result<Step> {
+        if let Mark::Time(time) = mark {
+            self.0.lock().unwrap().push(time);
+        }
+        out.marks.push_back(mark);
+        Ok(Step::DONE)
+    }
+}

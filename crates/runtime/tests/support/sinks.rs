@@ -1,0 +1,141 @@
+//! Sinks of tests.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use millstream_core::batch::Rows;
+use millstream_core::dead_letter::DeadLetter;
+use millstream_core::io::Completions;
+use millstream_core::record::Data;
+use millstream_core::sink::SinkWriter;
+use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::{Budget, Context, OpenContext, Result, Step};
+
+/// What a sink's writers have written, all together.
+pub struct Written<T> {
+    pub rows: Arc<Mutex<Vec<T>>>,
+    /// By subtask: checkpoints that the writer heard of.
+    pub completed: Arc<Mutex<BTreeMap<u16, Vec<CheckpointId>>>>,
+    pub closed: Arc<AtomicU64>,
+}
+
+impl<T> Default for Written<T> {
+    fn default() -> Self {
+        Self { rows: Arc::default(), completed: Arc::default(), closed: Arc::default() }
+    }
+}
+
+impl<T> Clone for Written<T> {
+    fn clone(&self) -> Self {
+        Self {
+            rows: Arc::clone(&self.rows),
+            completed: Arc::clone(&self.completed),
+            closed: Arc::clone(&self.closed),
+        }
+    }
+}
+
+impl<T: Data + Ord> Written<T> {
+    pub fn sorted(&self) -> Vec<T> {
+        let mut rows = self.rows.lock().unwrap().clone();
+        rows.sort();
+        rows
+    }
+
+    /// Writes at once.
+    pub fn writer(&self) -> Box<dyn SinkWriter<T>> {
+        Box::new(Direct { written: self.clone(), subtask: 0 })
+    }
+
+    /// Buffers, and writes with futures, at most `limit` rows in its hands before it is blocked.
+    pub fn buffered(&self, limit: usize) -> Box<dyn SinkWriter<T>> {
+        Box::new(Buffered {
+            written: self.clone(),
+            limit,
+            buffer: Vec::new(),
+            requests: Completions::default(),
+        })
+    }
+}
+
+struct Direct<T> {
+    written: Written<T>,
+    subtask: u16,
+}
+
+impl<T: Data> SinkWriter<T> for Direct<T> {
+    fn open(&mut self, _: &str, cx: &mut OpenContext) -> Result<()> {
+        self.subtask = cx.subtask;
+        Ok(())
+    }
+    fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        self.written.rows.lock().unwrap().append(&mut rows.rec);
+        Ok(Step::DONE)
+    }
+    fn resume(&mut self, _: &mut Context<'_>, _: Budget, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        Ok(Step::DONE)
+    }
+    fn flush(&mut self, _: &mut Context<'_>, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        Ok(Step::DONE)
+    }
+    fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
+        Ok(())
+    }
+    fn completed(&mut self, _: &mut Context<'_>, id: CheckpointId) -> Result<()> {
+        self.written.completed.lock().unwrap().entry(self.subtask).or_default().push(id);
+        Ok(())
+    }
+    fn close(&mut self) {
+        self.written.closed.fetch_add(1, SeqCst);
+    }
+}
+
+struct Buffered<T> {
+    written: Written<T>,
+    limit: usize,
+    buffer: Vec<T>,
+    requests: Completions<()>,
+}
+
+impl<T: Data> Buffered<T> {
+    // One request at a time; a full buffer blocks.
+    fn go_on(&mut self, cx: &mut Context<'_>, least: usize) -> Result<Step> {
+        self.requests.drain()?;
+        if self.requests.in_flight() == 0 && self.buffer.len() >= least && !self.buffer.is_empty() {
+            let (rows, mut batch) = (Arc::clone(&self.written.rows), std::mem::take(&mut self.buffer));
+            let pause = cx.io().sleep(std::time::Duration::from_millis(1));
+            self.requests.spawn(cx.io().as_ref(), cx.waker(), async move {
+                pause.await;
+                rows.lock().unwrap().append(&mut batch);
+            });
+        }
+        Ok(if self.buffer.len() >= self.limit { Step::BLOCKED } else { Step::DONE })
+    }
+}
+
+impl<T: Data> SinkWriter<T> for Buffered<T> {
+    fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {
+        Ok(())
+    }
+    fn write(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        assert!(self.buffer.len() < self.limit, "a blocked sink was given data");
+        self.buffer.append(&mut rows.rec);
+        self.go_on(cx, self.limit)
+    }
+    fn resume(&mut self, cx: &mut Context<'_>, _: Budget, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        self.go_on(cx, self.limit)
+    }
+    fn flush(&mut self, cx: &mut Context<'_>, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        self.go_on(cx, 1)?;
+        let done = self.buffer.is_empty() && self.requests.in_flight() == 0;
+        Ok(if done { Step::DONE } else { Step::BLOCKED })
+    }
+    fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
+        assert!(self.buffer.is_empty(), "flushed before");
+        Ok(())
+    }
+    fn close(&mut self) {
+        self.written.closed.fetch_add(1, SeqCst);
+    }
+}
