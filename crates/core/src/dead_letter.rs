@@ -11,6 +11,7 @@ pub struct DeadLetter {
     /// Deterministic: the same record refused again, by the same stage, has the same id.
     pub id: String,
     /// The bytes as they came (at decode), or the encoded value (later in the pipeline).
+    #[record(bytes)]
     pub raw: Vec<u8>,
     /// The name of the source, or of the operator that refused it where the source is no longer known.
     pub source: String,

@@ -1,6 +1,7 @@
 //! What can travel between stages and live in state: records with a codec (Avro binary) and a schema (Avro).
 //!
-//! `#[derive(Record)]` writes the codec of a struct (an Avro record) or of an enum without fields (an Avro enum).
+//! `#[derive(Record)]` writes the codec of a struct (an Avro record) or of an enum without fields (an Avro enum). A field of
+//! `Vec<u8>` is an array of numbers; with `#[record(bytes)]` it is Avro `bytes`.
 
 use compact_str::CompactString;
 
@@ -174,12 +175,17 @@ impl Record for () {
     }
 }
 
-fn encode_bytes(value: &[u8], out: &mut Vec<u8>) {
+/// Appends an Avro `bytes` (or `string`) value: length, then bytes. For `#[record(bytes)]`.
+pub fn encode_bytes(value: &[u8], out: &mut Vec<u8>) {
     (value.len() as i64).encode(out);
     out.extend_from_slice(value);
 }
 
-fn decode_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
+/// Reads what [`encode_bytes`] wrote.
+///
+/// # Errors
+/// [`ErrorKind::Data`](crate::ErrorKind::Data) when the bytes end too early.
+pub fn decode_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     let length = i64::decode(bytes)?;
     let length = usize::try_from(length).map_err(|_| Error::data(format!("{length} is no length")))?;
     take(bytes, length)

@@ -6,10 +6,11 @@ use syn::DeriveInput;
 
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let name = &input.ident;
+    let core = crate::path::core();
     quote! {
-        impl ::millstream_core::Key for #name {
+        impl #core::Key for #name {
             fn key_hash(&self) -> u64 {
-                ::millstream_core::key::hash_bytes(&::millstream_core::record::to_bytes(self))
+                #core::key::hash_bytes(&#core::record::to_bytes(self))
             }
         }
     }

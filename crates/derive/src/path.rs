@@ -1,0 +1,41 @@
+//! The path by which generated code names Millstream: the user may depend on the facade alone, or on the rooms themselves.
+
+use proc_macro_crate::{FoundCrate, crate_name};
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::Ident;
+
+/// `millstream-core`: directly, or as `core` of the facade.
+pub(crate) fn core() -> TokenStream {
+    room("millstream-core", "millstream_core", "core")
+}
+
+// A crate that names itself has `extern crate self as ...`, so that its own path is good within it, its tests and examples.
+fn room(package: &str, own: &str, module: &str) -> TokenStream {
+    let module = Ident::new(module, Span::call_site());
+    match (crate_name(package), crate_name("millstream")) {
+        (Ok(FoundCrate::Name(name)), _) => path(&name, None),
+        (Ok(FoundCrate::Itself), _) => path(own, None),
+        (Err(_), Ok(FoundCrate::Name(name))) => path(&name, Some(&module)),
+        (Err(_), _) => path("millstream", Some(&module)),
+    }
+}
+
+fn path(name: &str, module: Option<&Ident>) -> TokenStream {
+    let name = Ident::new(name, Span::call_site());
+    let module = module.into_iter();
+    quote!(::#name #(::#module)*)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crate_that_depends_on_no_room_goes_by_the_facade() {
+        // The manifest that is looked at is this crate's own.
+        let path = room("millstream-json", "millstream_json", "json");
+        assert_eq!(path.to_string(), ":: millstream :: json");
+        assert_eq!(core().to_string(), ":: millstream_core");
+    }
+}
