@@ -1,1 +1,44 @@
-//! millstream-cli
+//! The commands `run` and `plan` for any pipeline, its configuration file, its exit codes.
+//!
+//! ```no_run
+//! use millstream_api::Environment;
+//! use millstream_cli::Application;
+//!
+//! struct Clicks;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Options {
+//!     topic: String,
+//! }
+//!
+//! impl Application for Clicks {
+//!     type Options = Options;
+//!     const NAME: &'static str = "clicks";
+//!     const ABOUT: &'static str = "Counts clicks";
+//!
+//!     fn build(&self, options: &Options, env: &Environment) -> millstream_core::Result<()> {
+//!         // env.source(...)
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     millstream_cli::main(&Clicks)
+//! }
+//! ```
+
+mod app;
+mod config;
+mod exit;
+pub mod logs;
+mod progress;
+mod run;
+pub mod show_plan;
+mod strict;
+
+pub use app::{
+    Application, Command, ConfigArgs, PlanArgs, RunArgs, Running, execute, finish, main, with_exit_codes,
+};
+pub use config::{Config, EngineOptions, load, parse};
+pub use exit::EXIT_CODES;
+pub use run::{environment, run};

@@ -1,0 +1,127 @@
+//! The commands of a pipeline of your own, in one line of `main`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Subcommand};
+use millstream_api::Environment;
+use millstream_core::Result;
+use serde::de::DeserializeOwned;
+
+use crate::config::{Config, load};
+use crate::{exit, logs, run, show_plan};
+
+/// A program around a pipeline.
+pub trait Application {
+    /// The application's part of the configuration file.
+    type Options: DeserializeOwned;
+    /// The program's name.
+    const NAME: &'static str;
+    /// What it does, for `--help`.
+    const ABOUT: &'static str;
+
+    /// Describes the pipeline.
+    ///
+    /// # Errors
+    /// Options that cannot work.
+    fn build(&self, options: &Self::Options, env: &Environment) -> Result<()>;
+
+    /// Called when the job runs: for a page that shows it.
+    ///
+    /// # Errors
+    /// Those of what it starts; the job is stopped then.
+    fn started(
+        &self,
+        _: &Config<Self::Options>,
+        _: &millstream_runtime::JobHandle,
+    ) -> Result<Option<Running>> {
+        Ok(None)
+    }
+}
+
+/// Something that lives as long as the job, such as a server.
+pub type Running = Box<dyn std::any::Any + Send>;
+
+/// The commands that every pipeline has.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the job until its input ends or it is stopped (SIGTERM or Ctrl-C; a second one aborts)
+    Run(RunArgs),
+    /// Show the operators of the job and how they are connected, without running it
+    Plan(PlanArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// The job's configuration, a YAML file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Change a key of the file, such as parallelism.default=4 or source.rate=1000 (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// What `run` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `plan` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print a graph for Graphviz: `... plan --dot | dot -Tsvg > plan.svg`
+    #[arg(long)]
+    dot: bool,
+}
+
+/// A program with just `run` and `plan`: what the `main` of a pipeline returns.
+pub fn main<A: Application>(app: &A) -> ExitCode {
+    let command =
+        clap::Command::new(A::NAME).about(A::ABOUT).after_help(exit::EXIT_CODES).subcommand_required(true);
+    let matches = Command::augment_subcommands(command).get_matches();
+    match Command::from_arg_matches(&matches) {
+        Ok(command) => finish(execute(app, &command)),
+        Err(error) => error.exit(),
+    }
+}
+
+/// Runs one of the common commands: for a program that has more of its own.
+///
+/// # Errors
+/// Those of the configuration, the pipeline and the job.
+pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
+    logs::start();
+    match command {
+        Command::Run(args) => {
+            let config = load(&args.config.config, &args.config.set)?;
+            run::run(app, &config)
+        }
+        Command::Plan(args) => {
+            let config = load(&args.config.config, &args.config.set)?;
+            let plan = run::environment(app, &config)?.plan()?;
+            logs::out(&if args.dot { show_plan::as_dot(&plan) } else { show_plan::as_text(&plan) });
+            Ok(())
+        }
+    }
+}
+
+/// Prints an error, if there is one, and gives the exit code.
+pub fn finish(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logs::error(&error);
+            exit::code(&error)
+        }
+    }
+}
+
+/// A clap command with the exit codes below its help.
+pub fn with_exit_codes<C: CommandFactory>() -> clap::Command {
+    C::command().after_help(exit::EXIT_CODES)
+}

@@ -1,0 +1,39 @@
+//! The command `run`.
+
+use millstream_api::Environment;
+use millstream_core::Result;
+
+use crate::app::Application;
+use crate::config::Config;
+use crate::{logs, progress};
+
+/// The pipeline of a configuration.
+///
+/// # Errors
+/// Options that cannot work.
+pub fn environment<A: Application>(app: &A, config: &Config<A::Options>) -> Result<Environment> {
+    let engine = &config.engine;
+    let env = Environment::new(&engine.name)
+        .with_parallelism(engine.parallelism)
+        .with_key_groups(engine.key_groups);
+    app.build(&config.app, &env)?;
+    Ok(env)
+}
+
+/// Runs a job to its end and prints its report.
+///
+/// # Errors
+/// Those of the configuration, the pipeline and the job.
+pub fn run<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
+    let plan = environment(app, config)?.plan()?;
+    let job = millstream_runtime::start(plan, config.engine.runtime())?;
+    job.stop_on_signals()?;
+    let running = app.started(config, &job);
+    let running = running.inspect_err(|_| job.abort("what belongs to the job could not be started"))?;
+    let progress = progress::show(job.control());
+    let report = job.wait();
+    progress.end();
+    drop(running);
+    logs::err(&report?.to_string());
+    Ok(())
+}

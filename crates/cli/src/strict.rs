@@ -1,0 +1,167 @@
+//! Reads options out of YAML values and names, for a key that nobody knows, the nearest one that somebody does.
+
+use std::fmt::{self, Display};
+
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::{Map, Value};
+
+/// Options that do not fit, in a sentence for the user.
+#[derive(Debug)]
+pub(crate) struct Mistake(String);
+
+impl Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl de::Error for Mistake {
+    fn custom<T: Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Self(unknown_key(field, expected))
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self(format!(
+            "{variant:?} is none of the choices{}; there are {}",
+            nearest(variant, expected),
+            expected.join(", ")
+        ))
+    }
+}
+
+/// What to say of a key that is not known.
+pub(crate) fn unknown_key(key: &str, known: &[&str]) -> String {
+    format!("unknown key {key:?}{}; known here: {}", nearest(key, known), known.join(", "))
+}
+
+fn nearest(word: &str, known: &[&str]) -> String {
+    let distance = |other: &&&str| strsim::damerau_levenshtein(word, other);
+    let best = known.iter().min_by_key(distance);
+    match best {
+        Some(best) if distance(&best) <= 2 + word.len() / 3 => format!(", did you mean {best:?}?"),
+        _ => String::new(),
+    }
+}
+
+/// Options from a value.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Mistake> {
+    T::deserialize(Strict(value))
+}
+
+/// A value whose errors are [`Mistake`]s that say where they are.
+struct Strict(Value);
+
+impl IntoDeserializer<'_, Mistake> for Strict {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+fn map_of<'de, V: Visitor<'de>>(map: Map<String, Value>, visitor: V) -> Result<V::Value, Mistake> {
+    visitor.visit_map(MapDeserializer::new(map.into_iter().map(|(key, value)| (key, Strict(value)))))
+}
+
+impl<'de> Deserializer<'de> for Strict {
+    type Error = Mistake;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(value), _) => visitor.visit_u64(value),
+                (None, Some(value)) => visitor.visit_i64(value),
+                _ => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Strict))),
+            Value::Object(map) => map_of(map, visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Value::String(text) => {
+                let text: serde::de::value::StringDeserializer<Mistake> = text.into_deserializer();
+                text.deserialize_enum(name, variants, visitor)
+            }
+            other => other.deserialize_enum(name, variants, visitor).map_err(de::Error::custom),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    #[allow(dead_code, reason = "read by the tests' Debug output alone")]
+    struct Options {
+        max_out_of_orderness: u64,
+        sinks: Vec<Sink>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(tag = "type", rename_all = "kebab-case")]
+    #[allow(dead_code, reason = "read by the tests' Debug output alone")]
+    enum Sink {
+        Redis(Redis),
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "read by the tests' Debug output alone")]
+    struct Redis {
+        url: String,
+    }
+
+    #[test]
+    fn the_nearest_known_key_is_named_at_every_depth() {
+        let right = json!({"max-out-of-orderness": 5, "sinks": [{"type": "redis", "url": "redis://a"}]});
+        assert!(read::<Options>(right).is_ok());
+        let top = read::<Options>(json!({"max-out-of-ordernes": 5})).unwrap_err().to_string();
+        assert!(top.contains("did you mean \"max-out-of-orderness\"?"), "{top}");
+        let deep = json!({"max-out-of-orderness": 5, "sinks": [{"type": "redis", "urk": "x"}]});
+        let deep = read::<Options>(deep).unwrap_err().to_string();
+        assert!(deep.contains("\"urk\", did you mean \"url\"?"), "{deep}");
+        let kind = json!({"max-out-of-orderness": 5, "sinks": [{"type": "reddis"}]});
+        let kind = read::<Options>(kind).unwrap_err().to_string();
+        assert!(kind.contains("did you mean \"redis\"?"), "{kind}");
+    }
+}
