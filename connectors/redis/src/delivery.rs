@@ -256,9 +256,9 @@ impl Delivery {
         self.buffer.bytes() + self.in_flight_bytes > self.options.buffer_bytes
     }
 
-    /// Whether Redis has acknowledged everything.
+    /// Whether Redis was reached and has acknowledged everything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.len() == 0 && self.in_flight.is_empty()
+        self.connected && self.buffer.len() == 0 && self.in_flight.is_empty()
     }
 
     /// Adds what was not acknowledged.

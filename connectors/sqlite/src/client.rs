@@ -1,0 +1,236 @@
+//! The connection to the file, and its transactions. All of this blocks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_core::{Error, ErrorKind};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
+
+use crate::batch::Batch;
+use crate::config::{SqliteOptions, Synchronous};
+use crate::encode::Value;
+use crate::retry::{Outcome, of_error};
+use crate::table::Table;
+
+/// The table in which each sink of each job leaves the number of its last attempt.
+pub(crate) const EPOCHS: &str = "millstream_epochs";
+
+/// Who writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) job: String,
+    pub(crate) sink: String,
+    pub(crate) epoch: i64,
+}
+
+/// Rows that were refused: their index in the batch, and why.
+pub(crate) type Rejected = Vec<(usize, String)>;
+
+/// Why a transaction did not take place.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Somebody else writes to the file.
+    Busy(String),
+    /// Nothing can be written.
+    Stop(Error),
+}
+
+/// One writer's way into the file.
+pub(crate) struct Database {
+    options: Arc<SqliteOptions>,
+    table: Arc<Table>,
+    identity: Identity,
+    /// What the attempt before had not written, of all its subtasks.
+    restored: Vec<Vec<Value>>,
+    connection: Option<Connection>,
+}
+
+impl Database {
+    pub(crate) fn new(
+        options: Arc<SqliteOptions>,
+        table: Arc<Table>,
+        identity: Identity,
+        restored: Vec<Vec<Value>>,
+    ) -> Self {
+        Self { options, table, identity, restored, connection: None }
+    }
+
+    /// Opens the file and claims it for this attempt, if that is still to do.
+    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+        if self.connection.is_none() {
+            let mut connection = self.connect()?;
+            self.claim(&mut connection)?;
+            self.restored = Vec::new();
+            self.connection = Some(connection);
+        }
+        Ok(())
+    }
+
+    /// Writes a batch in one transaction.
+    pub(crate) fn write(&mut self, batch: &Batch) -> Result<Rejected, Failure> {
+        self.prepare()?;
+        let Some(mut connection) = self.connection.take() else {
+            return Err(Failure::Stop(Error::bug("sqlite: the file is not open after it was opened")));
+        };
+        let written = self.transact(&mut connection, batch.rows());
+        // After any other failure the file is opened anew.
+        if matches!(written, Ok(_) | Err(Failure::Busy(_))) {
+            self.connection = Some(connection);
+        }
+        written
+    }
+
+    fn connect(&self) -> Result<Connection, Failure> {
+        let connection = Connection::open(&self.options.path).map_err(|error| self.failure(error))?;
+        let synchronous = match self.options.synchronous {
+            Synchronous::Full => "FULL",
+            Synchronous::Normal => "NORMAL",
+        };
+        self.set_up(&connection, synchronous).map_err(|error| self.failure(error))?;
+        Ok(connection)
+    }
+
+    fn set_up(&self, connection: &Connection, synchronous: &str) -> rusqlite::Result<()> {
+        connection.busy_timeout(self.options.busy_timeout)?;
+        // Readers then never wait for writers. Some file systems cannot do it; all else works there too.
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |mode| mode.get::<_, String>(0))?;
+        connection.pragma_update(None, "synchronous", synchronous)
+    }
+
+    // Whoever claims the attempt's number first also writes what the attempt before had left over, all of it, in the same transaction:
+    // no subtask can write a row of its own before that, so nothing old comes after something new.
+    fn claim(&self, connection: &mut Connection) -> Result<(), Failure> {
+        let transaction = self.begin(connection)?;
+        let created = transaction.execute_batch(&format!(
+            "CREATE TABLE IF NOT EXISTS {EPOCHS} (job TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, \
+             PRIMARY KEY (job, sink)) WITHOUT ROWID"
+        ));
+        created.map_err(|error| self.failure(error))?;
+        let first = self.fence(&transaction)?;
+        transaction.execute(&self.table.create_sql(), []).map_err(|error| self.failure(error))?;
+        self.compare(&transaction)?;
+        if first {
+            self.upsert(&transaction, self.restored.iter().map(Vec::as_slice))?;
+        }
+        transaction.commit().map_err(|error| self.failure(error))
+    }
+
+    fn transact<'a>(
+        &self,
+        connection: &mut Connection,
+        rows: impl Iterator<Item = &'a [Value]>,
+    ) -> Result<Rejected, Failure> {
+        let transaction = self.begin(connection)?;
+        self.fence(&transaction)?;
+        let rejected = self.upsert(&transaction, rows)?;
+        transaction.commit().map_err(|error| self.failure(error))?;
+        Ok(rejected)
+    }
+
+    // Immediate: a transaction that reads first and then wants to write could deadlock with another one.
+    fn begin<'a>(&self, connection: &'a mut Connection) -> Result<Transaction<'a>, Failure> {
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        begun.map_err(|error| self.failure(error))
+    }
+
+    // Whether this attempt is new to the file.
+    fn fence(&self, transaction: &Transaction<'_>) -> Result<bool, Failure> {
+        let Identity { job, sink, epoch } = &self.identity;
+        let there = self.last_epoch(transaction).map_err(|error| self.failure(error))?;
+        match there {
+            Some(there) if there > *epoch => Err(Failure::Stop(Error::new(
+                ErrorKind::Fenced,
+                format!(
+                    "sqlite: {} was written by attempt {there} of job {job}, sink {sink}; this is attempt {epoch}: a newer attempt runs, or \
+                     the job was given an empty directory while its old results are still there (then delete the row in {EPOCHS})",
+                    self.path()
+                ),
+            ))),
+            Some(there) if there == *epoch => Ok(false),
+            _ => {
+                let sql = format!("INSERT OR REPLACE INTO {EPOCHS} (job, sink, epoch) VALUES (?, ?, ?)");
+                let claimed = transaction.execute(&sql, params![job, sink, epoch]);
+                claimed.map_err(|error| self.failure(error))?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn last_epoch(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Option<i64>> {
+        let sql = format!("SELECT epoch FROM {EPOCHS} WHERE job = ? AND sink = ?");
+        let mut select = transaction.prepare_cached(&sql)?;
+        select.query_row(params![self.identity.job, self.identity.sink], |row| row.get(0)).optional()
+    }
+
+    fn upsert<'a>(
+        &self,
+        transaction: &Transaction<'_>,
+        rows: impl Iterator<Item = &'a [Value]>,
+    ) -> Result<Rejected, Failure> {
+        let upsert = transaction.prepare_cached(&self.table.upsert_sql());
+        let mut upsert = upsert.map_err(|error| self.failure(error))?;
+        let mut rejected = Rejected::new();
+        for (index, row) in rows.enumerate() {
+            // A row that breaks a rule of the table is undone alone; the transaction goes on.
+            let Err(error) = upsert.execute(params_from_iter(row)) else {
+                continue;
+            };
+            match of_error(error, &self.path()) {
+                Outcome::Reject(reason) => rejected.push((index, reason)),
+                Outcome::Busy(reason) => return Err(Failure::Busy(reason)),
+                Outcome::Stop(error) => return Err(Failure::Stop(error)),
+            }
+        }
+        Ok(rejected)
+    }
+
+    fn compare(&self, transaction: &Transaction<'_>) -> Result<(), Failure> {
+        let there = columns_of(transaction, self.table.name()).map_err(|error| self.failure(error))?;
+        let wanted: BTreeMap<_, _> = self
+            .table
+            .columns()
+            .iter()
+            .map(|column| (column.name.clone(), describe(column.kind.sql(), self.table.is_key(&column.name))))
+            .collect();
+        if there == wanted {
+            return Ok(());
+        }
+        let text = |columns: &BTreeMap<String, String>| {
+            columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect::<Vec<_>>().join(", ")
+        };
+        Err(Failure::Stop(Error::configuration(format!(
+            "sqlite: table {} of {} has the columns ({}), the job writes ({}): rename or drop that table, or write to another one",
+            self.table.name(),
+            self.path(),
+            text(&there),
+            text(&wanted)
+        ))))
+    }
+
+    fn path(&self) -> String {
+        self.options.path.display().to_string()
+    }
+
+    fn failure(&self, error: rusqlite::Error) -> Failure {
+        match of_error(error, &self.path()) {
+            Outcome::Busy(reason) => Failure::Busy(reason),
+            Outcome::Reject(reason) => Failure::Stop(
+                Error::bug(format!("sqlite: {} refused what is no row", self.path())).caused_by(reason),
+            ),
+            Outcome::Stop(error) => Failure::Stop(error),
+        }
+    }
+}
+
+fn columns_of(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut columns = transaction.prepare("SELECT name, type, pk > 0 FROM pragma_table_info(?)")?;
+    let rows = columns.query_map([table], |row| {
+        let kind: String = row.get(1)?;
+        Ok((row.get(0)?, describe(&kind.to_ascii_uppercase(), row.get(2)?)))
+    })?;
+    rows.collect()
+}
+
+fn describe(kind: &str, key: bool) -> String {
+    if key { format!("{kind} KEY") } else { kind.to_owned() }
+}

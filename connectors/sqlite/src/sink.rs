@@ -1,0 +1,82 @@
+//! The sink: settings, a table, and how a record becomes a row.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use millstream_core::sink::{Guarantee, Sink, SinkWriter};
+use millstream_core::{Data, Result};
+use serde::Serialize;
+
+use crate::config::SqliteOptions;
+use crate::encode::{Fault, Value, row_of};
+use crate::table::Table;
+use crate::writer::SqliteWriter;
+
+/// Appends the row of a record.
+pub(crate) type Mapping<T> = Arc<dyn Fn(&T, &Table, &mut Vec<Value>) -> Result<(), Fault> + Send + Sync>;
+
+/// Writes each record as one row of a table.
+///
+/// ```
+/// use millstream_sqlite::{SqliteOptions, SqliteSink, Table};
+///
+/// #[derive(Clone, serde::Serialize)]
+/// struct Clicks { user_id: String, window_end: i64, count: u64 }
+///
+/// let table = Table::new("clicks").text("user_id").integer("window_end").integer("count").key(["user_id", "window_end"]);
+/// let sink = SqliteSink::<Clicks>::new(SqliteOptions::at("clicks.db"), table);
+/// # use millstream_core::sink::Sink;
+/// assert!(sink.validate().is_ok());
+/// ```
+pub struct SqliteSink<T> {
+    options: Arc<SqliteOptions>,
+    table: Arc<Table>,
+    map: Mapping<T>,
+    record: PhantomData<fn(T)>,
+}
+
+impl<T: Data + Serialize> SqliteSink<T> {
+    /// A sink for a struct whose fields are named like the columns. A column without a field is null; a field without a column stops
+    /// the job. All rows of one key must come from one subtask: key the stream by the table's key, or by a part of it.
+    pub fn new(options: SqliteOptions, table: Table) -> Self {
+        Self::with_mapping(options, table, Arc::new(|record, table, out| row_of(record, table, out)))
+    }
+}
+
+impl<T: Data> SqliteSink<T> {
+    /// A sink for records of any kind: `row` gives a value for each column, in the table's order.
+    pub fn with_row(
+        options: SqliteOptions,
+        table: Table,
+        row: impl Fn(&T) -> Vec<Value> + Send + Sync + 'static,
+    ) -> Self {
+        let map = move |record: &T, _: &Table, out: &mut Vec<Value>| {
+            out.extend(row(record));
+            Ok(())
+        };
+        Self::with_mapping(options, table, Arc::new(map))
+    }
+
+    fn with_mapping(options: SqliteOptions, table: Table, map: Mapping<T>) -> Self {
+        Self { options: Arc::new(options), table: Arc::new(table), map, record: PhantomData }
+    }
+}
+
+impl<T: Data> Sink<T> for SqliteSink<T> {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::IdempotentFenced
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.options.validate()?;
+        self.table.validate()
+    }
+
+    fn writer(&self) -> Box<dyn SinkWriter<T>> {
+        Box::new(SqliteWriter::new(Arc::clone(&self.options), Arc::clone(&self.table), Arc::clone(&self.map)))
+    }
+}
