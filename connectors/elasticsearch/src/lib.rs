@@ -1,1 +1,54 @@
-//! millstream-elasticsearch
+//! Writes results to Elasticsearch and to OpenSearch, each exactly once to whoever reads the index.
+//!
+//! The stores take no part in a transaction, so the guarantee rests on three things: every document has an **id** that the record
+//! determines, every write carries a **version** that grows (`version_type=external`; epoch in the high bits, see
+//! [`Version`](millstream_core::Version)), and what was not acknowledged is **part of the snapshot** and sent again. A repeated write
+//! then changes nothing, and one from an attempt that should be dead is refused by the store itself.
+//!
+//! ```no_run
+//! use millstream_elasticsearch::{Document, ElasticsearchOptions, ElasticsearchSink};
+//! # #[derive(Clone, serde::Serialize)]
+//! # struct Clicks { user_id: String, window_start: i64, count: u64 }
+//! let options = ElasticsearchOptions { hosts: vec!["http://127.0.0.1:9200".into()], ..Default::default() };
+//! let template = serde_json::json!({
+//!     "index_patterns": ["user_clicks*"],
+//!     "template": { "mappings": { "dynamic": "strict", "properties": {
+//!         "user_id": { "type": "keyword" },
+//!         "window_start": { "type": "date", "format": "epoch_millis" },
+//!         "count": { "type": "long" },
+//!     }}},
+//! });
+//! let sink = ElasticsearchSink::new(options)
+//!     .documents(|clicks: &Clicks| {
+//!         Document::new("user_clicks", format!("{}-{}", clicks.user_id, clicks.window_start), clicks)
+//!     })
+//!     .with_template("user_clicks", template);
+//! # let _: &dyn millstream_core::sink::Sink<Clicks> = &sink;
+//! ```
+//!
+//! Where to read: [`config`] says what can be set; `writer` takes records, `delivery` decides what is sent when, `buffer` folds writes
+//! of one id into the newest, `retry` says what becomes of an answer, `client` alone speaks HTTP.
+
+pub mod config;
+
+mod backoff;
+mod buffer;
+mod client;
+mod delivery;
+mod document;
+mod encode;
+mod hosts;
+mod meters;
+mod pace;
+mod response;
+mod retry;
+mod sink;
+mod snapshot;
+mod start;
+mod template;
+mod tls;
+mod writer;
+
+pub use config::ElasticsearchOptions;
+pub use document::Document;
+pub use sink::{ElasticsearchSink, ElasticsearchSinkBuilder};

@@ -1,0 +1,171 @@
+//! The only place that speaks HTTP.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_core::options::Secret;
+use millstream_core::time::Clock;
+use millstream_core::{Error, Result};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, redirect};
+
+use crate::config::ElasticsearchOptions;
+use crate::hosts::Hosts;
+use crate::response::FILTER;
+use crate::retry::{Reply, Trouble, of_answer, of_transport};
+use crate::tls;
+
+const NDJSON: &str = "application/x-ndjson";
+const JSON: &str = "application/json";
+
+/// A cluster's HTTP interface.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    hosts: Hosts,
+    login: HeaderMap,
+    username: Option<String>,
+    password: Option<Secret>,
+    bulk_path: String,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a node answered, and which one.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) host: String,
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+/// What to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    method: Method,
+    path: String,
+    content: &'static str,
+    body: Bytes,
+    timeout: Duration,
+}
+
+impl Question {
+    /// A question without a body.
+    pub(crate) fn get(path: impl Into<String>, timeout: Duration) -> Self {
+        Self { method: Method::GET, path: path.into(), content: JSON, body: Bytes::new(), timeout }
+    }
+
+    /// Replaces what is at the path.
+    pub(crate) fn put(path: impl Into<String>, json: impl Display, timeout: Duration) -> Self {
+        let body = json.to_string().into();
+        Self { method: Method::PUT, path: path.into(), content: JSON, body, timeout }
+    }
+}
+
+impl Client {
+    /// A client for these options. Reads the certificates; connects later.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    pub(crate) fn new(options: &ElasticsearchOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let urls = options.urls()?;
+        // The cluster is next door: no proxy; and a redirect would carry the login elsewhere.
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(options.connect_timeout)
+            .redirect(redirect::Policy::none())
+            .no_proxy();
+        if urls.iter().any(|url| url.scheme() == "https") {
+            http = http.tls_backend_preconfigured(tls::config(options.ca_file.as_deref())?);
+        }
+        let http = http
+            .build()
+            .map_err(|cause| Error::configuration("no HTTP client can be made").caused_by(cause))?;
+        // The store's own wait for a shard ends before ours, so that its clearer answer still comes.
+        let patience = (options.request_timeout * 3 / 4).as_millis();
+        Ok(Self {
+            http,
+            hosts: Hosts::new(urls),
+            login: api_key(options)?,
+            username: options.username.clone(),
+            password: options.password.clone(),
+            bulk_path: format!("_bulk?filter_path={FILTER}&timeout={patience}ms"),
+            timeout: options.request_timeout,
+            clock,
+        })
+    }
+
+    /// Sends a bulk request of so many documents.
+    pub(crate) async fn bulk(&self, body: Bytes, documents: usize) -> Reply {
+        let (path, timeout) = (self.bulk_path.clone(), self.timeout);
+        let question = Question { method: Method::POST, path, content: NDJSON, body, timeout };
+        match self.ask(&question).await {
+            Ok(answer) => of_answer(answer.status, &answer.body, documents),
+            Err(trouble) => Reply::Retry { reason: trouble.reason().to_owned(), overloaded: false },
+        }
+    }
+
+    /// Asks one node, or, where nothing could be sent, one after the other.
+    ///
+    /// # Errors
+    /// That of the last node that was tried.
+    pub(crate) async fn ask(&self, question: &Question) -> Result<Answer, Trouble> {
+        let mut last = Trouble::Unreachable("no host is configured".to_owned());
+        for host in self.hosts.order(self.clock.nanos()) {
+            match self.ask_node(host, question).await {
+                Ok(answer) => {
+                    self.note_status(host, answer.status);
+                    return Ok(answer);
+                }
+                Err(trouble) => {
+                    self.hosts.failed(host, self.clock.nanos());
+                    last = trouble;
+                }
+            }
+            if matches!(last, Trouble::Lost(_)) {
+                break;
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_node(&self, host: usize, question: &Question) -> Result<Answer, Trouble> {
+        let base = self.hosts.base(host);
+        let mut request = self
+            .http
+            .request(question.method.clone(), format!("{base}/{}", question.path))
+            .headers(self.login.clone())
+            .timeout(question.timeout);
+        if let Some(username) = &self.username {
+            request = request.basic_auth(username, self.password.as_ref().map(Secret::reveal));
+        }
+        if question.method != Method::GET {
+            request = request.header(CONTENT_TYPE, question.content).body(question.body.clone());
+        }
+        let failed = |error| of_transport(base, error);
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(failed)?;
+        Ok(Answer { host: base.to_owned(), status, body })
+    }
+
+    // A node that is not part of a working cluster answers so; others may be better off.
+    fn note_status(&self, host: usize, status: u16) {
+        match status {
+            502..=504 => self.hosts.failed(host, self.clock.nanos()),
+            _ => self.hosts.answered(host),
+        }
+    }
+}
+
+fn api_key(options: &ElasticsearchOptions) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = &options.api_key {
+        let value = HeaderValue::from_str(&format!("ApiKey {}", key.reveal()));
+        let mut value = value
+            .map_err(|_| Error::configuration("api-key contains a character that no header can hold"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}

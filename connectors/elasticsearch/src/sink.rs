@@ -1,0 +1,103 @@
+//! The sink as a pipeline sees it.
+
+use std::sync::Arc;
+
+use compact_str::{CompactString, format_compact};
+use millstream_core::Result;
+use millstream_core::record::Data;
+use millstream_core::sink::{Guarantee, Sink, SinkWriter};
+use serde_json::Value;
+
+use crate::config::ElasticsearchOptions;
+use crate::document::Document;
+use crate::template::Template;
+use crate::writer::{Mapping, Writer};
+
+/// Writes each record as one document. Made by [`ElasticsearchSink::new`].
+///
+/// [`Guarantee::IdempotentFenced`]: a repeated write changes nothing, an older one is refused. A document's newest state becomes visible
+/// with the index's next refresh (1 s by default).
+pub struct ElasticsearchSink<T> {
+    settings: Arc<Settings>,
+    mapping: Mapping<T>,
+}
+
+/// What all writers of a sink share.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: ElasticsearchOptions,
+    pub(crate) templates: Vec<Template>,
+}
+
+impl Settings {
+    /// The name of an index as the store knows it.
+    pub(crate) fn index(&self, name: &CompactString) -> CompactString {
+        match self.options.index_prefix.as_str() {
+            "" => name.clone(),
+            prefix => format_compact!("{prefix}{name}"),
+        }
+    }
+}
+
+/// A sink that does not know yet what a record becomes.
+#[derive(Debug)]
+pub struct ElasticsearchSinkBuilder {
+    options: ElasticsearchOptions,
+}
+
+impl ElasticsearchSinkBuilder {
+    /// What a record becomes. The closure must depend on the record alone: a replay must give the same ids.
+    pub fn documents<T: Data>(
+        self,
+        mapping: impl Fn(&T) -> Document + Send + Sync + 'static,
+    ) -> ElasticsearchSink<T> {
+        let settings = Settings { options: self.options, templates: Vec::new() };
+        ElasticsearchSink { settings: Arc::new(settings), mapping: Arc::new(mapping) }
+    }
+}
+
+impl ElasticsearchSink<()> {
+    /// A sink with these options; [`documents`](ElasticsearchSinkBuilder::documents) makes it complete.
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "a sink is complete only with its mapping, which alone says what it takes"
+    )]
+    pub fn new(options: ElasticsearchOptions) -> ElasticsearchSinkBuilder {
+        ElasticsearchSinkBuilder { options }
+    }
+}
+
+impl<T> ElasticsearchSink<T> {
+    /// An index template (the body of `PUT /_index_template/NAME`) that is put in place before the first document, by every writer.
+    /// `index-prefix` is put before its name and its patterns.
+    #[must_use]
+    pub fn with_template(mut self, name: impl Into<String>, json: Value) -> Self {
+        Arc::make_mut(&mut self.settings).templates.push(Template { name: name.into(), body: json });
+        self
+    }
+}
+
+impl<T: Data> Sink<T> for ElasticsearchSink<T> {
+    fn kind(&self) -> &'static str {
+        "elasticsearch"
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::IdempotentFenced
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.settings.options.validate()?;
+        self.settings.templates.iter().try_for_each(Template::validate)
+    }
+
+    fn writer(&self) -> Box<dyn SinkWriter<T>> {
+        Box::new(Writer::new(Arc::clone(&self.settings), Arc::clone(&self.mapping)))
+    }
+}
+
+impl<T> std::fmt::Debug for ElasticsearchSink<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ElasticsearchSink").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
