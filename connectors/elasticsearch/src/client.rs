@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_core::options::Secret;
 use millstream_core::time::Clock;
 use millstream_core::{Error, Result};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, redirect};
 
 use crate::config::ElasticsearchOptions;
 use crate::hosts::Hosts;
+use crate::login::authorization;
 use crate::response::FILTER;
 use crate::retry::{Reply, Trouble, of_answer, of_transport};
 use crate::tls;
@@ -24,9 +24,7 @@ const JSON: &str = "application/json";
 pub(crate) struct Client {
     http: reqwest::Client,
     hosts: Hosts,
-    login: HeaderMap,
-    username: Option<String>,
-    password: Option<Secret>,
+    authorization: Option<HeaderValue>,
     bulk_path: String,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -86,9 +84,7 @@ impl Client {
         Ok(Self {
             http,
             hosts: Hosts::new(urls),
-            login: api_key(options)?,
-            username: options.username.clone(),
-            password: options.password.clone(),
+            authorization: authorization(options)?,
             bulk_path: format!("_bulk?filter_path={FILTER}&timeout={patience}ms"),
             timeout: options.request_timeout,
             clock,
@@ -131,13 +127,10 @@ impl Client {
 
     async fn ask_node(&self, host: usize, question: &Question) -> Result<Answer, Trouble> {
         let base = self.hosts.base(host);
-        let mut request = self
-            .http
-            .request(question.method.clone(), format!("{base}/{}", question.path))
-            .headers(self.login.clone())
-            .timeout(question.timeout);
-        if let Some(username) = &self.username {
-            request = request.basic_auth(username, self.password.as_ref().map(Secret::reveal));
+        let url = format!("{base}/{}", question.path);
+        let mut request = self.http.request(question.method.clone(), url).timeout(question.timeout);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
         }
         if question.method != Method::GET {
             request = request.header(CONTENT_TYPE, question.content).body(question.body.clone());
@@ -156,16 +149,4 @@ impl Client {
             _ => self.hosts.answered(host),
         }
     }
-}
-
-fn api_key(options: &ElasticsearchOptions) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    if let Some(key) = &options.api_key {
-        let value = HeaderValue::from_str(&format!("ApiKey {}", key.reveal()));
-        let mut value = value
-            .map_err(|_| Error::configuration("api-key contains a character that no header can hold"))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    Ok(headers)
 }

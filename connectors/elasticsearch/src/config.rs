@@ -19,12 +19,20 @@ pub struct ElasticsearchOptions {
     /// Base URLs of one cluster's nodes, `http://127.0.0.1:9200`; a path is kept. Requests go round; a node that fails is left
     /// out for a while.
     pub hosts: Vec<String>,
-    /// Login by name; needs `password`.
+    /// Login by name; needs a password.
     pub username: Option<String>,
     /// The password of `username`.
     pub password: Option<Secret>,
+    /// The variable of the environment that holds the password, instead of giving it here.
+    pub password_env: Option<String>,
+    /// The file that holds the password, without its last line break, instead of giving it here.
+    pub password_file: Option<PathBuf>,
     /// Login by API key, in its encoded form (`id:key` in base64).
     pub api_key: Option<Secret>,
+    /// The variable of the environment that holds the API key, instead of giving it here.
+    pub api_key_env: Option<String>,
+    /// The file that holds the API key, without its last line break, instead of giving it here.
+    pub api_key_file: Option<PathBuf>,
     /// For `https`: a PEM file with the certificates to trust. Without it, those that the machine trusts.
     pub ca_file: Option<PathBuf>,
     /// Put before the name of every index and template.
@@ -74,7 +82,11 @@ impl Default for ElasticsearchOptions {
             hosts: vec!["http://127.0.0.1:9200".to_owned()],
             username: None,
             password: None,
+            password_env: None,
+            password_file: None,
             api_key: None,
+            api_key_env: None,
+            api_key_file: None,
             ca_file: None,
             index_prefix: String::new(),
             max_actions: 5000,
@@ -136,10 +148,16 @@ impl ElasticsearchOptions {
     }
 
     fn check_login(&self) -> Result<()> {
-        refuse(self.username.is_some() != self.password.is_some(), || {
+        let count = |given: [bool; 3]| given.into_iter().filter(|given| *given).count();
+        let passwords =
+            count([self.password.is_some(), self.password_env.is_some(), self.password_file.is_some()]);
+        let keys = count([self.api_key.is_some(), self.api_key_env.is_some(), self.api_key_file.is_some()]);
+        refuse(passwords > 1, || "password, password-env and password-file exclude each other".to_owned())?;
+        refuse(keys > 1, || "api-key, api-key-env and api-key-file exclude each other".to_owned())?;
+        refuse(self.username.is_some() != (passwords == 1), || {
             "username and password belong together: one of them is missing".to_owned()
         })?;
-        refuse(self.username.is_some() && self.api_key.is_some(), || {
+        refuse(passwords + keys > 1, || {
             "username and api-key are two ways to log in: leave one out".to_owned()
         })
     }
@@ -203,6 +221,9 @@ mod tests {
             (serde_json::json!({ "hosts": ["ftp://x"] }), "ftp://x"),
             (serde_json::json!({ "username": "u" }), "password"),
             (serde_json::json!({ "username": "u", "password": "p", "api-key": "k" }), "api-key"),
+            (serde_json::json!({ "username": "u", "password": "p", "password-env": "P" }), "password-env"),
+            (serde_json::json!({ "api-key": "u", "api-key-file": "p" }), "api-key-file"),
+            (serde_json::json!({ "password-file": "p" }), "username"),
             (serde_json::json!({ "index-prefix": "Shop" }), "index-prefix"),
             (serde_json::json!({ "bulk-flush.max-actions": 0 }), "max-actions"),
             (serde_json::json!({ "connection.request-timeout": 0 }), "request-timeout"),

@@ -38,6 +38,7 @@ mod delivery;
 mod document;
 mod encode;
 mod hosts;
+mod login;
 mod meters;
 mod pace;
 mod response;
