@@ -1,12 +1,13 @@
 //! Merges the progress of several inputs (channels, inputs of a stage, splits) into one.
 
 use crate::stage::Mark;
-use crate::time::{MIN_TIME, Time};
+use crate::time::{MAX_TIME, MIN_TIME, Time};
 
 /// The minimum of the watermarks of all active inputs, which never goes back; idle when all inputs are.
 ///
-/// The rule of Flink's `StatusWatermarkValve`: an input that turns active again and lags behind does not pull the result back, and is
-/// left out of the minimum until it has caught up.
+/// The rule of Flink's `StatusWatermarkValve`: an input that turns active again and lags behind does not pull the result back. Unlike
+/// there, an input that has ended (its watermark is the final one) does not take the place of others that are merely idle: the final
+/// watermark comes only when every input has ended.
 #[derive(Clone, Debug)]
 pub struct MarkMerge {
     inputs: Vec<Input>,
@@ -18,6 +19,12 @@ pub struct MarkMerge {
 struct Input {
     watermark: Time,
     idle: bool,
+}
+
+impl Input {
+    fn has_ended(&self) -> bool {
+        self.watermark == MAX_TIME
+    }
 }
 
 impl MarkMerge {
@@ -33,15 +40,14 @@ impl MarkMerge {
     /// What the mark of one input changes in the result: at most a change of idleness and a watermark, in this order.
     pub fn on(&mut self, input: usize, mark: Mark) -> [Option<Mark>; 2] {
         let was_idle = self.idle;
+        let input = &mut self.inputs[input];
         match mark {
-            Mark::Time(time) => {
-                let input = &mut self.inputs[input];
-                input.watermark = input.watermark.max(time);
-            }
-            Mark::Idle => self.inputs[input].idle = true,
-            Mark::Active => self.inputs[input].idle = false,
+            Mark::Time(time) => input.watermark = input.watermark.max(time),
+            Mark::Idle => input.idle = true,
+            Mark::Active => input.idle = false,
         }
-        self.idle = self.inputs.iter().all(|input| input.idle);
+        let mut left = self.inputs.iter().filter(|input| !input.has_ended()).peekable();
+        self.idle = left.peek().is_some() && left.all(|input| input.idle);
         let change = match (was_idle, self.idle) {
             (false, true) => Some(Mark::Idle),
             (true, false) => Some(Mark::Active),
@@ -52,9 +58,7 @@ impl MarkMerge {
 
     /// An input has ended: it holds nothing back any more.
     pub fn end(&mut self, input: usize) -> [Option<Mark>; 2] {
-        self.inputs[input].watermark = crate::time::MAX_TIME;
-        // An ended input among idle ones does not make the result active.
-        self.on(input, Mark::Idle)
+        self.on(input, Mark::Time(MAX_TIME))
     }
 
     /// The watermark so far.
@@ -62,16 +66,59 @@ impl MarkMerge {
         self.watermark
     }
 
-    // When the last active input turns idle, the others' highest watermark counts, as in Flink: nothing is held back any more.
+    // When the last active input turns idle, the highest watermark counts, as in Flink: nothing is held back any more.
     fn advance(&mut self) -> Option<Time> {
-        let active = self.inputs.iter().filter(|input| !input.idle);
-        let candidate = match active.map(|input| input.watermark).min() {
-            Some(minimum) => minimum,
-            None => self.inputs.iter().map(|input| input.watermark).max()?,
-        };
+        let left = || self.inputs.iter().filter(|input| !input.has_ended());
+        let active = left().filter(|input| !input.idle).map(|input| input.watermark).min();
+        let candidate = active.or_else(|| left().map(|input| input.watermark).max()).unwrap_or(MAX_TIME);
         (candidate > self.watermark).then(|| {
             self.watermark = candidate;
             candidate
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: [Option<Mark>; 2] = [None, None];
+
+    fn time(time: Time) -> [Option<Mark>; 2] {
+        [None, Some(Mark::Time(time))]
+    }
+
+    #[test]
+    fn the_minimum_of_the_active_as_in_flinks_status_watermark_valve_test() {
+        let mut merge = MarkMerge::new(2);
+        assert_eq!(merge.on(0, Mark::Time(10)), NOTHING);
+        assert_eq!(merge.on(1, Mark::Time(5)), time(5));
+        assert_eq!(merge.on(1, Mark::Idle), time(10));
+        assert_eq!(merge.on(0, Mark::Time(20)), time(20));
+        assert_eq!(merge.on(1, Mark::Active), NOTHING, "an input that lags behind does not pull back");
+        assert_eq!(merge.on(1, Mark::Time(15)), NOTHING);
+        assert_eq!(merge.on(1, Mark::Time(25)), NOTHING);
+        assert_eq!(merge.on(0, Mark::Time(22)), time(22));
+    }
+
+    #[test]
+    fn idle_when_all_are_and_then_the_highest_counts() {
+        let mut merge = MarkMerge::new(2);
+        merge.on(0, Mark::Time(10));
+        merge.on(1, Mark::Time(5));
+        assert_eq!(merge.on(0, Mark::Idle), NOTHING);
+        assert_eq!(merge.on(1, Mark::Idle), [Some(Mark::Idle), Some(Mark::Time(10))]);
+        assert_eq!(merge.on(0, Mark::Active), [Some(Mark::Active), None]);
+    }
+
+    #[test]
+    fn an_ended_input_does_not_stand_in_for_idle_ones() {
+        let mut merge = MarkMerge::new(2);
+        merge.on(0, Mark::Time(10));
+        assert_eq!(merge.on(1, Mark::Idle), time(10));
+        assert_eq!(merge.end(0), [Some(Mark::Idle), None], "the silent one may still come");
+        assert_eq!(merge.on(1, Mark::Active), [Some(Mark::Active), None]);
+        assert_eq!(merge.on(1, Mark::Time(30)), time(30));
+        assert_eq!(merge.end(1), time(MAX_TIME));
     }
 }

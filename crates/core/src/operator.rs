@@ -93,6 +93,8 @@ pub enum SplitChange {
     Added(SplitId),
     /// Its end was reached, or it moved to another reader.
     Removed(SplitId),
+    /// An assignment has come, possibly an empty one: a reader without splits now knows that it has none.
+    Assigned,
 }
 
 /// One step of a chain: rows in, rows out. Everything but [`rows`](Self::rows) has a default that fits an operator without

@@ -41,6 +41,7 @@ pub mod prelude {
     pub use std::time::Duration;
 
     pub use millstream_api::{DataStream, Environment, KeyedStream};
+    pub use millstream_core::collection::{Collected, Collection};
     pub use millstream_core::dead_letter::DeadLetter;
     pub use millstream_core::operator::SideTag;
     pub use millstream_core::operators::{KeyedCoProcess, KeyedProcess, WatermarkStrategy};

@@ -25,6 +25,7 @@ pub struct SourceStage<T: Record> {
     splits: BTreeSet<SplitId>,
     // Splits that came back from a snapshot or were assigned, not yet told to the chain.
     added: Vec<Split>,
+    untold: bool,
     last_assigned: bool,
     // Between prepare and snapshot nothing is read, or a sink behind it would never be done flushing.
     preparing: bool,
@@ -50,6 +51,7 @@ impl<T: Record> SourceStage<T> {
             rows: Rows::default(),
             splits: BTreeSet::new(),
             added: Vec::new(),
+            untold: false,
             last_assigned: false,
             preparing: false,
             ending: None,
@@ -58,14 +60,16 @@ impl<T: Record> SourceStage<T> {
     }
 
     fn take_added(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        if self.added.is_empty() {
+        if !self.untold {
             return Ok(());
         }
+        self.untold = false;
         let added = std::mem::take(&mut self.added);
         for split in &added {
             self.splits.insert(Arc::clone(&split.id));
             self.next.split(cx, &SplitChange::Added(Arc::clone(&split.id)))?;
         }
+        self.next.split(cx, &SplitChange::Assigned)?;
         self.reader.add_splits(added)
     }
 
@@ -118,6 +122,7 @@ impl<T: Record> Stage for SourceStage<T> {
         opened.map_err(|error| error.in_context(format_args!("source {}", self.name)))?;
         for bytes in cx.restored.take_list(&self.name, SPLITS) {
             self.added.push(from_bytes(&bytes)?);
+            self.untold = true;
         }
         self.next.open(cx)
     }
@@ -192,6 +197,7 @@ impl<T: Record> Stage for SourceStage<T> {
 impl<T: Record> SplitControl for SourceStage<T> {
     fn assign(&mut self, _: &mut Context<'_>, assignment: Assignment) -> Result<()> {
         self.added.extend(assignment.splits);
+        self.untold = true;
         self.last_assigned |= assignment.last;
         Ok(())
     }

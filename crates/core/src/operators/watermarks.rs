@@ -97,6 +97,7 @@ pub struct AssignWatermarks<T> {
     idle: bool,
     seen_at: Time,
     ended: bool,
+    assigned: bool,
     figures: Arc<OperatorFigures>,
 }
 
@@ -125,6 +126,7 @@ impl<T: Data> AssignWatermarks<T> {
             idle: false,
             seen_at: 0,
             ended: false,
+            assigned: false,
             figures: OperatorFigures::new(""),
         }
     }
@@ -159,7 +161,8 @@ impl<T: Data> AssignWatermarks<T> {
     fn advance(&mut self, now: Time, out: &mut Output<T>) {
         let active = self.splits.iter().filter(|(_, state)| !state.idle);
         let slowest = active.map(|(split, state)| (self.vouched(state), split)).min();
-        let idle = slowest.is_none();
+        // Who has not been told its splits yet is not idle: others must wait for it.
+        let idle = slowest.is_none() && (self.assigned || !self.splits.is_empty());
         if idle != self.idle {
             self.idle = idle;
             out.marks.push_back(if idle { Mark::Idle } else { Mark::Active });
@@ -261,6 +264,7 @@ impl<T: Data> Operator for AssignWatermarks<T> {
             SplitChange::Removed(split) => {
                 self.splits.remove(split);
             }
+            SplitChange::Assigned => self.assigned = true,
         }
         Ok(())
     }
