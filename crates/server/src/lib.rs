@@ -1,1 +1,12 @@
-//! millstream-server
+//! What a running job shows over HTTP: `/metrics` for Prometheus, and a page that is pushed what happens.
+//!
+//! Loopback needs no login; anything else needs a password, asked for by the browser (any user name will do) and never logged.
+
+mod auth;
+mod live;
+mod prometheus;
+mod server;
+
+pub use live::Live;
+pub use prometheus::metrics;
+pub use server::{Page, Server, ServerOptions};

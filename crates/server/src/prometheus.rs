@@ -1,0 +1,155 @@
+//! Figures in Prometheus' text format, with Flink's names and meaning, so that boards and alerts made for Flink go on working.
+
+use std::fmt::Write;
+
+use millstream_core::figures::{JobFigures, OperatorFigures, SubtaskFigures};
+use millstream_core::time::MIN_TIME;
+
+const TASK: &str = "flink_taskmanager_job_task";
+const OPERATOR: &str = "flink_taskmanager_job_task_operator";
+
+/// All figures of a job.
+pub fn metrics(job: &JobFigures) -> String {
+    let mut text = Text::default();
+    for (name, help, value) in TASK_METRICS {
+        text.family(TASK, name, "counter", help);
+        for subtask in &job.subtasks {
+            text.sample(TASK, name, &task_labels(job, subtask), value(subtask));
+        }
+    }
+    for (name, help, value) in QUEUE_METRICS {
+        text.family(TASK, name, "gauge", help);
+        for subtask in &job.subtasks {
+            text.sample(TASK, name, &task_labels(job, subtask), value(subtask));
+        }
+    }
+    for (name, help, value) in OPERATOR_METRICS {
+        text.family(OPERATOR, name, "counter", help);
+        for (subtask, operator) in job.operators() {
+            text.sample(OPERATOR, name, &operator_labels(job, subtask, &operator), value(&operator) as f64);
+        }
+    }
+    watermarks(job, &mut text);
+    counters(job, &mut text);
+    latencies(job, &mut text);
+    text.0
+}
+
+type Metric<T, V> = (&'static str, &'static str, fn(&T) -> V);
+
+const TASK_METRICS: [Metric<SubtaskFigures, f64>; 3] = [
+    ("busyTimeMs", "Time spent working, in ms", |task| ms(task.busy_nanos.get())),
+    ("idleTimeMs", "Time spent waiting for input, in ms", |task| ms(task.idle_nanos.get())),
+    ("backPressuredTimeMs", "Time spent waiting for room downstream, in ms", |task| {
+        ms(task.back_pressured_nanos.get())
+    }),
+];
+
+const QUEUE_METRICS: [Metric<SubtaskFigures, f64>; 2] = [
+    ("buffers_inputQueueSize", "Bytes that wait in the input queues", |task| task.queued_bytes.get() as f64),
+    ("buffers_inPoolUsage", "How full the input queues are, 0 to 1", |task| {
+        task.queued_bytes.get() as f64 / task.queue_capacity.get().max(1) as f64
+    }),
+];
+
+const OPERATOR_METRICS: [Metric<OperatorFigures, u64>; 5] = [
+    ("numRecordsIn", "Records that came in", |operator| operator.records_in.get()),
+    ("numRecordsOut", "Records that went out", |operator| operator.records_out.get()),
+    ("numBytesIn", "Bytes that a source read", |operator| operator.bytes_in.get()),
+    ("numBytesOut", "Bytes that a sink wrote", |operator| operator.bytes_out.get()),
+    (
+        "numLateRecords",
+        "Records that came too late for their window (a side output, not dropped)",
+        |operator| operator.late.get(),
+    ),
+];
+
+fn ms(nanos: u64) -> f64 {
+    nanos as f64 / 1e6
+}
+
+fn watermarks(job: &JobFigures, text: &mut Text) {
+    text.family(
+        OPERATOR,
+        "currentOutputWatermark",
+        "gauge",
+        "The last watermark, in ms; `held_by` is the slowest split",
+    );
+    for (subtask, operator) in job.operators() {
+        let watermark = operator.watermark.get();
+        if watermark == MIN_TIME {
+            continue;
+        }
+        let mut labels = operator_labels(job, subtask, &operator);
+        let holder = operator.holder();
+        if !holder.is_empty() {
+            let _ = write!(labels, ",held_by=\"{}\"", escape(&holder));
+        }
+        text.sample(OPERATOR, "currentOutputWatermark", &labels, watermark as f64);
+    }
+}
+
+fn counters(job: &JobFigures, text: &mut Text) {
+    text.family(
+        OPERATOR,
+        "counter",
+        "counter",
+        "Counters of single operators, such as deadLetters and retries",
+    );
+    for (subtask, operator) in job.operators() {
+        for (name, count) in operator.counters() {
+            let labels = format!("{},counter=\"{name}\"", operator_labels(job, subtask, &operator));
+            text.sample(OPERATOR, "counter", &labels, count as f64);
+        }
+    }
+}
+
+fn latencies(job: &JobFigures, text: &mut Text) {
+    text.family(
+        OPERATOR,
+        "latency_seconds",
+        "summary",
+        "From entering the job to being acknowledged by a sink",
+    );
+    for (subtask, operator) in job.operators() {
+        let histogram = operator.latency.histogram();
+        if histogram.is_empty() {
+            continue;
+        }
+        let labels = operator_labels(job, subtask, &operator);
+        for quantile in [0.5, 0.99, 0.999] {
+            let labels = format!("{labels},quantile=\"{quantile}\"");
+            let seconds = histogram.value_at_quantile(quantile) as f64 / 1e6;
+            text.sample(OPERATOR, "latency_seconds", &labels, seconds);
+        }
+        text.sample(OPERATOR, "latency_seconds_count", &labels, histogram.len() as f64);
+        let sum = histogram.mean() * histogram.len() as f64 / 1e6;
+        text.sample(OPERATOR, "latency_seconds_sum", &labels, sum);
+    }
+}
+
+fn task_labels(job: &JobFigures, subtask: &SubtaskFigures) -> String {
+    let (job, task) = (escape(&job.job), escape(&subtask.stage));
+    format!("job_name=\"{job}\",task_name=\"{task}\",subtask_index=\"{}\"", subtask.subtask)
+}
+
+fn operator_labels(job: &JobFigures, subtask: &SubtaskFigures, operator: &OperatorFigures) -> String {
+    format!("{},operator_name=\"{}\"", task_labels(job, subtask), escape(&operator.name))
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, scope: &str, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {scope}_{name} {help}\n# TYPE {scope}_{name} {kind}");
+    }
+
+    fn sample(&mut self, scope: &str, name: &str, labels: &str, value: f64) {
+        let _ = writeln!(self.0, "{scope}_{name}{{{labels}}} {value}");
+    }
+}

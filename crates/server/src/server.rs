@@ -1,0 +1,144 @@
+//! The HTTP server of one job.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use axum::Router;
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use millstream_core::figures::JobFigures;
+use millstream_core::options::Secret;
+use millstream_core::{Error, Result};
+use tokio::sync::oneshot;
+
+use crate::live::Live;
+use crate::{auth, prometheus};
+
+/// Where to listen, and who may look.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The address; beyond loopback only with a password.
+    pub bind_address: String,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// What a browser must know.
+    pub password: Option<Secret>,
+}
+
+/// A file of the page, built into the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Its path, such as `/`.
+    pub path: &'static str,
+    /// Its type, such as `text/html; charset=utf-8`.
+    pub content_type: &'static str,
+    /// What is in it.
+    pub content: &'static str,
+}
+
+/// A server; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts to listen: the files of the page, `/live` (server-sent events of `live`) and `/metrics`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for an address that is none, one beyond loopback without a
+    /// password, and a port that is in use.
+    pub fn start(
+        options: &ServerOptions,
+        figures: Arc<JobFigures>,
+        pages: &[Page],
+        live: Live,
+    ) -> Result<Self> {
+        let listener = listen(options)?;
+        let address = listener.local_addr().map_err(|error| failed("the address is unknown", error))?;
+        let router =
+            router(figures, pages, live).layer(from_fn_with_state(options.password.clone(), auth::check));
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| failed("no runtime can be started", error))?;
+        let serve = move || runtime.block_on(serve(listener, router, stopped));
+        let thread = Builder::new().name("millstream-http".into()).spawn(serve);
+        let thread = thread.map_err(|error| failed("no thread can be started", error))?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A server that panicked has said so; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn failed(what: &str, error: std::io::Error) -> Error {
+    Error::configuration(format!("the page cannot be served: {what}")).caused_by(error)
+}
+
+fn listen(options: &ServerOptions) -> Result<TcpListener> {
+    let (host, port) = (&options.bind_address, options.port);
+    let address: IpAddr = host.parse().map_err(|_| {
+        Error::configuration(format!("rest.bind-address {host:?} is no address: write one such as 127.0.0.1"))
+    })?;
+    if !address.is_loopback() && options.password.is_none() {
+        return Err(Error::configuration(format!(
+            "rest.bind-address {address} can be reached from other machines: set rest.password-file, or listen on 127.0.0.1"
+        )));
+    }
+    let listener = TcpListener::bind((address, port)).map_err(|error| {
+        Error::configuration(format!(
+            "{address}:{port} cannot be listened on: choose another port (0 takes a free one)"
+        ))
+        .caused_by(error)
+    })?;
+    listener.set_nonblocking(true).map_err(|error| failed("the socket cannot be set up", error))?;
+    Ok(listener)
+}
+
+fn router(figures: Arc<JobFigures>, pages: &[Page], live: Live) -> Router {
+    let metrics = move || {
+        let text = prometheus::metrics(&figures);
+        async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
+    };
+    let router = Router::new().route("/metrics", get(metrics));
+    let router = router.route("/live", get(move || async move { live.events() }));
+    pages.iter().fold(router, |router, page| {
+        let page = *page;
+        router.route(
+            page.path,
+            get(move || async move { ([(header::CONTENT_TYPE, page.content_type)], page.content) }),
+        )
+    })
+}
+
+// Pages hold their event stream open for ever: when it is time to stop, they are not waited for.
+async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("the page cannot be served: {error}"),
+    };
+    tokio::select! {
+        served = axum::serve(listener, router) => {
+            if let Err(error) = served {
+                tracing::error!("the page is no longer served: {error}");
+            }
+        }
+        _ = stopped => {}
+    }
+}
