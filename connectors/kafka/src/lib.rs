@@ -1,1 +1,26 @@
-//! millstream-kafka
+//! Kafka: a source of topics, and a plain producer sink.
+//!
+//! Both stand on librdkafka, which brings threads of its own; a stage only ever takes what these have ready and is woken by them.
+//! Start reading at [`source`] and [`sink`]; `fetch.rs` holds the `unsafe` part, `retry.rs` says which error means what.
+
+mod client;
+mod config;
+mod delivery;
+mod encode;
+mod enumerator;
+mod fetch;
+mod partition;
+mod partitions;
+mod properties;
+mod reader;
+mod retry;
+mod sink;
+mod source;
+mod split;
+mod writer;
+
+pub use config::{Bounded, Compression, Isolation, KafkaSinkOptions, KafkaSourceOptions, Start, Topics};
+pub use encode::Message;
+pub use properties::Properties;
+pub use sink::KafkaSink;
+pub use source::KafkaSource;

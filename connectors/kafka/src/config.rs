@@ -1,0 +1,319 @@
+//! The options of the source and the sink: plain data.
+
+use std::time::Duration;
+
+use millstream_core::options::{duration, optional_duration, size};
+use millstream_core::time::Time;
+use millstream_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::properties::Properties;
+
+/// What a [`KafkaSource`](crate::KafkaSource) reads, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KafkaSourceOptions {
+    /// Addresses to find the cluster by: `host:port`, several separated by commas.
+    pub brokers: String,
+    /// The topic, or a list of topics.
+    pub topic: Topics,
+    /// Where to start where there is no snapshot; earliest by default.
+    pub start: Start,
+    /// Where to end; without it the source never ends.
+    pub bounded: Option<Bounded>,
+    /// Whether messages of open and aborted transactions are read; they are not by default.
+    pub isolation: Isolation,
+    /// How long the start may wait for brokers and topics; 15 s by default.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// How often to look for new partitions while the source runs unbounded, 5 min by default; never, if not set.
+    #[serde(with = "optional_duration")]
+    pub discovery_interval: Option<Duration>,
+    /// How much each subtask may fetch ahead; 64 MiB by default. What is in flight and what the client keeps about each message
+    /// (some 300 bytes, for at most 100,000 messages unless `queued.min.messages` says otherwise) comes on top.
+    #[serde(with = "size")]
+    pub prefetch_size: usize,
+    /// How many messages one poll takes at most; 4096 by default.
+    pub poll_messages: usize,
+    /// More properties of the client, such as `security.protocol`.
+    pub client: Properties,
+}
+
+impl Default for KafkaSourceOptions {
+    fn default() -> Self {
+        Self {
+            brokers: String::new(),
+            topic: Topics::default(),
+            start: Start::default(),
+            bounded: None,
+            isolation: Isolation::default(),
+            connect_timeout: Duration::from_secs(15),
+            discovery_interval: Some(Duration::from_secs(300)),
+            prefetch_size: 64 << 20,
+            poll_messages: 4096,
+            client: Properties::default(),
+        }
+    }
+}
+
+/// One topic or several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrMany", into = "OneOrMany")]
+pub struct Topics(pub Vec<String>);
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Topics {
+    fn from(topics: OneOrMany) -> Self {
+        match topics {
+            OneOrMany::One(topic) => Self(vec![topic]),
+            OneOrMany::Many(topics) => Self(topics),
+        }
+    }
+}
+
+impl From<Topics> for OneOrMany {
+    fn from(topics: Topics) -> Self {
+        Self::Many(topics.0)
+    }
+}
+
+impl From<&str> for Topics {
+    fn from(topic: &str) -> Self {
+        Self(vec![topic.to_owned()])
+    }
+}
+
+/// Where a partition is read from when there is no snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Its oldest message.
+    #[default]
+    Earliest,
+    /// What comes after the job's start.
+    Latest,
+    /// The first message whose own time stamp is this or a later one, in ms since 1970.
+    Timestamp(Time),
+}
+
+/// Where a partition ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bounded {
+    /// At what was there when the job started.
+    Latest,
+    /// Before the first message whose own time stamp is this or a later one, in ms since 1970; where there is none, as `latest`.
+    Timestamp(Time),
+}
+
+/// Which messages of transactions are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Only those of committed ones.
+    #[default]
+    ReadCommitted,
+    /// All.
+    ReadUncommitted,
+}
+
+/// Where a [`KafkaSink`](crate::KafkaSink) writes, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KafkaSinkOptions {
+    /// Addresses to find the cluster by: `host:port`, several separated by commas.
+    pub brokers: String,
+    /// The topic. It must exist.
+    pub topic: String,
+    /// How long the start may wait for brokers and the topic; 15 s by default.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// How long a message is tried before the job goes back to its last checkpoint; 2 min by default.
+    #[serde(with = "duration")]
+    pub delivery_timeout: Duration,
+    /// How much each subtask may have on its way before it holds its input back; 32 MiB by default.
+    #[serde(with = "size")]
+    pub buffer_size: usize,
+    /// `lz4` (the default), `zstd`, `snappy`, `gzip` or `none`.
+    pub compression: Compression,
+    /// More properties of the client, such as `security.protocol`.
+    pub client: Properties,
+}
+
+impl Default for KafkaSinkOptions {
+    fn default() -> Self {
+        Self {
+            brokers: String::new(),
+            topic: String::new(),
+            connect_timeout: Duration::from_secs(15),
+            delivery_timeout: Duration::from_secs(120),
+            buffer_size: 32 << 20,
+            compression: Compression::default(),
+            client: Properties::default(),
+        }
+    }
+}
+
+/// How messages are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Fast, moderately small.
+    #[default]
+    Lz4,
+    /// Smallest.
+    Zstd,
+    /// Fast; for consumers that know no other.
+    Snappy,
+    /// Slow; for consumers that know no other.
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+impl Compression {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+            Self::Snappy => "snappy",
+            Self::Gzip => "gzip",
+            Self::None => "none",
+        }
+    }
+}
+
+// Millstream decides these itself; set from outside they would break what the connector promises.
+const OF_THE_SOURCE: &[&str] = &[
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+    "auto.offset.reset",
+    "isolation.level",
+    "queued.max.messages.kbytes",
+];
+const OF_THE_SINK: &[&str] = &[
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "enable.idempotence",
+    "acks",
+    "request.required.acks",
+    "transactional.id",
+    "delivery.timeout.ms",
+    "message.timeout.ms",
+    "compression.type",
+    "compression.codec",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.kbytes",
+];
+
+impl KafkaSourceOptions {
+    pub(crate) fn validate(&self) -> Result<()> {
+        check_brokers(&self.brokers)?;
+        if self.topic.0.is_empty() {
+            return Err(Error::configuration("`topic` is missing: name the Kafka topic to read"));
+        }
+        self.topic.0.iter().try_for_each(|topic| check_topic(topic))?;
+        if self.poll_messages == 0 {
+            return Err(Error::configuration("`poll-messages` must be at least 1"));
+        }
+        check_reserved(&self.client, OF_THE_SOURCE)
+    }
+}
+
+impl KafkaSinkOptions {
+    pub(crate) fn validate(&self) -> Result<()> {
+        check_brokers(&self.brokers)?;
+        check_topic(&self.topic)?;
+        if self.buffer_size == 0 {
+            return Err(Error::configuration("`buffer-size` must be at least 1"));
+        }
+        check_reserved(&self.client, OF_THE_SINK)
+    }
+}
+
+fn check_brokers(brokers: &str) -> Result<()> {
+    if brokers.trim().is_empty() {
+        return Err(Error::configuration("`brokers` is missing: give Kafka's address as host:port"));
+    }
+    Ok(())
+}
+
+// Kafka's own rule: 1 to 249 of these characters.
+fn check_topic(topic: &str) -> Result<()> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=249).contains(&topic.len()) && topic.chars().all(legal) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!(
+        "`topic` is {topic:?}, which is no name of a Kafka topic: use 1 to 249 letters, digits, '.', '_' or '-'"
+    )))
+}
+
+fn check_reserved(client: &Properties, reserved: &[&str]) -> Result<()> {
+    let Some(name) = reserved.iter().find(|name| client.contains(name)) else { return Ok(()) };
+    Err(Error::configuration(format!(
+        "`client` must not set {name}: Millstream sets it, from an option of its own where you can choose"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(json: &str) -> Result<KafkaSourceOptions, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_as_they_are_written() {
+        let options = source(
+            r#"{"brokers": "h:9092", "topic": "clicks", "start": "earliest", "bounded": "latest",
+                "connect-timeout": "10s", "prefetch-size": "8mb", "client": {"security.protocol": "ssl"}}"#,
+        )
+        .unwrap();
+        assert_eq!(options.topic, Topics::from("clicks"));
+        assert_eq!((options.start, options.bounded), (Start::Earliest, Some(Bounded::Latest)));
+        assert_eq!((options.connect_timeout, options.prefetch_size), (Duration::from_secs(10), 8 << 20));
+        options.validate().unwrap();
+
+        let options =
+            source(r#"{"topic": ["a", "b"], "start": {"timestamp": 5}, "bounded": {"timestamp": 9}}"#)
+                .unwrap();
+        assert_eq!(options.topic.0, ["a", "b"]);
+        assert_eq!((options.start, options.bounded), (Start::Timestamp(5), Some(Bounded::Timestamp(9))));
+    }
+
+    #[test]
+    fn unknown_options_are_refused() {
+        assert!(source(r#"{"topics": "a"}"#).unwrap_err().contains("topics"));
+        assert!(source(r#"{"start": "newest"}"#).unwrap_err().contains("newest"));
+    }
+
+    #[test]
+    fn what_can_never_work_is_refused() {
+        let good = KafkaSourceOptions { brokers: "h:1".into(), topic: "a".into(), ..Default::default() };
+        good.validate().unwrap();
+        let wrong = [
+            (KafkaSourceOptions { brokers: " ".into(), ..good.clone() }, "brokers"),
+            (KafkaSourceOptions { topic: Topics::default(), ..good.clone() }, "topic"),
+            (KafkaSourceOptions { topic: "a b".into(), ..good.clone() }, "a b"),
+            (KafkaSourceOptions { poll_messages: 0, ..good.clone() }, "poll-messages"),
+            (KafkaSourceOptions { client: [("group.id", "g")].into_iter().collect(), ..good }, "group.id"),
+        ];
+        for (options, named) in wrong {
+            let error = options.validate().unwrap_err();
+            assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}

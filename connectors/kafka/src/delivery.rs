@@ -1,0 +1,130 @@
+//! What became of messages: the reports of a producing client.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use millstream_core::time::Nanos;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::metadata::Metadata;
+use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
+
+use crate::client::{Events, Peer};
+use crate::encode::{Message, OVERHEAD};
+
+/// A client that writes.
+pub(crate) type Producer = BaseProducer<Deliveries>;
+
+/// Collects reports until the writer takes them.
+#[derive(Default)]
+pub(crate) struct Deliveries {
+    events: Events,
+    reports: Mutex<Reports>,
+}
+
+/// Reports since the last time.
+#[derive(Default)]
+pub(crate) struct Reports {
+    /// Messages that every replica in sync has.
+    pub(crate) written: Vec<Written>,
+    /// Messages that were not written.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// Messages of one batch that were written.
+pub(crate) struct Written {
+    /// When they entered the job.
+    pub(crate) ingest: Nanos,
+    /// How many.
+    pub(crate) messages: usize,
+    /// Their keys and values.
+    pub(crate) bytes: usize,
+    /// What they counted against the buffer's size.
+    pub(crate) size: usize,
+}
+
+/// A message that was not written.
+pub(crate) struct Refused {
+    /// Why.
+    pub(crate) code: RDKafkaErrorCode,
+    /// The message itself.
+    pub(crate) message: Message,
+    /// When it entered the job.
+    pub(crate) ingest: Nanos,
+}
+
+impl Deliveries {
+    /// All reports since the last call.
+    pub(crate) fn take(&self) -> Reports {
+        std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Reports {
+    fn add_written(&mut self, ingest: Nanos, bytes: usize) {
+        let same = self.written.last().is_some_and(|last| last.ingest == ingest);
+        if !same {
+            self.written.push(Written { ingest, messages: 0, bytes: 0, size: 0 });
+        }
+        let last = self.written.last_mut().expect("pushed above where there was none");
+        last.messages += 1;
+        last.bytes += bytes;
+        last.size += bytes + OVERHEAD;
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.events.log(level, facility, message);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.events.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    // The nanosecond at which the message entered the job.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ingest: usize) {
+        let ingest = ingest as Nanos;
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(message) => reports.add_written(ingest, message.key_len() + message.payload_len()),
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                reports.refused.push(Refused { code, message: again(message), ingest });
+            }
+        }
+    }
+}
+
+// The message as it was handed to the client.
+fn again(delivered: &impl rdkafka::Message) -> Message {
+    let mut message = Message::default();
+    message.value().extend_from_slice(delivered.payload().unwrap_or_default());
+    if let Some(key) = delivered.key() {
+        message.key().extend_from_slice(key);
+    }
+    if delivered.partition() >= 0 {
+        message.to_partition(delivered.partition());
+    }
+    if let Some(time) = delivered.timestamp().to_millis() {
+        message.at(time);
+    }
+    message
+}
+
+impl Peer for Producer {
+    fn events(&self) -> &Events {
+        &self.context().events
+    }
+    fn attend(&self, time: Duration) {
+        self.poll(time);
+    }
+    fn metadata(&self, topic: &str, timeout: Duration) -> KafkaResult<Metadata> {
+        self.client().fetch_metadata(Some(topic), timeout)
+    }
+}

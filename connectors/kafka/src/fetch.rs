@@ -1,0 +1,282 @@
+//! Messages in whole batches: the one call of librdkafka for which there is no safe wrapper.
+//!
+//! All `unsafe` of the source is here. Handing out one message per call costs half as much again (`benches/RESULTS.md`).
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_void};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::task::Waker;
+
+use millstream_core::time::{MIN_TIME, Time};
+use rdkafka::bindings as sys;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::client::Consumer;
+
+/// Tells topics of one [`Fetcher`] apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TopicHandle(NonNull<sys::rd_kafka_topic_t>);
+
+// SAFETY: only compared; librdkafka's handles may be used from any thread.
+unsafe impl Send for TopicHandle {}
+
+/// A queue of a client, with a callback that wakes a subtask when it is no longer empty.
+pub(crate) struct WakingQueue {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    // librdkafka holds its address.
+    _waker: Box<Waker>,
+}
+
+// SAFETY: librdkafka locks its queues; the waker is `Send` and `Sync`.
+unsafe impl Send for WakingQueue {}
+// SAFETY: as above.
+unsafe impl Sync for WakingQueue {}
+
+unsafe extern "C" fn wake(_: *mut sys::rd_kafka_t, waker: *mut c_void) {
+    // SAFETY: the address of the waker in `WakingQueue`, which takes the callback back before it lets the waker go.
+    unsafe { &*waker.cast::<Waker>() }.wake_by_ref();
+}
+
+impl WakingQueue {
+    fn new(queue: *mut sys::rd_kafka_queue_t, waker: &Waker) -> Self {
+        let queue = NonNull::new(queue).expect("librdkafka makes queues or aborts");
+        let mut waker = Box::new(waker.clone());
+        // SAFETY: the queue is alive, and the boxed waker stays where it is until `drop`.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(
+                queue.as_ptr(),
+                Some(wake),
+                ptr::from_mut(&mut *waker).cast(),
+            );
+        }
+        Self { queue, _waker: waker }
+    }
+
+    /// The queue of a client's own events, not of messages.
+    pub(crate) fn of_events<C: ClientContext>(client: &rdkafka::client::Client<C>, waker: &Waker) -> Self {
+        // SAFETY: the client is alive.
+        Self::new(unsafe { sys::rd_kafka_queue_get_main(client.native_ptr()) }, waker)
+    }
+
+    /// How many entries wait in it.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: the queue is alive.
+        unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) }
+    }
+}
+
+impl Drop for WakingQueue {
+    fn drop(&mut self) {
+        // SAFETY: the queue is alive; taking the callback back waits for one that is running.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+        }
+    }
+}
+
+/// Fetches partitions of its own choice into one queue, without a consumer group.
+pub(crate) struct Fetcher {
+    topics: BTreeMap<String, TopicHandle>,
+    started: Vec<(TopicHandle, i32)>,
+    batch: Vec<*mut sys::rd_kafka_message_t>,
+    messages: WakingQueue,
+    events: WakingQueue,
+    // Last: the others must go before the client does.
+    client: Consumer,
+}
+
+// SAFETY: handles of librdkafka may be used from any thread, and `batch` is empty between calls.
+unsafe impl Send for Fetcher {}
+
+impl Fetcher {
+    /// A fetcher that wakes a subtask whenever there is something new.
+    pub(crate) fn new(client: Consumer, waker: &Waker) -> Self {
+        // SAFETY: the client is alive.
+        let queue = unsafe { sys::rd_kafka_queue_new(client.client().native_ptr()) };
+        Self {
+            topics: BTreeMap::new(),
+            started: Vec::new(),
+            batch: Vec::new(),
+            messages: WakingQueue::new(queue, waker),
+            events: WakingQueue::of_events(client.client(), waker),
+            client,
+        }
+    }
+
+    /// The client.
+    pub(crate) fn client(&self) -> &Consumer {
+        &self.client
+    }
+
+    /// How many events of the client itself wait to be looked at.
+    pub(crate) fn waiting_events(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Starts fetching a partition from an offset.
+    ///
+    /// # Errors
+    /// The client's reason, which lies in the arguments.
+    pub(crate) fn start(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Result<TopicHandle, RDKafkaErrorCode> {
+        let handle = self.topic(topic)?;
+        // SAFETY: topic and queue are alive.
+        let code = unsafe {
+            sys::rd_kafka_consume_start_queue(
+                handle.0.as_ptr(),
+                partition,
+                offset,
+                self.messages.queue.as_ptr(),
+            )
+        };
+        if code != 0 {
+            return Err(last_error());
+        }
+        self.started.push((handle, partition));
+        Ok(handle)
+    }
+
+    fn topic(&mut self, topic: &str) -> Result<TopicHandle, RDKafkaErrorCode> {
+        if let Some(handle) = self.topics.get(topic) {
+            return Ok(*handle);
+        }
+        let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+        // SAFETY: the client is alive; without settings of its own a topic takes those of the client.
+        let handle = unsafe {
+            sys::rd_kafka_topic_new(self.client.client().native_ptr(), name.as_ptr(), ptr::null_mut())
+        };
+        let handle = TopicHandle(NonNull::new(handle).ok_or_else(last_error)?);
+        self.topics.insert(topic.to_owned(), handle);
+        Ok(handle)
+    }
+
+    /// Stops fetching a partition. The client's main thread, which does little else, is told and answers.
+    pub(crate) fn stop(&mut self, topic: TopicHandle, partition: i32) {
+        let Some(index) = self.started.iter().position(|started| *started == (topic, partition)) else {
+            return;
+        };
+        self.started.swap_remove(index);
+        // SAFETY: the topic is alive.
+        unsafe { sys::rd_kafka_consume_stop(topic.0.as_ptr(), partition) };
+    }
+
+    /// Takes up to `max` messages that are there; never waits.
+    pub(crate) fn fetch(&mut self, max: usize) -> Messages<'_> {
+        self.batch.clear();
+        self.batch.reserve(max);
+        // SAFETY: the vector has room for `max` pointers, of which the call writes as many as it returns.
+        unsafe {
+            let queue = self.messages.queue.as_ptr();
+            let count = sys::rd_kafka_consume_batch_queue(queue, 0, self.batch.as_mut_ptr(), max);
+            self.batch.set_len(usize::try_from(count).unwrap_or(0));
+        }
+        Messages { batch: &mut self.batch }
+    }
+}
+
+impl Drop for Fetcher {
+    fn drop(&mut self) {
+        while let Some((topic, partition)) = self.started.last().copied() {
+            self.stop(topic, partition);
+        }
+        for topic in self.topics.values() {
+            // SAFETY: made by `rd_kafka_topic_new`, and destroyed once.
+            unsafe { sys::rd_kafka_topic_destroy(topic.0.as_ptr()) };
+        }
+    }
+}
+
+fn last_error() -> RDKafkaErrorCode {
+    // SAFETY: reads a thread-local number.
+    unsafe { sys::rd_kafka_last_error() }.into()
+}
+
+/// What one call fetched; given back to the client on drop.
+pub(crate) struct Messages<'a> {
+    batch: &'a mut Vec<*mut sys::rd_kafka_message_t>,
+}
+
+impl Messages<'_> {
+    /// All of them, in order per partition.
+    pub(crate) fn as_slice(&self) -> &[Message<'_>] {
+        // SAFETY: a `Message` is nothing but a reference; these pointers are not null and valid until `drop`.
+        unsafe { slice::from_raw_parts(self.batch.as_ptr().cast(), self.batch.len()) }
+    }
+}
+
+impl Drop for Messages<'_> {
+    fn drop(&mut self) {
+        for message in self.batch.drain(..) {
+            // SAFETY: given to us by the client, and destroyed once.
+            unsafe { sys::rd_kafka_message_destroy(message) };
+        }
+    }
+}
+
+/// A message, or an error in place of one.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct Message<'a>(&'a sys::rd_kafka_message_t);
+
+impl<'a> Message<'a> {
+    /// What went wrong, if it is no message.
+    pub(crate) fn error(self) -> Option<RDKafkaErrorCode> {
+        (self.0.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.0.err.into())
+    }
+
+    /// The client's text for the error.
+    pub(crate) fn reason(self) -> String {
+        // SAFETY: the text lives as long as the message.
+        let text = unsafe { sys::rd_kafka_message_errstr(self.0) };
+        if text.is_null() {
+            return String::new();
+        }
+        // SAFETY: C strings end in a zero.
+        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    }
+
+    /// Whether it comes from, or is about, this partition.
+    pub(crate) fn is_of(self, topic: TopicHandle, partition: i32) -> bool {
+        self.0.partition == partition && ptr::eq(self.0.rkt, topic.0.as_ptr())
+    }
+
+    /// Where it stands in its partition.
+    pub(crate) fn offset(self) -> i64 {
+        self.0.offset
+    }
+
+    /// Its value; nothing for a tombstone.
+    pub(crate) fn payload(self) -> &'a [u8] {
+        if self.0.payload.is_null() {
+            return &[];
+        }
+        // SAFETY: the client's pair of address and length, alive as long as the message.
+        unsafe { slice::from_raw_parts(self.0.payload.cast(), self.0.len) }
+    }
+
+    /// Its own time stamp, [`MIN_TIME`] where it has none.
+    pub(crate) fn time(self) -> Time {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive.
+        let time = unsafe { sys::rd_kafka_message_timestamp(self.0, &raw mut kind) };
+        if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { MIN_TIME } else { time }
+    }
+}
+
+/// The offset behind the last entry that was taken from a partition's queue, be it a message or a transaction's end marker.
+pub(crate) fn position(client: &Consumer, topic: &str, partition: i32) -> Option<i64> {
+    let mut list = rdkafka::TopicPartitionList::with_capacity(1);
+    list.add_partition(topic, partition);
+    // SAFETY: client and list are alive.
+    unsafe { sys::rd_kafka_position(client.client().native_ptr(), list.ptr()) };
+    let offset = list.elements().first()?.offset().to_raw()?;
+    (offset >= 0).then_some(offset)
+}

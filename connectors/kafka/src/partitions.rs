@@ -1,0 +1,151 @@
+//! The partitions of one reader, and what was fetched of them but not handed on yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use millstream_core::batch::SplitId;
+use millstream_core::raw::RawBatch;
+use millstream_core::source::Split;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::fetch::Message;
+use crate::partition::Partition;
+
+/// All partitions of a reader. Numbers stand for partitions and stay theirs.
+#[derive(Default)]
+pub(crate) struct Partitions {
+    list: Vec<Partition>,
+    ready: VecDeque<(usize, Ready)>,
+    last: usize,
+}
+
+enum Ready {
+    // With the offset behind it.
+    Batch(RawBatch, i64),
+    End,
+}
+
+/// What is handed on next.
+pub(crate) enum Handed {
+    /// Messages of one split.
+    Batch(RawBatch),
+    /// A split was read to its end.
+    End(SplitId),
+}
+
+/// An error in place of a message.
+pub(crate) struct Failed {
+    /// The partition, if it is one of ours.
+    pub(crate) partition: Option<usize>,
+    /// What the client calls it.
+    pub(crate) code: RDKafkaErrorCode,
+    /// What the client says about it.
+    pub(crate) reason: String,
+}
+
+impl Partitions {
+    /// Adds one and numbers it.
+    pub(crate) fn add(&mut self, partition: Partition) -> usize {
+        self.list.push(partition);
+        self.list.len() - 1
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, index: usize) -> &Partition {
+        &self.list[index]
+    }
+
+    /// Those that are being fetched, with their numbers.
+    pub(crate) fn running(&self) -> impl Iterator<Item = (usize, &Partition)> {
+        self.list.iter().enumerate().filter(|(_, partition)| !partition.ended)
+    }
+
+    /// Those of `splits` that are still to be read, for changing.
+    pub(crate) fn named(&mut self, splits: &[SplitId]) -> impl Iterator<Item = &mut Partition> {
+        self.list.iter_mut().filter(|partition| !partition.finished && splits.contains(&partition.id))
+    }
+
+    /// Sorts a fetched batch by partition; gives back the errors in it, but for ends of partitions.
+    pub(crate) fn take(&mut self, mut messages: &[Message<'_>]) -> Vec<Failed> {
+        let mut failed = Vec::new();
+        while let Some(message) = messages.first().copied() {
+            let owner = self.owner(message);
+            if let Some(code) = message.error() {
+                messages = &messages[1..];
+                failed.extend(self.error(owner, code, message));
+                continue;
+            }
+            // Without an owner it is the rest of a split whose end was reached.
+            let Some(index) = owner else {
+                messages = &messages[1..];
+                continue;
+            };
+            if self.list[index].ends_before(message.offset()) {
+                self.end(index);
+                continue;
+            }
+            let (batch, next) = self.list[index].take_run(&mut messages);
+            self.ready.push_back((index, Ready::Batch(batch, next)));
+        }
+        failed
+    }
+
+    // Most often the partition of the message before.
+    fn owner(&mut self, message: Message<'_>) -> Option<usize> {
+        if self.list.get(self.last).is_some_and(|partition| partition.wants(message)) {
+            return Some(self.last);
+        }
+        self.last = self.list.iter().position(|partition| partition.wants(message))?;
+        Some(self.last)
+    }
+
+    fn error(
+        &mut self,
+        partition: Option<usize>,
+        code: RDKafkaErrorCode,
+        message: Message<'_>,
+    ) -> Option<Failed> {
+        if code != RDKafkaErrorCode::PartitionEOF {
+            return Some(Failed { partition, code, reason: message.reason() });
+        }
+        // Reported at the end as it is now, behind messages of aborted transactions too.
+        if let Some(index) = partition.filter(|index| self.list[*index].ends_before(message.offset())) {
+            self.end(index);
+        }
+        None
+    }
+
+    /// Nothing more is wanted of a partition. Its end is handed on behind what was fetched of it.
+    pub(crate) fn end(&mut self, index: usize) {
+        self.list[index].ended = true;
+        self.ready.push_back((index, Ready::End));
+    }
+
+    /// Those whose end was fetched, for changing.
+    pub(crate) fn ended(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.list.iter_mut().filter(|partition| partition.ended)
+    }
+
+    /// The oldest thing that is there, but for paused partitions.
+    pub(crate) fn hand_on(&mut self) -> Option<Handed> {
+        let place = self.ready.iter().position(|(index, _)| !self.list[*index].paused)?;
+        let (index, ready) = self.ready.remove(place)?;
+        let partition = &mut self.list[index];
+        Some(match ready {
+            Ready::Batch(batch, next) => {
+                partition.split.next = next;
+                Handed::Batch(batch)
+            }
+            Ready::End => {
+                partition.finished = true;
+                Handed::End(Arc::clone(&partition.id))
+            }
+        })
+    }
+
+    /// Every split whose end was not handed on, at the position behind what was.
+    pub(crate) fn snapshot(&self) -> Vec<Split> {
+        let open = self.list.iter().filter(|partition| !partition.finished);
+        open.map(|partition| partition.split.encode()).collect()
+    }
+}

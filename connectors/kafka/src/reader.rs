@@ -1,0 +1,240 @@
+//! Reads the partitions of one subtask.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use millstream_core::batch::SplitId;
+use millstream_core::figures::Counter;
+use millstream_core::raw::RawBatch;
+use millstream_core::snapshot::CheckpointId;
+use millstream_core::source::{Polled, Split, SplitReader};
+use millstream_core::time::{MIN_TIME, Time};
+use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer as _;
+
+use crate::client::{Events, Peer, consumer_config};
+use crate::config::KafkaSourceOptions;
+use crate::fetch::{Fetcher, position};
+use crate::partition::Partition;
+use crate::partitions::{Failed, Handed, Partitions};
+use crate::retry::{Fault, Trouble, trouble};
+
+/// The waker announces all that happens; this is for the case that it does not.
+const LOOK_AGAIN_MS: Time = 500;
+
+/// Events of the client that one poll looks at.
+const EVENTS_PER_POLL: usize = 64;
+
+/// The reader of a [`KafkaSource`](crate::KafkaSource).
+pub(crate) struct KafkaReader {
+    options: Arc<KafkaSourceOptions>,
+    job: String,
+    waker: Option<Waker>,
+    fetcher: Option<Fetcher>,
+    partitions: Partitions,
+    troubles: Arc<Counter>,
+}
+
+impl KafkaReader {
+    pub(crate) fn new(options: Arc<KafkaSourceOptions>) -> Self {
+        Self {
+            options,
+            job: String::new(),
+            waker: None,
+            fetcher: None,
+            partitions: Partitions::default(),
+            troubles: Arc::default(),
+        }
+    }
+
+    // Made with the first split: a subtask without any needs no connections.
+    fn fetcher(&mut self) -> Result<&mut Fetcher> {
+        if self.fetcher.is_none() {
+            let unopened = || Error::bug("a Kafka reader got splits before it was opened");
+            let waker = self.waker.as_ref().ok_or_else(unopened)?;
+            let client = consumer_config(&self.options, &self.job).create_with_context(Events::default());
+            self.fetcher = Some(Fetcher::new(client.map_err(Fault::of_creation)?, waker));
+        }
+        Ok(self.fetcher.as_mut().expect("made above"))
+    }
+
+    fn add(&mut self, split: &Split) -> Result<()> {
+        let mut partition = Partition::new(split)?;
+        if partition.split.is_empty() {
+            let index = self.partitions.add(partition);
+            self.partitions.end(index);
+            return Ok(());
+        }
+        let from = &partition.split;
+        let started = self.fetcher()?.start(&from.topic, from.partition, from.next);
+        let refused = |code| Fault::NotStarted { split: split.id.to_string(), offset: from.next, code };
+        partition.topic = Some(started.map_err(refused)?);
+        self.partitions.add(partition);
+        Ok(())
+    }
+
+    // What the client says about itself: most of it passes.
+    fn attend(&mut self) -> Result<()> {
+        let Some(fetcher) = &self.fetcher else { return Ok(()) };
+        for _ in 0..fetcher.waiting_events().min(EVENTS_PER_POLL) {
+            fetcher.client().attend(Duration::ZERO);
+        }
+        while let Some(error) = fetcher.client().context().next() {
+            self.troubles.add(1);
+            let (brokers, reason) = (self.options.brokers.clone(), error.reason);
+            match trouble(error.code) {
+                Trouble::Login => return Err(Fault::LoginLost { brokers, reason }.into()),
+                Trouble::Fatal => return Err(Fault::Fatal { reason }.into()),
+                Trouble::Passing
+                | Trouble::NotAllowed
+                | Trouble::OutOfRange
+                | Trouble::Gone
+                | Trouble::Damaged => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch(&mut self, budget: Budget) -> Result<()> {
+        let Some(fetcher) = &mut self.fetcher else { return Ok(()) };
+        let messages = fetcher.fetch(budget.records.clamp(1, self.options.poll_messages));
+        let nothing_came = messages.as_slice().is_empty();
+        let failed = self.partitions.take(messages.as_slice());
+        drop(messages);
+        if nothing_came {
+            self.end_behind_markers();
+        }
+        self.stop_ended();
+        failed.into_iter().try_for_each(|failed| self.fail(failed))
+    }
+
+    // A bounded split can end in transaction markers and aborted messages, of which no message tells, with more of them always
+    // following, so that the end of the partition is not reached either.
+    fn end_behind_markers(&mut self) {
+        let Some(fetcher) = &self.fetcher else { return };
+        let bounded = self.partitions.running().filter(|(_, partition)| partition.split.stop.is_some());
+        let passed = bounded.filter(|(_, Partition { split, .. })| {
+            let position = position(fetcher.client(), &split.topic, split.partition);
+            position.is_some_and(|offset| split.stop.is_some_and(|stop| offset >= stop))
+        });
+        let passed: Vec<_> = passed.map(|(index, _)| index).collect();
+        passed.into_iter().for_each(|index| self.partitions.end(index));
+    }
+
+    fn stop_ended(&mut self) {
+        let Some(fetcher) = &mut self.fetcher else { return };
+        for partition in self.partitions.ended() {
+            if let Some(topic) = partition.topic.take() {
+                fetcher.stop(topic, partition.split.partition);
+            }
+        }
+    }
+
+    fn fail(&mut self, failed: Failed) -> Result<()> {
+        self.troubles.add(1);
+        let Failed { partition, code, reason } = failed;
+        let split = partition.map_or_else(String::new, |index| self.partitions.get(index).id.to_string());
+        let trouble = trouble(code);
+        let Some(index) = partition.filter(|_| trouble != Trouble::Passing) else {
+            tracing::warn!(split, ?code, "{reason}");
+            return Ok(());
+        };
+        let position = &self.partitions.get(index).split;
+        let topic = position.topic.clone();
+        Err(Error::from(match trouble {
+            Trouble::OutOfRange => {
+                Fault::OutOfRange { split, offset: position.next, range: self.range(index) }
+            }
+            Trouble::Gone => Fault::PartitionGone { split },
+            Trouble::Damaged => Fault::Damaged { split, reason },
+            Trouble::NotAllowed => Fault::NotAllowed { topic, verb: "read", reason },
+            Trouble::Login => Fault::LoginLost { brokers: self.options.brokers.clone(), reason },
+            Trouble::Fatal | Trouble::Passing => Fault::Fatal { reason },
+        }))
+    }
+
+    // The job is ending anyway: worth a short wait.
+    fn range(&self, index: usize) -> String {
+        let split = &self.partitions.get(index).split;
+        let asked = self.fetcher.as_ref().map(|fetcher| {
+            fetcher.client().fetch_watermarks(&split.topic, split.partition, Duration::from_secs(1))
+        });
+        match asked {
+            Some(Ok((low, high))) => format!(", which holds {low} up to {high}"),
+            Some(Err(_)) | None => String::new(),
+        }
+    }
+
+    fn hand_on(&mut self, rows: &mut Rows<RawBatch>) -> Option<Polled> {
+        Some(match self.partitions.hand_on()? {
+            Handed::Batch(batch) => {
+                let split = Arc::clone(&batch.split);
+                rows.push(batch, MIN_TIME);
+                Polled::Rows(split)
+            }
+            Handed::End(split) => Polled::Finished(split),
+        })
+    }
+
+    fn pause_or_resume(&mut self, splits: &[SplitId], paused: bool) {
+        let mut list = TopicPartitionList::new();
+        for partition in self.partitions.named(splits) {
+            partition.paused = paused;
+            if partition.topic.is_some() {
+                list.add_partition(&partition.split.topic, partition.split.partition);
+            }
+        }
+        let Some(fetcher) = &self.fetcher else { return };
+        let done = if paused { fetcher.client().pause(&list) } else { fetcher.client().resume(&list) };
+        // Nothing is lost: what is fetched of a paused split waits in the reader.
+        if let Err(error) = done {
+            tracing::warn!("the client did not pause or resume fetching: {error}");
+        }
+    }
+}
+
+impl SplitReader for KafkaReader {
+    type Out = RawBatch;
+
+    fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
+        self.job.clone_from(&cx.job);
+        self.waker = Some(cx.waker.clone());
+        // The stage has just made its source's figures.
+        if let Some(figures) = cx.figures.operators().last() {
+            self.troubles = figures.counter("kafkaErrors");
+        }
+        Ok(())
+    }
+
+    fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
+        splits.iter().try_for_each(|split| self.add(split))
+    }
+
+    fn pause(&mut self, splits: &[SplitId]) {
+        self.pause_or_resume(splits, true);
+    }
+
+    fn resume(&mut self, splits: &[SplitId]) {
+        self.pause_or_resume(splits, false);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
+        self.attend()?;
+        if let Some(polled) = self.hand_on(rows) {
+            return Ok(polled);
+        }
+        self.fetch(budget)?;
+        let again = cx.now().saturating_add(LOOK_AGAIN_MS);
+        Ok(self.hand_on(rows).unwrap_or(Polled::Pending(Some(again))))
+    }
+
+    fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
+        Ok(self.partitions.snapshot())
+    }
+
+    fn close(&mut self) {
+        self.fetcher = None;
+    }
+}

@@ -1,0 +1,218 @@
+//! What can go wrong, and what is to be done about it: the client's errors are mapped here, once.
+
+use millstream_core::{Error, ErrorKind};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use crate::properties::is_secret;
+
+/// Everything that this connector reports.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(
+        "no Kafka broker answered at {brokers} within {seconds} s: check `brokers`, that Kafka runs, and that \
+         `security.protocol` fits its listener{last}"
+    )]
+    NoBroker { brokers: String, seconds: u64, last: Last },
+    #[error(
+        "Kafka at {brokers} refuses the login: check `sasl.mechanism`, `sasl.username` and `sasl.password` under \
+         `client` ({reason})"
+    )]
+    Login { brokers: String, reason: String },
+    #[error("Kafka at {brokers} refuses the login while the job runs ({reason})")]
+    LoginLost { brokers: String, reason: String },
+    #[error("topic {topic} does not exist at {brokers}: create it, or correct `topic`")]
+    UnknownTopic { topic: String, brokers: String },
+    #[error(
+        "topic {topic} has no leader for every partition after {seconds} s: bring the missing brokers back"
+    )]
+    NoLeader { topic: String, seconds: u64 },
+    #[error("Kafka does not let this user {verb} topic {topic}: grant it ({reason})")]
+    NotAllowed { topic: String, verb: &'static str, reason: String },
+    #[error("the Kafka client does not accept `client` property {name}: {reason}")]
+    Property { name: String, reason: String },
+    #[error("the Kafka client does not start with these `client` properties: {reason}")]
+    Client { reason: String },
+    #[error("{split}: the state of this split is none of the Kafka source")]
+    State { split: String },
+    #[error(
+        "{split}: offset {offset} is not in the topic{range}. Its retention has deleted it or the topic was created \
+         anew, so messages are lost to this job: start it without this state to go on from `start`"
+    )]
+    OutOfRange { split: String, offset: i64, range: String },
+    #[error("{split}: the Kafka client does not fetch from offset {offset} ({code})")]
+    NotStarted { split: String, offset: i64, code: Code },
+    #[error("{split}: the partition is gone: the topic was deleted or created anew")]
+    PartitionGone { split: String },
+    #[error(
+        "{split}: a fetched batch cannot be read ({reason}): the data on the broker is damaged or of an unknown codec"
+    )]
+    Damaged { split: String, reason: String },
+    #[error("the Kafka client gave up for good: {reason}")]
+    Fatal { reason: String },
+    #[error(
+        "topic {topic}: a message was not acknowledged within `delivery-timeout` ({reason}): see that all partitions \
+         have leaders and enough replicas in sync"
+    )]
+    NotDelivered { topic: String, reason: String },
+}
+
+/// The last thing that the client said, if any, as the end of a sentence.
+#[derive(Debug, Default)]
+pub(crate) struct Last(pub(crate) Option<String>);
+
+impl std::fmt::Display for Last {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |reason| write!(f, " (the client says: {reason})"))
+    }
+}
+
+impl Fault {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoBroker { .. } | Self::NoLeader { .. } => ErrorKind::Restart,
+            Self::Login { .. } | Self::UnknownTopic { .. } | Self::NotAllowed { .. } => {
+                ErrorKind::Configuration
+            }
+            Self::Property { .. } | Self::Client { .. } => ErrorKind::Configuration,
+            Self::LoginLost { .. } | Self::PartitionGone { .. } | Self::Fatal { .. } => ErrorKind::Restart,
+            Self::NotDelivered { .. } => ErrorKind::Restart,
+            Self::NotStarted { .. } => ErrorKind::Bug,
+            Self::State { .. } | Self::OutOfRange { .. } | Self::Damaged { .. } => ErrorKind::Data,
+        }
+    }
+
+    /// The client could not be made.
+    pub(crate) fn of_creation(error: KafkaError) -> Self {
+        match error {
+            // librdkafka quotes the value in its text.
+            KafkaError::ClientConfig(_, _, name, _) if is_secret(&name) => {
+                Self::Property { name, reason: "its value is not valid".to_owned() }
+            }
+            KafkaError::ClientConfig(_, reason, name, _) => Self::Property { name, reason },
+            KafkaError::ClientCreation(reason) => Self::Client { reason },
+            other => Self::Client { reason: other.to_string() },
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.kind(), fault.to_string())
+    }
+}
+
+/// What an error that came in place of a message, or as an event of the client, means to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The client tries again by itself.
+    Passing,
+    /// The password is wrong, or is no longer right.
+    Login,
+    /// May not read or write.
+    NotAllowed,
+    /// The position is not there.
+    OutOfRange,
+    /// The topic or partition is not there.
+    Gone,
+    /// Bytes that cannot be read.
+    Damaged,
+    /// This client cannot go on.
+    Fatal,
+}
+
+/// Sorts the error codes that a consumer, or a client as a whole, reports.
+pub(crate) fn trouble(code: Code) -> Trouble {
+    match code {
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
+            Trouble::Login
+        }
+        Code::TopicAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::GroupAuthorizationFailed => Trouble::NotAllowed,
+        Code::OffsetOutOfRange | Code::AutoOffsetReset => Trouble::OutOfRange,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::InvalidTopic => {
+            Trouble::Gone
+        }
+        Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::NotImplemented => {
+            Trouble::Damaged
+        }
+        Code::UnsupportedFeature | Code::UnsupportedCompressionType => Trouble::Damaged,
+        Code::Fatal => Trouble::Fatal,
+        _ => Trouble::Passing,
+    }
+}
+
+/// What the failed delivery of a message means to a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It can never be written, or shared a batch with one that cannot.
+    Record,
+    /// It only shared a batch with one that cannot be written.
+    Neighbour,
+    /// The topic is not there.
+    UnknownTopic,
+    /// May not write.
+    NotAllowed,
+    /// It was thrown away because the sink is being closed.
+    Closing,
+    /// The client has tried until its time was up, or cannot keep its promise of order and single delivery.
+    GaveUp,
+}
+
+/// Sorts the error codes of delivery reports and of handing a message to the client.
+pub(crate) fn refusal(code: Code) -> Refusal {
+    match code {
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => Refusal::Record,
+        Code::InvalidTimestamp | Code::InvalidRecord => Refusal::Record,
+        Code::InvalidDifferentRecord => Refusal::Neighbour,
+        Code::UnknownPartition => Refusal::Record,
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => Refusal::UnknownTopic,
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => Refusal::NotAllowed,
+        Code::PurgeQueue | Code::PurgeInflight => Refusal::Closing,
+        _ => Refusal::GaveUp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_ends_nothing() {
+        for code in [
+            Code::BrokerTransportFailure,
+            Code::AllBrokersDown,
+            Code::Resolve,
+            Code::OperationTimedOut,
+            Code::RequestTimedOut,
+            Code::NotLeaderForPartition,
+            Code::LeaderNotAvailable,
+            Code::SSL,
+        ] {
+            assert_eq!(trouble(code), Trouble::Passing, "{code}");
+        }
+        assert_eq!(trouble(Code::Authentication), Trouble::Login);
+        assert_eq!(trouble(Code::AutoOffsetReset), Trouble::OutOfRange);
+    }
+
+    #[test]
+    fn only_what_a_record_is_to_blame_for_is_a_dead_letter() {
+        assert_eq!(refusal(Code::MessageSizeTooLarge), Refusal::Record);
+        assert_eq!(refusal(Code::InvalidTimestamp), Refusal::Record);
+        assert_eq!(refusal(Code::MessageTimedOut), Refusal::GaveUp);
+        assert_eq!(refusal(Code::NotEnoughReplicas), Refusal::GaveUp);
+        assert_eq!(refusal(Code::UnknownTopicOrPartition), Refusal::UnknownTopic);
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_repeated() {
+        let config = rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_INVALID;
+        let refused = |name: &str| {
+            let reason = "Invalid value \"geheim\"".to_owned();
+            Fault::of_creation(KafkaError::ClientConfig(config, reason, name.into(), "geheim".into()))
+                .to_string()
+        };
+        assert!(!refused("ssl.key.pem").contains("geheim"));
+        assert!(refused("client.rack").contains("geheim"));
+    }
+}

@@ -1,0 +1,78 @@
+//! The sink as a pipeline sees it.
+
+use std::sync::Arc;
+
+use millstream_core::record::Data;
+use millstream_core::sink::{Guarantee, Sink, SinkWriter};
+use millstream_core::time::Time;
+use millstream_core::{Error, Result};
+
+use crate::client::producer_config;
+use crate::config::KafkaSinkOptions;
+use crate::encode::Message;
+use crate::retry::Fault;
+use crate::writer::KafkaWriter;
+
+pub(crate) type Mapping<T> = dyn Fn(&T, Time, &mut Message) + Send + Sync;
+
+/// Writes records as messages to a topic, through an idempotent producer with `acks=all`.
+///
+/// **At least once**: after a crash, records since the last checkpoint are written again. Within one run none is lost, doubled or, per
+/// partition, out of order. What Kafka refuses for ever (a message too large for the topic, a time stamp too far ahead) goes to the
+/// dead letter.
+///
+/// ```
+/// use millstream_kafka::{KafkaSink, KafkaSinkOptions};
+///
+/// let options = KafkaSinkOptions { brokers: "127.0.0.1:9092".into(), topic: "counts".into(), ..Default::default() };
+/// let sink = KafkaSink::new(options, |(user, count): &(String, u64), _event_time, message| {
+///     message.key().extend_from_slice(user.as_bytes());
+///     message.value().extend_from_slice(count.to_string().as_bytes());
+/// });
+/// ```
+pub struct KafkaSink<T> {
+    options: Arc<KafkaSinkOptions>,
+    mapping: Arc<Mapping<T>>,
+}
+
+impl<T: Data> KafkaSink<T> {
+    /// A sink with these options; `mapping` fills the message of a record, given with its event time.
+    pub fn new(
+        options: KafkaSinkOptions,
+        mapping: impl Fn(&T, Time, &mut Message) + Send + Sync + 'static,
+    ) -> Self {
+        Self { options: Arc::new(options), mapping: Arc::new(mapping) }
+    }
+}
+
+impl<T> Clone for KafkaSink<T> {
+    fn clone(&self) -> Self {
+        Self { options: Arc::clone(&self.options), mapping: Arc::clone(&self.mapping) }
+    }
+}
+
+impl<T> std::fmt::Debug for KafkaSink<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSink").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl<T: Data> Sink<T> for KafkaSink<T> {
+    fn kind(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtLeastOnce
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.options.validate()?;
+        let checked = producer_config(&self.options, "").create_native_config();
+        checked.map(drop).map_err(|error| Error::from(Fault::of_creation(error)))
+    }
+
+    fn writer(&self) -> Box<dyn SinkWriter<T>> {
+        Box::new(KafkaWriter::new(Arc::clone(&self.options), Arc::clone(&self.mapping)))
+    }
+}

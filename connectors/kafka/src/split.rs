@@ -1,0 +1,72 @@
+//! A split of the Kafka source: one partition, from a position up to another.
+
+use millstream_core::Result;
+use millstream_core::record::to_bytes;
+use millstream_core::source::{Split, split_state};
+
+use crate::retry::Fault;
+
+/// "From the oldest message on": its offset is not known until the broker is asked, and may change until then.
+pub(crate) const EARLIEST: i64 = rdkafka::bindings::RD_KAFKA_OFFSET_BEGINNING as i64;
+
+/// What the reader needs to go on.
+#[derive(Clone, Debug, PartialEq, Eq, millstream_core::Record)]
+pub(crate) struct KafkaSplit {
+    /// The topic.
+    pub(crate) topic: String,
+    /// The partition's number.
+    pub(crate) partition: i32,
+    /// The offset of the next message to read, or [`EARLIEST`].
+    pub(crate) next: i64,
+    /// The offset at which the split ends, if it does.
+    pub(crate) stop: Option<i64>,
+}
+
+impl KafkaSplit {
+    /// Its name, such as `clicks-3`.
+    pub(crate) fn id(&self) -> String {
+        format!("{}-{}", self.topic, self.partition)
+    }
+
+    /// Whether its end is behind its position.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next != EARLIEST && self.stop.is_some_and(|stop| stop <= self.next)
+    }
+
+    pub(crate) fn encode(&self) -> Split {
+        Split { id: self.id().into(), state: to_bytes(self) }
+    }
+
+    pub(crate) fn decode(split: &Split) -> Result<Self> {
+        let state = split_state::<Self>(split);
+        state.map_err(|error| {
+            millstream_core::Error::from(Fault::State { split: split.id.to_string() }).caused_by(error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_survives_its_state() {
+        for (next, stop) in [(EARLIEST, None), (7, Some(9)), (0, Some(0))] {
+            let split = KafkaSplit { topic: "clicks".into(), partition: 3, next, stop };
+            assert_eq!(KafkaSplit::decode(&split.encode()).unwrap(), split);
+            assert_eq!(&*split.encode().id, "clicks-3");
+        }
+        let foreign = Split { id: "lines-0".into(), state: vec![0xff] };
+        let error = KafkaSplit::decode(&foreign).unwrap_err();
+        assert!(error.to_string().contains("lines-0"), "{error}");
+    }
+
+    #[test]
+    fn a_split_that_ends_where_it_starts_is_empty() {
+        let split = |next, stop| KafkaSplit { topic: "t".into(), partition: 0, next, stop };
+        assert!(split(5, Some(5)).is_empty());
+        assert!(!split(4, Some(5)).is_empty());
+        assert!(!split(EARLIEST, Some(5)).is_empty());
+        assert!(!split(5, None).is_empty());
+    }
+}

@@ -1,0 +1,277 @@
+//! Writes one subtask's records.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::dead_letter::DeadLetter;
+use millstream_core::figures::OperatorFigures;
+use millstream_core::io::Completions;
+use millstream_core::record::Data;
+use millstream_core::sink::SinkWriter;
+use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::time::{Nanos, Time};
+use millstream_core::{Budget, Context, OpenContext, Result, Rows, Step};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseRecord, Producer as _};
+
+use crate::client::{Patience, Peer, producer_config};
+use crate::config::KafkaSinkOptions;
+use crate::delivery::{Deliveries, Producer, Refused};
+use crate::encode::{Message, Parts};
+use crate::fetch::WakingQueue;
+use crate::retry::{Fault, Refusal, Trouble, refusal, trouble};
+use crate::sink::Mapping;
+
+/// The waker announces all that happens; this is for the case that it does not.
+const LOOK_AGAIN_MS: Time = 500;
+
+/// Events of the client that one call looks at; each may report many messages.
+const EVENTS_PER_CALL: usize = 1024;
+
+/// The writer of a [`KafkaSink`](crate::KafkaSink).
+pub(crate) struct KafkaWriter<T> {
+    options: Arc<KafkaSinkOptions>,
+    mapping: Arc<Mapping<T>>,
+    message: Message,
+    client: Option<Client>,
+    started: Completions<Result<(), Fault>>,
+    in_flight: InFlight,
+    // Refused, perhaps for what another message of the same request is to blame for: sent once more, each alone.
+    suspects: VecDeque<Refused>,
+    alone: bool,
+    name: String,
+    figures: Arc<OperatorFigures>,
+}
+
+struct Client {
+    // Before the producer: must go first.
+    queue: WakingQueue,
+    producer: Arc<Producer>,
+}
+
+#[derive(Default)]
+struct InFlight {
+    messages: usize,
+    size: usize,
+}
+
+impl<T: Data> KafkaWriter<T> {
+    pub(crate) fn new(options: Arc<KafkaSinkOptions>, mapping: Arc<Mapping<T>>) -> Self {
+        Self {
+            options,
+            mapping,
+            message: Message::default(),
+            client: None,
+            started: Completions::default(),
+            in_flight: InFlight::default(),
+            suspects: VecDeque::new(),
+            alone: false,
+            name: String::new(),
+            figures: OperatorFigures::new(""),
+        }
+    }
+
+    fn producer(&self) -> Result<&Producer> {
+        let client = self.client.as_ref();
+        Ok(&client.ok_or_else(|| millstream_core::Error::bug("a Kafka writer was not opened"))?.producer)
+    }
+
+    // Whether brokers and topic are there is asked beside the hot path.
+    fn check_start(&mut self, cx: &OpenContext, producer: Arc<Producer>) {
+        let options = Arc::clone(&self.options);
+        self.started.spawn_blocking(cx.io.as_ref(), &cx.waker, move || {
+            let patience = Patience::new(&options.brokers, options.connect_timeout);
+            patience.partitions(&*producer, &options.topic).map(drop)
+        });
+    }
+
+    fn send(&mut self, message: &Message, ingest: Nanos) -> Result<(), RDKafkaErrorCode> {
+        let parts = message.parts();
+        let Some(client) = &self.client else { return Err(RDKafkaErrorCode::State) };
+        let sent = client.producer.send(record(&self.options.topic, parts, ingest));
+        sent.map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))?;
+        self.in_flight.messages += 1;
+        self.in_flight.size += parts.size();
+        Ok(())
+    }
+
+    fn send_or_refuse(
+        &mut self,
+        cx: &Context<'_>,
+        message: &Message,
+        ingest: Nanos,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<()> {
+        let Err(code) = self.send(message, ingest) else { return Ok(()) };
+        if refusal(code) != Refusal::Record {
+            return Err(self.fault(code).into());
+        }
+        self.refuse(cx, message.clone(), code, dead);
+        Ok(())
+    }
+
+    fn refuse(
+        &self,
+        cx: &Context<'_>,
+        message: Message,
+        code: RDKafkaErrorCode,
+        dead: &mut Rows<DeadLetter>,
+    ) {
+        let reason = format!("Kafka refuses it for topic {}: {code}", self.options.topic);
+        let letter = DeadLetter::of_value(&self.name, "kafka", message.into_value(), cx.now(), reason);
+        dead.push(letter, cx.now());
+    }
+
+    fn fault(&self, code: RDKafkaErrorCode) -> Fault {
+        let (topic, brokers, reason) =
+            (self.options.topic.clone(), self.options.brokers.clone(), code.to_string());
+        match refusal(code) {
+            Refusal::UnknownTopic => Fault::UnknownTopic { topic, brokers },
+            Refusal::NotAllowed => Fault::NotAllowed { topic, verb: "write to", reason },
+            Refusal::Record | Refusal::Neighbour | Refusal::Closing | Refusal::GaveUp => {
+                Fault::NotDelivered { topic, reason }
+            }
+        }
+    }
+
+    // Everything that happened since the last call, and what follows from it.
+    fn attend(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
+        for started in self.started.drain()? {
+            started?;
+        }
+        self.look_at_events()?;
+        self.take_reports(cx, dead)?;
+        self.send_suspects(cx, dead)?;
+        let blocked =
+            self.in_flight.size >= self.options.buffer_size || !self.suspects.is_empty() || self.alone;
+        let waits = self.in_flight.messages > 0 || self.started.in_flight() > 0;
+        Ok(Step { blocked, wake_at: waits.then(|| cx.now() + LOOK_AGAIN_MS), ..Step::DONE })
+    }
+
+    fn look_at_events(&mut self) -> Result<()> {
+        let Some(client) = &self.client else { return Ok(()) };
+        for _ in 0..client.queue.len().min(EVENTS_PER_CALL) {
+            client.producer.attend(Duration::ZERO);
+        }
+        // Until the start was checked, the check itself looks at what the client says.
+        while self.started.in_flight() == 0
+            && let Some(error) = client.producer.events().next()
+        {
+            self.figures.counter("kafkaErrors").add(1);
+            let reason = error.reason;
+            match trouble(error.code) {
+                Trouble::Login => {
+                    return Err(Fault::LoginLost { brokers: self.options.brokers.clone(), reason }.into());
+                }
+                Trouble::Fatal => return Err(Fault::Fatal { reason }.into()),
+                Trouble::Passing
+                | Trouble::NotAllowed
+                | Trouble::OutOfRange
+                | Trouble::Gone
+                | Trouble::Damaged => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_reports(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<()> {
+        let reports = self.producer()?.context().take();
+        let now = cx.nanos();
+        for written in reports.written {
+            self.in_flight.messages -= written.messages;
+            self.in_flight.size -= written.size;
+            self.figures.bytes_out.add(written.bytes as u64);
+            self.figures.latency.record(now.saturating_sub(written.ingest), written.messages as u64);
+        }
+        for refused in reports.refused {
+            self.in_flight.messages -= 1;
+            self.in_flight.size -= refused.message.parts().size();
+            self.judge(cx, refused, dead)?;
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, cx: &Context<'_>, refused: Refused, dead: &mut Rows<DeadLetter>) -> Result<()> {
+        match refusal(refused.code) {
+            Refusal::Record if self.alone => self.refuse(cx, refused.message, refused.code, dead),
+            Refusal::Record => self.suspects.push_back(refused),
+            Refusal::Neighbour => self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?,
+            Refusal::Closing => {}
+            Refusal::UnknownTopic | Refusal::NotAllowed | Refusal::GaveUp => {
+                return Err(self.fault(refused.code).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn send_suspects(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<()> {
+        if self.in_flight.messages > 0 {
+            return Ok(());
+        }
+        self.alone = false;
+        while self.in_flight.messages == 0
+            && let Some(suspect) = self.suspects.pop_front()
+        {
+            self.send_or_refuse(cx, &suspect.message, suspect.ingest, dead)?;
+            self.alone = self.in_flight.messages == 1;
+        }
+        Ok(())
+    }
+}
+
+fn record<'a>(topic: &'a str, parts: Parts<'a>, ingest: Nanos) -> BaseRecord<'a, Vec<u8>, [u8], usize> {
+    let mut record = BaseRecord::with_opaque_to(topic, ingest as usize).payload(parts.value);
+    (record.key, record.partition, record.timestamp) = (parts.key, parts.partition, parts.time);
+    record
+}
+
+impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        name.clone_into(&mut self.name);
+        self.figures = cx.figures_of(name);
+        let created = producer_config(&self.options, &cx.job).create_with_context(Deliveries::default());
+        let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);
+        self.check_start(cx, Arc::clone(&producer));
+        let queue = WakingQueue::of_events(producer.client(), &cx.waker);
+        self.client = Some(Client { queue, producer });
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        rows: &mut Rows<T>,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<Step> {
+        // Others may now share a request with what was to be alone in it.
+        self.alone = self.alone && rows.is_empty();
+        let (mapping, mut message) = (Arc::clone(&self.mapping), std::mem::take(&mut self.message));
+        for (record, time) in rows.drain() {
+            message.clear();
+            mapping(&record, time, &mut message);
+            self.send_or_refuse(cx, &message, cx.ingest, dead)?;
+        }
+        self.message = message;
+        self.attend(cx, dead)
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, _: Budget, dead: &mut Rows<DeadLetter>) -> Result<Step> {
+        self.attend(cx, dead)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
+        let step = self.attend(cx, dead)?;
+        let complete = self.in_flight.messages == 0 && self.suspects.is_empty();
+        Ok(Step { blocked: !complete, ..step })
+    }
+
+    // A flush came before: nothing is on its way.
+    fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.client = None;
+    }
+}
