@@ -154,9 +154,9 @@ impl KafkaBuilder {
         self
     }
 
-    /// The port to listen on; a free one if not said.
-    pub fn port(mut self, number: u16) -> Self {
-        self.port = Some(number);
+    /// The port to listen on; a free one if `None`, or not said.
+    pub fn port(mut self, number: impl Into<Option<u16>>) -> Self {
+        self.port = number.into();
         self
     }
 

@@ -1,2 +1,53 @@
-//! xtask
-fn main() {}
+//! What a developer of Millstream types: `cargo xtask test | check | services | bench`.
+
+mod bench;
+mod check;
+mod console;
+mod licenses;
+mod services;
+mod shell;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tests, checks, servers and benchmarks of Millstream.
+///
+/// Start with `cargo xtask test`: it installs and starts what it needs, and runs every test there is.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run all tests, against real servers
+    Test(test::TestArguments),
+    /// Check format, lints, each feature alone, documentation and licences
+    Check,
+    /// Start, stop or show servers to try things out on
+    #[command(subcommand)]
+    Services(services::ServicesCommand),
+    /// Run benchmarks and record them in benches/RESULTS.md
+    Bench(bench::BenchArguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Check => check::run(),
+        Task::Services(command) => services::run(&command),
+        Task::Bench(arguments) => bench::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

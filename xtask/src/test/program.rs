@@ -1,0 +1,96 @@
+//! Runs one test program: output to a log, shown when it fails; a time limit, so that nothing hangs for ever.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use millstream_testkit::wait::{self, Stopwatch};
+
+use super::TestArguments;
+use super::build::{Program, toolchain_libraries};
+use super::tally::Tally;
+use crate::console;
+use crate::shell::cargo;
+use crate::workspace::Metadata;
+
+/// Far beyond what any program needs, even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// What every program's run needs to know.
+#[derive(Debug)]
+pub(super) struct Runner<'a> {
+    arguments: &'a TestArguments,
+    logs: PathBuf,
+    libraries: PathBuf,
+}
+
+impl<'a> Runner<'a> {
+    /// Logs go beside what cargo builds.
+    pub(super) fn new(arguments: &'a TestArguments) -> Result<Self> {
+        let logs = Metadata::read()?.target_directory.join("xtask-logs");
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        Ok(Self { arguments, logs, libraries: toolchain_libraries()? })
+    }
+
+    /// Runs a test program as cargo would.
+    pub(super) fn run(&self, program: &Program, environment: &[(&str, String)]) -> Result<Tally> {
+        let mut command = Command::new(&program.path);
+        command.args(&self.arguments.arguments).current_dir(&program.package);
+        command.env("CARGO_MANIFEST_DIR", &program.package).env("LD_LIBRARY_PATH", &self.libraries);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        self.logged(&mut command, &program.name(), &program.slug())
+    }
+
+    /// Runs the examples in the documentation of all crates.
+    pub(super) fn doctests(&self) -> Result<Tally> {
+        let mut command = cargo(&["test", "--workspace", "--doc", "--no-fail-fast", "--"]);
+        command.args(&self.arguments.arguments);
+        self.logged(&mut command, "doctests", "doctests")
+    }
+
+    fn logged(&self, command: &mut Command, name: &str, slug: &str) -> Result<Tally> {
+        let watch = Stopwatch::start();
+        let log = self.logs.join(format!("{slug}.log"));
+        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let status = limited(command).with_context(|| format!("cannot run {name}"))?;
+        let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        let mut tally = Tally::of(name, &output, status.is_none_or(|status| status.success()));
+        if status.is_none() {
+            tally.fail(&format!("{name}: ended after {}", console::time(LIMIT)));
+        }
+        if self.arguments.verbose || tally.failed > 0 {
+            console::line(output.trim_end());
+        }
+        show(name, &tally, watch, &log);
+        Ok(tally)
+    }
+}
+
+fn show(name: &str, tally: &Tally, watch: Stopwatch, log: &Path) {
+    let time = console::time(watch.elapsed());
+    match tally.failed {
+        0 => console::line(&format!("   {name}: {} passed, {time}", tally.passed)),
+        failed => {
+            let counts = format!("{} passed, {failed} FAILED, {time}", tally.passed);
+            console::line(&format!("   {name}: {counts}; log: {}", log.display()));
+        }
+    }
+}
+
+/// Its exit status; `None` if it had to be killed.
+fn limited(command: &mut Command) -> Result<Option<ExitStatus>> {
+    let mut child = command.spawn()?;
+    let mut status = None;
+    wait::until(LIMIT, || {
+        status = child.try_wait().ok().flatten();
+        status.is_some()
+    });
+    if status.is_none() {
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(status)
+}
