@@ -21,6 +21,7 @@ pub(crate) struct Metadata {
 pub(crate) struct Package {
     id: String,
     pub(crate) name: String,
+    pub(crate) manifest_path: PathBuf,
     pub(crate) version: String,
     pub(crate) license: Option<String>,
     pub(crate) features: BTreeMap<String, Vec<String>>,

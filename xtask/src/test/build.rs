@@ -75,11 +75,12 @@ impl Program {
     }
 }
 
-/// Where the toolchain's own libraries are: tests of derive macros link to the compiler's.
+/// Where the toolchain's own libraries are: tests of derive macros link to the standard library in it.
 pub(super) fn toolchain_libraries() -> Result<PathBuf> {
     let mut rustc = std::process::Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    let sysroot = output(rustc.args(["--print", "sysroot"])).context("cannot ask rustc for its libraries")?;
-    Ok(Path::new(sysroot.trim()).join("lib"))
+    let libraries =
+        output(rustc.args(["--print", "target-libdir"])).context("cannot ask rustc for its libraries")?;
+    Ok(PathBuf::from(libraries.trim()))
 }
 
 #[cfg(test)]

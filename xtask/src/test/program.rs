@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 #[derive(Debug)]
 pub(super) struct Runner<'a> {
     arguments: &'a TestArguments,
+    metadata: Metadata,
     logs: PathBuf,
     libraries: PathBuf,
 }
@@ -29,9 +30,10 @@ pub(super) struct Runner<'a> {
 impl<'a> Runner<'a> {
     /// Logs go beside what cargo builds.
     pub(super) fn new(arguments: &'a TestArguments) -> Result<Self> {
-        let logs = Metadata::read()?.target_directory.join("xtask-logs");
+        let metadata = Metadata::read()?;
+        let logs = metadata.target_directory.join("xtask-logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        Ok(Self { arguments, logs, libraries: toolchain_libraries()? })
+        Ok(Self { arguments, metadata, logs, libraries: toolchain_libraries()? })
     }
 
     /// Runs a test program as cargo would.
@@ -39,8 +41,15 @@ impl<'a> Runner<'a> {
         let mut command = Command::new(&program.path);
         command.args(&self.arguments.arguments).current_dir(&program.package);
         command.env("CARGO_MANIFEST_DIR", &program.package).env("LD_LIBRARY_PATH", &self.libraries);
+        command.envs(self.package_name(program).map(|name| ("CARGO_PKG_NAME", name)));
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         self.logged(&mut command, &program.name(), &program.slug())
+    }
+
+    fn package_name(&self, program: &Program) -> Option<&str> {
+        let manifest = program.package.join("Cargo.toml");
+        let package = self.metadata.members().find(|package| package.manifest_path == manifest)?;
+        Some(&package.name)
     }
 
     /// Runs the examples in the documentation of all crates.
