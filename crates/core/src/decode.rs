@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use crate::batch::{Rows, SplitId};
 use crate::dead_letter::DeadLetter;
-use crate::raw::{RawBatch, RawRecord, RefusedMessage};
+use crate::raw::{RawBatch, RawRecord};
 use crate::record::Data;
 use crate::time::{MIN_TIME, Time};
 
@@ -45,8 +45,8 @@ impl<'a> Refused<'a> {
     /// once.
     pub fn new(source: &'a str, batch: &RawBatch, now: Time, letters: &'a mut Rows<DeadLetter>) -> Self {
         let mut refused = Self { source, split: batch.split.clone(), now, letters };
-        for RefusedMessage { bytes, position, time, reason } in batch.refused() {
-            refused.push(RawRecord { bytes, position: *position, time: *time }, reason);
+        for message in batch.refused() {
+            refused.push(message.as_raw(), &message.reason);
         }
         refused
     }

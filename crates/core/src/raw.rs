@@ -31,6 +31,13 @@ pub struct RefusedMessage {
     pub reason: String,
 }
 
+impl RefusedMessage {
+    /// The message, or its beginning, as any other.
+    pub fn as_raw(&self) -> RawRecord<'_> {
+        RawRecord { bytes: &self.bytes, position: self.position, time: self.time }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     start: u32,
