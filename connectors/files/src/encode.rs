@@ -1,6 +1,7 @@
 //! Records as lines.
 
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -26,12 +27,14 @@ pub trait Encode<T>: Send + Sync + 'static {
 #[derive(Clone, Debug, Default)]
 pub struct Csv {
     columns: Option<Vec<String>>,
+    // How many fields the first record has: lists of different lengths would make rows that no reader takes.
+    width: OnceLock<usize>,
 }
 
 impl Csv {
     /// Names the columns beforehand, so that a file without rows has its header too. They must be those of the struct.
     pub fn with_columns<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> Self {
-        Self { columns: Some(columns.into_iter().map(Into::into).collect()) }
+        Self { columns: Some(columns.into_iter().map(Into::into).collect()), width: OnceLock::new() }
     }
 
     fn named(&self) -> Result<Option<Vec<u8>>, String> {
@@ -50,6 +53,7 @@ impl<T: Serialize + 'static> Encode<T> for Csv {
         write_row(record, true, &mut with_header)?;
         write_row(record, false, &mut row)?;
         with_header.truncate(with_header.len() - row.len());
+        self.width.get_or_init(|| width(&row));
         match named {
             Some(named) if named != with_header => Err(format!(
                 "the columns are set to {:?} but the records have {:?}",
@@ -61,12 +65,28 @@ impl<T: Serialize + 'static> Encode<T> for Csv {
     }
 
     fn encode(&self, record: &T, out: &mut Vec<u8>) -> Result<(), String> {
-        write_row(record, false, out)
+        let start = out.len();
+        write_row(record, false, out)?;
+        let fields = width(&out[start..]);
+        match *self.width.get_or_init(|| fields) {
+            wanted if wanted != fields => Err(format!("it has {fields} fields instead of {wanted}")),
+            _ => Ok(()),
+        }
     }
 
     fn describe(&self, record: &T) -> Vec<u8> {
         serde_json::to_vec(record).unwrap_or_default()
     }
+}
+
+// How many fields a row has. Quotes within a quoted field are doubled, so that they count for nothing.
+fn width(row: &[u8]) -> usize {
+    let mut quoted = false;
+    let separators = row.iter().filter(|byte| {
+        quoted ^= **byte == b'"';
+        **byte == b',' && !quoted
+    });
+    separators.count() + 1
 }
 
 fn write_row<T: Serialize + ?Sized>(record: &T, header: bool, out: &mut Vec<u8>) -> Result<(), String> {
@@ -157,6 +177,10 @@ mod tests {
 
     #[test]
     fn what_csv_cannot_hold_is_refused() {
+        let lists = Csv::default();
+        assert!(lists.encode(&vec!["a", "b,c"], &mut Vec::new()).is_ok());
+        let longer = lists.encode(&vec!["a", "b", "c"], &mut Vec::new());
+        assert_eq!(longer, Err("it has 3 fields instead of 2".to_owned()));
         let nested = vec![std::collections::BTreeMap::from([("a", 1)])];
         assert!(Csv::default().encode(&nested, &mut Vec::new()).is_err());
         assert_eq!(Csv::default().describe(&nested), b"[{\"a\":1}]");

@@ -40,7 +40,7 @@ pub(crate) fn writing(path: impl Display, error: io::Error) -> Error {
         io::ErrorKind::ReadOnlyFilesystem => {
             (ErrorKind::Configuration, "is on a file system that is read-only")
         }
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::AlreadyExists => {
             (ErrorKind::Configuration, "is no place for a file: check the path")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

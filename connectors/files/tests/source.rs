@@ -1,0 +1,197 @@
+//! What the files source does with the files that people have.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use millstream_core::dead_letter::DeadLetter;
+use millstream_core::decode::Refused;
+use millstream_core::source::{EnumeratorContext, EnumeratorEvent, Source, Split};
+use millstream_core::{ErrorKind, Result, Rows};
+use millstream_files::{Compression, FilesSource, FilesSourceOptions, Paths};
+use millstream_sim::{DrivenReader, Harness, Reading, Simulated, TokioWorld, World};
+use proptest::prelude::*;
+
+// Lines by their numbers, and what was refused.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    lines: Vec<(i64, Vec<u8>)>,
+    refused: Vec<DeadLetter>,
+}
+
+impl Seen {
+    fn numbers(&self) -> Vec<i64> {
+        self.lines.iter().map(|(number, _)| *number).collect()
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.lines.iter().map(|(_, line)| std::str::from_utf8(line).unwrap()).collect()
+    }
+}
+
+fn splits(source: &FilesSource, world: &Arc<dyn World>) -> Result<Vec<Split>> {
+    let context = EnumeratorContext { job: "test".to_owned(), parallelism: 1, clock: world.clock() };
+    let assignments = source.enumerator().on(&context, EnumeratorEvent::Start { restored: None })?;
+    Ok(assignments.into_iter().flat_map(|assignment| assignment.splits).collect())
+}
+
+fn read_in(world: Arc<dyn World>, options: FilesSourceOptions) -> Result<Seen> {
+    let source = FilesSource::new(options);
+    source.validate()?;
+    let splits = splits(&source, &world)?;
+    let (mut seen, mut open) = (Seen::default(), splits.len());
+    let mut reader = DrivenReader::open(&source, Harness::new(world))?;
+    reader.add_splits(splits)?;
+    while open > 0 {
+        match reader.next(100)? {
+            Reading::Finished(_) => open -= 1,
+            Reading::Pending => unreachable!("next waits"),
+            Reading::Rows(_, rows) => {
+                for batch in &rows.rec {
+                    seen.lines.extend(batch.iter().map(|line| (line.position, line.bytes.to_vec())));
+                    let mut letters = Rows::default();
+                    Refused::new("files", batch, 0, &mut letters);
+                    seen.refused.extend(letters.rec);
+                }
+            }
+        }
+    }
+    reader.close();
+    Ok(seen)
+}
+
+fn read(options: FilesSourceOptions) -> Result<Seen> {
+    read_in(Arc::new(Simulated::default()), options)
+}
+
+fn options(path: &Path) -> FilesSourceOptions {
+    FilesSourceOptions { path: Paths::from(path.to_str().unwrap()), ..FilesSourceOptions::default() }
+}
+
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, FilesSourceOptions) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    let options = options(&path);
+    (directory, options)
+}
+
+#[test]
+fn line_ends_of_all_kinds() {
+    let (_directory, options) = file("a.txt", b"one\r\ntwo\n\n\r\nfive\rstill five\nsix");
+    let seen = read(options).unwrap();
+    assert_eq!(seen.texts(), ["one", "two", "five\rstill five", "six"]);
+    assert_eq!(seen.numbers(), [1, 2, 5, 6]);
+}
+
+#[test]
+fn a_header_is_no_message() {
+    let (_directory, options) = file("a.csv", b"user,item\n1,2\n3,4\n");
+    let seen = read(FilesSourceOptions { header: true, chunk_size: 3, ..options }).unwrap();
+    assert_eq!((seen.texts(), seen.numbers()), (vec!["1,2", "3,4"], vec![2, 3]));
+}
+
+#[test]
+fn empty_files_of_both_kinds_end() {
+    for name in ["a.csv", "a.csv.gz"] {
+        let (_directory, options) = file(name, b"");
+        assert_eq!(read(options).unwrap(), Seen::default(), "{name}");
+    }
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_a_dead_letter_and_the_others_are_read() {
+    let long = vec![b'x'; 300_000];
+    let bytes = [b"one\n".as_slice(), &long, b"\nthree\n", &long].concat();
+    let (directory, options) = file("a.txt", &bytes);
+    let seen = read(FilesSourceOptions { max_line_size: 200_000, chunk_size: 1000, ..options }).unwrap();
+    assert_eq!((seen.texts(), seen.numbers()), (vec!["one", "three"], vec![1, 3]));
+    let path = directory.path().join("a.txt");
+    let letters: Vec<_> = seen.refused.iter().map(|letter| (letter.position, letter.raw.len())).collect();
+    assert_eq!(letters, [(2, 65536), (4, 65536)]);
+    assert_eq!(seen.refused[0].id, format!("files/{}/2/decode", path.display()));
+    assert!(seen.refused[0].reason.contains("300000 bytes long"), "{}", seen.refused[0].reason);
+}
+
+#[test]
+fn a_long_line_within_the_limit_is_whole() {
+    let long = vec![b'x'; 5 << 20];
+    let (_directory, options) = file("a.txt", &long);
+    assert_eq!(read(options).unwrap().lines, [(1, long)]);
+}
+
+#[test]
+fn a_missing_file_is_known_before_the_job_starts() {
+    let error = read(options(Path::new("/nowhere/a.csv"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("/nowhere/a.csv does not exist"), "{error}");
+}
+
+#[test]
+fn a_damaged_gzip_file_is_named_with_the_line() {
+    let (_directory, options) = file("a.csv.gz", b"this is no gzip");
+    let error = read(options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("a.csv.gz is damaged"), "{error}");
+    let (_directory, options) = file("a.csv", b"plain\n");
+    assert!(read(FilesSourceOptions { compression: Compression::Gzip, ..options }).is_err());
+}
+
+#[test]
+fn a_pipe_is_read_as_data_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let writer = std::process::Command::new("sh")
+        .args(["-c", "exec 3>\"$0\"; echo one >&3; echo two >&3; printf three >&3"])
+        .arg(&path)
+        .spawn();
+    let seen = read_in(Arc::new(TokioWorld::new().unwrap()), options(&path)).unwrap();
+    assert!(writer.unwrap().wait().unwrap().success());
+    assert_eq!((seen.texts(), seen.numbers()), (vec!["one", "two", "three"], vec![1, 2, 3]));
+}
+
+#[test]
+fn a_pipe_cannot_be_read_again_from_its_middle() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.txt");
+    fs::write(&path, "one\ntwo\n").unwrap();
+    let (source, world) = (FilesSource::new(options(&path)), Arc::new(Simulated::default()));
+    let dynamic: Arc<dyn World> = world;
+    let mut reader = DrivenReader::open(&source, Harness::new(Arc::clone(&dynamic))).unwrap();
+    reader.add_splits(splits(&source, &dynamic).unwrap()).unwrap();
+    assert!(matches!(reader.next(1).unwrap(), Reading::Rows(..)));
+    let snapshot = reader.snapshot(1).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    // A reader and writer of its own keeps the opening from waiting.
+    let _open = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut reader = DrivenReader::open(&source, Harness::new(dynamic)).unwrap();
+    reader.add_splits(snapshot).unwrap();
+    let error = reader.next(1).unwrap_err();
+    assert!(error.to_string().contains("cannot be read again from line 1"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    // Against a naive reading of the whole text.
+    #[test]
+    fn any_text_in_any_chunks(text in "[ab\r\n]{0,120}", chunk_size in 1_usize..40, gzip in any::<bool>()) {
+        let bytes = if gzip { pack(text.as_bytes()) } else { text.clone().into_bytes() };
+        let (_directory, options) = file(if gzip { "a.gz" } else { "a" }, &bytes);
+        let seen = read(FilesSourceOptions { chunk_size, ..options }).unwrap();
+        let lines = (1..).zip(text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)));
+        let expected: Vec<_> = lines.filter(|(_, line)| !line.is_empty()).collect();
+        prop_assert_eq!(seen.numbers().into_iter().zip(seen.texts()).collect::<Vec<_>>(), expected);
+    }
+}
+
+fn pack(text: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    member.write_all(text).unwrap();
+    member.finish().unwrap()
+}
