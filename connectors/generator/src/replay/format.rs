@@ -1,0 +1,131 @@
+//! What a recorded line says, as an event in JSON.
+
+use serde::Deserialize;
+
+use millstream_core::time::Time;
+
+use crate::encode::signed;
+
+/// Makes an event of a recorded line.
+pub trait Format: Send + Sync + 'static {
+    /// Appends the event as JSON, on one line, and gives its time. A line that is no event is appended as it is and has no time: what is
+    /// wrong with it is for the reader of the replay to find out.
+    fn convert(&self, line: &[u8], out: &mut Vec<u8>) -> Option<Time>;
+}
+
+/// Lines `user,item,category,behavior,seconds` without a header, as published by Taobao.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TaobaoCsv;
+
+impl Format for TaobaoCsv {
+    fn convert(&self, line: &[u8], out: &mut Vec<u8>) -> Option<Time> {
+        let event = taobao(line);
+        let Some((texts, time)) = event else {
+            out.extend(line);
+            return None;
+        };
+        let names = ["{\"userId\":\"", "\",\"itemId\":\"", "\",\"categoryId\":\"", "\",\"behavior\":\""];
+        for (name, text) in names.iter().zip(texts) {
+            out.extend(name.bytes());
+            out.extend(text.bytes());
+        }
+        out.extend(b"\",\"timestamp\":");
+        signed(out, time);
+        out.push(b'}');
+        Some(time)
+    }
+}
+
+// Ids and behaviours are plain words: nothing in them needs escaping.
+fn taobao(line: &[u8]) -> Option<([&str; 4], Time)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut fields = line.split(',').map(str::trim);
+    let mut next = || fields.next().filter(|field| !field.is_empty());
+    let texts = [next()?, next()?, next()?, next()?];
+    let seconds: Time = next()?.parse().ok()?;
+    let plain =
+        |text: &&str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let whole = fields.next().is_none() && texts.iter().all(plain);
+    Some((texts, seconds.checked_mul(1000)?)).filter(|_| whole)
+}
+
+/// Lines of JSON, given as they are. Their time is in `timestamp` or `ts`: epoch milliseconds, or a text such as
+/// `2017-11-26T01:00:00Z`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonLines;
+
+impl Format for JsonLines {
+    fn convert(&self, line: &[u8], out: &mut Vec<u8>) -> Option<Time> {
+        out.extend(line);
+        let times: Times<'_> = serde_json::from_slice(line).ok()?;
+        times.timestamp.or(times.ts)?.time()
+    }
+}
+
+#[derive(Deserialize)]
+struct Times<'a> {
+    #[serde(borrow)]
+    timestamp: Option<Written<'a>>,
+    #[serde(borrow)]
+    ts: Option<Written<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    Millis(Time),
+    Text(&'a str),
+}
+
+impl Written<'_> {
+    fn time(self) -> Option<Time> {
+        match self {
+            Self::Millis(time) => Some(time),
+            Self::Text(text) => text.parse().ok().or_else(|| {
+                let moment: jiff::Timestamp = text.parse().ok()?;
+                Some(moment.as_millisecond())
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn convert(format: &impl Format, line: &str) -> (String, Option<Time>) {
+        let mut out = Vec::new();
+        let time = format.convert(line.as_bytes(), &mut out);
+        (String::from_utf8(out).unwrap(), time)
+    }
+
+    #[test]
+    fn a_csv_row_becomes_an_event() {
+        let (json, time) = convert(&TaobaoCsv, "543462,1715,1464116,pv,1511658000");
+        let expected = r#"{"userId":"543462","itemId":"1715","categoryId":"1464116","behavior":"pv","timestamp":1511658000000}"#;
+        assert_eq!((json.as_str(), time), (expected, Some(1_511_658_000_000)));
+    }
+
+    #[test]
+    fn what_is_no_event_stays_as_it_is() {
+        let overflow = "1,2,3,pv,9223372036854775807";
+        for line in ["", "1,2,3,pv", "1,2,3,pv,x", "1,2,3,pv,5,6", "1,,3,pv,5", "1,2,3,p\"v,5", overflow] {
+            assert_eq!(convert(&TaobaoCsv, line), (line.to_owned(), None));
+        }
+        for line in ["{}", "", "{\"timestamp\":null}", "{\"timestamp\":\"soon\"}", "[1]"] {
+            assert_eq!(convert(&JsonLines, line), (line.to_owned(), None));
+        }
+    }
+
+    #[test]
+    fn times_of_json_lines() {
+        for line in [
+            r#"{"timestamp": 1511658000000, "userId": {"a": 1}}"#,
+            r#"{"timestamp": "1511658000000"}"#,
+            r#"{"ts": "2017-11-26T01:00:00Z"}"#,
+            r#"{"ts": "2017-11-26T09:00:00+08:00"}"#,
+        ] {
+            assert_eq!(convert(&JsonLines, line), (line.to_owned(), Some(1_511_658_000_000)));
+        }
+    }
+}
