@@ -41,4 +41,4 @@ pub use app::{
 };
 pub use config::{Config, EngineOptions, load, parse};
 pub use exit::EXIT_CODES;
-pub use run::{environment, run};
+pub use run::{environment, run, watch};

@@ -2,6 +2,7 @@
 
 use millstream_api::Environment;
 use millstream_core::Result;
+use millstream_runtime::{JobHandle, JobReport};
 
 use crate::app::Application;
 use crate::config::Config;
@@ -30,10 +31,19 @@ pub fn run<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
     job.stop_on_signals()?;
     let running = app.started(config, &job);
     let running = running.inspect_err(|_| job.abort("what belongs to the job could not be started"))?;
-    let progress = progress::show(job.control());
-    let report = job.wait();
-    progress.end();
+    let report = watch(job);
     drop(running);
     logs::err(&report?.to_string());
     Ok(())
+}
+
+/// Waits for a job's end and shows meanwhile how it gets on, where a person watches.
+///
+/// # Errors
+/// Those of the job.
+pub fn watch(job: JobHandle) -> Result<JobReport> {
+    let progress = progress::show(job.control());
+    let report = job.wait();
+    progress.end();
+    report
 }
