@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::{Builder, JoinHandle};
 
 use millstream_core::figures::JobFigures;
@@ -97,6 +97,20 @@ pub struct JobControl {
     over: Arc<AtomicBool>,
 }
 
+/// A control that keeps nothing alive.
+pub(crate) struct WeakControl {
+    shared: Weak<Shared>,
+    over: Arc<AtomicBool>,
+}
+
+impl WeakControl {
+    /// The control, while the job runs.
+    pub(crate) fn running(&self) -> Option<JobControl> {
+        let control = JobControl { shared: self.shared.upgrade()?, over: Arc::clone(&self.over) };
+        (!control.is_over()).then_some(control)
+    }
+}
+
 impl JobHandle {
     /// A control for other threads.
     pub fn control(&self) -> JobControl {
@@ -165,12 +179,13 @@ impl JobControl {
         }
     }
 
-    /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second.
+    /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second. While no job of the process runs, signals
+    /// end the process as they would have.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the process cannot handle signals.
     pub fn stop_on_signals(&self) -> Result<()> {
-        signals::stop_on_signals(self.clone())
+        signals::stop_on_signals(self)
     }
 
     /// Takes a checkpoint and waits for it: the state of all operators at one point of every source.
@@ -221,8 +236,8 @@ impl JobControl {
         self.over.load(Ordering::Acquire)
     }
 
-    pub(crate) fn over_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.over)
+    pub(crate) fn downgrade(&self) -> WeakControl {
+        WeakControl { shared: Arc::downgrade(&self.shared), over: Arc::clone(&self.over) }
     }
 }
 

@@ -7,9 +7,12 @@ pub mod ops;
 pub mod plans;
 pub mod sinks;
 
+use std::sync::mpsc;
+use std::thread::Builder;
 use std::time::Duration;
 
-use millstream_runtime::RuntimeOptions;
+use millstream_core::Result;
+use millstream_runtime::{JobHandle, JobReport, RuntimeOptions};
 
 /// Options for tests: small queues, so that back-pressure happens.
 pub fn options() -> RuntimeOptions {
@@ -20,4 +23,12 @@ pub fn options() -> RuntimeOptions {
         epoch: Some(1),
         ..RuntimeOptions::default()
     }
+}
+
+/// Waits for a job's end, and fails the test where that never comes.
+pub fn wait(job: JobHandle) -> Result<JobReport> {
+    let (tell, told) = mpsc::channel();
+    let waiting = Builder::new().name("waits".into()).spawn(move || tell.send(job.wait()));
+    waiting.expect("the system has threads left");
+    told.recv_timeout(Duration::from_secs(60)).expect("the job hangs")
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
 use millstream_core::batch::{Rows, SplitId};
@@ -12,7 +12,7 @@ use millstream_core::snapshot::CheckpointId;
 use millstream_core::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Split, SplitReader, deal, split_state,
 };
-use millstream_core::{Budget, Context, OpenContext, Result};
+use millstream_core::{Budget, Context, Error, OpenContext, Result};
 
 /// What the readers of a test share with the test.
 #[derive(Default)]
@@ -28,6 +28,13 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// Told when the first reader has come to its gate.
+    pub fn gate(&self) -> Receiver<()> {
+        let (tell, told) = channel();
+        *self.at_gate.lock().unwrap() = Some(tell);
+        told
+    }
+
     pub fn open_gate(&self) {
         self.gate_open.store(true, SeqCst);
         self.wakers
@@ -46,6 +53,8 @@ pub struct Numbers {
     pub bounded: bool,
     /// Where every split waits for the gate.
     pub gate_at: i64,
+    /// The splits cannot be found.
+    pub lost: bool,
     /// Splits are handed out one by one, to whoever is ready.
     pub on_demand: bool,
     pub probe: Arc<Probe>,
@@ -57,6 +66,7 @@ impl Numbers {
             splits: splits.to_vec(),
             bounded: true,
             gate_at: i64::MAX,
+            lost: false,
             on_demand: false,
             probe: Arc::default(),
         }
@@ -83,6 +93,9 @@ struct Dealer {
 impl Enumerator for Dealer {
     fn on(&mut self, cx: &EnumeratorContext, event: EnumeratorEvent) -> Result<Vec<Assignment>> {
         let parallelism = cx.parallelism;
+        if self.source.lost {
+            return Err(Error::configuration("there is no topic `numbers`"));
+        }
         Ok(match event {
             EnumeratorEvent::Start { restored: None } => {
                 let splits = self.source.splits.iter().enumerate().map(|(number, range)| Split {

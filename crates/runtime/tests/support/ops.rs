@@ -1,6 +1,7 @@
 //! Operators of tests.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use millstream_core::batch::Rows;
@@ -8,7 +9,7 @@ use millstream_core::key::{Key, key_group};
 use millstream_core::record::{from_bytes, to_bytes};
 use millstream_core::snapshot::{CheckpointId, Frozen, FrozenState};
 use millstream_core::time::{MAX_TIME, Time};
-use millstream_core::{Budget, Context, KeyGroup, Mark, OpenContext, Operator, Output, Result, Step};
+use millstream_core::{Budget, Context, Error, KeyGroup, Mark, OpenContext, Operator, Output, Result, Step};
 
 /// How many keys the numbers have.
 pub const KEYS: i64 = 50;
@@ -166,5 +167,60 @@ impl Operator for MarkWatch {
         }
         out.marks.push_back(mark);
         Ok(Step::DONE)
+    }
+}
+
+pub type OnResume = Arc<dyn Fn(&mut Context<'_>) -> Result<Step> + Send + Sync>;
+
+/// Counts its calls of `resume`, and does what it is told in them.
+pub struct Resumes {
+    pub count: Arc<AtomicU64>,
+    pub on_rows: Step,
+    pub on_resume: OnResume,
+    pub on_close: fn(),
+}
+
+impl Resumes {
+    pub fn new(
+        count: &Arc<AtomicU64>,
+        on_rows: Step,
+        on_resume: impl Fn(&mut Context<'_>) -> Result<Step> + Send + Sync + 'static,
+    ) -> Self {
+        Self { count: Arc::clone(count), on_rows, on_resume: Arc::new(on_resume), on_close: || () }
+    }
+}
+
+impl Operator for Resumes {
+    type In = i64;
+    type Out = i64;
+
+    fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<i64>, out: &mut Output<i64>) -> Result<Step> {
+        rows.append_to(&mut out.rows);
+        Ok(Step { wake_at: self.on_rows.wake_at.map(|after| cx.now() + after), ..self.on_rows })
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, _: Budget, _: &mut Output<i64>) -> Result<Step> {
+        self.count.fetch_add(1, SeqCst);
+        (self.on_resume)(cx)
+    }
+
+    fn close(&mut self) {
+        (self.on_close)();
+    }
+}
+
+/// Cannot be opened.
+pub struct Unopenable;
+
+impl Operator for Unopenable {
+    type In = i64;
+    type Out = i64;
+
+    fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {
+        Err(Error::configuration("the table does not exist"))
+    }
+
+    fn rows(&mut self, _: &mut Context<'_>, _: &mut Rows<i64>, _: &mut Output<i64>) -> Result<Step> {
+        Err(Error::bug("it was given data"))
     }
 }

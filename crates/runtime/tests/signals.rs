@@ -1,0 +1,49 @@
+//! SIGTERM and SIGINT, in a process of their own: one test in this file.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use millstream_core::Step;
+use millstream_core::plan::{Exchange, Plan};
+use millstream_core::stage::End;
+use millstream_runtime::start;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::raise;
+use support::numbers::Numbers;
+use support::ops::Resumes;
+use support::plans::*;
+use support::sinks::Written;
+use support::wait;
+
+fn endless(numbers: &Numbers, written: &Written<i64>, step: Step) -> Plan {
+    let written = written.clone();
+    let count = Arc::default();
+    let operator = move || Resumes::new(&count, step, move |_| Ok(step));
+    let rest = then("step", operator, sink("out", move || written.buffered(1000)));
+    plan(
+        vec![source("numbers", 1, numbers, rebalanced(0)), stage_of("step -> out", 1, 1, rest)],
+        vec![edge(0, 1, 0, Exchange::Rebalance)],
+    )
+}
+
+#[test]
+fn the_first_signal_stops_and_the_second_aborts() {
+    for signal in [SIGTERM, SIGINT] {
+        let (numbers, written) = (Numbers::endless(1), Written::default());
+        let job = start(endless(&numbers, &written, Step::DONE), support::options()).unwrap();
+        job.stop_on_signals().unwrap();
+        raise(signal).unwrap();
+        assert_eq!(wait(job).unwrap().end, End::Stopped);
+        assert_eq!(written.rows.lock().unwrap().len() as u64, numbers.probe.read.load(SeqCst));
+    }
+    // Blocked for ever: the first signal cannot get through.
+    let job =
+        start(endless(&Numbers::endless(1), &Written::default(), Step::BLOCKED), support::options()).unwrap();
+    job.stop_on_signals().unwrap();
+    raise(SIGTERM).unwrap();
+    raise(SIGINT).unwrap();
+    let error = wait(job).unwrap_err();
+    assert!(error.chain().contains("a second signal came"), "{error}");
+}
