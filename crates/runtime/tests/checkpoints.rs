@@ -140,6 +140,18 @@ fn a_sink_behind_a_flowing_source_comes_to_the_end_of_its_flush() {
     assert_eq!(written.rows.lock().unwrap().len() as u64, numbers.probe.read.load(SeqCst));
 }
 
+#[test]
+fn a_source_reads_on_after_it_went_quiet_for_a_flush() {
+    let numbers = Numbers::new(&[(0, 100_000), (100_000, 200_000)]);
+    let written = Written::default();
+    let job = start(direct(&numbers, &written), support::options()).unwrap();
+    for _ in 0..3 {
+        job.checkpoint().unwrap();
+    }
+    wait(job).unwrap();
+    assert_eq!(written.sorted(), (0..200_000).collect::<Vec<_>>());
+}
+
 // How much was read of all splits, which start at 0.
 fn positions(snapshot: &JobSnapshot) -> i64 {
     use millstream_core::record::from_bytes;
