@@ -17,7 +17,7 @@ pub trait Decoder<T: Data>: Send + Sync + 'static {
     /// `now` is processing time, the same for the whole batch: times are checked against it.
     fn decode(&mut self, batch: &RawBatch, now: Time, rows: &mut Rows<T>, refused: &mut Refused<'_>);
 
-    /// Another decoder with the same options, for another subtask. What this one has learned from its input stays behind.
+    /// Another decoder with the same options, for another subtask.
     fn fresh(&self) -> Box<dyn Decoder<T>>;
 }
 

@@ -1,9 +1,10 @@
-//! The derives of `millstream-core`: `Record` (Avro binary codec and schema) and `Key` (stable hash).
+//! The derives of Millstream: `Record` (Avro binary codec and schema), `Key` (stable hash) and `FromJson` (fields of JSON objects).
 
 use proc_macro::TokenStream;
 use quote::quote;
 use syn::{DeriveInput, parse_macro_input};
 
+mod json;
 mod key;
 mod path;
 mod record;
@@ -22,4 +23,15 @@ pub fn record(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Key)]
 pub fn key(input: TokenStream) -> TokenStream {
     key::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// Writes `FromJson` for a struct with named fields, `FromValue` for an enum without fields.
+///
+/// Marks of fields: `#[json(name = "userId")]`, the key in the message (the field's name where there is none); `alias = "uid"`, another
+/// key that it may have; `time` for the event time (`i64` or `Option<i64>`, milliseconds); `default` for a missing or `null` value.
+/// Marks of variants: `name` and `alias` likewise; `other` for the variant that stands for every other text.
+#[proc_macro_derive(FromJson, attributes(json))]
+pub fn from_json(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    json::derive(&input).unwrap_or_else(|error| error.to_compile_error()).into()
 }

@@ -10,6 +10,11 @@ pub(crate) fn core() -> TokenStream {
     room("millstream-core", "millstream_core", "core")
 }
 
+/// `millstream-json`: directly, or as `json` of the facade.
+pub(crate) fn json() -> TokenStream {
+    room("millstream-json", "millstream_json", "json")
+}
+
 // A crate that names itself has `extern crate self as ...`, so that its own path is good within it, its tests and examples.
 fn room(package: &str, own: &str, module: &str) -> TokenStream {
     let module = Ident::new(module, Span::call_site());
@@ -34,8 +39,7 @@ mod tests {
     #[test]
     fn a_crate_that_depends_on_no_room_goes_by_the_facade() {
         // The manifest that is looked at is this crate's own.
-        let path = room("millstream-json", "millstream_json", "json");
-        assert_eq!(path.to_string(), ":: millstream :: json");
+        assert_eq!(json().to_string(), ":: millstream :: json");
         assert_eq!(core().to_string(), ":: millstream_core");
     }
 }

@@ -1,0 +1,118 @@
+//! The decoder: messages in, records or dead letters out.
+
+use std::marker::PhantomData;
+
+use millstream_core::decode::{Decoder, Refused};
+use millstream_core::raw::RawBatch;
+use millstream_core::time::{MIN_TIME, Time, millis};
+use millstream_core::{Result, Rows};
+
+use crate::bad::Bad;
+use crate::cursor::{Cursor, Slot};
+use crate::keys::Keys;
+use crate::options::JsonOptions;
+use crate::record::{FromJson, Values};
+use crate::time::Times;
+use crate::walk::walk;
+
+/// Reads one JSON object per message into a record type: see the [crate's documentation](crate) for what is accepted.
+///
+/// ```
+/// use millstream_core::Record;
+/// use millstream_json::{FromJson, JsonDecoder, JsonOptions};
+///
+/// #[derive(Clone, Debug, PartialEq, Record, FromJson)]
+/// struct Click {
+///     #[json(name = "userId", alias = "user_id")]
+///     user: String,
+///     #[json(time)]
+///     timestamp: i64,
+/// }
+///
+/// let mut decoder = JsonDecoder::<Click>::new(&JsonOptions::default())?;
+/// let now = 1_511_700_000_000;
+/// let message = br#"{"user_id": 42, "page": "/cart", "timestamp": 1511658000000}"#;
+/// let (click, event_time) = decoder.decode_message(message, now).unwrap();
+/// assert_eq!(click, Click { user: "42".into(), timestamp: 1_511_658_000_000 });
+/// assert_eq!(event_time, click.timestamp);
+///
+/// let bad = decoder.decode_message(br#"{"userId": "a", "timestamp": "soon"}"#, now).unwrap_err();
+/// assert_eq!(bad.to_string(), "field timestamp: wants milliseconds since 1970, has \"soon\", at byte 30");
+/// # Ok::<(), millstream_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct JsonDecoder<T> {
+    keys: Keys,
+    /// One per field, and one for values that nobody wants.
+    slots: Box<[Slot]>,
+    times: Times,
+    /// Milliseconds.
+    max_ahead: Time,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for JsonDecoder<T> {
+    fn clone(&self) -> Self {
+        Self { keys: self.keys.clone(), slots: self.slots.clone(), record: PhantomData, ..*self }
+    }
+}
+
+impl<T: FromJson> JsonDecoder<T> {
+    /// A decoder by these options.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the options name fields that the record type does not
+    /// have, or give two fields the same key.
+    pub fn new(options: &JsonOptions) -> Result<Self> {
+        let wanted = options.keys(T::FIELDS)?;
+        let (unit, earliest) = (options.time_unit, options.earliest);
+        Ok(Self {
+            keys: Keys::new(wanted.into_iter(), T::FIELDS.len() as u8),
+            slots: vec![Slot::default(); T::FIELDS.len() + 1].into(),
+            times: Times { unit, earliest, latest: Time::MAX },
+            max_ahead: millis(options.max_ahead),
+            record: PhantomData,
+        })
+    }
+
+    /// One message and its event time ([`MIN_TIME`] where the record has none). It is copied: a whole [`RawBatch`] is faster.
+    ///
+    /// # Errors
+    /// Why it is no such record.
+    pub fn decode_message(&mut self, message: &[u8], now: Time) -> Result<(T, Time), Bad> {
+        let mut batch = RawBatch::new("".into());
+        batch.push(message, 0, MIN_TIME);
+        let (padded, length) = batch.padded(0);
+        self.times.latest = now.saturating_add(self.max_ahead);
+        self.one(padded, length)
+    }
+
+    /// One message at the start of a buffer that goes on for [`PADDING`](millstream_core::raw::PADDING) bytes behind it.
+    #[inline]
+    fn one(&mut self, padded: &[u8], length: usize) -> Result<(T, Time), Bad> {
+        let mut cursor = Cursor::new(padded, length);
+        let seen = walk(&mut cursor, &mut self.keys, &mut self.slots, T::FIELDS)?;
+        let mut values = Values::new(T::FIELDS, padded, &self.slots, seen, &self.times);
+        let record = T::from_values(&mut values)?;
+        Ok((record, values.event_time))
+    }
+}
+
+impl<T: FromJson> Decoder<T> for JsonDecoder<T> {
+    fn decode(&mut self, batch: &RawBatch, now: Time, rows: &mut Rows<T>, refused: &mut Refused<'_>) {
+        self.times.latest = now.saturating_add(self.max_ahead);
+        rows.rec.reserve(batch.len());
+        rows.ts.reserve(batch.len());
+        for (index, message) in batch.iter().enumerate() {
+            let (padded, length) = batch.padded(index);
+            match self.one(padded, length) {
+                Ok((record, time)) => rows.push(record, time),
+                Err(bad) => refused.push(message, bad),
+            }
+        }
+    }
+
+    fn fresh(&self) -> Box<dyn Decoder<T>> {
+        Box::new(self.clone())
+    }
+}
