@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use millstream_core::plan::{Exchange, Plan};
 use millstream_core::snapshot::Restored;
+use millstream_core::stage::End;
 use millstream_core::{Error, ErrorKind};
 use millstream_runtime::{JobSnapshot, start, start_from};
 use support::numbers::{Numbers, Probe};
@@ -113,6 +114,40 @@ fn subtasks_that_have_ended_take_part() {
     let written = Sums::default();
     wait(start_from(union(&Numbers::new(&SPLITS), &written), support::options(), snapshot).unwrap()).unwrap();
     assert_eq!(written.sorted(), sums_of(&SPLITS));
+}
+
+#[test]
+fn checkpoints_without_a_pause_through_the_end_of_jobs_and_through_stops() {
+    let mut snapshots = Vec::new();
+    for round in 0..40 {
+        let splits = [(0, 1000 * round), (5, 900)];
+        let written = Sums::default();
+        let job = start(keyed_sum(&Numbers::new(&splits), 3, 2, &written), support::options()).unwrap();
+        let control = job.control();
+        let mut last = None;
+        if round % 4 == 3 {
+            last = job.checkpoint().ok().map(|snapshot| (splits, snapshot));
+            job.stop();
+        }
+        let hammer = std::thread::Builder::new().spawn(move || {
+            while let Ok(snapshot) = control.checkpoint() {
+                last = Some((splits, snapshot));
+            }
+            last
+        });
+        let report = wait(job).unwrap();
+        if report.end == End::Finished {
+            assert_eq!(written.sorted(), sums_of(&splits), "round {round}");
+        }
+        snapshots.extend(hammer.unwrap().join().unwrap().filter(|_| report.end == End::Stopped));
+    }
+    // What was stopped goes on from its last checkpoint, taken when some or all subtasks had ended.
+    for (splits, snapshot) in snapshots {
+        let written = Sums::default();
+        let job = start_from(keyed_sum(&Numbers::new(&splits), 2, 1, &written), support::options(), snapshot);
+        wait(job.unwrap()).unwrap();
+        assert_eq!(written.sorted(), sums_of(&splits));
+    }
 }
 
 /// Numbers straight into a sink that must flush before a barrier: source and sink in one chain.

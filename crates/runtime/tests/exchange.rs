@@ -11,6 +11,7 @@ use support::numbers::Numbers;
 use support::ops::{MarkWatch, Watermarks};
 use support::plans::*;
 use support::sinks::Written;
+use support::wait;
 
 #[test]
 fn keyed_sums_are_exact_at_every_parallelism() {
@@ -42,6 +43,15 @@ fn splits_on_demand_go_to_whoever_is_ready() {
     let numbers = Numbers { on_demand: true, ..Numbers::new(&splits) };
     let written = Sums::default();
     start(keyed_sum(&numbers, 3, 2, &written), support::options()).unwrap().wait().unwrap();
+    assert_eq!(written.sorted(), sums_of(&splits));
+}
+
+#[test]
+fn splits_that_are_found_later_are_read() {
+    let splits = [(0, 100), (100, 200), (200, 300)];
+    let numbers = Numbers { by_tick: true, ..Numbers::new(&splits) };
+    let written = Sums::default();
+    wait(start(keyed_sum(&numbers, 2, 2, &written), support::options()).unwrap()).unwrap();
     assert_eq!(written.sorted(), sums_of(&splits));
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use millstream_core::batch::{Rows, SplitId};
 use millstream_core::record::to_bytes;
@@ -57,6 +58,8 @@ pub struct Numbers {
     pub lost: bool,
     /// Splits are handed out one by one, to whoever is ready.
     pub on_demand: bool,
+    /// Splits are found one by one, at each tick.
+    pub by_tick: bool,
     pub probe: Arc<Probe>,
 }
 
@@ -68,6 +71,7 @@ impl Numbers {
             gate_at: i64::MAX,
             lost: false,
             on_demand: false,
+            by_tick: false,
             probe: Arc::default(),
         }
     }
@@ -102,7 +106,7 @@ impl Enumerator for Dealer {
                     id: format!("numbers-{number}").into(),
                     state: to_bytes(range),
                 });
-                if self.source.on_demand {
+                if self.source.on_demand || self.source.by_tick {
                     self.left = splits.collect();
                     Vec::new()
                 } else {
@@ -110,12 +114,20 @@ impl Enumerator for Dealer {
                 }
             }
             EnumeratorEvent::Start { restored: Some(_) } => deal([], parallelism, self.source.bounded),
-            EnumeratorEvent::ReaderReady { subtask } => {
+            EnumeratorEvent::Tick if self.source.by_tick => match self.left.pop_front() {
+                Some(split) => vec![Assignment { subtask: 0, splits: vec![split], last: false }],
+                None => deal([], parallelism, self.source.bounded),
+            },
+            EnumeratorEvent::ReaderReady { subtask } if self.source.on_demand => {
                 let splits: Vec<_> = self.left.pop_front().into_iter().collect();
                 vec![Assignment { subtask, last: splits.is_empty() && self.source.bounded, splits }]
             }
-            EnumeratorEvent::Returned { .. } | EnumeratorEvent::Tick => Vec::new(),
+            _ => Vec::new(),
         })
+    }
+
+    fn tick_every(&self) -> Option<Duration> {
+        self.source.by_tick.then_some(Duration::from_millis(5))
     }
 
     fn snapshot(&self) -> Vec<u8> {
