@@ -1,0 +1,41 @@
+//! The application, as the common commands `run` and `plan` know it.
+
+use std::sync::Arc;
+
+use millstream::cli::{Application, Config, Running, logs};
+use millstream::prelude::*;
+use millstream::runtime::JobHandle;
+use millstream::server::ServerOptions;
+
+use crate::options::Options;
+use crate::page::{Board, LivePage, show};
+use crate::pipeline;
+
+/// The shop's job, with a board for the page.
+#[derive(Default)]
+pub struct Shop {
+    board: Arc<Board>,
+}
+
+impl Application for Shop {
+    type Options = Options;
+    const NAME: &'static str = "clickstream";
+    const ABOUT: &'static str = "The click stream of an online shop: counts, rankings, visitors";
+
+    fn build(&self, options: &Options, env: &Environment) -> Result<()> {
+        let pipeline = pipeline::build(options, env)?;
+        show(&pipeline, &self.board);
+        Ok(())
+    }
+
+    fn started(&self, config: &Config<Options>, job: &JobHandle) -> Result<Option<Running>> {
+        let Some(port) = config.engine.port else {
+            return Ok(None);
+        };
+        let bind_address = config.engine.bind_address.clone();
+        let options = ServerOptions { bind_address, port, password: config.engine.password()? };
+        let page = LivePage::start(&options, job, &self.board)?;
+        logs::err(&format!("live page: {}", page.url()));
+        Ok(Some(Box::new(page)))
+    }
+}

@@ -1,0 +1,110 @@
+//! `clickstream demo`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use millstream::cli::{Config, EngineOptions, logs, run};
+use millstream::connectors::generator::{Field, GeneratorOptions};
+use millstream::connectors::sqlite::SqliteOptions;
+use millstream::core::options::parse_duration;
+use millstream::core::time::{Clock, Time};
+use millstream::runtime::SystemClock;
+use millstream::{Error, Result};
+
+use crate::app::Shop;
+use crate::event::EventOptions;
+use crate::options::{
+    Behaviors, DeadLetterFile, DeadLetterOptions, HotItemsOptions, Job, Options, SinkOptions, SourceOptions,
+    WatermarkOptions,
+};
+
+/// Time-lapse traffic begins this long ago, so that it does not reach the present while somebody watches.
+const AGO: Time = 30 * 24 * 60 * 60 * 1000;
+
+/// What the demo can be told.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Events per second
+    #[arg(long, default_value_t = 5000.0, value_name = "N")]
+    rate: f64,
+    /// Stop after this time, such as 60s; runs until Ctrl-C without
+    #[arg(long = "for", value_parser = parse_duration, value_name = "TIME")]
+    duration: Option<Duration>,
+    /// Port of the live page on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8081, value_name = "P")]
+    port: u16,
+    /// How many seconds of the shop pass in one second; 1 shows the present, and the first hot items after some minutes
+    #[arg(long, default_value_t = 60.0, value_name = "FACTOR")]
+    speed: f64,
+    /// Where results and dead letters are written; results of an earlier demo in it are replaced
+    #[arg(long, default_value = "clickstream-demo", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+pub(super) fn demo(args: &DemoArgs) -> Result<()> {
+    logs::start();
+    if !(args.speed >= 1.0 && args.speed <= 3600.0) {
+        return Err(Error::configuration("--speed must be between 1 and 3600"));
+    }
+    let database = prepare(args)?;
+    let engine = EngineOptions {
+        name: "clickstream-demo".to_owned(),
+        parallelism: 2,
+        dir: Some(args.dir.join("job")),
+        port: Some(args.port),
+        ..EngineOptions::default()
+    };
+    logs::err(&format!("results: {} (try: sqlite3 {0} 'select * from hot_items')", database.display()));
+    run(&Shop::default(), &Config { engine, app: options(args, database) })
+}
+
+fn prepare(args: &DemoArgs) -> Result<PathBuf> {
+    let database = args.dir.join("clicks.db");
+    let failed =
+        |error| Error::configuration(format!("{} cannot be used", args.dir.display())).caused_by(error);
+    std::fs::create_dir_all(&args.dir).map_err(failed)?;
+    for old in ["clicks.db", "clicks.db-wal", "clicks.db-shm", "dead-letter.jsonl"] {
+        match std::fs::remove_file(args.dir.join(old)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    Ok(database)
+}
+
+fn options(args: &DemoArgs, database: PathBuf) -> Options {
+    Options {
+        source: SourceOptions::Generator(traffic(args)),
+        event: EventOptions::default(),
+        watermark: WatermarkOptions::default(),
+        jobs: vec![Job::UserClicks, Job::HotItems, Job::PvUv],
+        behaviors: Behaviors::default(),
+        hot_items: HotItemsOptions { top: 10 },
+        sinks: vec![SinkOptions::Sqlite(SqliteOptions::at(database))],
+        dead_letter: DeadLetterOptions::Files(DeadLetterFile {
+            path: args.dir.join("dead-letter.jsonl").to_string_lossy().into_owned(),
+        }),
+    }
+}
+
+// A small shop, so that a minute of it shows something: out of order, now and then twice, now and then broken.
+fn traffic(args: &DemoArgs) -> GeneratorOptions {
+    let now = SystemClock::new().now();
+    let lapse = args.speed > 1.0;
+    GeneratorOptions {
+        rate: Some(args.rate),
+        event_rate: Some(args.rate / args.speed),
+        start: Some(if lapse { now - AGO } else { now }),
+        // `for` counts the watcher's time.
+        count: args.duration.map(|duration| (duration.as_secs_f64() * args.rate).ceil() as u64),
+        fields: vec![Field::EventId, Field::Page, Field::Device, Field::Region, Field::SessionId],
+        users: 5_000,
+        items: 3_000,
+        categories: 120,
+        disorder: Duration::from_secs(3),
+        duplicates: 0.001,
+        broken: 0.0005,
+        ..GeneratorOptions::default()
+    }
+}

@@ -1,0 +1,143 @@
+//! What the shop's pages send: one event per click, view, cart, favourite or order.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use millstream::connectors::files::{CsvDecoder, Fields};
+use millstream::core::decode::Decoder;
+use millstream::json::{FromJson, JsonDecoder, JsonOptions, TimeUnit};
+use millstream::{DataStream, KeyedStream, Record, Result};
+use serde::Deserialize;
+
+/// The fields that the jobs need; the decoder looks for these alone. Ids are text as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Record, FromJson)]
+pub struct Event {
+    /// Empty where the event names none.
+    #[json(name = "userId", default)]
+    pub user_id: CompactString,
+    /// The item.
+    #[json(name = "itemId")]
+    pub item_id: CompactString,
+    /// Its category.
+    #[json(name = "categoryId", default)]
+    pub category_id: CompactString,
+    /// `pv`, `click`, `view`, `cart`, `fav`, `buy`, or whatever else the shop sends.
+    #[json(name = "behavior")]
+    pub behavior: CompactString,
+    /// Event time, epoch milliseconds.
+    #[json(name = "timestamp", time)]
+    pub timestamp: i64,
+    /// The page, where known.
+    #[json(name = "page", default)]
+    pub page: CompactString,
+    /// The device, where known.
+    #[json(name = "device", default)]
+    pub device: CompactString,
+    /// The region, where known.
+    #[json(name = "region", default)]
+    pub region: CompactString,
+}
+
+impl Event {
+    /// The dimensions that the event has a value for.
+    pub fn dimensions(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("category", &self.category_id),
+            ("page", &self.page),
+            ("device", &self.device),
+            ("region", &self.region),
+        ];
+        all.into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(dimension, value)| (dimension, value.as_str()))
+    }
+}
+
+/// Events by user; what is done with them shares one exchange.
+pub type ByUser = KeyedStream<CompactString, Event, fn(&Event) -> CompactString>;
+
+/// Partitions events by user.
+pub fn by_user(events: &DataStream<Event>) -> ByUser {
+    events.key_by(|event| event.user_id.clone())
+}
+
+/// How events are written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// One JSON object per message or line.
+    #[default]
+    Jsonl,
+    /// `user,item,category,behavior,seconds`, as in Taobao's UserBehavior.
+    TaobaoCsv,
+}
+
+/// Names of the JSON fields and the unit of the time.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EventOptions {
+    /// A set of names: `camel` (`userId`, the default) or `snake` (`user_id item_id category_id behavior ts`).
+    pub preset: Preset,
+    /// Single names that differ, such as `userId: uid`.
+    pub fields: BTreeMap<String, String>,
+    /// The unit of the time: `ms` (default), `s` or `iso-8601`.
+    pub time_unit: Option<TimeUnit>,
+}
+
+/// A set of field names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// `userId itemId categoryId behavior timestamp page device region`, time in ms.
+    #[default]
+    Camel,
+    /// `user_id item_id category_id behavior ts`, time as ISO-8601: Flink's SQL demo.
+    Snake,
+}
+
+const SNAKE: [(&str, &str); 4] =
+    [("userId", "user_id"), ("itemId", "item_id"), ("categoryId", "category_id"), ("timestamp", "ts")];
+
+impl EventOptions {
+    /// The decoder of a format.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream::ErrorKind::Configuration) for a field that no event has.
+    pub fn decoder(&self, format: Format) -> Result<Box<dyn Decoder<Event>>> {
+        match format {
+            Format::TaobaoCsv => Ok(Box::new(CsvDecoder::new(taobao))),
+            Format::Jsonl => Ok(Box::new(JsonDecoder::<Event>::new(&self.json())?)),
+        }
+    }
+
+    fn json(&self) -> JsonOptions {
+        let mut options = JsonOptions::default();
+        if self.preset == Preset::Snake {
+            options.fields.extend(SNAKE.map(|(field, name)| (field.to_owned(), name.to_owned())));
+            options.time_unit = TimeUnit::Iso8601;
+        }
+        options.fields.extend(self.fields.clone());
+        options.time_unit = self.time_unit.unwrap_or(options.time_unit);
+        options
+    }
+}
+
+const YEAR_2000: i64 = 946_684_800;
+
+fn taobao(fields: &Fields<'_>) -> Result<(Event, i64), String> {
+    let [user, item, category, behavior, seconds] = fields.all()?;
+    let seconds: i64 = seconds.trim().parse().map_err(|_| format!("{seconds:?} is no time in seconds"))?;
+    // The public data set holds times from 1902 to 2037: one of those must not move event time.
+    if !(YEAR_2000..4 * YEAR_2000).contains(&seconds) {
+        return Err(format!("the time {seconds} s is not plausible"));
+    }
+    let event = Event {
+        user_id: user.into(),
+        item_id: item.into(),
+        category_id: category.into(),
+        behavior: behavior.into(),
+        timestamp: seconds * 1000,
+        ..Event::default()
+    };
+    Ok((event, seconds * 1000))
+}

@@ -1,0 +1,14 @@
+//! The click stream of an online shop: events in, metrics out, with a page to watch them.
+//!
+//! Built on the `millstream` facade alone. [`pipeline`] is the whole job on one screen; each metric is a file in [`jobs`].
+
+pub mod app;
+pub mod commands;
+pub mod event;
+pub mod jobs;
+pub mod options;
+pub mod page;
+pub mod pipeline;
+pub mod results;
+pub mod sinks;
+pub mod sources;

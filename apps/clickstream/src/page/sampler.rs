@@ -1,0 +1,118 @@
+//! Takes a picture of the job twice a second and pushes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use millstream::core::figures::JobFigures;
+use millstream::core::time::{Clock, MAX_TIME, MIN_TIME};
+use millstream::runtime::{JobControl, SystemClock};
+use millstream::server::Live;
+use millstream::{Error, Result};
+use serde::Serialize;
+
+use super::Board;
+use super::board::Shown;
+
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// What the page is told.
+#[derive(Debug, Serialize)]
+struct Picture {
+    job: String,
+    events: u64,
+    events_per_second: f64,
+    // The watermark; none before the first, none after the last.
+    data_time: Option<i64>,
+    wall_time: i64,
+    latency_p50_ms: Option<f64>,
+    latency_p99_ms: Option<f64>,
+    over: bool,
+    #[serde(flatten)]
+    shown: Shown,
+}
+
+/// The thread that takes the pictures.
+pub(super) struct Sampler {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    pub(super) fn start(job: JobControl, board: Arc<Board>, live: Live) -> Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let thread =
+            Builder::new().name("clickstream-page".into()).spawn(move || sample(&job, &board, &live, &ended));
+        let thread =
+            thread.map_err(|error| Error::configuration("no thread can be started").caused_by(error))?;
+        Ok(Self { over, thread: Some(thread) })
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A sampler that panicked has said so; the job is not harmed.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn sample(job: &JobControl, board: &Board, live: &Live, over: &AtomicBool) {
+    let clock = SystemClock::new();
+    let (mut events, mut at) = (0, clock.nanos());
+    loop {
+        let last = over.load(Ordering::Relaxed);
+        let figures = job.figures();
+        let (counted, now) = (messages(&figures), clock.nanos());
+        let seconds = (now - at).max(1) as f64 / 1e9;
+        let rate = (counted - events) as f64 / seconds;
+        (events, at) = (counted, now);
+        live.publish(&picture(job, &figures, board, (events, rate), clock.now()));
+        if last {
+            return;
+        }
+        std::thread::park_timeout(PERIOD);
+    }
+}
+
+fn picture(
+    job: &JobControl,
+    figures: &JobFigures,
+    board: &Board,
+    (events, rate): (u64, f64),
+    now: i64,
+) -> Picture {
+    let latency = latency(figures);
+    Picture {
+        job: figures.job.clone(),
+        events,
+        events_per_second: rate,
+        data_time: figures.watermark("event-time").filter(|time| ![MIN_TIME, MAX_TIME].contains(time)),
+        wall_time: now,
+        latency_p50_ms: latency.map(|(p50, _)| p50),
+        latency_p99_ms: latency.map(|(_, p99)| p99),
+        over: job.is_over(),
+        shown: board.shown(),
+    }
+}
+
+fn messages(figures: &JobFigures) -> u64 {
+    let counters = figures.operators().flat_map(|(_, operator)| operator.counters());
+    counters.filter(|(name, _)| *name == "messages").map(|(_, count)| count).sum()
+}
+
+fn latency(figures: &JobFigures) -> Option<(f64, f64)> {
+    let mut all = figures.operators().map(|(_, operator)| operator.latency.histogram());
+    let mut sum = all.next()?;
+    for histogram in all {
+        // All have the same bounds, so that nothing can be out of range.
+        sum.add(histogram).ok()?;
+    }
+    let ms = |quantile| sum.value_at_quantile(quantile) as f64 / 1000.0;
+    (!sum.is_empty()).then(|| (ms(0.5), ms(0.99)))
+}

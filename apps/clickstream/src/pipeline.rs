@@ -1,0 +1,75 @@
+//! The whole pipeline: events in, metrics out.
+
+use millstream::Result;
+use millstream::prelude::*;
+
+use crate::event::{Event, by_user};
+use crate::jobs::hot_items::{Ranking, hot_items};
+use crate::jobs::pv_uv::pv_uv;
+use crate::jobs::user_clicks::user_clicks;
+use crate::options::{Job, Options};
+use crate::sinks::{Tables, sink_dead_letters, sink_tables};
+use crate::sources;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What the pipeline gives, for those who want more of it than the configured stores.
+pub struct Pipeline {
+    /// All tables.
+    pub tables: Tables,
+    /// Everything that could not be used.
+    pub dead_letters: DataStream<DeadLetter>,
+}
+
+/// Describes the pipeline.
+///
+/// # Errors
+/// Options that cannot work.
+pub fn build(options: &Options, env: &Environment) -> Result<Pipeline> {
+    let events = sources::events(options, env)?;
+    let late = SideTag::new("late");
+    let (tables, late_events) = jobs(options, &events.counted, &late);
+    let mut refused: Vec<_> = (0..)
+        .zip(&late_events)
+        .map(|(number, late)| {
+            late.into_dead_letters(&format!("late-{number}"), "late", "its window was closed")
+        })
+        .collect();
+    for (number, store) in options.sinks.iter().enumerate() {
+        refused.extend(sink_tables(&tables, number, store));
+    }
+    let refused: Vec<_> = refused.iter().collect();
+    let dead_letters = events.dead_letters.union(&refused).with_parallelism(1);
+    sink_dead_letters(&dead_letters, &options.dead_letter);
+    Ok(Pipeline { tables, dead_letters })
+}
+
+fn jobs(
+    options: &Options,
+    events: &DataStream<Event>,
+    late: &SideTag<Event>,
+) -> (Tables, Vec<DataStream<Event>>) {
+    let mut tables = Tables::default();
+    let mut late_events = Vec::new();
+    let wanted = |job| options.jobs.contains(&job);
+    let by_user = by_user(events);
+    if wanted(Job::UserClicks) {
+        let clicks = user_clicks(&by_user, late);
+        late_events.push(clicks.side_output(late));
+        tables.user_clicks = Some(clicks);
+    }
+    if wanted(Job::HotItems) {
+        let (rankings, late_here) = hot_items(events, options.hot_items.top, late);
+        let rows = rankings.flat_map("hot-items-rows", Ranking::rows);
+        late_events.push(late_here);
+        tables.hot_items = Some((rankings, rows));
+    }
+    if wanted(Job::PvUv) {
+        let (minutes, late_minutes) = pv_uv(&by_user, "1min", MINUTE, late);
+        let (hours, late_hours) = pv_uv(&by_user, "1h", HOUR, late);
+        late_events.extend([late_minutes, late_hours]);
+        tables.pv_uv = Some(minutes.union(&[&hours]));
+    }
+    (tables, late_events)
+}

@@ -1,0 +1,41 @@
+//! The stores that results go to: each table to each configured store, in the same schema.
+
+mod csv;
+mod dead_letter;
+mod elasticsearch;
+mod redis;
+mod sqlite;
+
+pub use dead_letter::sink_dead_letters;
+
+use millstream::prelude::*;
+
+use crate::jobs::hot_items::Ranking;
+use crate::options::SinkOptions;
+use crate::results::{HotItem, PvUv, UserClicks};
+
+/// The streams of all tables that are computed.
+#[derive(Default)]
+pub struct Tables {
+    /// `user_clicks`.
+    pub user_clicks: Option<DataStream<UserClicks>>,
+    /// `hot_items`: whole rankings, and their rows.
+    pub hot_items: Option<(DataStream<Ranking>, DataStream<HotItem>)>,
+    /// `pv_uv`.
+    pub pv_uv: Option<DataStream<PvUv>>,
+}
+
+/// Ends every table in a store; answers what the store could never write.
+pub fn sink_tables(tables: &Tables, number: usize, store: &SinkOptions) -> Vec<DataStream<DeadLetter>> {
+    // Two stores of one kind are told apart by their number.
+    let name = |table: &str, kind: &str| match number {
+        0 => format!("{table}-to-{kind}"),
+        _ => format!("{table}-to-{kind}-{}", number + 1),
+    };
+    match store {
+        SinkOptions::Elasticsearch(options) => elasticsearch::sink(tables, options, name),
+        SinkOptions::Redis(options) => redis::sink(tables, options, name),
+        SinkOptions::Sqlite(options) => sqlite::sink(tables, options, name),
+        SinkOptions::Csv(options) => csv::sink(tables, options, name),
+    }
+}

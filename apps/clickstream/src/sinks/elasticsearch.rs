@@ -1,0 +1,89 @@
+//! Elasticsearch and OpenSearch: one index per table, one document per row.
+
+use millstream::connectors::elasticsearch::{Document, ElasticsearchOptions, ElasticsearchSink};
+use millstream::prelude::*;
+use serde_json::{Value, json};
+
+use super::Tables;
+use crate::results::{HotItem, PvUv, UserClicks};
+
+pub(super) fn sink(
+    tables: &Tables,
+    options: &ElasticsearchOptions,
+    name: impl Fn(&str, &str) -> String,
+) -> Vec<DataStream<DeadLetter>> {
+    let mut refused = Vec::new();
+    let builder = || ElasticsearchSink::new(options.clone());
+    if let Some(clicks) = &tables.user_clicks {
+        let sink = builder()
+            .documents(|row: &UserClicks| {
+                Document::new("user_clicks", format!("{}-{}", row.user_id, row.window_start), row)
+            })
+            .with_template("user_clicks", user_clicks());
+        refused.push(clicks.sink_to(&name("user-clicks", "elasticsearch"), sink).dead_letters());
+    }
+    if let Some((_, rows)) = &tables.hot_items {
+        let sink = builder()
+            .documents(|row: &HotItem| {
+                Document::new("hot_items", format!("{}-{}", row.window_end, row.rank), row)
+            })
+            .with_template("hot_items", hot_items());
+        refused.push(rows.sink_to(&name("hot-items", "elasticsearch"), sink).dead_letters());
+    }
+    if let Some(rows) = &tables.pv_uv {
+        let sink = builder().documents(|row: &PvUv| Document::new("pv_uv", pv_uv_id(row), row));
+        let sink = sink.with_template("pv_uv", pv_uv());
+        refused.push(rows.sink_to(&name("pv-uv", "elasticsearch"), sink).dead_letters());
+    }
+    refused
+}
+
+fn pv_uv_id(row: &PvUv) -> String {
+    format!("{}-{}-{}-{}", row.granularity, row.dimension, row.value, row.window_start)
+}
+
+fn template(index: &str, properties: &Value) -> Value {
+    json!({
+        "index_patterns": [format!("{index}*")],
+        "template": { "mappings": { "dynamic": "strict", "properties": properties } },
+    })
+}
+
+fn user_clicks() -> Value {
+    template(
+        "user_clicks",
+        &json!({
+            "user_id": { "type": "keyword" },
+            "window_start": { "type": "date", "format": "epoch_millis" },
+            "window_end": { "type": "date", "format": "epoch_millis" },
+            "count": { "type": "long" },
+        }),
+    )
+}
+
+fn hot_items() -> Value {
+    template(
+        "hot_items",
+        &json!({
+            "window_end": { "type": "date", "format": "epoch_millis" },
+            "rank": { "type": "integer" },
+            "item_id": { "type": "keyword" },
+            "count": { "type": "long" },
+        }),
+    )
+}
+
+fn pv_uv() -> Value {
+    template(
+        "pv_uv",
+        &json!({
+            "granularity": { "type": "keyword" },
+            "dimension": { "type": "keyword" },
+            "value": { "type": "keyword" },
+            "window_start": { "type": "date", "format": "epoch_millis" },
+            "window_end": { "type": "date", "format": "epoch_millis" },
+            "pv": { "type": "long" },
+            "uv": { "type": "long" },
+        }),
+    )
+}
