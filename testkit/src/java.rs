@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::fetch;
 
@@ -21,5 +21,11 @@ pub(crate) fn home() -> Result<PathBuf> {
 
 /// The `java` program.
 pub(crate) fn program() -> Result<PathBuf> {
-    Ok(home()?.join("bin/java"))
+    let program = home()?.join("bin/java");
+    ensure!(
+        program.is_file(),
+        "there is no {}: set JAVA_HOME to a JDK 17, or leave it unset",
+        program.display()
+    );
+    Ok(program)
 }

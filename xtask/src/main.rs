@@ -40,11 +40,12 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Task::Test(arguments) => test::run(&arguments),
         Task::Check => check::run(),
-        Task::Services(command) => services::run(&command),
-        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Services(command) => services::run(&command).map(|()| true),
+        Task::Bench(arguments) => bench::run(&arguments).map(|()| true),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE, // the report has said why
         Err(error) => {
             console::complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
