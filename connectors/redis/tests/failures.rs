@@ -1,0 +1,236 @@
+//! Bad days: a Redis that dies, forgets, is full, refuses.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use millstream_core::sink::Sink;
+use millstream_core::snapshot::{Frozen, StageSnapshot};
+use millstream_core::{Error, ErrorKind, Rows};
+use millstream_redis::{RedisOptions, RedisWrite};
+use millstream_sim::DrivenWriter;
+use millstream_testkit::Redis;
+use millstream_testkit::port::Port;
+
+mod common;
+use common::{Client, Writer, counter, harness, options, sink, write, writer};
+
+fn clicks(from: u32, to: u32) -> Vec<RedisWrite> {
+    (from..to).map(|number| RedisWrite::hash(format!("clicks:{number}")).field("count", number)).collect()
+}
+
+fn expect_clicks(url: &str, to: u32) -> Result<()> {
+    let keys: Vec<String> = (0..to).map(|number| format!("clicks:{number}")).collect();
+    let seen = Client::of(url)?.fields(&keys, "count")?;
+    for (number, seen) in (0..to).zip(seen) {
+        ensure!(seen.as_deref() == Some(&*number.to_string()), "clicks:{number} holds {seen:?}");
+    }
+    Ok(())
+}
+
+// Resumes until something had to be sent again.
+fn until_retried(writer: &mut Writer) -> Result<()> {
+    while counter(writer, "retries") == 0 {
+        assert!(!writer.try_flush()?.is_complete(), "flushed, but not written");
+        writer.turn()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_forgotten_script_is_sent_again() -> Result<()> {
+    let redis = Redis::start()?;
+    let mut client = Client::of(redis.url())?;
+    let mut writer = writer(options(redis.url()), 1)?;
+    for batch in 0..20 {
+        write(&mut writer, clicks(batch * 50, batch * 50 + 50))?;
+        client.do_it(&["SCRIPT", "FLUSH"])?;
+        writer.flush()?;
+    }
+    assert_eq!(counter(&writer, "retries"), 0, "it is no failure");
+    expect_clicks(redis.url(), 1_000)
+}
+
+#[test]
+fn a_crash_in_mid_run_loses_nothing_that_the_log_keeps() -> Result<()> {
+    let mut redis = Redis::builder().option("appendfsync", "always").start()?;
+    let small = RedisOptions { batch_records: 40, ..options(redis.url()) };
+    let mut writer = writer(small, 1)?;
+    for batch in 0..300 {
+        match batch {
+            60 => redis.kill9()?,
+            110 | 200 => redis.restart()?,
+            _ => {}
+        }
+        write(&mut writer, clicks(batch * 30, batch * 30 + 30))?;
+    }
+    writer.flush()?;
+    assert!(counter(&writer, "retries") > 0);
+    assert!(writer.dead_letters().is_empty());
+    expect_clicks(redis.url(), 9_000)
+}
+
+#[test]
+fn what_was_not_acknowledged_is_in_the_snapshot_and_never_overwrites() -> Result<()> {
+    let mut redis = Redis::builder().option("appendfsync", "always").start()?;
+    let mut before = writer(options(redis.url()), 1)?;
+    write(&mut before, clicks(0, 5))?;
+    before.flush()?;
+    before.close();
+
+    redis.kill9()?;
+    let snapshot = snapshot_while_down(redis.url())?;
+    redis.restart()?;
+
+    // The keys' new owner is quicker than whoever got the old writes to send again.
+    let mut owner = writer(options(redis.url()), 2)?;
+    write(&mut owner, [RedisWrite::hash("clicks:7").field("count", "newer")])?;
+    owner.flush()?;
+    let groups = 0..128;
+    let harness = harness(2)?.subtask(0, 1).restored(snapshot.share(0, 1, &groups));
+    let mut heir = DrivenWriter::open(&sink(options(redis.url())), harness)?;
+    heir.flush()?;
+    assert_eq!(counter(&heir, "stale"), 1);
+    let mut client = Client::of(redis.url())?;
+    assert_eq!(client.ask::<String>(&["HGET", "clicks:7", "count"])?, "newer");
+    client.do_it(&["HSET", "clicks:7", "count", "7"])?;
+    expect_clicks(redis.url(), 20)
+}
+
+fn snapshot_while_down(url: &str) -> Result<StageSnapshot> {
+    let harness = harness(1)?;
+    let mut writer = sink(options(url)).writer();
+    writer.open("sink", &mut harness.open_context())?;
+    let (mut rows, mut dead) = (Rows::from(clicks(5, 20)), Rows::default());
+    harness.call(|cx| writer.write(cx, &mut rows, &mut dead))?;
+    let mut frozen = Frozen::default();
+    writer.snapshot(1, &mut frozen)?;
+    writer.close();
+    let mut snapshot = StageSnapshot::default();
+    snapshot.add(frozen)?;
+    Ok(snapshot)
+}
+
+#[test]
+fn a_full_memory_is_waited_for_and_leaves_old_values_whole() -> Result<()> {
+    let redis = Redis::builder().maxmemory("3mb").start()?;
+    let mut client = Client::of(redis.url())?;
+    let mut writer = writer(options(redis.url()), 1)?;
+    let values = |value: u32| {
+        [
+            RedisWrite::hash("h").field("a", value).field("b", value),
+            RedisWrite::string("s", value.to_string()),
+            RedisWrite::ranking("r").member("a", f64::from(value)).member("b", f64::from(value)),
+        ]
+    };
+    write(&mut writer, values(1))?;
+    writer.flush()?;
+    client.do_it(&["SETRANGE", "filler", "4000000", "x"])?;
+    write(&mut writer, values(2))?;
+    until_retried(&mut writer)?;
+    for (field, value) in [("a", "1"), ("b", "1")] {
+        assert_eq!(client.ask::<String>(&["HGET", "h", field])?, value);
+        assert_eq!(client.ask::<String>(&["ZSCORE", "r", field])?, value);
+    }
+    assert_eq!(client.ask::<String>(&["GET", "s"])?, "1");
+    client.do_it(&["DEL", "filler"])?;
+    writer.flush()?;
+    assert_eq!(client.ask::<String>(&["HGET", "h", "b"])?, "2");
+    assert_eq!(client.ask::<String>(&["GET", "s"])?, "2");
+    assert_eq!(client.ask::<String>(&["ZSCORE", "r", "b"])?, "2");
+    assert!(writer.dead_letters().is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_replica_is_waited_for_until_it_is_the_primary() -> Result<()> {
+    let redis = Redis::start()?;
+    let mut client = Client::of(redis.url())?;
+    let mut writer = writer(options(redis.url()), 1)?;
+    write(&mut writer, clicks(0, 3))?;
+    writer.flush()?;
+    client.do_it(&["REPLICAOF", "127.0.0.1", "1"])?;
+    write(&mut writer, clicks(3, 6))?;
+    until_retried(&mut writer)?;
+    client.do_it(&["REPLICAOF", "NO", "ONE"])?;
+    writer.flush()?;
+    expect_clicks(redis.url(), 6)
+}
+
+#[test]
+fn failures_that_do_not_pass_end_in_a_restart() -> Result<()> {
+    let mut redis = Redis::start()?;
+    let patience = Duration::from_millis(300);
+    let mut writer = writer(RedisOptions { retry_for: patience, ..options(redis.url()) }, 1)?;
+    write(&mut writer, clicks(0, 3))?;
+    writer.flush()?;
+    redis.kill9()?;
+    write(&mut writer, clicks(3, 6))?;
+    let error = writer.flush().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Restart);
+    assert!(error.chain().contains("refused"), "{}", error.chain());
+    Ok(())
+}
+
+// The error with which the first flush ends, though nothing was written.
+fn refusal(options: RedisOptions) -> Result<Error> {
+    let mut writer = writer(options, 1)?;
+    writer.flush().err().context("it was not refused")
+}
+
+#[test]
+fn a_wrong_login_is_refused_at_once_and_a_right_one_works() -> Result<()> {
+    let redis = Redis::builder().password("s3cret").start()?;
+    let address = redis.url().replace(":s3cret@", "");
+    let wrong = refusal(RedisOptions { password: Some("wr0ng".into()), ..options(&address) })?;
+    let none = refusal(options(&address))?;
+    for error in [wrong, none] {
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.chain().contains(&address) && !error.chain().contains("wr0ng"), "{}", error.chain());
+    }
+    let right = RedisOptions { password: Some("s3cret".into()), ..options(&address) };
+    let mut writer = writer(right, 1)?;
+    write(&mut writer, clicks(0, 3))?;
+    writer.flush()?;
+    expect_clicks(redis.url(), 3)
+}
+
+#[test]
+fn a_user_without_rights_is_named_as_the_cause() -> Result<()> {
+    let redis = Redis::start()?;
+    Client::of(redis.url())?.do_it(&["ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@read"])?;
+    let login = RedisOptions {
+        username: Some("reader".into()),
+        password: Some("secret".into()),
+        ..options(redis.url())
+    };
+    let error = refusal(login)?;
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("SCRIPT"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn nobody_listening_is_an_error_within_the_start_timeout() -> Result<()> {
+    let port = Port::reserve()?;
+    let nobody = options(&format!("redis://127.0.0.1:{}", port.number()));
+    let error = refusal(RedisOptions { start_timeout: Duration::from_millis(500), ..nobody })?;
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("could not be reached within 500ms"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn tls_with_the_right_authority_and_not_without() -> Result<()> {
+    let redis = Redis::builder().tls().start()?;
+    let authority = redis.certificate().map(|certificate| certificate.ca.clone());
+    let mut writer = writer(RedisOptions { ca_file: authority, ..options(redis.url()) }, 1)?;
+    write(&mut writer, clicks(0, 100))?;
+    writer.flush()?;
+    assert_eq!(writer.harness().figures().operator("sink").latency.histogram().len(), 100);
+    let error = refusal(RedisOptions { start_timeout: Duration::from_millis(500), ..options(redis.url()) })?;
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.chain().contains("certificate"), "{}", error.chain());
+    let missing = refusal(RedisOptions { ca_file: Some("/no/such/ca.pem".into()), ..options(redis.url()) })?;
+    assert!(missing.to_string().contains("/no/such/ca.pem"), "{missing}");
+    Ok(())
+}
