@@ -24,6 +24,7 @@ const STATE: &str = "unacknowledged";
 /// The writes that one subtask has taken and Redis has not acknowledged yet.
 pub(crate) struct Delivery {
     name: String,
+    epoch: u64,
     options: Arc<RedisOptions>,
     link: Arc<Link>,
     versions: Versions,
@@ -60,6 +61,7 @@ impl Delivery {
         let seed = cx.epoch << 16 | u64::from(cx.subtask);
         let mut delivery = Self {
             name: name.to_owned(),
+            epoch: cx.epoch,
             link: Arc::new(Link::new(Arc::clone(options), cx.epoch)),
             versions: Versions::new(cx.epoch)?,
             buffer: Buffer::default(),
@@ -166,7 +168,7 @@ impl Delivery {
             match outcome {
                 Outcome::Written => acknowledged.add(&pending, cx, &self.figures),
                 Outcome::Stale => {
-                    self.stale.add(1);
+                    self.note_stale(&pending);
                     acknowledged.add(&pending, cx, &self.figures);
                 }
                 Outcome::Reject(reason) => self.refuse(&pending.write, cx.now(), &reason, dead),
@@ -189,6 +191,21 @@ impl Delivery {
             return Ok(());
         }
         self.send_again(cx, again, round, &last)
+    }
+
+    // A write may be overtaken by its key's next one when it is sent again. Where nothing was sent again, another run of the job has used
+    // the same attempt number.
+    fn note_stale(&self, pending: &Pending) {
+        if self.stale.get() == 0 && self.retries.get() == 0 && pending.version.epoch() == self.epoch {
+            tracing::warn!(
+                sink = self.name,
+                key = pending.write.key(),
+                epoch = self.epoch,
+                "Redis holds a newer write of the same attempt number, which this one must not replace: give the job a directory of its \
+                 own, so that each attempt gets a number of its own"
+            );
+        }
+        self.stale.add(1);
     }
 
     fn send_again(&mut self, cx: &Context<'_>, writes: Vec<Pending>, round: u64, reason: &str) -> Result<()> {
