@@ -15,7 +15,7 @@ use crate::hosts::Hosts;
 use crate::login::authorization;
 use crate::response::FILTER;
 use crate::retry::{Reply, Trouble, of_answer, of_transport};
-use crate::tls;
+use crate::tls::{self, Trust};
 
 const NDJSON: &str = "application/x-ndjson";
 const JSON: &str = "application/json";
@@ -68,17 +68,20 @@ impl Client {
     /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
     pub(crate) fn new(options: &ElasticsearchOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let urls = options.urls()?;
+        let trust = match &options.ca_file {
+            _ if urls.iter().all(|url| url.scheme() == "http") => Trust::Nobody,
+            Some(file) => Trust::File(file),
+            None => Trust::Machine,
+        };
         // The cluster is next door: no proxy; and a redirect would carry the login elsewhere.
-        let mut http = reqwest::Client::builder()
+        let http = reqwest::Client::builder()
             .connect_timeout(options.connect_timeout)
+            .tls_backend_preconfigured(tls::config(trust)?)
             .redirect(redirect::Policy::none())
-            .no_proxy();
-        if urls.iter().any(|url| url.scheme() == "https") {
-            http = http.tls_backend_preconfigured(tls::config(options.ca_file.as_deref())?);
-        }
-        let http = http
-            .build()
-            .map_err(|cause| Error::configuration("no HTTP client can be made").caused_by(cause))?;
+            .no_proxy()
+            .build();
+        let http =
+            http.map_err(|cause| Error::configuration("no HTTP client can be made").caused_by(cause))?;
         // The store's own wait for a shard ends before ours, so that its clearer answer still comes.
         let patience = (options.request_timeout * 3 / 4).as_millis();
         Ok(Self {

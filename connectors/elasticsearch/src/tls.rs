@@ -10,18 +10,30 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::BuilderVerifierExt;
 
-/// Trusts the certificates in a PEM file, or without one those that the machine trusts.
+/// Whom to trust.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trust<'a> {
+    /// Nobody: no host speaks TLS.
+    Nobody,
+    /// The certificates of this machine.
+    Machine,
+    /// The certificates in a PEM file, and no others.
+    File(&'a Path),
+}
+
+/// The configuration for this trust. The HTTP client wants one in any case, lest it look for a provider of its own.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the file cannot be read or holds no certificate.
-pub(crate) fn config(ca_file: Option<&Path>) -> Result<ClientConfig> {
+pub(crate) fn config(trust: Trust<'_>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder =
         builder.map_err(|cause| Error::bug("the ring provider lacks a TLS version").caused_by(cause))?;
-    let trusting = match ca_file {
-        Some(file) => builder.with_root_certificates(roots(file)?),
-        None => builder.with_platform_verifier().map_err(|cause| {
+    let trusting = match trust {
+        Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
+        Trust::File(file) => builder.with_root_certificates(roots(file)?),
+        Trust::Machine => builder.with_platform_verifier().map_err(|cause| {
             Error::configuration("this machine's trusted certificates cannot be read: name a ca-file")
                 .caused_by(cause)
         })?,

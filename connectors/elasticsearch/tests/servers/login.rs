@@ -1,0 +1,85 @@
+//! Login and TLS.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use millstream_core::{Error, ErrorKind};
+use millstream_elasticsearch::ElasticsearchOptions;
+use millstream_testkit::Elasticsearch;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::cluster::{Cluster, index, options, rows, values, writer};
+
+const PASSWORD: &str = "open-sesame-17";
+
+fn server() -> &'static Elasticsearch {
+    static SERVER: OnceLock<Elasticsearch> = OnceLock::new();
+    SERVER.get_or_init(|| Elasticsearch::builder().password(PASSWORD).start().unwrap())
+}
+
+fn tls_server() -> &'static Elasticsearch {
+    static SERVER: OnceLock<Elasticsearch> = OnceLock::new();
+    SERVER.get_or_init(|| Elasticsearch::builder().password(PASSWORD).tls().start().unwrap())
+}
+
+fn as_elastic(url: &str, password: &str) -> ElasticsearchOptions {
+    ElasticsearchOptions {
+        username: Some("elastic".into()),
+        password: Some(password.into()),
+        start_timeout: Duration::from_secs(5),
+        ..options(url)
+    }
+}
+
+fn refused(options: ElasticsearchOptions) -> Error {
+    let mut writer = writer(options, &index());
+    writer.write(rows(0..3)).unwrap();
+    writer.flush().unwrap_err()
+}
+
+#[test]
+fn a_login_that_is_right_writes() {
+    let index = index();
+    let mut writer = writer(as_elastic(server().url(), PASSWORD), &index);
+    writer.write(rows(0..50)).unwrap();
+    writer.flush().unwrap();
+    let cluster = Cluster::of(server()).password(PASSWORD);
+    assert_eq!(cluster.visible(&index), values(0..50));
+}
+
+#[test]
+fn a_login_that_is_wrong_or_missing_is_a_clear_error_without_the_password() {
+    let wrong_key = ElasticsearchOptions { api_key: Some("aWQ6a2V5".into()), ..options(server().url()) };
+    for options in [as_elastic(server().url(), "wrong-guess"), options(server().url()), wrong_key] {
+        let error = refused(options);
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("the login is wrong"), "{error}");
+        assert!(!error.chain().contains("wrong-guess") && !error.chain().contains("aWQ6a2V5"));
+    }
+}
+
+#[test]
+fn tls_with_the_authority_named_writes() {
+    let ca = &tls_server().certificate().unwrap().ca;
+    let options =
+        ElasticsearchOptions { ca_file: Some(ca.clone()), ..as_elastic(tls_server().url(), PASSWORD) };
+    let index = index();
+    let mut writer = writer(options, &index);
+    writer.write(rows(0..50)).unwrap();
+    writer.flush().unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    assert_eq!(
+        Cluster::trusting(tls_server().url(), roots).password(PASSWORD).visible(&index),
+        values(0..50)
+    );
+}
+
+#[test]
+fn tls_with_an_unknown_authority_is_a_clear_error_at_once() {
+    let error = refused(as_elastic(tls_server().url(), PASSWORD));
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    assert!(error.to_string().contains("ca-file"), "{error}");
+}
