@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use millstream_core::record::{from_bytes, to_bytes};
 use millstream_core::time::{Nanos, Time};
 use millstream_core::version::Version;
@@ -29,39 +29,29 @@ impl Pending {
     /// The command for it, by the script with this hash.
     pub(crate) fn command(&self, script: &str, expiry: Duration) -> Cmd {
         let seconds = self.write.expiry.unwrap_or(expiry).as_secs();
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(script);
-        let kind = match &self.write.value {
-            Value::Hash(_) => "hash",
-            Value::Text(_) => "string",
-            Value::Ranking(_) => "zset",
-        };
-        match version_key(&self.write.key) {
-            Some(side) if kind != "hash" => command.arg(2).arg(self.write.key.as_str()).arg(side),
-            _ => command.arg(1).arg(self.write.key.as_str()),
-        };
-        command.arg(kind).arg(self.version.to_string()).arg(seconds);
-        self.add_value(&mut command);
-        command
-    }
-
-    fn add_value(&self, command: &mut Cmd) {
+        let version = self.version.to_compact_string();
+        let key = self.write.key.as_str();
+        let mut command = Cmd::with_capacity(16, 64 + self.size);
+        command.arg("EVALSHA").arg(script);
         match &self.write.value {
             Value::Hash(fields) => {
-                command.arg(VERSION_FIELD).arg(self.version.to_string());
+                command.arg(1).arg(key).arg("hash").arg(version.as_str()).arg(seconds);
+                command.arg(VERSION_FIELD).arg(version.as_str());
                 for (name, value) in fields {
                     command.arg(name.as_str()).arg(value.as_str());
                 }
             }
             Value::Text(text) => {
-                command.arg(text);
+                add_keys(&mut command, key).arg("string").arg(version.as_str()).arg(seconds).arg(text);
             }
             Value::Ranking(members) => {
+                add_keys(&mut command, key).arg("zset").arg(version.as_str()).arg(seconds);
                 for (name, score) in members {
                     command.arg(*score).arg(name.as_str());
                 }
             }
         }
+        command
     }
 
     /// An item of a snapshot.
@@ -73,6 +63,14 @@ impl Pending {
     pub(crate) fn from_item(item: &[u8], now: Time) -> Result<Self> {
         let (write, version) = from_bytes::<Stored>(item)?.into_write()?;
         Ok(Self { size: write.size(), write, version, ingest: 0, since: now })
+    }
+}
+
+fn add_keys<'a>(command: &'a mut Cmd, key: &str) -> &'a mut Cmd {
+    match version_key(key) {
+        Some(side) => command.arg(2).arg(key).arg(side),
+        // Such a key was refused when it came.
+        None => command.arg(1).arg(key),
     }
 }
 

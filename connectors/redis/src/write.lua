@@ -7,12 +7,17 @@
 local key, side = KEYS[1], KEYS[2]
 local kind, version, expiry = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local there = redis.call('TYPE', key).ok
-if there ~= kind and there ~= 'none' then
-  return redis.error_reply('WRONGTYPE the key holds a ' .. there .. ', to be written is a ' .. kind)
-end
 local last
-if side then last = redis.call('GET', side) else last = redis.call('HGET', key, ARGV[4]) end
+if side then
+  -- SET and DEL would not mind another type.
+  local there = redis.call('TYPE', key).ok
+  if there ~= kind and there ~= 'none' then
+    return redis.error_reply('WRONGTYPE the key holds a ' .. there .. ', to be written is a ' .. kind)
+  end
+  last = redis.call('GET', side)
+else
+  last = redis.call('HGET', key, ARGV[4])
+end
 if last and last > version then return last end
 
 -- In parts: Lua passes at most some 8000 arguments.
