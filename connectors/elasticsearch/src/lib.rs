@@ -26,6 +26,22 @@
 //! # let _: &dyn millstream_core::sink::Sink<Clicks> = &sink;
 //! ```
 //!
+//! What becomes of a document that was not written at once (a request that is refused as a whole is judged alike):
+//!
+//! | answer | what it means | what happens |
+//! |---|---|---|
+//! | 409 | the store holds this version or a newer one | done; counted in `conflicts` |
+//! | 429 | overloaded, or the disk is full | sent again after a pause, fewer and smaller requests; `retries`, `rejected429` |
+//! | 5xx, 408, no answer | a node is gone, or a shard | sent again after a pause, to another host if there is one; `retries` |
+//! | 403, blocked index | somebody has closed the index to writes for a while | sent again after a pause; `retries` |
+//! | 413, or 400 for the whole request | too large, or spoilt by one document | sent in halves; alone: dead letter |
+//! | 400, 404, other 4xx | it does not fit the mapping, or there is no such index | dead letter with the reason; `deadLetters` |
+//! | 401, 403 | the login lacks a right | the job stops and says so |
+//!
+//! Pauses grow up to `bulk-flush.backoff.max-delay`, each with a line in the log; repeating ends with the cluster's troubles, or after
+//! `bulk-flush.backoff.max-time` if that is set. The login needs `index` and `auto_configure` (or `create_index`) on the indices, and
+//! `manage_index_templates` where templates are given.
+//!
 //! Where to read: [`config`] says what can be set; `writer` takes records, `delivery` decides what is sent when, `buffer` folds writes
 //! of one id into the newest, `retry` says what becomes of an answer, `client` alone speaks HTTP.
 

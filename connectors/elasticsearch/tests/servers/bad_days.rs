@@ -47,7 +47,8 @@ fn an_outage_in_mid_run_loses_nothing_and_doubles_nothing() {
 #[test]
 fn a_dead_host_among_several_is_passed_over() {
     let server = Elasticsearch::shared().unwrap();
-    let nobody = format!("http://127.0.0.1:{}", Port::reserve().unwrap().number());
+    let port = Port::reserve().unwrap();
+    let nobody = format!("http://127.0.0.1:{}", port.number());
     let hosts = vec![nobody.clone(), server.url().to_owned(), nobody];
     let index = index();
     let mut writer = writer(ElasticsearchOptions { hosts, max_actions: 10, ..options("") }, &index);
@@ -61,7 +62,8 @@ fn a_dead_host_among_several_is_passed_over() {
 
 #[test]
 fn a_cluster_that_is_not_there_is_a_clear_error_in_bounded_time() {
-    let nobody = format!("http://127.0.0.1:{}", Port::reserve().unwrap().number());
+    let port = Port::reserve().unwrap();
+    let nobody = format!("http://127.0.0.1:{}", port.number());
     let options = ElasticsearchOptions { start_timeout: Duration::from_secs(1), ..options(&nobody) };
     let mut writer = writer(options, &index());
     writer.write(rows(0..3)).unwrap();

@@ -1,7 +1,6 @@
 //! Login and TLS.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use millstream_core::{Error, ErrorKind};
 use millstream_elasticsearch::ElasticsearchOptions;
@@ -25,12 +24,7 @@ fn tls_server() -> &'static Elasticsearch {
 }
 
 fn as_elastic(url: &str, password: &str) -> ElasticsearchOptions {
-    ElasticsearchOptions {
-        username: Some("elastic".into()),
-        password: Some(password.into()),
-        start_timeout: Duration::from_secs(5),
-        ..options(url)
-    }
+    ElasticsearchOptions { username: Some("elastic".into()), password: Some(password.into()), ..options(url) }
 }
 
 fn refused(options: ElasticsearchOptions) -> Error {

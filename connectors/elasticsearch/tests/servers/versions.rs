@@ -9,6 +9,7 @@ use millstream_core::{ErrorKind, Rows};
 use millstream_elasticsearch::ElasticsearchOptions;
 use millstream_sim::{DrivenWriter, Harness, TokioWorld};
 use millstream_testkit::Elasticsearch;
+use millstream_testkit::port::Port;
 
 use crate::cluster::{Cluster, Row, counted, index, options, rows, sink, values, writer};
 
@@ -68,8 +69,8 @@ fn a_late_write_of_an_older_epoch_is_refused_and_counted() {
 #[test]
 fn unacknowledged_writes_are_in_the_snapshot_and_lose_against_newer_ones() {
     let index = index();
-    let nobody =
-        ElasticsearchOptions { start_timeout: Duration::from_secs(60), ..options("http://127.0.0.1:9") };
+    let port = Port::reserve().unwrap();
+    let nobody = options(&format!("http://127.0.0.1:{}", port.number()));
     let snapshot = freeze_unsent(nobody, &index, rows(0..300));
     let open = |epoch, subtask| {
         let harness = Harness::new(Arc::new(TokioWorld::new().unwrap())).epoch(epoch).subtask(subtask, 2);
