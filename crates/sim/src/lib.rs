@@ -1,6 +1,7 @@
 //! Tests of operators, connectors and whole pipelines, in one thread and under a clock that moves when it is told to.
 //!
 //! - [`conformance`]: the lists of checks that every source and every sink passes against its real system.
+//! - [`rig`]: one operator through everything that a driver may do to it.
 //! - [`DrivenWriter`], [`DrivenReader`]: a sink's writer or a source's reader, driven by hand for a connector's own tests.
 //!
 //! Everything is driven in a [`World`]: [`Simulated`] (one thread, virtual time, a seed) or, with the feature `tokio`,
@@ -9,10 +10,12 @@
 mod clock;
 pub mod conformance;
 mod driven_reader;
+mod driven_stage;
 mod driven_writer;
 mod executor;
 mod harness;
 mod pace;
+pub mod rig;
 #[cfg(feature = "tokio")]
 mod tokio_world;
 mod world;

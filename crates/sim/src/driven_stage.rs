@@ -1,0 +1,171 @@
+//! One subtask's stage, driven by hand: keeps what it asked for, and catches what a stage must not do.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use millstream_core::batch::{Batch, EdgeId};
+use millstream_core::context::Emitted;
+use millstream_core::snapshot::{CheckpointId, Frozen, Restored};
+use millstream_core::stage::{Budget, End, InputId, Stage};
+use millstream_core::time::{MAX_TIME, MIN_TIME, Time};
+use millstream_core::{Context, Error, Mark, Result, Step};
+
+use crate::conformance::panic_text;
+use crate::driven_writer::wrong;
+use crate::harness::Harness;
+use crate::pace::Pace;
+
+/// A stage in its subtask.
+pub(crate) struct DrivenStage {
+    harness: Harness,
+    stage: Box<dyn Stage>,
+    pace: Pace,
+    watermarks: BTreeMap<EdgeId, Time>,
+}
+
+impl DrivenStage {
+    /// Opens a stage. What was restored must be taken back by its operators, or it would be lost at the next checkpoint.
+    pub(crate) fn open(make: &dyn Fn() -> Box<dyn Stage>, harness: Harness) -> Result<Self> {
+        let mut stage = guarded("being made", || Ok(make()))?;
+        let mut cx = harness.open_context();
+        guarded("open", || stage.open(&mut cx))?;
+        all_taken(&cx.restored)?;
+        let mut pace = Pace::default();
+        // The first call is a resume: restored timers say when they are due.
+        pace.add(Step::MORE);
+        Ok(Self { harness, stage, pace, watermarks: BTreeMap::new() })
+    }
+
+    pub(crate) fn process(&mut self, input: InputId, batch: Batch) -> Result<Vec<Emitted>> {
+        self.call("process", |stage, cx| stage.process(cx, input, batch))
+    }
+
+    pub(crate) fn mark(&mut self, input: InputId, mark: Mark) -> Result<Vec<Emitted>> {
+        self.call("mark", |stage, cx| stage.mark(cx, input, mark))
+    }
+
+    pub(crate) fn end_of_input(&mut self, input: InputId, end: End) -> Result<Vec<Emitted>> {
+        self.call("end_of_input", |stage, cx| stage.end_of_input(cx, input, end))
+    }
+
+    pub(crate) fn prepare(&mut self, id: CheckpointId) -> Result<(Step, Vec<Emitted>)> {
+        let mut answer = Step::DONE;
+        let emitted = self.call("prepare", |stage, cx| {
+            answer = stage.prepare(cx, id)?;
+            Ok(answer)
+        })?;
+        Ok((answer, emitted))
+    }
+
+    pub(crate) fn resume(&mut self, records: usize) -> Result<Vec<Emitted>> {
+        let (stage, mut answer) = (&mut self.stage, Step::DONE);
+        let emitted = self.harness.call(|cx| {
+            answer = guarded("resume", || stage.resume(cx, Budget { records }))?;
+            Ok::<_, Error>(std::mem::take(&mut cx.emitted))
+        })?;
+        self.pace.replace(answer);
+        self.checked("resume", emitted)
+    }
+
+    /// Freezes; nothing may leave the stage any more before its barrier.
+    pub(crate) fn snapshot(&mut self, id: CheckpointId) -> Result<Frozen> {
+        let mut frozen = Frozen::default();
+        let emitted = self.call("snapshot", |stage, cx| {
+            frozen = stage.snapshot(cx, id)?;
+            Ok(Step::DONE)
+        })?;
+        if !emitted.is_empty() {
+            return Err(wrong("snapshot emits: what must go out before the barrier belongs into prepare"));
+        }
+        let owned = self.harness.open_context().owned;
+        for (operator, state) in &frozen.keyed {
+            if let Some(group) = state.groups().into_iter().find(|group| !owned.contains(group)) {
+                return Err(wrong(format!(
+                    "the snapshot of operator {operator} has key group {group}, this subtask owns {owned:?}"
+                )));
+            }
+        }
+        Ok(frozen)
+    }
+
+    pub(crate) fn completed(&mut self, id: CheckpointId) -> Result<Vec<Emitted>> {
+        self.call("completed", |stage, cx| stage.completed(cx, id).map(|()| Step::DONE))
+    }
+
+    pub(crate) fn aborted(&mut self, id: CheckpointId) -> Result<Vec<Emitted>> {
+        self.call("aborted", |stage, cx| {
+            stage.aborted(cx, id);
+            Ok(Step::DONE)
+        })
+    }
+
+    pub(crate) fn close(mut self) -> Result<()> {
+        let stage = &mut self.stage;
+        guarded("close", || {
+            stage.close();
+            Ok(())
+        })
+    }
+
+    /// Any other call, such as those of a source's stage.
+    pub(crate) fn call(
+        &mut self,
+        name: &str,
+        call: impl FnOnce(&mut dyn Stage, &mut Context<'_>) -> Result<Step>,
+    ) -> Result<Vec<Emitted>> {
+        let stage = self.stage.as_mut();
+        let (step, emitted) = self.harness.call(|cx| {
+            let step = guarded(name, || call(stage, cx))?;
+            Ok::<_, Error>((step, std::mem::take(&mut cx.emitted)))
+        })?;
+        self.pace.add(step);
+        self.checked(name, emitted)
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    pub(crate) fn harness(&self) -> &Harness {
+        &self.harness
+    }
+
+    fn checked(&mut self, call: &str, emitted: Vec<Emitted>) -> Result<Vec<Emitted>> {
+        for element in &emitted {
+            let Emitted::Mark(edge, Mark::Time(time)) = element else { continue };
+            let before = self.watermarks.entry(*edge).or_insert(MIN_TIME);
+            if *time < *before {
+                return Err(wrong(format!(
+                    "{call}: the watermark on edge {edge} goes back from {before} to {time}"
+                )));
+            }
+            if *time == MAX_TIME && *before == MAX_TIME {
+                return Err(wrong(format!("{call}: the final watermark on edge {edge} comes twice")));
+            }
+            *before = *time;
+        }
+        Ok(emitted)
+    }
+}
+
+fn all_taken(restored: &Restored) -> Result<()> {
+    let keyed = restored.keyed.iter().find(|(_, groups)| !groups.is_empty()).map(|(operator, _)| operator);
+    if let Some(operator) = keyed {
+        return Err(wrong(format!(
+            "keyed state of operator {operator} was restored, but nobody took it at open"
+        )));
+    }
+    match restored.lists.iter().find(|(_, items)| !items.is_empty()) {
+        Some(((operator, state), _)) => Err(wrong(format!(
+            "the list {state} of operator {operator} was restored, but nobody took it at open"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn guarded<T>(call: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result.map_err(|error| error.in_context(call)),
+        Err(panic) => Err(wrong(format!("{call} panicked: {}", panic_text(&*panic)))),
+    }
+}
