@@ -9,7 +9,7 @@ use crate::figures::{OperatorFigures, SubtaskFigures};
 use crate::io::Io;
 use crate::key::KeyGroup;
 use crate::snapshot::Restored;
-use crate::stage::Mark;
+use crate::stage::{Budget, Mark};
 use crate::time::{Clock, Nanos, Time};
 
 /// What a stage learns when it is opened.
@@ -72,12 +72,15 @@ pub struct Context<'a> {
     pub ingest: Nanos,
     /// Within a source's stage: the split that the records at hand come from.
     pub split: Option<SplitId>,
+    /// How much one call may do before it answers *more*, for calls that are not handed a budget of their own.
+    pub budget: Budget,
 }
 
 impl<'a> Context<'a> {
     /// A context for one call, or for several in a row; drivers make these.
     pub fn new(clock: &'a dyn Clock, io: &'a Arc<dyn Io>, waker: &'a Waker) -> Self {
-        Self { clock, io, waker, now: clock.now(), emitted: Vec::new(), ingest: 0, split: None }
+        let (now, budget) = (clock.now(), Budget::default());
+        Self { clock, io, waker, now, emitted: Vec::new(), ingest: 0, split: None, budget }
     }
 
     /// Processing time, read once per call.

@@ -91,7 +91,7 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
             self.states.advance(time);
         }
         self.mark = Some(mark);
-        self.fire(cx.now(), Budget::default(), out)
+        self.fire(cx.now(), cx.budget, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {

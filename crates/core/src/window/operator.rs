@@ -329,7 +329,7 @@ where
             self.collect_due(Domain::Event, time);
         }
         self.firing.mark = Some(mark);
-        Ok(self.fire(cx.now(), Budget::default(), out))
+        Ok(self.fire(cx.now(), cx.budget, out))
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {

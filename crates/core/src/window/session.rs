@@ -295,7 +295,7 @@ where
             self.watermark = self.watermark.max(time);
         }
         self.mark = Some(mark);
-        Ok(self.fire(cx.now(), Budget::default(), out))
+        Ok(self.fire(cx.now(), cx.budget, out))
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
