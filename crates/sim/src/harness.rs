@@ -9,7 +9,7 @@ use millstream_core::io::Io;
 use millstream_core::key::{DEFAULT_KEY_GROUPS, owned_groups};
 use millstream_core::snapshot::Restored;
 use millstream_core::time::{Clock, Time};
-use millstream_core::{Result, batch::EdgeId};
+use millstream_core::{Budget, Result, batch::EdgeId};
 
 use crate::world::{Signal, World};
 
@@ -25,6 +25,7 @@ pub struct Harness {
     key_groups: u16,
     epoch: u64,
     routes: Vec<(EdgeId, u16)>,
+    budget: Budget,
     restored: Restored,
     figures: Arc<SubtaskFigures>,
 }
@@ -44,6 +45,7 @@ impl Harness {
             key_groups: DEFAULT_KEY_GROUPS,
             epoch: 1,
             routes: Vec::new(),
+            budget: Budget::default(),
             restored: Restored::default(),
             figures: SubtaskFigures::new("test", 0),
         }
@@ -71,6 +73,12 @@ impl Harness {
     #[must_use]
     pub fn routes(self, routes: Vec<(EdgeId, u16)>) -> Self {
         Self { routes, ..self }
+    }
+
+    /// How much one call may do.
+    #[must_use]
+    pub fn budget(self, records: usize) -> Self {
+        Self { budget: Budget { records }, ..self }
     }
 
     /// What was in the snapshot.
@@ -101,6 +109,7 @@ impl Harness {
     pub fn call<R>(&self, call: impl FnOnce(&mut Context<'_>) -> R) -> R {
         let mut cx = Context::new(self.clock.as_ref(), &self.io, &self.waker);
         cx.ingest = self.clock.nanos();
+        cx.budget = self.budget;
         call(&mut cx)
     }
 

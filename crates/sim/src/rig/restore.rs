@@ -114,7 +114,7 @@ impl Run<'_> {
             let world = Arc::<crate::Simulated>::clone(&self.world) as Arc<dyn World>;
             let share = snapshot.share(index, parallelism, &owned_groups(index, groups, parallelism));
             let harness = Harness::new(world).subtask(index, parallelism).key_groups(groups).restored(share);
-            let harness = harness.epoch(self.restores as u64 + 1);
+            let harness = harness.epoch(self.restores as u64 + 1).budget(self.mode.budget);
             let routes = self.layout.outputs.iter().map(|output| (output.edge, 1)).collect();
             debug_assert!(self.layout.outputs.iter().any(|output| output.edge == MAIN));
             self.subtasks.push(DrivenStage::open(self.layout.make.as_ref(), harness.routes(routes))?);
