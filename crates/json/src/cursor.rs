@@ -3,9 +3,6 @@
 use crate::bad::Bad;
 use crate::scan::{LANES, ascii_stops, digit_stops, lanes, text_stops};
 
-/// How many objects and arrays may be open at once, the message's own object included.
-pub(crate) const MAX_DEPTH: u32 = 127;
-
 /// What a value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -96,22 +93,23 @@ impl<'a> Cursor<'a> {
     }
 
     /// Any value, behind white space where there is some; nested ones to the depth that is left below `depth` open ones.
-    #[inline(always)]
-    pub(crate) fn value(&mut self, depth: u32) -> Result<Slot, Bad> {
+    pub(crate) fn spaced_value(&mut self, depth: u32) -> Result<Slot, Bad> {
+        self.space();
         match self.byte()? {
             b'"' => self.string(),
-            b'0'..=b'9' => self.digits(),
+            b'0'..=b'9' => self.number(),
             b'{' | b'[' => self.nested(depth),
-            b' ' | b'\t' | b'\n' | b'\r' => self.spaced_value(depth),
             _ => self.rare(),
         }
     }
 
-    // A key that was guessed by its written form may have more space behind it than that.
-    #[cold]
-    fn spaced_value(&mut self, depth: u32) -> Result<Slot, Bad> {
+    /// Goes behind white space to a comma or closing brace, and answers where that is.
+    pub(crate) fn before_comma(&mut self) -> Result<usize, Bad> {
         self.space();
-        self.value(depth)
+        match self.byte()? {
+            b',' | b'}' => Ok(self.at),
+            _ => Err(self.unexpected("',' or '}'")),
+        }
     }
 
     /// A string, from its opening quote. The common one is short, ASCII and has no escapes.
@@ -186,22 +184,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A number that starts with a digit. The common one is an integer of up to 16 digits.
-    #[inline(always)]
-    fn digits(&mut self) -> Result<Slot, Bad> {
-        let start = self.at;
-        let run = digit_stops(lanes(self.data, start)).trailing_zeros() as usize;
-        let end = start + run;
-        let plain = matches!(self.data[end], b',' | b'}') && (run == 1 || self.data[start] != b'0');
-        if !plain {
-            return self.number();
-        }
-        self.at = end;
-        self.slot(Kind::Number, start, end)
-    }
-
     /// A number by the whole grammar.
-    fn number(&mut self) -> Result<Slot, Bad> {
+    pub(crate) fn number(&mut self) -> Result<Slot, Bad> {
         let start = self.at;
         if self.byte()? == b'-' {
             self.at += 1;
@@ -242,7 +226,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn rare(&mut self) -> Result<Slot, Bad> {
+    pub(crate) fn rare(&mut self) -> Result<Slot, Bad> {
         match self.byte()? {
             b'-' => self.number(),
             b't' => self.word(b"true", Kind::True),
@@ -263,81 +247,6 @@ impl<'a> Cursor<'a> {
         self.slot(kind, start, self.at)
     }
 
-    /// An object or an array with all that is in it.
-    fn nested(&mut self, depth: u32) -> Result<Slot, Bad> {
-        let start = self.at;
-        let mut open = Open { objects: 0, depth, below: depth };
-        loop {
-            if self.opens(&mut open)? {
-                continue;
-            }
-            if self.closes(&mut open)? {
-                return self.slot(Kind::Nested, start, self.at);
-            }
-        }
-    }
-
-    /// Reads one value of a nested one; whether it is an object or array that has values of its own.
-    fn opens(&mut self, open: &mut Open) -> Result<bool, Bad> {
-        let byte = self.byte()?;
-        if byte != b'{' && byte != b'[' {
-            match byte {
-                b'"' => self.string()?,
-                b'0'..=b'9' => self.number()?,
-                _ => self.rare()?,
-            };
-            return Ok(false);
-        }
-        if open.depth == MAX_DEPTH {
-            return Err(Bad::new(format!("nested deeper than {MAX_DEPTH} levels")).at(self.at));
-        }
-        self.at += 1;
-        self.space();
-        // `}` and `]` are two behind their opening in ASCII.
-        if self.byte()? == byte + 2 {
-            self.at += 1;
-            return Ok(false);
-        }
-        open.push(byte == b'{');
-        if byte == b'{' {
-            self.key()?;
-        }
-        Ok(true)
-    }
-
-    /// Goes behind a value within a nested one: to the next value, or out of all of them (true).
-    fn closes(&mut self, open: &mut Open) -> Result<bool, Bad> {
-        while open.depth > open.below {
-            self.space();
-            match (self.byte()?, open.in_object()) {
-                (b',', in_object) => {
-                    self.at += 1;
-                    self.space();
-                    if in_object {
-                        self.key()?;
-                    }
-                    return Ok(false);
-                }
-                (b'}', true) | (b']', false) => {
-                    self.at += 1;
-                    open.depth -= 1;
-                }
-                (_, true) => return Err(self.unexpected("',' or '}'")),
-                (_, false) => return Err(self.unexpected("',' or ']'")),
-            }
-        }
-        Ok(true)
-    }
-
-    /// A key that nobody asks for, with its colon, up to its value.
-    fn key(&mut self) -> Result<(), Bad> {
-        if self.byte()? != b'"' {
-            return Err(self.unexpected("a key in quotes"));
-        }
-        self.string()?;
-        self.colon()
-    }
-
     /// The colon behind a key, up to its value.
     pub(crate) fn colon(&mut self) -> Result<(), Bad> {
         self.space();
@@ -348,30 +257,10 @@ impl<'a> Cursor<'a> {
 
     // Every value in a message is followed by something: one that reaches the end is cut off.
     #[inline(always)]
-    fn slot(&self, kind: Kind, start: usize, end: usize) -> Result<Slot, Bad> {
+    pub(crate) fn slot(&self, kind: Kind, start: usize, end: usize) -> Result<Slot, Bad> {
         if self.at >= self.len {
             return Err(self.truncated());
         }
         Ok(Slot { kind, start: start as u32, end: end as u32 })
-    }
-}
-
-/// The objects and arrays that are open around a value.
-struct Open {
-    // Bit n: whether the one at depth n is an object. MAX_DEPTH bits are in use.
-    objects: u128,
-    depth: u32,
-    below: u32,
-}
-
-impl Open {
-    fn push(&mut self, object: bool) {
-        let bit = 1 << self.depth;
-        self.objects = if object { self.objects | bit } else { self.objects & !bit };
-        self.depth += 1;
-    }
-
-    fn in_object(&self) -> bool {
-        self.objects >> (self.depth - 1) & 1 == 1
     }
 }

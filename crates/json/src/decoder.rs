@@ -84,17 +84,20 @@ impl<T: FromJson> JsonDecoder<T> {
         batch.push(message, 0, MIN_TIME);
         let (padded, length) = batch.padded(0);
         self.times.latest = now.saturating_add(self.max_ahead);
-        self.one(padded, length)
+        let mut rows = Rows::default();
+        self.one(padded, length, &mut rows)?;
+        Ok((rows.rec.remove(0), rows.ts[0]))
     }
 
-    /// One message at the start of a buffer that goes on for [`PADDING`](millstream_core::raw::PADDING) bytes behind it.
+    /// Appends one message, at the start of a buffer that goes on for [`PADDING`](millstream_core::raw::PADDING) bytes behind it.
     #[inline]
-    fn one(&mut self, padded: &[u8], length: usize) -> Result<(T, Time), Bad> {
+    fn one(&mut self, padded: &[u8], length: usize, rows: &mut Rows<T>) -> Result<(), Bad> {
         let mut cursor = Cursor::new(padded, length);
         let seen = walk(&mut cursor, &mut self.keys, &mut self.slots, T::FIELDS)?;
         let mut values = Values::new(T::FIELDS, padded, &self.slots, seen, &self.times);
-        let record = T::from_values(&mut values)?;
-        Ok((record, values.event_time))
+        rows.rec.push(T::from_values(&mut values)?);
+        rows.ts.push(values.event_time);
+        Ok(())
     }
 }
 
@@ -105,9 +108,8 @@ impl<T: FromJson> Decoder<T> for JsonDecoder<T> {
         rows.ts.reserve(batch.len());
         for (index, message) in batch.iter().enumerate() {
             let (padded, length) = batch.padded(index);
-            match self.one(padded, length) {
-                Ok((record, time)) => rows.push(record, time),
-                Err(bad) => refused.push(message, bad),
+            if let Err(bad) = self.one(padded, length, rows) {
+                refused.push(message, bad);
             }
         }
     }

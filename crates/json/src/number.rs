@@ -1,13 +1,21 @@
 //! Exact numbers from their text: whole numbers as they are, times down to the millisecond.
 
-/// A run of up to 18 digits without a leading zero: the common number.
+/// A run of up to 16 digits without a leading zero: the common number.
 #[inline]
 pub(crate) fn small(text: &str) -> Option<i64> {
     let digits = text.as_bytes();
-    if digits.is_empty() || digits.len() > 18 || (digits[0] == b'0' && digits.len() > 1) {
-        return None;
+    match digits {
+        [b'0', _, ..] => None,
+        [first @ .., _, _, _, _, _, _, _, _] if first.len() <= 8 => wide(digits),
+        _ if digits.len() < 8 => narrow(digits),
+        _ => None,
     }
-    let mut value = 0_i64;
+}
+
+/// Up to 7 digits, one by one.
+#[inline]
+fn narrow(digits: &[u8]) -> Option<i64> {
+    let mut value = 0;
     for digit in digits {
         let digit = digit.wrapping_sub(b'0');
         if digit > 9 {
@@ -15,7 +23,34 @@ pub(crate) fn small(text: &str) -> Option<i64> {
         }
         value = value * 10 + i64::from(digit);
     }
-    Some(value)
+    (!digits.is_empty()).then_some(value)
+}
+
+/// 8 to 16 digits: the first 8, and the last 8 without those that are among the first.
+#[inline]
+fn wide(digits: &[u8]) -> Option<i64> {
+    const POWERS: [i64; 9] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+    let first = u64::from_le_bytes(*digits.first_chunk()?);
+    let last = u64::from_le_bytes(*digits.last_chunk()?);
+    let more = digits.len() - 8;
+    let (first, last) = (eight(first)?, eight(last)?);
+    // Of the last 8 as a number, the digits that both have are the upper ones.
+    let fresh = last % POWERS[more];
+    Some(first * POWERS[more] + fresh)
+}
+
+/// The number that 8 digits are, the first in the lowest byte.
+#[inline]
+fn eight(digits: u64) -> Option<i64> {
+    const ALL: u64 = 0x0101_0101_0101_0101;
+    let values = digits.wrapping_sub(ALL * 0x30);
+    // A byte that is no digit has its top bit set before or after 118 is added; a borrow comes from such a byte alone.
+    if (values | values.wrapping_add(ALL * 0x76)) & (ALL * 0x80) != 0 {
+        return None;
+    }
+    let pairs = (values * 10 + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some(((fours * 10_000 + (fours >> 32)) & 0xffff_ffff) as i64)
 }
 
 /// A number by the grammar of JSON: `mantissa * 10^exponent`, exactly.
@@ -148,9 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn small_numbers_have_at_most_18_digits() {
-        assert_eq!(small("999999999999999999"), Some(999_999_999_999_999_999));
-        assert_eq!(small("1000000000000000000"), None);
+    fn small_numbers_have_up_to_16_digits_and_nothing_else() {
+        for length in 1..=20 {
+            let number = "9876543210123456789012"[..length].to_owned();
+            assert_eq!(small(&number), number.parse().ok().filter(|_| length <= 16), "{number}");
+            for (index, other) in
+                (0..length).flat_map(|index| ["/", ":", " ", "\0", "-"].map(|other| (index, other)))
+            {
+                let mut spoilt = number.clone();
+                spoilt.replace_range(index..=index, other);
+                assert_eq!(small(&spoilt), None, "{spoilt}");
+            }
+        }
         assert_eq!((small("0"), small("-1")), (Some(0), None));
     }
 }

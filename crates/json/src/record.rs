@@ -80,16 +80,24 @@ impl<'a> Values<'a> {
         Ok(Some(time))
     }
 
+    /// Whether this message has the field: slots of others hold what an earlier message left there.
     #[inline]
-    fn slot(&self, index: usize) -> Option<Slot> {
-        let slot = self.slots[index];
-        (self.seen >> index & 1 == 1 && slot.kind != Kind::Null).then_some(slot)
+    fn has(&self, index: usize) -> bool {
+        self.seen.checked_shr(index as u32).is_some_and(|seen| seen & 1 == 1)
     }
 
     #[inline]
+    fn slot(&self, index: usize) -> Option<Slot> {
+        let slot = self.slots[index];
+        (self.has(index) && slot.kind != Kind::Null).then_some(slot)
+    }
+
+    #[inline(always)]
     fn value(&self, index: usize, slot: Slot) -> Result<Value<'a>, Bad> {
         let bytes = &self.data[slot.start as usize..slot.end as usize];
-        let text = std::str::from_utf8(bytes).map_err(|_| self.bad(index, "not UTF-8".into()))?;
+        // SAFETY: the walk over this very message has put the slot there, and has checked the text of strings to be UTF-8; the rest of
+        // JSON is ASCII. Checking twice costs a tenth of all time.
+        let text = unsafe { std::str::from_utf8_unchecked(bytes) };
         Ok(match slot.kind {
             Kind::Text => Value::Text(Cow::Borrowed(text)),
             Kind::Number => Value::Number(text),
@@ -110,7 +118,7 @@ impl<'a> Values<'a> {
     #[cold]
     fn required(&self, index: usize) -> Bad {
         let name = self.fields[index].name;
-        if self.seen >> index & 1 == 1 {
+        if self.has(index) {
             return self.bad(index, "is null".into());
         }
         Bad::new("is missing").in_field(name)

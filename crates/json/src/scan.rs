@@ -36,8 +36,8 @@ pub(crate) fn digit_stops(bytes: &[u8; LANES]) -> u32 {
 #[cfg(target_arch = "x86_64")]
 mod lane {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
-        _mm_or_si128, _mm_set1_epi8, _mm_sub_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8,
+        _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm_sub_epi8,
     };
 
     use super::LANES;
@@ -82,8 +82,9 @@ mod lane {
     #[inline]
     #[target_feature(enable = "sse2")]
     fn digits(bytes: &[u8; LANES]) -> u32 {
-        let values = _mm_sub_epi8(load(bytes), _mm_set1_epi8(b'0' as i8));
-        !mask(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values)) & 0xffff
+        // Moved so that the digits are the lowest of all signed numbers.
+        let moved = _mm_sub_epi8(load(bytes), _mm_set1_epi8((b'0' ^ 0x80) as i8));
+        mask(_mm_cmpgt_epi8(moved, _mm_set1_epi8(i8::MIN + 9)))
     }
 
     #[inline(always)]

@@ -2,7 +2,8 @@
 
 use crate::bad::Bad;
 use crate::cursor::{Cursor, Slot};
-use crate::keys::{Keys, START};
+use crate::keys::{Found, KeyId, Keys, START};
+use crate::quick::quick_value;
 use crate::record::FieldSpec;
 
 /// More fields than this are not supported: which were seen is one bit each.
@@ -35,7 +36,13 @@ fn empty(cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
     Ok(empty)
 }
 
+/// What a [`Cursor`] holds, in registers: the buffer, the length of the message, the place.
+type Place<'a> = (&'a [u8], usize, usize);
+
 /// The keys and values from behind the opening brace to behind the closing one.
+///
+/// The place is kept in a local here and not in the cursor: every byte depends on where the one before it ended, and a detour by way of
+/// memory costs as much as the rest. The cursor comes in where something is not as usual.
 fn pairs(
     cursor: &mut Cursor<'_>,
     keys: &mut Keys,
@@ -43,40 +50,60 @@ fn pairs(
     fields: &'static [FieldSpec],
 ) -> Result<u64, Bad> {
     let guessing = keys.guessing();
+    let (data, len, mut at) = (cursor.data, cursor.len, cursor.at);
     let (mut seen, mut previous, mut count) = (0_u64, START, 0);
     loop {
-        let start = cursor.at;
-        let (key, field) = keys.read(cursor, previous, guessing)?;
-        slots[usize::from(field)] = cursor.value(1)?;
-        let bit = if usize::from(field) < fields.len() { 1 << field } else { 0 };
-        if seen & bit != 0 {
-            return Err(twice(&fields[usize::from(field)], start));
+        let start = at;
+        let (found, slot);
+        (found, at) = key(keys, (data, len, at), previous, guessing)?;
+        (slot, at) = match quick_value(data, at) {
+            Some((slot, behind)) if behind < len => (slot, behind),
+            _ => other_value(Cursor { data, len, at })?,
+        };
+        slots[usize::from(found.field)] = slot;
+        if seen & found.bit != 0 {
+            return Err(twice(&fields[usize::from(found.field)], start));
         }
-        seen |= bit;
-        previous = key;
+        seen |= found.bit;
+        previous = found.key;
         count += 1;
-        if !comma(cursor)? {
+        at += 1;
+        if data[at - 1] == b'}' {
+            cursor.at = at;
             keys.count(if guessing { count } else { 0 });
             return Ok(seen);
         }
     }
 }
 
-/// Goes behind the comma (true) or the closing brace (false).
+/// A key and where its value is.
 #[inline(always)]
-fn comma(cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
-    let mut byte = cursor.byte()?;
-    if byte != b',' && byte != b'}' {
-        cursor.space();
-        byte = cursor.byte()?;
+fn key(
+    keys: &mut Keys,
+    (data, len, at): Place<'_>,
+    previous: KeyId,
+    guessing: bool,
+) -> Result<(Found, usize), Bad> {
+    let guess = if guessing { keys.guess(previous, data, at) } else { None };
+    match guess.or_else(|| keys.quick_find(data, at, previous, guessing)) {
+        Some(key) => Ok(key),
+        None => other_key(keys, Cursor { data, len, at }, previous, guessing),
     }
-    match byte {
-        b',' | b'}' => {
-            cursor.at += 1;
-            Ok(byte == b',')
-        }
-        _ => Err(cursor.unexpected("',' or '}'")),
-    }
+}
+
+fn other_key(
+    keys: &mut Keys,
+    mut cursor: Cursor<'_>,
+    previous: KeyId,
+    guessing: bool,
+) -> Result<(Found, usize), Bad> {
+    Ok((keys.find(&mut cursor, previous, guessing)?, cursor.at))
+}
+
+/// A value and where the comma or brace behind it is. (Called with `?` right where the quick one is: a result that both share would go by
+/// way of memory.)
+fn other_value(mut cursor: Cursor<'_>) -> Result<(Slot, usize), Bad> {
+    Ok((cursor.spaced_value(1)?, cursor.before_comma()?))
 }
 
 #[cold]
