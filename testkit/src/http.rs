@@ -37,7 +37,7 @@ pub fn request(port: u16, method: &str, path: &str, login: Option<&str>, body: &
     write!(stream, "{head}{kind}Content-Length: {}\r\n\r\n{body}", body.len())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
-    parse(&String::from_utf8_lossy(&bytes))
+    parse(&bytes)
 }
 
 fn authorization(login: &str) -> String {
@@ -45,12 +45,31 @@ fn authorization(login: &str) -> String {
     format!("Authorization: Basic {}\r\n", base64::engine::general_purpose::STANDARD.encode(login))
 }
 
-fn parse(text: &str) -> Result<Response> {
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        bail!("the answer is not HTTP: {text:.100}");
+fn parse(answer: &[u8]) -> Result<Response> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    let Some(end) = end else {
+        bail!("the answer is not HTTP: {:.100}", String::from_utf8_lossy(answer));
     };
+    let (head, body) = (String::from_utf8_lossy(&answer[..end]).to_lowercase(), &answer[end + 4..]);
     let status = head.split(' ').nth(1).context("the answer has no status")?.parse()?;
-    Ok(Response { status, body: body.to_owned() })
+    // Elasticsearch cuts large answers into chunks, whatever it was asked in.
+    let chunked = head.contains("\r\ntransfer-encoding: chunked");
+    let body = if chunked { join_chunks(body)? } else { body.to_vec() };
+    Ok(Response { status, body: String::from_utf8(body)? })
+}
+
+fn join_chunks(mut rest: &[u8]) -> Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|bytes| bytes == b"\r\n").context("a chunk has no length")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..line])?.trim(), 16)?;
+        if length == 0 {
+            return Ok(whole);
+        }
+        let (chunk, behind) = rest[line + 2..].split_at_checked(length).context("a chunk is cut off")?;
+        whole.extend_from_slice(chunk);
+        rest = behind.strip_prefix(b"\r\n").context("a chunk does not end")?;
+    }
 }
 
 #[cfg(test)]
@@ -59,9 +78,11 @@ mod tests {
 
     #[test]
     fn status_and_body_are_read() -> Result<()> {
-        let response = parse("HTTP/1.0 429 Too Many Requests\r\nA: b\r\n\r\n{}")?;
+        let response = parse(b"HTTP/1.0 429 Too Many Requests\r\nA: b\r\n\r\n{}")?;
         assert_eq!((response.status, response.body.as_str()), (429, "{}"));
-        assert!(parse("+PONG\r\n").is_err());
+        let chunked = parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\n4\r\na\":1\r\n1\r\n}\r\n0\r\n\r\n")?;
+        assert_eq!(chunked.body, "{\"a\":1}");
+        assert!(parse(b"+PONG\r\n").is_err());
         Ok(())
     }
 }

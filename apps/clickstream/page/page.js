@@ -60,6 +60,7 @@ function element(tag, text) {
 function hotItems(picture) {
   const hot = picture.hot_items;
   set("hot-window", hot ? `hour until ${clock(hot.window_end)}` : "none yet: the first comes after 5 minutes of data");
+  by("hot").dataset.end = hot ? hot.window_end : "";
   by("hot").replaceChildren(...(hot ? hot.items : []).map(([item, count]) => {
     const row = element("li", item);
     row.append(element("b", number.format(count)));

@@ -1,0 +1,156 @@
+//! The live page in a real browser: what it shows is what SQLite holds.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use chromiumoxide::{Browser, BrowserConfig, Page};
+use common::program::clickstream;
+use futures::StreamExt;
+use millstream_testkit::Chromium;
+use serde::Deserialize;
+
+/// A running demo; ended when dropped.
+struct Demo {
+    process: Child,
+    url: String,
+}
+
+impl Demo {
+    fn start(dir: &Path) -> Result<Self> {
+        let arguments = ["demo", "--rate", "4000", "--speed", "120", "--port", "0", "--dir", "."];
+        let mut process = clickstream(dir).args(arguments).stderr(Stdio::piped()).spawn()?;
+        let said = BufReader::new(process.stderr.take().context("standard error is piped")?);
+        let mut lines = said.lines();
+        let found = lines.find_map(|line| Some(line.ok()?.strip_prefix("live page: ")?.to_owned()));
+        // Goes on reading: a program that cannot write its errors would stand still.
+        std::thread::Builder::new().spawn(move || lines.for_each(drop))?;
+        Ok(Self { process, url: found.context("the demo says where its page is")? })
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What can be read on the page.
+#[derive(Debug, Deserialize)]
+struct Shown {
+    /// Start of a minute in seconds, PV, UV.
+    minutes: Vec<(i64, u64, u64)>,
+    hot: Vec<(String, u64)>,
+    hot_end: Option<i64>,
+    rate: String,
+    p99: String,
+    dead: String,
+    samples: Vec<String>,
+    pv: String,
+}
+
+const READ: &str = r##"(() => {
+  const text = id => document.getElementById(id).textContent;
+  const [seconds, pv, uv] = chart.data;
+  const row = li => [li.firstChild.textContent, Number(li.querySelector("b").textContent.replaceAll(",", ""))];
+  return {
+    minutes: [...seconds].map((start, n) => [start, pv[n], uv[n]]),
+    hot: [...document.querySelectorAll("#hot li")].map(row),
+    hot_end: Number(document.getElementById("hot").dataset.end) || null,
+    rate: text("rate"), p99: text("p99"), dead: text("dead"), pv: text("pv"),
+    samples: [...document.querySelectorAll("#samples li")].map(li => li.textContent),
+  };
+})()"##;
+
+#[tokio::test]
+async fn the_numbers_on_the_page_are_those_in_sqlite() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let demo = Demo::start(dir.path())?;
+    let profile = tempfile::tempdir()?;
+    let config = BrowserConfig::builder()
+        .chrome_executable(Chromium::executable()?)
+        .user_data_dir(profile.path())
+        .no_sandbox()
+        .args(Chromium::ARGUMENTS.map(|argument| argument.trim_start_matches("--")))
+        .window_size(1280, 900)
+        .build()
+        .map_err(anyhow::Error::msg)?;
+    let (mut browser, mut events) = Browser::launch(config).await?;
+    let handler = tokio::spawn(async move { while events.next().await.is_some() {} });
+    let page = browser.new_page(&demo.url).await?;
+    let shown = until_it_shows_everything(&page).await?;
+    compare(&shown, &dir.path().join("clicks.db")).await?;
+    browser.close().await?;
+    handler.abort();
+    Ok(())
+}
+
+// Five minutes of the shop for the first hot items, and a broken record: some seconds of the demo.
+async fn until_it_shows_everything(page: &Page) -> Result<Shown> {
+    for _ in 0..240 {
+        let shown: Shown = page.evaluate(READ).await?.into_value()?;
+        if shown.minutes.len() >= 8
+            && shown.hot.len() == 10
+            && !shown.samples.is_empty()
+            && shown.p99.contains("ms")
+        {
+            return Ok(shown);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    anyhow::bail!(
+        "the page does not show everything after a minute: {:?}",
+        page.evaluate(READ).await?.value()
+    )
+}
+
+async fn compare(shown: &Shown, database: &Path) -> Result<()> {
+    let last = shown.minutes.last().context("there are minutes")?;
+    assert_eq!(shown.pv.replace(',', ""), last.1.to_string(), "the figure is the chart's last point");
+    assert!(shown.rate.replace(',', "").parse::<f64>()? > 0.0, "{}", shown.rate);
+    assert!(
+        shown.dead.replace(',', "").parse::<u64>()? > 0 && shown.samples[0].contains("decode"),
+        "{shown:?}"
+    );
+    let database = rusqlite::Connection::open(database)?;
+    let minutes =
+        "select pv, uv from pv_uv where granularity = '1min' and dimension = 'all' and window_start = ?1";
+    for (start, pv, uv) in &shown.minutes {
+        let row = wait_for(|| {
+            Ok(database.query_row(minutes, [start * 1000], |row| {
+                Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
+            })?)
+        });
+        assert_eq!(row.await?, (*pv, *uv), "the minute {start}");
+    }
+    let end = shown.hot_end.context("the ranking has an end")?;
+    let ranking = wait_for(|| {
+        let mut statement =
+            database.prepare("select rank, item_id, count from hot_items where window_end = ?1")?;
+        let rows = statement.query_map([end], |row| {
+            Ok((row.get::<_, u32>(0)?, (row.get(1)?, row.get::<_, i64>(2)? as u64)))
+        })?;
+        let rows: BTreeMap<u32, (String, u64)> = rows.collect::<rusqlite::Result<_>>()?;
+        ensure!(!rows.is_empty(), "no ranking until {end} yet");
+        Ok(rows.into_values().collect::<Vec<_>>())
+    });
+    assert_eq!(ranking.await?, shown.hot);
+    Ok(())
+}
+
+// SQLite has it within a flush.
+async fn wait_for<T>(read: impl Fn() -> Result<T>) -> Result<T> {
+    for _ in 0..40 {
+        if let Ok(value) = read() {
+            return Ok(value);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    read()
+}
