@@ -61,8 +61,28 @@ impl<T> Rows<T> {
         self.rec.drain(..).zip(self.ts.drain(..))
     }
 
+    /// Keeps the records that a predicate accepts, in their order. Hashes are dropped.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.hash.clear();
+        let mut kept = 0;
+        for index in 0..self.len() {
+            if keep(&self.rec[index]) {
+                self.rec.swap(kept, index);
+                self.ts.swap(kept, index);
+                kept += 1;
+            }
+        }
+        self.rec.truncate(kept);
+        self.ts.truncate(kept);
+    }
+
     /// Moves everything to the end of `other`.
     pub fn append_to(&mut self, other: &mut Self) {
+        if other.is_empty() {
+            std::mem::swap(self, other);
+            self.clear();
+            return;
+        }
         other.rec.append(&mut self.rec);
         other.ts.append(&mut self.ts);
         other.hash.append(&mut self.hash);

@@ -31,6 +31,8 @@ pub mod time;
 pub mod version;
 pub mod window;
 
+mod slot_index;
+
 pub use batch::{Batch, Rows};
 pub use context::{Context, OpenContext};
 pub use decode::{Decoder, Refused};

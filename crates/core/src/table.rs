@@ -1,16 +1,14 @@
 //! The typed table that keyed state lives in: keys are looked up once, by the hash that travels with the batch.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Found;
-
 use crate::Key;
+use crate::slot_index::SlotIndex;
 
 /// A place in a [`KeyedTable`]; stays the same while its key is there.
 pub type Slot = u32;
 
 /// Keys with a value each, in slots that do not move. Iteration follows the order of slots, which is that of first arrival.
 pub struct KeyedTable<K, V> {
-    index: HashTable<Slot>,
+    index: SlotIndex,
     entries: Vec<Option<Entry<K, V>>>,
     free: Vec<Slot>,
 }
@@ -28,28 +26,25 @@ pub struct Entry<K, V> {
 
 impl<K, V> Default for KeyedTable<K, V> {
     fn default() -> Self {
-        Self { index: HashTable::new(), entries: Vec::new(), free: Vec::new() }
+        Self { index: SlotIndex::default(), entries: Vec::new(), free: Vec::new() }
     }
 }
 
-// The low bits choose a bucket and the top seven tell entries in it apart; key groups use the bits between, so all are spread.
-fn hash_at<K, V>(entries: &[Option<Entry<K, V>>], slot: Slot) -> u64 {
-    entries[slot as usize].as_ref().map_or(0, |entry| entry.hash)
-}
+/// How many hashes [`KeyedTable::warm`] takes at once.
+pub const WARM: usize = 64;
 
 impl<K: Key, V> KeyedTable<K, V> {
     /// The slot of a key, made with `make` where there is none.
     pub fn resolve(&mut self, hash: u64, key: K, make: impl FnOnce() -> V) -> Slot {
         let Self { index, entries, free } = self;
-        let equal = |slot: &Slot| {
-            entries[*slot as usize].as_ref().is_some_and(|entry| entry.hash == hash && entry.key == key)
+        let same = |slot: Slot| {
+            entries[slot as usize].as_ref().is_some_and(|entry| entry.hash == hash && entry.key == key)
         };
-        let vacant = match index.entry(hash, equal, |slot| hash_at(entries, *slot)) {
-            Found::Occupied(slot) => return *slot.get(),
-            Found::Vacant(vacant) => vacant,
-        };
+        if let Some(slot) = index.find(hash, same) {
+            return slot;
+        }
         let slot = free.pop().unwrap_or(entries.len() as Slot);
-        vacant.insert(slot);
+        index.insert(hash, slot);
         let entry = Some(Entry { hash, key, value: make() });
         if slot as usize == entries.len() {
             entries.push(entry);
@@ -61,17 +56,25 @@ impl<K: Key, V> KeyedTable<K, V> {
 
     /// The slot of a key that is there.
     pub fn find(&self, hash: u64, key: &K) -> Option<Slot> {
-        let equal =
-            |slot: &Slot| self.entry(*slot).is_some_and(|entry| entry.hash == hash && entry.key == *key);
-        self.index.find(hash, equal).copied()
+        let same = |slot| self.entry(slot).is_some_and(|entry| entry.hash == hash && entry.key == *key);
+        self.index.find(hash, same)
+    }
+
+    /// Loads what up to [`WARM`] hashes will need. These loads do not wait for each other, where one look-up after the other waits for
+    /// memory each time.
+    pub fn warm(&self, hashes: &[u64]) {
+        let mut slots = [Slot::MAX; WARM];
+        for (slot, hash) in slots.iter_mut().zip(hashes) {
+            *slot = self.index.guess(*hash);
+        }
+        let loaded = slots.iter().filter_map(|slot| self.entry(*slot)).fold(0, |sum, entry| sum ^ entry.hash);
+        std::hint::black_box(loaded);
     }
 
     /// Forgets a key; its slot will be used again.
     pub fn remove(&mut self, slot: Slot) -> Option<Entry<K, V>> {
         let entry = self.entries.get_mut(slot as usize)?.take()?;
-        if let Ok(found) = self.index.find_entry(entry.hash, |other| *other == slot) {
-            found.remove();
-        }
+        self.index.remove(entry.hash, slot);
         self.free.push(slot);
         Some(entry)
     }
@@ -103,7 +106,7 @@ impl<K: Key, V> KeyedTable<K, V> {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.len() == 0
     }
 }
 

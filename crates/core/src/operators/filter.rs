@@ -25,11 +25,8 @@ impl<T: Data, F: Fn(&T) -> bool + Send + Sync + 'static> Operator for Filter<T, 
     type Out = T;
 
     fn rows(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<T>) -> Result<Step> {
-        for (record, ts) in rows.drain() {
-            if (self.keep)(&record) {
-                out.rows.push(record, ts);
-            }
-        }
+        rows.retain(self.keep.as_ref());
+        rows.append_to(&mut out.rows);
         Ok(Step::DONE)
     }
 }

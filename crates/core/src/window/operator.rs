@@ -12,6 +12,7 @@ use crate::key::{KeyGroup, key_group};
 use crate::operator::SideTag;
 use crate::record::schema_of;
 use crate::snapshot::{CheckpointId, Frozen, FrozenBytes};
+use crate::table::WARM;
 use crate::time::{MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
 
@@ -314,10 +315,14 @@ where
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
         let now = cx.now();
         let hashes = std::mem::take(&mut rows.hash);
-        for ((record, ts), hash) in rows.drain().zip(hashes) {
-            if !self.element(now, &record, ts, hash, &mut out.rows)? {
-                self.figures.late.add(1);
-                out.side(&self.spec.late).push(record, ts);
+        let mut records = rows.drain();
+        for block in hashes.chunks(WARM) {
+            self.panes.warm(block);
+            for (hash, (record, ts)) in block.iter().zip(records.by_ref()) {
+                if !self.element(now, &record, ts, *hash, &mut out.rows)? {
+                    self.figures.late.add(1);
+                    out.side(&self.spec.late).push(record, ts);
+                }
             }
         }
         Ok(Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE })

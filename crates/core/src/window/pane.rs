@@ -58,6 +58,13 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
         &mut self.panes[self.last]
     }
 
+    /// Loads what these hashes will need if their records belong to the same window as the last one.
+    pub(super) fn warm(&self, hashes: &[u64]) {
+        if let Some(pane) = self.panes.get(self.last) {
+            pane.table.warm(hashes);
+        }
+    }
+
     pub(super) fn get(&mut self, window: &Window) -> Option<&mut Pane<K, A, S>> {
         let place = self.position(window).ok()?;
         Some(&mut self.panes[place])
