@@ -1,0 +1,70 @@
+//! Measurements: Millstream against hand-written loops and bare clients, in one run on one machine.
+//!
+//! `cargo xtask bench [NAME]…` runs them and puts what they say into `benches/RESULTS.md`. Each benchmark is a file; `input`, `jobs`
+//! and `by_hand` hold what they share.
+
+mod by_hand;
+mod click;
+mod discard;
+mod input;
+mod jobs;
+mod machine;
+mod measure;
+mod memory;
+mod prebuilt;
+mod report;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use mimalloc::MiMalloc;
+
+use crate::report::Report;
+
+// What the `clickstream` binary uses, for both sides of every comparison.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Runs benchmarks and records them in benches/RESULTS.md.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Which; all if none is named
+    names: Vec<Name>,
+    /// Share of the full amount of work: 0.1 for a quick look
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// How often each measurement is taken; the best counts, since other load only ever adds
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Print only, leave RESULTS.md alone
+    #[arg(long)]
+    dry: bool,
+}
+
+/// A benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Lines in memory to counts, against a hand-written loop
+    Memory,
+}
+
+impl Name {
+    fn run(self, arguments: &Arguments, report: &mut Report) -> Result<()> {
+        match self {
+            Self::Memory => memory::run(arguments, report),
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let names = if arguments.names.is_empty() { Name::value_variants() } else { &arguments.names };
+    for name in names {
+        let title = name.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
+        let mut report = Report::new(&title);
+        name.run(&arguments, &mut report)?;
+        if !arguments.dry {
+            report.save()?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Wall time, processor time and memory of this process.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::time::{ClockId, clock_gettime};
+
+/// What a piece of work took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Took {
+    pub(crate) wall: Duration,
+    /// All threads of the process together.
+    pub(crate) cpu: Duration,
+}
+
+impl Took {
+    /// Nanoseconds of processor time per event.
+    pub(crate) fn cpu_per(&self, events: u64) -> f64 {
+        self.cpu.as_nanos() as f64 / events as f64
+    }
+
+    /// Nanoseconds of wall time per event.
+    pub(crate) fn wall_per(&self, events: u64) -> f64 {
+        self.wall.as_nanos() as f64 / events as f64
+    }
+
+    /// The smaller of each.
+    pub(crate) fn min(self, other: Self) -> Self {
+        Self { wall: self.wall.min(other.wall), cpu: self.cpu.min(other.cpu) }
+    }
+}
+
+/// Runs something and measures it.
+#[allow(clippy::disallowed_methods, reason = "a measuring tool is a clock's home")]
+pub(crate) fn time<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Took)> {
+    let (began, cpu) = (Instant::now(), cpu_time());
+    let result = work()?;
+    Ok((result, Took { wall: began.elapsed(), cpu: cpu_time() - cpu }))
+}
+
+/// Measures several times: the last result, and the smallest of each time, since whatever else the machine does only ever adds.
+pub(crate) fn best_of<T>(runs: usize, mut run: impl FnMut() -> Result<(T, Took)>) -> Result<(T, Took)> {
+    let (mut result, mut best) = run()?;
+    for _ in 1..runs {
+        let (again, took) = run()?;
+        (result, best) = (again, best.min(took));
+    }
+    Ok((result, best))
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Bytes of memory that the process holds now.
+pub(crate) fn resident() -> Result<u64> {
+    status("VmRSS")
+}
+
+/// The most that it held since [`forget_peak`].
+pub(crate) fn peak() -> Result<u64> {
+    status("VmHWM")
+}
+
+/// Begins a new peak.
+pub(crate) fn forget_peak() -> Result<()> {
+    Ok(fs::write("/proc/self/clear_refs", "5")?)
+}
+
+fn status(name: &str) -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kilobytes.unwrap_or(0) * 1024)
+}
