@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use millstream::core::context::{Context, OpenContext};
 use millstream::core::dead_letter::DeadLetter;
+use millstream::core::figures::OperatorFigures;
 use millstream::core::sink::{Guarantee, Sink, SinkWriter};
 use millstream::core::snapshot::{CheckpointId, Frozen};
 use millstream::core::stage::{Budget, Step};
@@ -13,19 +14,20 @@ use millstream::{Data, Result, Rows};
 /// Counts rows, adds up what a function reads from each, and drops them.
 pub(crate) struct Discard<T> {
     totals: Arc<(AtomicU64, AtomicU64)>,
+    figures: Arc<OperatorFigures>,
     read: fn(&T) -> u64,
 }
 
 impl<T> Clone for Discard<T> {
     fn clone(&self) -> Self {
-        Self { totals: Arc::clone(&self.totals), read: self.read }
+        Self { totals: Arc::clone(&self.totals), figures: Arc::clone(&self.figures), read: self.read }
     }
 }
 
 impl<T> Discard<T> {
     /// A sink that adds up `read`.
     pub(crate) fn new(read: fn(&T) -> u64) -> Self {
-        Self { totals: Arc::default(), read }
+        Self { totals: Arc::default(), figures: OperatorFigures::new(""), read }
     }
 
     /// Rows, and the sum.
@@ -49,13 +51,15 @@ impl<T: Data> Sink<T> for Discard<T> {
 }
 
 impl<T: Data> SinkWriter<T> for Discard<T> {
-    fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        self.figures = cx.figures_of(name);
         Ok(())
     }
 
-    fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
+    fn write(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
         self.totals.0.fetch_add(rows.len() as u64, Relaxed);
         self.totals.1.fetch_add(rows.rec.iter().map(self.read).sum(), Relaxed);
+        self.figures.latency.record(cx.nanos().saturating_sub(cx.ingest), rows.len() as u64);
         rows.clear();
         Ok(Step::DONE)
     }

@@ -34,15 +34,20 @@ pub(crate) fn lines(events: u64, splits: u16, split: u16) -> impl Iterator<Item 
 
 /// By split, its buffers in order.
 pub(crate) fn batches(events: u64, splits: u16) -> Vec<Vec<RawBatch>> {
-    (0..splits).map(|split| batches_of(events, splits, split)).collect()
+    batches_of_size(events, splits, BATCH)
 }
 
-fn batches_of(events: u64, splits: u16, split: u16) -> Vec<RawBatch> {
+/// The same with so many messages in each buffer.
+pub(crate) fn batches_of_size(events: u64, splits: u16, size: usize) -> Vec<Vec<RawBatch>> {
+    (0..splits).map(|split| batches_of(events, splits, split, size)).collect()
+}
+
+fn batches_of(events: u64, splits: u16, split: u16, size: usize) -> Vec<RawBatch> {
     let mut batches = Vec::new();
     let mut lines = lines(events, splits, split).enumerate().peekable();
     while lines.peek().is_some() {
-        let mut batch = RawBatch::with_capacity(split.to_string().into(), BATCH * 200, BATCH);
-        for (position, line) in lines.by_ref().take(BATCH) {
+        let mut batch = RawBatch::with_capacity(split.to_string().into(), size * 200, size);
+        for (position, line) in lines.by_ref().take(size) {
             batch.push(&line, position as i64, MIN_TIME);
         }
         batches.push(batch);

@@ -5,14 +5,22 @@
 
 mod by_hand;
 mod click;
+mod demo;
 mod discard;
 mod input;
 mod jobs;
+#[cfg(feature = "servers")]
+mod kafka;
+mod latency;
+mod live;
 mod machine;
 mod measure;
 mod memory;
 mod prebuilt;
 mod report;
+mod state;
+#[cfg(feature = "servers")]
+mod stores;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -45,12 +53,31 @@ struct Arguments {
 enum Name {
     /// Lines in memory to counts, against a hand-written loop
     Memory,
+    /// A Kafka topic to nothing, against bare rdkafka loops
+    #[cfg(feature = "servers")]
+    Kafka,
+    /// Kafka to Elasticsearch and Redis
+    #[cfg(feature = "servers")]
+    Stores,
+    /// Ingest to sink, at half load and idle
+    Latency,
+    /// Bytes per key in an open window
+    State,
+    /// Peak memory of the demo
+    Demo,
 }
 
 impl Name {
     fn run(self, arguments: &Arguments, report: &mut Report) -> Result<()> {
         match self {
             Self::Memory => memory::run(arguments, report),
+            #[cfg(feature = "servers")]
+            Self::Kafka => kafka::run(arguments, report),
+            #[cfg(feature = "servers")]
+            Self::Stores => stores::run(arguments, report),
+            Self::Latency => latency::run(arguments, report),
+            Self::State => state::run(arguments, report),
+            Self::Demo => demo::run(arguments, report),
         }
     }
 }

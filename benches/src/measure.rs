@@ -56,12 +56,12 @@ fn cpu_time() -> Duration {
 
 /// Bytes of memory that the process holds now.
 pub(crate) fn resident() -> Result<u64> {
-    status("VmRSS")
+    status("self", "VmRSS")
 }
 
 /// The most that it held since [`forget_peak`].
 pub(crate) fn peak() -> Result<u64> {
-    status("VmHWM")
+    status("self", "VmHWM")
 }
 
 /// Begins a new peak.
@@ -69,8 +69,19 @@ pub(crate) fn forget_peak() -> Result<()> {
     Ok(fs::write("/proc/self/clear_refs", "5")?)
 }
 
-fn status(name: &str) -> Result<u64> {
-    let text = fs::read_to_string("/proc/self/status")?;
+/// The most that another process held so far.
+pub(crate) fn peak_of(process: u32) -> Result<u64> {
+    status(&process.to_string(), "VmHWM")
+}
+
+/// Does nothing for a while.
+#[allow(clippy::disallowed_methods, reason = "no stage, but somebody who watches a job")]
+pub(crate) fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn status(process: &str, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     Ok(kilobytes.unwrap_or(0) * 1024)

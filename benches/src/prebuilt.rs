@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millstream::core::context::{Context, OpenContext};
 use millstream::core::raw::RawBatch;
@@ -10,15 +11,27 @@ use millstream::core::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
 };
 use millstream::core::stage::Budget;
+use millstream::core::time::{MIN_TIME, Nanos, Time};
 use millstream::{Result, Rows};
 
 /// Gives each buffer once, unchanged: the source itself costs next to nothing.
-pub(crate) struct Prebuilt(Arc<Vec<Mutex<VecDeque<RawBatch>>>>);
+pub(crate) struct Prebuilt {
+    batches: Batches,
+    pause: Option<Duration>,
+}
+
+type Batches = Arc<Vec<Mutex<VecDeque<RawBatch>>>>;
 
 impl Prebuilt {
     /// By split, its buffers.
     pub(crate) fn new(splits: Vec<Vec<RawBatch>>) -> Self {
-        Self(Arc::new(splits.into_iter().map(|batches| Mutex::new(batches.into())).collect()))
+        let batches = splits.into_iter().map(|batches| Mutex::new(batches.into()));
+        Self { batches: Arc::new(batches.collect()), pause: None }
+    }
+
+    /// Each reader gives one buffer per `pause`, and catches up when it was held up.
+    pub(crate) fn paced(self, pause: Duration) -> Self {
+        Self { pause: Some(pause), ..self }
     }
 }
 
@@ -30,15 +43,16 @@ impl Source for Prebuilt {
     }
 
     fn enumerator(&self) -> Box<dyn Enumerator> {
-        Box::new(AllSplits(self.0.len()))
+        Box::new(AllSplits(self.batches.len()))
     }
 
     fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
-        Box::new(Reader { of: Arc::clone(&self.0), open: VecDeque::new() })
+        Box::new(Reader { of: Arc::clone(&self.batches), open: VecDeque::new(), pause: self.pause, due: 0 })
     }
 }
 
-struct AllSplits(usize);
+/// Assigns so many splits at once; the state of each is its number.
+pub(crate) struct AllSplits(pub(crate) usize);
 
 impl Enumerator for AllSplits {
     fn on(&mut self, cx: &EnumeratorContext, event: EnumeratorEvent) -> Result<Vec<Assignment>> {
@@ -54,8 +68,24 @@ impl Enumerator for AllSplits {
 }
 
 struct Reader {
-    of: Arc<Vec<Mutex<VecDeque<RawBatch>>>>,
+    of: Batches,
     open: VecDeque<Split>,
+    pause: Option<Duration>,
+    /// By the monotonic clock: when the next buffer may go.
+    due: Nanos,
+}
+
+impl Reader {
+    // When to come back, in ms of processing time, if it is too early.
+    fn too_early(&mut self, cx: &Context<'_>) -> Option<Time> {
+        let pause = self.pause?.as_nanos() as Nanos;
+        let now = cx.nanos();
+        if now < self.due {
+            return Some(cx.now() + (self.due - now).div_ceil(1_000_000) as Time);
+        }
+        self.due = if self.due == 0 { now } else { self.due } + pause;
+        None
+    }
 }
 
 impl SplitReader for Reader {
@@ -74,13 +104,16 @@ impl SplitReader for Reader {
 
     fn resume(&mut self, _: &[Arc<str>]) {}
 
-    fn poll(&mut self, _: &mut Context<'_>, _: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
+    fn poll(&mut self, cx: &mut Context<'_>, _: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
+        if let Some(time) = self.too_early(cx) {
+            return Ok(Polled::Pending(Some(time)));
+        }
         let Some(split) = self.open.pop_front() else { return Ok(Polled::Pending(None)) };
         let batches = &self.of[usize::from(split.state[0])];
         let Some(batch) = batches.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
             return Ok(Polled::Finished(split.id));
         };
-        rows.push(batch, millstream::core::time::MIN_TIME);
+        rows.push(batch, MIN_TIME);
         let id = Arc::clone(&split.id);
         // To the back: splits take turns.
         self.open.push_back(split);
