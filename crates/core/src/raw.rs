@@ -167,6 +167,10 @@ impl Record for RawBatch {
         }
     }
 
+    fn weight(&self) -> usize {
+        self.len()
+    }
+
     fn heap_size(&self) -> usize {
         self.data.capacity() + self.entries.capacity() * size_of::<Entry>() + self.refused.heap_size()
     }

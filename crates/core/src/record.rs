@@ -22,6 +22,10 @@ pub trait Record: Data {
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the bytes end too early or are none of this type.
     fn decode(bytes: &mut &[u8]) -> Result<Self>;
+    /// How many records this stands for in figures: 1, but for a bundle of messages.
+    fn weight(&self) -> usize {
+        1
+    }
     /// Bytes that the value holds outside of itself.
     fn heap_size(&self) -> usize {
         0

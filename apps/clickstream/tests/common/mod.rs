@@ -4,3 +4,4 @@
 pub mod brute_force;
 pub mod program;
 pub mod recording;
+pub mod stores;

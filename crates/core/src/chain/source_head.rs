@@ -87,7 +87,8 @@ impl<T: Record> SourceStage<T> {
     }
 
     fn hand_on(&mut self, cx: &mut Context<'_>, split: SplitId) -> Result<Step> {
-        self.figures.records_out.add(self.rows.len() as u64);
+        let records: usize = self.rows.rec.iter().map(Record::weight).sum();
+        self.figures.records_out.add(records as u64);
         let bytes: usize = self.rows.rec.iter().map(Record::heap_size).sum();
         self.figures.bytes_in.add(bytes as u64);
         cx.ingest = cx.nanos();

@@ -17,6 +17,7 @@ pub struct Decode<T> {
     source: String,
     decoder: Box<dyn Decoder<T>>,
     tag: SideTag<DeadLetter>,
+    figures: Arc<OperatorFigures>,
     messages: Arc<Counter>,
     refused: Arc<Counter>,
 }
@@ -26,7 +27,14 @@ impl<T: Data> Decode<T> {
     pub fn new(source: &str, decoder: Box<dyn Decoder<T>>) -> Self {
         let figures = OperatorFigures::new("");
         let (messages, refused) = (figures.counter("messages"), figures.counter("deadLetters"));
-        Self { source: source.to_owned(), decoder, tag: SideTag::new(DEAD_LETTERS), messages, refused }
+        Self {
+            source: source.to_owned(),
+            decoder,
+            tag: SideTag::new(DEAD_LETTERS),
+            figures,
+            messages,
+            refused,
+        }
     }
 }
 
@@ -37,6 +45,7 @@ impl<T: Data> Operator for Decode<T> {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         let figures = cx.figures_of(name);
         (self.messages, self.refused) = (figures.counter("messages"), figures.counter("deadLetters"));
+        self.figures = figures;
         Ok(())
     }
 
@@ -47,6 +56,8 @@ impl<T: Data> Operator for Decode<T> {
             let mut refused = Refused::new(&self.source, batch, cx.now(), &mut letters);
             self.decoder.decode(batch, cx.now(), &mut out.rows, &mut refused);
             self.messages.add(batch.len() as u64);
+            // The chain has counted each buffer as one record.
+            self.figures.records_in.add((batch.len() as u64).saturating_sub(1));
             self.refused.add((letters.len() - before) as u64);
             *out.side(&self.tag) = letters;
         }
