@@ -165,6 +165,11 @@ pub trait EdgeCodec: Send + Sync {
         owner: &dyn Fn(KeyGroup) -> u16,
         out: &mut Vec<Batch>,
     ) -> Result<()>;
+    /// The same rows, in order, in batches of at most so many records: how batches are cut means nothing, and tests show it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](crate::ErrorKind::Bug) for batches of another type.
+    fn recut(&self, batches: Vec<Batch>, records: usize) -> Result<Vec<Batch>>;
 }
 
 /// The [`EdgeCodec`] of a record type: Avro binary columns.
@@ -234,6 +239,31 @@ impl<T: Record> EdgeCodec for RecordCodec<T> {
         }
         out.extend(parts.into_iter().map(|(route, rows)| Batch::new(edge, route, ingest, rows)));
         Ok(())
+    }
+
+    fn recut(&self, batches: Vec<Batch>, records: usize) -> Result<Vec<Batch>> {
+        let Some(first) = batches.first() else { return Ok(batches) };
+        let (edge, route) = (first.edge, first.route);
+        let ingest = batches.iter().map(|batch| batch.ingest).max().unwrap_or(0);
+        let mut all = Rows::<T>::default();
+        for batch in batches {
+            batch.into_rows::<T>()?.append_to(&mut all);
+        }
+        let mut cut = Vec::new();
+        while !all.is_empty() {
+            cut.push(Batch::new(edge, route, ingest, take_front(&mut all, records)));
+        }
+        Ok(cut)
+    }
+}
+
+fn take_front<T: Record>(rows: &mut Rows<T>, records: usize) -> Rows<T> {
+    let count = records.clamp(1, rows.len());
+    let hashes = count.min(rows.hash.len());
+    Rows {
+        rec: rows.rec.drain(..count).collect(),
+        ts: rows.ts.drain(..count).collect(),
+        hash: rows.hash.drain(..hashes).collect(),
     }
 }
 

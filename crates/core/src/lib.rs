@@ -10,6 +10,7 @@ pub mod collection;
 pub mod context;
 pub mod dead_letter;
 pub mod decode;
+pub mod drive;
 pub mod error;
 pub mod figures;
 pub mod io;

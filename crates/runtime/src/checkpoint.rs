@@ -1,10 +1,10 @@
 //! A checkpoint while its parts come in: pure bookkeeping, events in, parts out.
 
-use millstream_core::snapshot::{CheckpointId, Frozen, StageSnapshot};
-use millstream_core::{Error, Result};
+use millstream_core::Result;
+use millstream_core::snapshot::{CheckpointId, Frozen};
 
 use crate::shared::Shared;
-use crate::snapshot::{JobSnapshot, StagePart};
+use crate::snapshot::JobSnapshot;
 
 /// The frozen parts of all subtasks, and the enumerators' snapshots by stage.
 pub(crate) struct Parts {
@@ -47,24 +47,7 @@ impl Parts {
     /// # Errors
     /// Whatever writing a key group gives, naming the stage.
     pub(crate) fn write(self, shared: &Shared) -> Result<JobSnapshot> {
-        let mut stages: Vec<_> = shared.plan.stages.iter().zip(self.enumerators).map(part).collect();
-        for (place, frozen) in shared.places.iter().zip(self.frozen) {
-            let part = &mut stages[place.stage as usize];
-            part.state
-                .add(frozen)
-                .map_err(|error: Error| error.in_context(format_args!("stage `{}`", part.name)))?;
-        }
-        Ok(JobSnapshot {
-            job: shared.plan.name.clone(),
-            checkpoint: self.id,
-            epoch: shared.epoch,
-            key_groups: shared.plan.key_groups,
-            stages,
-        })
+        let frozen = shared.places.iter().copied().zip(self.frozen);
+        JobSnapshot::assemble(&shared.plan, self.id, shared.epoch, frozen, self.enumerators)
     }
-}
-
-fn part((stage, enumerator): (&millstream_core::plan::StageSpec, Option<Vec<u8>>)) -> StagePart {
-    let operators = stage.operators.iter().map(|operator| operator.name.clone()).collect();
-    StagePart { name: stage.name.clone(), operators, state: StageSnapshot::default(), enumerator }
 }

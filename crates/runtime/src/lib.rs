@@ -4,9 +4,8 @@
 //! makes its subtask park. One coordinator thread per job asks the enumerators, collects checkpoints and sees to the end. Futures run on a
 //! small Tokio runtime beside them.
 //!
-//! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `alignment.rs` (barriers).
+//! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `drive/alignment.rs` in the core (barriers).
 
-mod alignment;
 mod checkpoint;
 mod clock;
 mod coordinator;
@@ -14,10 +13,8 @@ mod enumerators;
 pub mod epoch;
 mod halt;
 mod inbox;
-mod inputs;
 mod io;
 mod job;
-mod layout;
 mod meter;
 mod options;
 mod outputs;
@@ -25,13 +22,14 @@ mod panics;
 mod report;
 mod shared;
 mod signals;
-mod snapshot;
 mod subtask;
 mod worker;
 
 pub use clock::SystemClock;
 pub use io::TokioIo;
 pub use job::{JobControl, JobHandle, run, start, start_from};
+pub use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
 pub use options::RuntimeOptions;
 pub use report::{JobReport, OperatorReport};
-pub use snapshot::{JobSnapshot, StagePart};
+
+use millstream_core::drive::{alignment, inputs, job_snapshot as snapshot, layout};

@@ -1,17 +1,19 @@
 //! Merges the channels of each input of a subtask: watermarks to their minimum, ends to one end.
 
-use millstream_core::merge::MarkMerge;
-use millstream_core::stage::{End, InputId, Mark};
+use crate::merge::MarkMerge;
+use crate::stage::{End, InputId, Mark};
 
 /// What a stage is to be told about an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub enum News {
+    /// Its event time goes on.
     Mark(InputId, Mark),
+    /// Its last channel has ended.
     End(InputId, End),
 }
 
 /// The inputs of one subtask and the lanes that feed them.
-pub(crate) struct Inputs {
+pub struct Inputs {
     // By lane: its input, and its number among that input's lanes.
     lanes: Vec<(InputId, usize)>,
     inputs: Vec<Input>,
@@ -25,7 +27,7 @@ struct Input {
 
 impl Inputs {
     /// For lanes that feed these inputs, out of `count` inputs.
-    pub(crate) fn new(count: InputId, feeds: &[InputId]) -> Self {
+    pub fn new(count: InputId, feeds: &[InputId]) -> Self {
         let mut sizes = vec![0; usize::from(count)];
         let number = |input: &InputId| {
             let size = &mut sizes[usize::from(*input)];
@@ -38,25 +40,25 @@ impl Inputs {
     }
 
     /// Inputs that no channel leads to: they have ended before they began.
-    pub(crate) fn unfed(&self) -> impl Iterator<Item = News> {
+    pub fn unfed(&self) -> impl Iterator<Item = News> {
         let unfed = (0..).zip(&self.inputs).filter(|(_, input)| input.open == 0);
         unfed.map(|(id, _)| News::End(id, End::Finished))
     }
 
     /// Which input a lane feeds.
-    pub(crate) fn of(&self, lane: usize) -> InputId {
+    pub fn of(&self, lane: usize) -> InputId {
         self.lanes[lane].0
     }
 
     /// What a mark on a lane means for the input.
-    pub(crate) fn mark(&mut self, lane: usize, mark: Mark) -> [Option<News>; 2] {
+    pub fn mark(&mut self, lane: usize, mark: Mark) -> [Option<News>; 2] {
         let (id, number) = self.lanes[lane];
         let marks = self.inputs[usize::from(id)].merge.on(number, mark);
         marks.map(|mark| mark.map(|mark| News::Mark(id, mark)))
     }
 
     /// What the end of a lane means for the input. A lane that was stopped keeps holding event time back: it is not complete.
-    pub(crate) fn end(&mut self, lane: usize, end: End) -> [Option<News>; 2] {
+    pub fn end(&mut self, lane: usize, end: End) -> [Option<News>; 2] {
         let (id, number) = self.lanes[lane];
         let input = &mut self.inputs[usize::from(id)];
         input.open -= 1;

@@ -4,11 +4,11 @@
 //! back until the barriers of all others have come; a channel that has ended counts as if its barrier had come; a barrier with a
 //! higher id gives up the one before it.
 
-use millstream_core::snapshot::CheckpointId;
+use crate::snapshot::CheckpointId;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// The coordinator started a checkpoint: known to every subtask, also to one without any open channel.
     Triggered(CheckpointId),
     /// A barrier came on a channel.
@@ -23,11 +23,11 @@ pub(crate) enum Event {
 
 /// What follows from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Decision {
+pub struct Decision {
     /// Give this checkpoint up.
-    pub(crate) abandon: Option<CheckpointId>,
+    pub abandon: Option<CheckpointId>,
     /// Every channel is there: freeze, then pass the barrier on.
-    pub(crate) begin: Option<CheckpointId>,
+    pub begin: Option<CheckpointId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ enum Channel {
 
 /// The state of one subtask's alignment.
 #[derive(Clone, Debug)]
-pub(crate) struct Alignment {
+pub struct Alignment {
     channels: Vec<Channel>,
     current: Option<Current>,
     // The highest id that was ever begun, passed or aborted: older barriers mean nothing any more.
@@ -54,17 +54,17 @@ struct Current {
 
 impl Alignment {
     /// For a subtask with so many channels; none for a source.
-    pub(crate) fn new(channels: usize) -> Self {
+    pub fn new(channels: usize) -> Self {
         Self { channels: vec![Channel::Flowing; channels], current: None, last: 0 }
     }
 
     /// Whether elements of this channel must wait.
-    pub(crate) fn is_held(&self, channel: usize) -> bool {
+    pub fn is_held(&self, channel: usize) -> bool {
         self.channels[channel] == Channel::Held
     }
 
     /// Takes an event.
-    pub(crate) fn on(&mut self, event: Event) -> Decision {
+    pub fn on(&mut self, event: Event) -> Decision {
         let mut decision = Decision::default();
         match event {
             Event::Triggered(id) => decision.abandon = self.know(id),

@@ -1,10 +1,10 @@
 //! A whole job's state at one checkpoint.
 
-use millstream_core::plan::Plan;
-use millstream_core::snapshot::{CheckpointId, Restored, StageSnapshot};
-use millstream_core::{Error, Result};
+use crate::plan::{Plan, StageSpec};
+use crate::snapshot::{CheckpointId, Frozen, Restored, StageSnapshot};
+use crate::{Error, Result};
 
-use crate::layout::Place;
+use super::layout::Place;
 
 /// A whole job's state at one checkpoint, in memory: a job starts from it at any parallelism.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,11 +35,32 @@ pub struct StagePart {
 }
 
 impl JobSnapshot {
+    /// The snapshot of a whole job: the frozen parts of its subtasks, and the enumerators' by stage.
+    ///
+    /// # Errors
+    /// Whatever writing a key group gives, naming the stage.
+    pub fn assemble(
+        plan: &Plan,
+        checkpoint: CheckpointId,
+        epoch: u64,
+        frozen: impl IntoIterator<Item = (Place, Frozen)>,
+        enumerators: Vec<Option<Vec<u8>>>,
+    ) -> Result<Self> {
+        let mut stages: Vec<_> = plan.stages.iter().zip(enumerators).map(StagePart::empty).collect();
+        for (place, frozen) in frozen {
+            let part = &mut stages[place.stage as usize];
+            let added = part.state.add(frozen);
+            added.map_err(|error| error.in_context(format_args!("stage `{}`", part.name)))?;
+        }
+        let (job, key_groups) = (plan.name.clone(), plan.key_groups);
+        Ok(Self { job, checkpoint, epoch, key_groups, stages })
+    }
+
     /// Refuses a plan that has no place for something in the snapshot.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming the operator or the setting.
-    pub(crate) fn validate(&self, plan: &Plan) -> Result<()> {
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the operator or the setting.
+    pub fn validate(&self, plan: &Plan) -> Result<()> {
         if self.key_groups != plan.key_groups {
             return Err(Error::configuration(format!(
                 "the snapshot has {} key groups and the job {}: set the job's to the snapshot's",
@@ -59,9 +80,9 @@ impl JobSnapshot {
     }
 
     /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than before.
-    pub(crate) fn restored(&self, plan: &Plan, place: Place) -> Restored {
+    pub fn restored(&self, plan: &Plan, place: Place) -> Restored {
         let stage = &plan.stages[place.stage as usize];
-        let owned = millstream_core::key::owned_groups(place.subtask, plan.key_groups, stage.parallelism);
+        let owned = crate::key::owned_groups(place.subtask, plan.key_groups, stage.parallelism);
         let mut all = Restored::default();
         for part in self.parts_of(plan, place) {
             let Restored { keyed, lists, commits } =
@@ -74,7 +95,7 @@ impl JobSnapshot {
     }
 
     /// The state of a stage's enumerator.
-    pub(crate) fn enumerator(&self, plan: &Plan, place: Place) -> Option<Vec<u8>> {
+    pub fn enumerator(&self, plan: &Plan, place: Place) -> Option<Vec<u8>> {
         self.parts_of(plan, place).find_map(|part| part.enumerator.clone())
     }
 
@@ -83,5 +104,12 @@ impl JobSnapshot {
         let shares =
             |part: &&StagePart| operators.iter().any(|operator| part.operators.contains(&operator.name));
         self.stages.iter().filter(shares)
+    }
+}
+
+impl StagePart {
+    fn empty((stage, enumerator): (&StageSpec, Option<Vec<u8>>)) -> Self {
+        let operators = stage.operators.iter().map(|operator| operator.name.clone()).collect();
+        Self { name: stage.name.clone(), operators, state: StageSnapshot::default(), enumerator }
     }
 }

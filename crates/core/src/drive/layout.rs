@@ -1,27 +1,32 @@
 //! Which subtasks a plan runs as, and which channels connect them.
 
-use millstream_core::batch::EdgeId;
-use millstream_core::plan::{EdgeSpec, Exchange, Plan, StageId};
-use millstream_core::stage::InputId;
-use millstream_core::{Error, Result};
+use crate::batch::EdgeId;
+use crate::plan::{EdgeSpec, Exchange, Plan, StageId};
+use crate::stage::InputId;
+use crate::{Error, Result};
 
 /// One subtask: its stage and its number in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) stage: StageId,
-    pub(crate) subtask: u16,
+pub struct Place {
+    /// The stage.
+    pub stage: StageId,
+    /// Its number among the stage's subtasks.
+    pub subtask: u16,
 }
 
 /// One channel that enters a subtask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LaneSpec {
-    pub(crate) edge: EdgeId,
-    pub(crate) upstream: u16,
-    pub(crate) input: InputId,
+pub struct LaneSpec {
+    /// The exchange that it belongs to.
+    pub edge: EdgeId,
+    /// The subtask that it comes from.
+    pub upstream: u16,
+    /// The input that it feeds.
+    pub input: InputId,
 }
 
 /// All subtasks, stage by stage.
-pub(crate) fn places(plan: &Plan) -> Vec<Place> {
+pub fn places(plan: &Plan) -> Vec<Place> {
     let stages = (0..).zip(&plan.stages);
     stages
         .flat_map(|(stage, spec)| (0..spec.parallelism).map(move |subtask| Place { stage, subtask }))
@@ -29,7 +34,7 @@ pub(crate) fn places(plan: &Plan) -> Vec<Place> {
 }
 
 /// The channels that enter a subtask, in the order of its lanes.
-pub(crate) fn lanes(plan: &Plan, place: Place) -> Vec<LaneSpec> {
+pub fn lanes(plan: &Plan, place: Place) -> Vec<LaneSpec> {
     let mut lanes = Vec::new();
     for (edge, spec) in plan.inputs(place.stage) {
         let upstream = 0..plan.stages[spec.from as usize].parallelism;
@@ -40,18 +45,18 @@ pub(crate) fn lanes(plan: &Plan, place: Place) -> Vec<LaneSpec> {
 }
 
 /// Whether an edge has a channel between these two subtasks.
-pub(crate) fn connects(plan: &Plan, edge: &EdgeSpec, upstream: u16, downstream: u16) -> bool {
+pub fn connects(plan: &Plan, edge: &EdgeSpec, upstream: u16, downstream: u16) -> bool {
     let routes = plan.stages[edge.to as usize].parallelism;
     edge.exchange != Exchange::Forward || upstream % routes == downstream
 }
 
 /// How many inputs a stage has.
-pub(crate) fn inputs(plan: &Plan, stage: StageId) -> InputId {
+pub fn inputs(plan: &Plan, stage: StageId) -> InputId {
     plan.inputs(stage).map(|(_, edge)| edge.input + 1).max().unwrap_or(0)
 }
 
 /// Refuses a plan that no driver could run.
-pub(crate) fn validate(plan: &Plan) -> Result<()> {
+pub fn validate(plan: &Plan) -> Result<()> {
     for (id, stage) in (0..).zip(&plan.stages) {
         if stage.parallelism == 0 || stage.parallelism > plan.key_groups {
             return Err(Error::configuration(format!(

@@ -1,0 +1,8 @@
+//! What every driver that runs a whole [`Plan`](crate::plan::Plan) must decide, as pure functions and state machines: which subtasks and
+//! channels there are, what channels mean for inputs, when a barrier has come everywhere, what a snapshot of all is. The thread driver
+//! and the simulation put them to work.
+
+pub mod alignment;
+pub mod inputs;
+pub mod job_snapshot;
+pub mod layout;
