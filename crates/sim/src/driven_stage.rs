@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use millstream_core::batch::{Batch, EdgeId};
 use millstream_core::context::Emitted;
 use millstream_core::snapshot::{CheckpointId, Frozen, Restored};
+use millstream_core::source::SplitControl;
 use millstream_core::stage::{Budget, End, InputId, Stage};
 use millstream_core::time::{MAX_TIME, MIN_TIME, Time};
 use millstream_core::{Context, Error, Mark, Result, Step};
@@ -120,6 +121,16 @@ impl DrivenStage {
         })?;
         self.pace.add(step);
         self.checked(name, emitted)
+    }
+
+    /// The reader, where the stage starts with a source.
+    pub(crate) fn source(&mut self) -> Option<&mut dyn SplitControl> {
+        self.stage.source()
+    }
+
+    /// The driver wants it resumed.
+    pub(crate) fn want_resume(&mut self) {
+        self.pace.add(Step::MORE);
     }
 
     pub(crate) fn pace(&self) -> Pace {

@@ -126,6 +126,11 @@ impl Harness {
         self.signal.take()
     }
 
+    /// Whether the subtask was woken; the wake stays.
+    pub fn is_woken(&self) -> bool {
+        self.signal.is_given()
+    }
+
     /// What the subtask has counted.
     pub fn figures(&self) -> &Arc<SubtaskFigures> {
         &self.figures

@@ -2,6 +2,7 @@
 //!
 //! - [`conformance`]: the lists of checks that every source and every sink passes against its real system.
 //! - [`rig`]: one operator through everything that a driver may do to it.
+//! - [`SeededDriver`]: a whole pipeline in an order that a seed chooses, with checkpoints, crashes and restarts.
 //! - [`DrivenWriter`], [`DrivenReader`]: a sink's writer or a source's reader, driven by hand for a connector's own tests.
 //!
 //! Everything is driven in a [`World`]: [`Simulated`] (one thread, virtual time, a seed) or, with the feature `tokio`,
@@ -12,6 +13,7 @@ pub mod conformance;
 mod driven_reader;
 mod driven_stage;
 mod driven_writer;
+mod driver;
 mod executor;
 mod harness;
 mod pace;
@@ -23,6 +25,7 @@ mod world;
 pub use clock::VirtualClock;
 pub use driven_reader::{DrivenReader, Reading};
 pub use driven_writer::DrivenWriter;
+pub use driver::{SeededDriver, SimOutcome};
 pub use executor::Executor;
 pub use harness::Harness;
 pub use pace::Pace;

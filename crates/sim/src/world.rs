@@ -44,6 +44,11 @@ impl Signal {
         std::mem::take(&mut *self.given.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the signal was given; it stays.
+    pub fn is_given(&self) -> bool {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for the signal and takes it back; whether it was given within the time.
     pub fn wait(&self, at_most: Duration) -> bool {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);

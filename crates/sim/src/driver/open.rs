@@ -1,0 +1,66 @@
+//! Opens all subtasks of a simulated job and lays the channels between them.
+
+use std::sync::Arc;
+
+use millstream_core::Result;
+use millstream_core::drive::inputs::Inputs;
+use millstream_core::drive::job_snapshot::JobSnapshot;
+use millstream_core::drive::layout::{self, LaneSpec, Place};
+use millstream_core::plan::{EdgeSpec, Plan};
+use millstream_core::snapshot::Restored;
+
+use super::lane::Target;
+use super::subtask::{Route, Subtask};
+use crate::driven_stage::DrivenStage;
+use crate::harness::Harness;
+use crate::world::{Simulated, World};
+
+/// What all subtasks of an attempt share.
+pub(super) struct Ground<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) world: &'a Arc<Simulated>,
+    pub(super) epoch: u64,
+    pub(super) from: Option<&'a JobSnapshot>,
+}
+
+impl Ground<'_> {
+    /// Opens a subtask; `budget` is what one of its calls may do.
+    pub(super) fn open(&self, places: &[Place], place: Place, budget: usize) -> Result<Subtask> {
+        let spec = &self.plan.stages[place.stage as usize];
+        let name = format!("{} {}/{}", spec.name, place.subtask + 1, spec.parallelism);
+        let stage = DrivenStage::open(spec.make.as_ref(), self.harness(place, budget));
+        let stage = stage.map_err(|error| error.in_context(&name))?;
+        let feeds: Vec<_> = layout::lanes(self.plan, place).iter().map(|lane| lane.input).collect();
+        let count = layout::inputs(self.plan, place.stage);
+        let inputs = (usize::from(count), Inputs::new(count, &feeds), feeds.len());
+        Ok(Subtask::new(place, name, stage, inputs, self.routes(places, place)))
+    }
+
+    fn harness(&self, place: Place, budget: usize) -> Harness {
+        let stages = &self.plan.stages;
+        let routes = self.plan.outputs(place.stage);
+        let routes = routes.map(|(id, edge)| (id, stages[edge.to as usize].parallelism)).collect();
+        let world = Arc::<Simulated>::clone(self.world) as Arc<dyn World>;
+        Harness::new(world)
+            .subtask(place.subtask, stages[place.stage as usize].parallelism)
+            .key_groups(self.plan.key_groups)
+            .epoch(self.epoch)
+            .routes(routes)
+            .budget(budget)
+            .restored(self.from.map_or_else(Restored::default, |from| from.restored(self.plan, place)))
+    }
+
+    fn routes(&self, places: &[Place], from: Place) -> Vec<Route> {
+        let route = |(edge, spec): (_, &EdgeSpec)| {
+            let target = |subtask| {
+                let to = Place { stage: spec.to, subtask };
+                let leads_here = |lane: &LaneSpec| lane.edge == edge && lane.upstream == from.subtask;
+                let lane = layout::lanes(self.plan, to).iter().position(leads_here)?;
+                Some(Target { subtask: places.iter().position(|place| *place == to)?, lane })
+            };
+            let routes = 0..self.plan.stages[spec.to as usize].parallelism;
+            Route { edge, targets: routes.map(target).collect() }
+        };
+        self.plan.outputs(from.stage).map(route).collect()
+    }
+}
