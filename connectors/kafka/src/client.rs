@@ -76,7 +76,10 @@ impl ClientContext for Events {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
         tracing::warn!(?code, "{reason}");
         let mut said = self.said();
-        said.last = Some(reason.to_owned());
+        // That all brokers are down follows what is wrong with each, and says less.
+        if code != RDKafkaErrorCode::AllBrokersDown {
+            said.last = Some(reason.to_owned());
+        }
         if said.new.len() < KEPT_EVENTS {
             said.new.push_back(ClientError { code, reason: reason.to_owned() });
         }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream_core::time::Nanos;
+use millstream_core::time::{Nanos, Time};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -22,6 +22,14 @@ pub(crate) type Producer = BaseProducer<Deliveries>;
 pub(crate) struct Deliveries {
     events: Events,
     reports: Mutex<Reports>,
+}
+
+/// What comes back with a message's report. The client itself forgets the time stamp of what it could not deliver.
+pub(crate) struct Sent {
+    /// When the message entered the job.
+    pub(crate) ingest: Nanos,
+    /// The time stamp that it was given.
+    pub(crate) time: Option<Time>,
 }
 
 /// Reports since the last time.
@@ -85,24 +93,23 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    // The nanosecond at which the message entered the job.
-    type DeliveryOpaque = usize;
+    type DeliveryOpaque = Box<Sent>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ingest: usize) {
-        let ingest = ingest as Nanos;
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        let ingest = sent.ingest;
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(message) => reports.add_written(ingest, message.key_len() + message.payload_len()),
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                reports.refused.push(Refused { code, message: again(message), ingest });
+                reports.refused.push(Refused { code, message: again(message, sent.time), ingest });
             }
         }
     }
 }
 
 // The message as it was handed to the client.
-fn again(delivered: &impl rdkafka::Message) -> Message {
+fn again(delivered: &impl rdkafka::Message, time: Option<Time>) -> Message {
     let mut message = Message::default();
     message.value().extend_from_slice(delivered.payload().unwrap_or_default());
     if let Some(key) = delivered.key() {
@@ -111,7 +118,7 @@ fn again(delivered: &impl rdkafka::Message) -> Message {
     if delivered.partition() >= 0 {
         message.to_partition(delivered.partition());
     }
-    if let Some(time) = delivered.timestamp().to_millis() {
+    if let Some(time) = time {
         message.at(time);
     }
     message

@@ -1,20 +1,19 @@
 //! Messages in whole batches: the one call of librdkafka for which there is no safe wrapper.
 //!
-//! All `unsafe` of the source is here. Handing out one message per call costs half as much again (`benches/RESULTS.md`).
+//! Handing out one message per call costs half as much again.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::task::Waker;
 
 use millstream_core::time::{MIN_TIME, Time};
 use rdkafka::bindings as sys;
-use rdkafka::client::ClientContext;
-use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::client::Consumer;
+use crate::native::NativeConsumer;
+use crate::waking::WakingQueue;
 
 /// Tells topics of one [`Fetcher`] apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,61 +21,6 @@ pub(crate) struct TopicHandle(NonNull<sys::rd_kafka_topic_t>);
 
 // SAFETY: only compared; librdkafka's handles may be used from any thread.
 unsafe impl Send for TopicHandle {}
-
-/// A queue of a client, with a callback that wakes a subtask when it is no longer empty.
-pub(crate) struct WakingQueue {
-    queue: NonNull<sys::rd_kafka_queue_t>,
-    // librdkafka holds its address.
-    _waker: Box<Waker>,
-}
-
-// SAFETY: librdkafka locks its queues; the waker is `Send` and `Sync`.
-unsafe impl Send for WakingQueue {}
-// SAFETY: as above.
-unsafe impl Sync for WakingQueue {}
-
-unsafe extern "C" fn wake(_: *mut sys::rd_kafka_t, waker: *mut c_void) {
-    // SAFETY: the address of the waker in `WakingQueue`, which takes the callback back before it lets the waker go.
-    unsafe { &*waker.cast::<Waker>() }.wake_by_ref();
-}
-
-impl WakingQueue {
-    fn new(queue: *mut sys::rd_kafka_queue_t, waker: &Waker) -> Self {
-        let queue = NonNull::new(queue).expect("librdkafka makes queues or aborts");
-        let mut waker = Box::new(waker.clone());
-        // SAFETY: the queue is alive, and the boxed waker stays where it is until `drop`.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(
-                queue.as_ptr(),
-                Some(wake),
-                ptr::from_mut(&mut *waker).cast(),
-            );
-        }
-        Self { queue, _waker: waker }
-    }
-
-    /// The queue of a client's own events, not of messages.
-    pub(crate) fn of_events<C: ClientContext>(client: &rdkafka::client::Client<C>, waker: &Waker) -> Self {
-        // SAFETY: the client is alive.
-        Self::new(unsafe { sys::rd_kafka_queue_get_main(client.native_ptr()) }, waker)
-    }
-
-    /// How many entries wait in it.
-    pub(crate) fn len(&self) -> usize {
-        // SAFETY: the queue is alive.
-        unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) }
-    }
-}
-
-impl Drop for WakingQueue {
-    fn drop(&mut self) {
-        // SAFETY: the queue is alive; taking the callback back waits for one that is running.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
-            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
-        }
-    }
-}
 
 /// Fetches partitions of its own choice into one queue, without a consumer group.
 pub(crate) struct Fetcher {
@@ -86,7 +30,7 @@ pub(crate) struct Fetcher {
     messages: WakingQueue,
     events: WakingQueue,
     // Last: the others must go before the client does.
-    client: Consumer,
+    client: NativeConsumer,
 }
 
 // SAFETY: handles of librdkafka may be used from any thread, and `batch` is empty between calls.
@@ -94,21 +38,21 @@ unsafe impl Send for Fetcher {}
 
 impl Fetcher {
     /// A fetcher that wakes a subtask whenever there is something new.
-    pub(crate) fn new(client: Consumer, waker: &Waker) -> Self {
+    pub(crate) fn new(client: NativeConsumer, waker: &Waker) -> Self {
         // SAFETY: the client is alive.
-        let queue = unsafe { sys::rd_kafka_queue_new(client.client().native_ptr()) };
+        let queue = unsafe { sys::rd_kafka_queue_new(client.as_ptr()) };
         Self {
             topics: BTreeMap::new(),
             started: Vec::new(),
             batch: Vec::new(),
             messages: WakingQueue::new(queue, waker),
-            events: WakingQueue::of_events(client.client(), waker),
+            events: WakingQueue::of_events(client.as_ptr(), waker),
             client,
         }
     }
 
     /// The client.
-    pub(crate) fn client(&self) -> &Consumer {
+    pub(crate) fn client(&self) -> &NativeConsumer {
         &self.client
     }
 
@@ -130,12 +74,7 @@ impl Fetcher {
         let handle = self.topic(topic)?;
         // SAFETY: topic and queue are alive.
         let code = unsafe {
-            sys::rd_kafka_consume_start_queue(
-                handle.0.as_ptr(),
-                partition,
-                offset,
-                self.messages.queue.as_ptr(),
-            )
+            sys::rd_kafka_consume_start_queue(handle.0.as_ptr(), partition, offset, self.messages.as_ptr())
         };
         if code != 0 {
             return Err(last_error());
@@ -150,9 +89,7 @@ impl Fetcher {
         }
         let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
         // SAFETY: the client is alive; without settings of its own a topic takes those of the client.
-        let handle = unsafe {
-            sys::rd_kafka_topic_new(self.client.client().native_ptr(), name.as_ptr(), ptr::null_mut())
-        };
+        let handle = unsafe { sys::rd_kafka_topic_new(self.client.as_ptr(), name.as_ptr(), ptr::null_mut()) };
         let handle = TopicHandle(NonNull::new(handle).ok_or_else(last_error)?);
         self.topics.insert(topic.to_owned(), handle);
         Ok(handle)
@@ -174,7 +111,7 @@ impl Fetcher {
         self.batch.reserve(max);
         // SAFETY: the vector has room for `max` pointers, of which the call writes as many as it returns.
         unsafe {
-            let queue = self.messages.queue.as_ptr();
+            let queue = self.messages.as_ptr();
             let count = sys::rd_kafka_consume_batch_queue(queue, 0, self.batch.as_mut_ptr(), max);
             self.batch.set_len(usize::try_from(count).unwrap_or(0));
         }
@@ -269,14 +206,4 @@ impl<'a> Message<'a> {
         let time = unsafe { sys::rd_kafka_message_timestamp(self.0, &raw mut kind) };
         if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { MIN_TIME } else { time }
     }
-}
-
-/// The offset behind the last entry that was taken from a partition's queue, be it a message or a transaction's end marker.
-pub(crate) fn position(client: &Consumer, topic: &str, partition: i32) -> Option<i64> {
-    let mut list = rdkafka::TopicPartitionList::with_capacity(1);
-    list.add_partition(topic, partition);
-    // SAFETY: client and list are alive.
-    unsafe { sys::rd_kafka_position(client.client().native_ptr(), list.ptr()) };
-    let offset = list.elements().first()?.offset().to_raw()?;
-    (offset >= 0).then_some(offset)
 }

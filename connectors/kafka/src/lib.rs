@@ -1,7 +1,8 @@
 //! Kafka: a source of topics, and a plain producer sink.
 //!
 //! Both stand on librdkafka, which brings threads of its own; a stage only ever takes what these have ready and is woken by them.
-//! Start reading at [`source`] and [`sink`]; `fetch.rs` holds the `unsafe` part, `retry.rs` says which error means what.
+//! Start reading at [`source`] and [`sink`]; `fetch.rs`, `native.rs` and `waking.rs` hold the `unsafe` parts,
+//! `retry.rs` says which error means what.
 
 mod client;
 mod config;
@@ -9,6 +10,7 @@ mod delivery;
 mod encode;
 mod enumerator;
 mod fetch;
+mod native;
 mod partition;
 mod partitions;
 mod properties;
@@ -17,6 +19,7 @@ mod retry;
 mod sink;
 mod source;
 mod split;
+mod waking;
 mod writer;
 
 pub use config::{Bounded, Compression, Isolation, KafkaSinkOptions, KafkaSourceOptions, Start, Topics};

@@ -12,20 +12,17 @@ use millstream_core::source::{Polled, Split, SplitReader};
 use millstream_core::time::{MIN_TIME, Time};
 use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows};
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::Consumer as _;
 
-use crate::client::{Events, Peer, consumer_config};
+use crate::client::{Peer, consumer_config};
 use crate::config::KafkaSourceOptions;
-use crate::fetch::{Fetcher, position};
+use crate::fetch::Fetcher;
+use crate::native::NativeConsumer;
 use crate::partition::Partition;
 use crate::partitions::{Failed, Handed, Partitions};
 use crate::retry::{Fault, Trouble, trouble};
 
 /// The waker announces all that happens; this is for the case that it does not.
 const LOOK_AGAIN_MS: Time = 500;
-
-/// Events of the client that one poll looks at.
-const EVENTS_PER_POLL: usize = 64;
 
 /// The reader of a [`KafkaSource`](crate::KafkaSource).
 pub(crate) struct KafkaReader {
@@ -54,7 +51,7 @@ impl KafkaReader {
         if self.fetcher.is_none() {
             let unopened = || Error::bug("a Kafka reader got splits before it was opened");
             let waker = self.waker.as_ref().ok_or_else(unopened)?;
-            let client = consumer_config(&self.options, &self.job).create_with_context(Events::default());
+            let client = NativeConsumer::new(&consumer_config(&self.options, &self.job));
             self.fetcher = Some(Fetcher::new(client.map_err(Fault::of_creation)?, waker));
         }
         Ok(self.fetcher.as_mut().expect("made above"))
@@ -78,20 +75,17 @@ impl KafkaReader {
     // What the client says about itself: most of it passes.
     fn attend(&mut self) -> Result<()> {
         let Some(fetcher) = &self.fetcher else { return Ok(()) };
-        for _ in 0..fetcher.waiting_events().min(EVENTS_PER_POLL) {
+        if fetcher.waiting_events() > 0 {
             fetcher.client().attend(Duration::ZERO);
         }
-        while let Some(error) = fetcher.client().context().next() {
+        while let Some(error) = fetcher.client().events().next() {
             self.troubles.add(1);
             let (brokers, reason) = (self.options.brokers.clone(), error.reason);
             match trouble(error.code) {
                 Trouble::Login => return Err(Fault::LoginLost { brokers, reason }.into()),
                 Trouble::Fatal => return Err(Fault::Fatal { reason }.into()),
-                Trouble::Passing
-                | Trouble::NotAllowed
-                | Trouble::OutOfRange
-                | Trouble::Gone
-                | Trouble::Damaged => {}
+                Trouble::Gone => return Err(Fault::TopicGone { reason }.into()),
+                Trouble::Passing | Trouble::NotAllowed | Trouble::OutOfRange | Trouble::Damaged => {}
             }
         }
         Ok(())
@@ -116,7 +110,7 @@ impl KafkaReader {
         let Some(fetcher) = &self.fetcher else { return };
         let bounded = self.partitions.running().filter(|(_, partition)| partition.split.stop.is_some());
         let passed = bounded.filter(|(_, Partition { split, .. })| {
-            let position = position(fetcher.client(), &split.topic, split.partition);
+            let position = fetcher.client().position(&split.topic, split.partition);
             position.is_some_and(|offset| split.stop.is_some_and(|stop| offset >= stop))
         });
         let passed: Vec<_> = passed.map(|(index, _)| index).collect();
@@ -158,9 +152,10 @@ impl KafkaReader {
     // The job is ending anyway: worth a short wait.
     fn range(&self, index: usize) -> String {
         let split = &self.partitions.get(index).split;
-        let asked = self.fetcher.as_ref().map(|fetcher| {
-            fetcher.client().fetch_watermarks(&split.topic, split.partition, Duration::from_secs(1))
-        });
+        let asked = self
+            .fetcher
+            .as_ref()
+            .map(|fetcher| fetcher.client().range(&split.topic, split.partition, Duration::from_secs(1)));
         match asked {
             Some(Ok((low, high))) => format!(", which holds {low} up to {high}"),
             Some(Err(_)) | None => String::new(),
@@ -187,7 +182,7 @@ impl KafkaReader {
             }
         }
         let Some(fetcher) = &self.fetcher else { return };
-        let done = if paused { fetcher.client().pause(&list) } else { fetcher.client().resume(&list) };
+        let done = fetcher.client().pause(&list, paused);
         // Nothing is lost: what is fetched of a paused split waits in the reader.
         if let Err(error) = done {
             tracing::warn!("the client did not pause or resume fetching: {error}");

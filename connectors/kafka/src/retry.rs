@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     NotStarted { split: String, offset: i64, code: Code },
     #[error("{split}: the partition is gone: the topic was deleted or created anew")]
     PartitionGone { split: String },
+    #[error("the topic was deleted or created anew while the job read it ({reason})")]
+    TopicGone { reason: String },
     #[error(
         "{split}: a fetched batch cannot be read ({reason}): the data on the broker is damaged or of an unknown codec"
     )]
@@ -74,7 +76,8 @@ impl Fault {
                 ErrorKind::Configuration
             }
             Self::Property { .. } | Self::Client { .. } => ErrorKind::Configuration,
-            Self::LoginLost { .. } | Self::PartitionGone { .. } | Self::Fatal { .. } => ErrorKind::Restart,
+            Self::LoginLost { .. } | Self::Fatal { .. } => ErrorKind::Restart,
+            Self::PartitionGone { .. } | Self::TopicGone { .. } => ErrorKind::Restart,
             Self::NotDelivered { .. } => ErrorKind::Restart,
             Self::NotStarted { .. } => ErrorKind::Bug,
             Self::State { .. } | Self::OutOfRange { .. } | Self::Damaged { .. } => ErrorKind::Data,

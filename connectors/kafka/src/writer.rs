@@ -17,11 +17,11 @@ use rdkafka::producer::{BaseRecord, Producer as _};
 
 use crate::client::{Patience, Peer, producer_config};
 use crate::config::KafkaSinkOptions;
-use crate::delivery::{Deliveries, Producer, Refused};
+use crate::delivery::{Deliveries, Producer, Refused, Sent};
 use crate::encode::{Message, Parts};
-use crate::fetch::WakingQueue;
 use crate::retry::{Fault, Refusal, Trouble, refusal, trouble};
 use crate::sink::Mapping;
+use crate::waking::WakingQueue;
 
 /// The waker announces all that happens; this is for the case that it does not.
 const LOOK_AGAIN_MS: Time = 500;
@@ -220,8 +220,9 @@ impl<T: Data> KafkaWriter<T> {
     }
 }
 
-fn record<'a>(topic: &'a str, parts: Parts<'a>, ingest: Nanos) -> BaseRecord<'a, Vec<u8>, [u8], usize> {
-    let mut record = BaseRecord::with_opaque_to(topic, ingest as usize).payload(parts.value);
+fn record<'a>(topic: &'a str, parts: Parts<'a>, ingest: Nanos) -> BaseRecord<'a, Vec<u8>, [u8], Box<Sent>> {
+    let sent = Box::new(Sent { ingest, time: parts.time });
+    let mut record = BaseRecord::with_opaque_to(topic, sent).payload(parts.value);
     (record.key, record.partition, record.timestamp) = (parts.key, parts.partition, parts.time);
     record
 }
@@ -233,7 +234,7 @@ impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
         let created = producer_config(&self.options, &cx.job).create_with_context(Deliveries::default());
         let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);
         self.check_start(cx, Arc::clone(&producer));
-        let queue = WakingQueue::of_events(producer.client(), &cx.waker);
+        let queue = WakingQueue::of_events(producer.client().native_ptr(), &cx.waker);
         self.client = Some(Client { queue, producer });
         Ok(())
     }

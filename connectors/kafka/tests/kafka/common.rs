@@ -1,0 +1,170 @@
+//! What these tests share: topics, a plain producer, and reading a source as a driver does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use millstream_core::raw::RawBatch;
+use millstream_core::source::{Assignment, EnumeratorContext, EnumeratorEvent, Source as _, Split};
+use millstream_core::{ErrorKind, Result};
+use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions};
+use millstream_sim::{DrivenReader, Harness, Reading, TokioWorld, World};
+use millstream_testkit::{Kafka, unique_name};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+/// By split, the offset and value of each message.
+pub(crate) type Read = BTreeMap<String, Vec<(i64, Vec<u8>)>>;
+
+/// The broker that most tests share.
+pub(crate) fn brokers() -> &'static str {
+    Kafka::shared().unwrap().bootstrap()
+}
+
+/// A new topic on the shared broker.
+pub(crate) fn topic(prefix: &str, partitions: i32) -> String {
+    let name = unique_name(prefix);
+    Kafka::shared().unwrap().create_topics(&[(&name, partitions)]).unwrap();
+    name
+}
+
+/// Real time, real threads.
+pub(crate) fn world() -> Arc<dyn World> {
+    static WORLD: OnceLock<Arc<TokioWorld>> = OnceLock::new();
+    let world = WORLD.get_or_init(|| Arc::new(TokioWorld::new().unwrap()));
+    Arc::<TokioWorld>::clone(world)
+}
+
+pub(crate) fn config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+}
+
+pub(crate) fn producer(brokers: &str) -> BaseProducer {
+    let mut config = config(brokers);
+    config.set("enable.idempotence", "true").set("linger.ms", "1").set("message.max.bytes", "20000000");
+    config.create().unwrap()
+}
+
+/// Sends a message and lets the client work.
+pub(crate) fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &[u8]) {
+    let record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(value);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.poll(Duration::ZERO);
+}
+
+/// Sends the same number of different texts to each partition, and waits until they are written.
+pub(crate) fn fill(brokers: &str, topic: &str, partitions: i32, from: usize, to: usize) {
+    let producer = producer(brokers);
+    for number in from..to {
+        for partition in 0..partitions {
+            send(&producer, topic, partition, text(partition, number).as_bytes());
+        }
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
+}
+
+/// What [`fill`] sends.
+pub(crate) fn text(partition: i32, number: usize) -> String {
+    format!("message {number} of partition {partition}")
+}
+
+/// What [`fill`] sends to one partition.
+pub(crate) fn texts(partition: i32, from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|number| text(partition, number)).collect()
+}
+
+/// Options for a bounded read of everything that is in a topic.
+pub(crate) fn options(brokers: &str, topic: &str) -> KafkaSourceOptions {
+    KafkaSourceOptions {
+        brokers: brokers.to_owned(),
+        topic: topic.into(),
+        bounded: Some(Bounded::Latest),
+        ..KafkaSourceOptions::default()
+    }
+}
+
+pub(crate) fn enumerator_context(parallelism: u16) -> EnumeratorContext {
+    EnumeratorContext { job: "test".to_owned(), parallelism, clock: world().clock() }
+}
+
+/// What the enumerator says at a first start.
+pub(crate) fn start(source: &KafkaSource, parallelism: u16) -> Result<Vec<Assignment>> {
+    source.enumerator().on(&enumerator_context(parallelism), EnumeratorEvent::Start { restored: None })
+}
+
+/// All splits.
+pub(crate) fn splits(source: &KafkaSource) -> Vec<Split> {
+    start(source, 1).unwrap().into_iter().flat_map(|assignment| assignment.splits).collect()
+}
+
+/// A reader with these splits.
+pub(crate) fn reader(source: &KafkaSource, splits: Vec<Split>) -> DrivenReader<RawBatch> {
+    let mut reader = DrivenReader::open(source, Harness::new(world())).unwrap();
+    reader.add_splits(splits).unwrap();
+    reader
+}
+
+/// Adds what one poll gave; whether a split has ended.
+pub(crate) fn note(read: &mut Read, reading: Reading<RawBatch>) -> bool {
+    match reading {
+        Reading::Rows(split, rows) => {
+            let messages = read.entry(split.to_string()).or_default();
+            for batch in &rows.rec {
+                messages.extend(batch.iter().map(|message| (message.position, message.bytes.to_vec())));
+            }
+            false
+        }
+        Reading::Finished(_) => true,
+        Reading::Pending => false,
+    }
+}
+
+/// Reads all splits to their end.
+pub(crate) fn read_all(source: &KafkaSource) -> Read {
+    let splits = splits(source);
+    read_splits(source, splits)
+}
+
+/// Reads these splits to their end.
+pub(crate) fn read_splits(source: &KafkaSource, splits: Vec<Split>) -> Read {
+    let mut open = splits.len();
+    let mut reader = reader(source, splits);
+    let mut read = Read::new();
+    while open > 0 {
+        let reading = reader.next(4096).unwrap();
+        open -= usize::from(note(&mut read, reading));
+    }
+    reader.close();
+    read
+}
+
+/// The values alone, as text.
+pub(crate) fn values(read: &Read, split: &str) -> Vec<String> {
+    let messages = read.get(split).map(Vec::as_slice).unwrap_or_default();
+    messages.iter().map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+}
+
+/// An error of this kind whose message names these things.
+pub(crate) fn assert_names(error: &millstream_core::Error, kind: ErrorKind, names: &[&str]) {
+    assert_eq!(error.kind(), kind, "{}", error.chain());
+    for name in names {
+        assert!(error.chain().contains(name), "{name:?} is not in: {}", error.chain());
+    }
+}
+
+/// Lets an administrator do something on the shared broker.
+pub(crate) fn administer(task: impl AsyncFnOnce(AdminClient<DefaultClientContext>)) {
+    let admin = config(brokers()).create().unwrap();
+    TokioWorld::new().unwrap().handle().block_on(task(admin));
+}
+
+/// Deletes a topic of the shared broker.
+pub(crate) fn delete_topic(topic: &str) {
+    administer(async |admin| {
+        admin.delete_topics(&[topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    });
+}

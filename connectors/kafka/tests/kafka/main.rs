@@ -1,0 +1,11 @@
+//! The source and the sink against real brokers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod bounds;
+mod common;
+mod sink;
+mod sink_conformance;
+mod source_conformance;
+mod start;
+mod transactions;
+mod trouble;
