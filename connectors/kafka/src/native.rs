@@ -6,13 +6,13 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::Metadata;
 use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::{Events, Peer};
 
@@ -80,20 +80,6 @@ impl NativeConsumer {
     /// When nobody answers in time.
     pub(crate) fn range(&self, topic: &str, partition: i32, timeout: Duration) -> KafkaResult<(i64, i64)> {
         self.0.fetch_watermarks(topic, partition, timeout)
-    }
-
-    /// The offset behind the last entry that was taken from a partition's queue, be it a message or a transaction's end marker.
-    pub(crate) fn position(&self, topic: &str, partition: i32) -> Option<i64> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(topic, partition);
-        // SAFETY: client and list are alive.
-        unsafe { sys::rd_kafka_position(self.as_ptr(), list.ptr()) };
-        match list.elements().first()?.offset() {
-            Offset::Offset(offset) => Some(offset),
-            Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => {
-                None
-            }
-        }
     }
 
     /// Stops or goes on fetching partitions. What was fetched of them and not taken yet is dropped, to be fetched again.

@@ -55,11 +55,6 @@ impl Partitions {
         &self.list[index]
     }
 
-    /// Those that are being fetched, with their numbers.
-    pub(crate) fn running(&self) -> impl Iterator<Item = (usize, &Partition)> {
-        self.list.iter().enumerate().filter(|(_, partition)| !partition.ended)
-    }
-
     /// Those of `splits` that are still to be read, for changing.
     pub(crate) fn named(&mut self, splits: &[SplitId]) -> impl Iterator<Item = &mut Partition> {
         self.list.iter_mut().filter(|partition| !partition.finished && splits.contains(&partition.id))
@@ -108,7 +103,7 @@ impl Partitions {
         if code != RDKafkaErrorCode::PartitionEOF {
             return Some(Failed { partition, code, reason: message.reason() });
         }
-        // Reported at the end as it is now, behind messages of aborted transactions too.
+        // Reported at the end as it is now: also behind markers and aborted messages, of which no message tells.
         if let Some(index) = partition.filter(|index| self.list[*index].ends_before(message.offset())) {
             self.end(index);
         }

@@ -94,27 +94,10 @@ impl KafkaReader {
     fn fetch(&mut self, budget: Budget) -> Result<()> {
         let Some(fetcher) = &mut self.fetcher else { return Ok(()) };
         let messages = fetcher.fetch(budget.records.clamp(1, self.options.poll_messages));
-        let nothing_came = messages.as_slice().is_empty();
         let failed = self.partitions.take(messages.as_slice());
         drop(messages);
-        if nothing_came {
-            self.end_behind_markers();
-        }
         self.stop_ended();
         failed.into_iter().try_for_each(|failed| self.fail(failed))
-    }
-
-    // A bounded split can end in transaction markers and aborted messages, of which no message tells, with more of them always
-    // following, so that the end of the partition is not reached either.
-    fn end_behind_markers(&mut self) {
-        let Some(fetcher) = &self.fetcher else { return };
-        let bounded = self.partitions.running().filter(|(_, partition)| partition.split.stop.is_some());
-        let passed = bounded.filter(|(_, Partition { split, .. })| {
-            let position = fetcher.client().position(&split.topic, split.partition);
-            position.is_some_and(|offset| split.stop.is_some_and(|stop| offset >= stop))
-        });
-        let passed: Vec<_> = passed.map(|(index, _)| index).collect();
-        passed.into_iter().for_each(|index| self.partitions.end(index));
     }
 
     fn stop_ended(&mut self) {

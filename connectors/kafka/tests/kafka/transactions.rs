@@ -73,7 +73,7 @@ fn a_bounded_read_ends_before_an_open_transaction() {
     assert_eq!(read(&name, Isolation::ReadCommitted), texts(0, 0, 9));
 }
 
-// The end of the partition runs away, and what passes by on the way there are aborted messages and markers alone.
+// The end of the partition moves on, and nothing but aborted messages and markers lies on the way there.
 #[test]
 fn a_bounded_read_ends_while_only_aborted_messages_follow() {
     let name = topic("aborting", 1);
