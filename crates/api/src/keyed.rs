@@ -49,6 +49,43 @@ where
     }
 
     /// Runs a function with state and timers.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use millstream_core::operators::KeyedProcess;
+    /// # use millstream_core::state::{KeyedContext, States, ValueState};
+    /// # use millstream_core::Result;
+    /// #[derive(Clone, Default)]
+    /// struct RunningSum(Option<ValueState<i64>>);
+    ///
+    /// impl KeyedProcess for RunningSum {
+    ///     type Key = bool;
+    ///     type In = i64;
+    ///     type Out = i64;
+    ///
+    ///     fn open(&mut self, states: &mut States) -> Result<()> {
+    ///         self.0 = Some(states.value("sum")?);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(&mut self, n: i64, cx: &mut KeyedContext<'_, bool, i64>) -> Result<()> {
+    ///         let Some(state) = &self.0 else { return Ok(()) };
+    ///         let sum = state.get(cx).copied().unwrap_or(0) + n;
+    ///         state.set(cx, sum);
+    ///         cx.collect(sum);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
+    /// numbers.key_by(|n| n % 2 == 0).process("sum", RunningSum::default()).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [1, 2, 4]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn process<P>(&self, name: &str, function: P) -> DataStream<P::Out>
     where
         P: KeyedProcess<Key = K, In = T>,

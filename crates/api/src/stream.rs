@@ -52,18 +52,54 @@ impl<T: Data> DataStream<T> {
     }
 
     /// One record for each record.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
+    /// numbers.map("double", |n| n * 2).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [2, 4, 6]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn map<B: Data>(&self, name: &str, map: impl Fn(T) -> B + Send + Sync + 'static) -> DataStream<B> {
         let map = Arc::new(map);
         self.then(name, "map", move || Map::new(Arc::clone(&map)))
     }
 
     /// The records that `keep` accepts.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
+    /// numbers.filter("odd", |n| n % 2 == 1).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [1, 3]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn filter(&self, name: &str, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
         let keep = Arc::new(keep);
         self.then(name, "filter", move || Filter::new(Arc::clone(&keep)))
     }
 
     /// Any number of records for each record.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
+    /// numbers.flat_map("count-down", |n| (1..=n).rev()).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [1, 2, 1, 3, 2, 1]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn flat_map<I>(&self, name: &str, map: impl Fn(T) -> I + Send + Sync + 'static) -> DataStream<I::Item>
     where
         I: IntoIterator<Item: Data> + 'static,
@@ -73,17 +109,60 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Shows each record and its event time to a function.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
+    /// numbers.inspect("look", |n, time| assert!(*n < 4, "{n} at {time}")).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [1, 2, 3]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn inspect(&self, name: &str, look: impl Fn(&T, Time) + Send + Sync + 'static) -> Self {
         let look = Arc::new(look);
         self.then(name, "inspect", move || Inspect::new(Arc::clone(&look)))
     }
 
     /// Finds event times and emits watermarks; right behind a source, or after map and filter in its stage, per split.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use millstream_core::operators::WatermarkStrategy;
+    /// let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(5)).with_timestamps(|n: &i64| n * 1000);
+    /// env.source("numbers", Collection::of([1_i64, 2, 3]))
+    ///     .assign_timestamps_and_watermarks("times", strategy)
+    ///     .sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take_with_times(), [(1, 1000), (2, 2000), (3, 3000)]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn assign_timestamps_and_watermarks(&self, name: &str, strategy: WatermarkStrategy<T>) -> Self {
         self.then(name, "watermarks", move || AssignWatermarks::new(strategy.clone()))
     }
 
     /// Runs an operator of your own; `make` is called once per subtask.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use std::sync::Arc;
+    /// # use millstream_core::operators::Filter;
+    /// // Any `Operator`: here the filter itself.
+    /// env.source("numbers", Collection::of([1_i64, 2, 3]))
+    ///     .transform("big", || Filter::new(Arc::new(|n: &i64| *n > 1)))
+    ///     .sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [2, 3]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn transform<O>(&self, name: &str, make: impl Fn() -> O + Send + Sync + 'static) -> DataStream<O::Out>
     where
         O: Operator<In = T>,
@@ -101,6 +180,20 @@ impl<T: Data> DataStream<T> {
 
     /// Folds records of one key and one tumbling window within each outgoing batch: put it before a `key_by` of few, hot keys. It turns
     /// itself off for a while where it does not pay. `merge` adds the second record to the first.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// let words = env.source("words", Collection::of([("a".to_owned(), 1_i64), ("b".to_owned(), 1), ("a".to_owned(), 1)]));
+    /// words
+    ///     .fold_batches("fold", |word| word.0.clone(), Duration::from_secs(60), |sum, word| sum.1 += word.1)
+    ///     .sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn fold_batches<K: Key>(
         &self,
         name: &str,
@@ -172,11 +265,34 @@ impl<T: Record> DataStream<T> {
     }
 
     /// Deals batches out to the subtasks of the next stage in turn.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// env.source("numbers", Collection::of([1_i64, 2, 3])).rebalance().with_parallelism(2).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take().len(), 3);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn rebalance(&self) -> Self {
         union_of(&[self], Exchange::Rebalance)
     }
 
     /// This stream and others of its type as one. Begins a new stage.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// let (odd, even) = (env.source("odd", Collection::of([1_i64, 3])), env.source("even", Collection::of([2_i64])));
+    /// odd.union(&[&even]).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take().iter().sum::<i64>(), 6);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn union(&self, others: &[&Self]) -> Self {
         let all: Vec<_> = std::iter::once(self).chain(others.iter().copied()).collect();
         union_of(&all, Exchange::Forward)

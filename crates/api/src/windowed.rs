@@ -45,6 +45,21 @@ where
     G: Trigger,
 {
     /// When windows fire, in place of their end.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # let second = Tumbling::of(Duration::from_secs(1));
+    /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
+    /// let each = windows.trigger(CountTrigger::of(1));
+    /// each.aggregate("count", Count, |_, _, count| count).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [1, 2, 1]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn trigger<H: Trigger>(self, trigger: H) -> WindowedStream<K, T, KF, W, H> {
         let Self { keyed, windows, allowed_lateness, late, .. } = self;
         WindowedStream { keyed, windows, trigger, allowed_lateness, late }
@@ -66,6 +81,20 @@ where
     }
 
     /// Folds records as they come; `function` makes a result of key, window and fold.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # let second = Tumbling::of(Duration::from_secs(1));
+    /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
+    /// windows.aggregate("count", Count, |_, window, count| (window.start, count)).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [(0, 2), (1000, 1)]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn aggregate<A, R>(
         self,
         name: &str,
@@ -87,6 +116,20 @@ where
     }
 
     /// Combines records two by two; `function` makes a result of key, window and what is left.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # let second = Tumbling::of(Duration::from_secs(1));
+    /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
+    /// windows.reduce("largest", i64::max, |_, window, n| (window.end, n)).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [(1000, 3), (2000, 2)]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn reduce<R: Data>(
         self,
         name: &str,
@@ -105,6 +148,20 @@ where
     }
 
     /// Keeps all records of a window and hands them to a function when it fires. Costs memory: prefer an aggregate where one will do.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # let second = Tumbling::of(Duration::from_secs(1));
+    /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
+    /// windows.process_window("all", |_, _, numbers| [numbers]).sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [vec![1, 3], vec![2]]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn process_window<I>(
         self,
         name: &str,
@@ -126,6 +183,22 @@ where
 
     /// The `n` records that rank first (`Less` is better). Where `same` holds, a newer record replaces the older one. `function` makes a
     /// result of each place, 1 being the best.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream_core::collection::{Collected, Collection};
+    /// # let env = millstream_api::Environment::new("doc");
+    /// # let results = Collected::default();
+    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # let second = Tumbling::of(Duration::from_secs(1));
+    /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
+    /// windows
+    ///     .top_n("top", 1, |a, b| b.cmp(a), |a, b| a == b, |place, window, n| (window.start, place, n))
+    ///     .sink_to("results", results.clone());
+    /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
+    /// assert_eq!(results.take(), [(0, 1, 3), (1000, 1, 2)]);
+    /// # Ok::<(), millstream_core::Error>(())
+    /// ```
     pub fn top_n<R: Data>(
         self,
         name: &str,
