@@ -149,12 +149,19 @@ fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, options)
 }
 
-// The application's keys are listed by what reads them; ours belong into the same sentence.
-fn with_engine_keys(mistake: &str) -> String {
-    match mistake.split_once("; known here: ") {
-        Some((start, known)) => format!("{start}; known here: {}, {known}", KEYS.join(", ")),
-        None => mistake.to_owned(),
-    }
+// The application's keys are listed by what reads them; where one of the top level is wrong, ours belong into the same sentence.
+fn read_app<T: DeserializeOwned>(value: Value) -> Result<T> {
+    let top: Vec<String> = value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
+    strict::read(value).map_err(|mistake| {
+        let mistake = mistake.to_string();
+        let at_the_top = top.iter().any(|key| mistake.starts_with(&format!("unknown key {key:?}")));
+        Error::configuration(match mistake.split_once("; known here: ") {
+            Some((start, known)) if at_the_top => {
+                format!("{start}; known here: {}, {known}", KEYS.join(", "))
+            }
+            _ => mistake,
+        })
+    })
 }
 
 fn take_engine(all: &mut Value) -> Value {
