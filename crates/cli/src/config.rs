@@ -138,8 +138,7 @@ pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T
     let engine = take_engine(&mut map);
     Ok(Config {
         engine: strict::read(engine).map_err(|mistake| Error::configuration(mistake.to_string()))?,
-        app: strict::read(map)
-            .map_err(|mistake| Error::configuration(with_engine_keys(&mistake.to_string())))?,
+        app: read_app(map)?,
     })
 }
 
