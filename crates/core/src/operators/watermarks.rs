@@ -14,6 +14,9 @@ use crate::{Budget, Context, Data, Mark, OpenContext, Operator, Output, Result, 
 
 const SPLITS: &str = "watermarks";
 
+/// The one split of an input that does not come from a source.
+const WHOLE_INPUT: &str = "";
+
 /// Reads a record's event time.
 pub type TimestampFn<T> = Arc<dyn Fn(&T) -> Time + Send + Sync>;
 
@@ -186,7 +189,7 @@ impl<T: Data> AssignWatermarks<T> {
     // Silence is counted in small pieces, each call at most one: a long pause between two calls is back-pressure, not silence.
     fn count_silence(&mut self, now: Time) -> Option<Time> {
         let limit = self.strategy.idleness?;
-        let piece = (limit / 4).max(1);
+        let piece = piece(limit);
         let passed = now.saturating_sub(self.seen_at).clamp(0, piece);
         self.seen_at = now;
         for state in self.splits.values_mut().filter(|state| !state.idle) {
@@ -203,6 +206,11 @@ impl<T: Data> AssignWatermarks<T> {
     }
 }
 
+/// In how large pieces silence is counted.
+fn piece(limit: Time) -> Time {
+    (limit / 4).max(1)
+}
+
 impl<T: Data> Operator for AssignWatermarks<T> {
     type In = T;
     type Out = T;
@@ -213,7 +221,14 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         self.seen_at = cx.clock.now();
         for bytes in cx.restored.take_list(name, SPLITS) {
             let (split, highest, idle): (String, Time, bool) = from_bytes(&bytes)?;
-            self.restored.insert(split.into(), SplitState { highest, silent_for: 0, idle });
+            let state = SplitState { highest, silent_for: 0, idle };
+            if split == WHOLE_INPUT {
+                // Nobody announces it, and its silence counts from now on. Of several subtasks, the slowest vouches for all.
+                let known = self.splits.entry(split.into()).or_insert_with(|| state.clone());
+                (known.highest, known.idle) = (known.highest.min(highest), known.idle && idle);
+            } else {
+                self.restored.insert(split.into(), state);
+            }
         }
         Ok(())
     }
@@ -221,7 +236,7 @@ impl<T: Data> Operator for AssignWatermarks<T> {
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<T>) -> Result<Step> {
         self.stamp(rows);
         let highest = self.highest(rows);
-        let split = cx.split.clone().unwrap_or_else(|| Arc::from(""));
+        let split = cx.split.clone().unwrap_or_else(|| Arc::from(WHOLE_INPUT));
         let restored = &mut self.restored;
         let state = self
             .splits
@@ -235,7 +250,8 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         }
         rows.append_to(&mut out.rows);
         self.advance(cx.now(), out);
-        Ok(Step::DONE)
+        let silence = self.strategy.idleness.map(|limit| cx.now() + piece(limit));
+        Ok(self.wake_at(cx.now(), silence))
     }
 
     fn mark(&mut self, _: &mut Context<'_>, mark: Mark, out: &mut Output<T>) -> Result<Step> {
