@@ -129,7 +129,9 @@ impl Run<'_> {
         }
         for (input, progress) in (0..).zip(self.progress.clone()) {
             self.tell(input, progress.time.map(Mark::Time))?;
-            self.tell(input, progress.idle.then_some(Mark::Idle))?;
+            // An input that has ended is idle in any case.
+            let idle = progress.idle && progress.ended.is_none();
+            self.tell(input, idle.then_some(Mark::Idle))?;
         }
         for (input, progress) in (0..).zip(self.progress.clone()) {
             if let Some(end) = progress.ended {
