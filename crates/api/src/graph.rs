@@ -71,7 +71,8 @@ impl Graph {
         } else if !self.names.insert(name.to_owned()) {
             self.error(Error::configuration(format!("two operators are called {name:?}: rename one")));
         }
-        let operator = OperatorSpec { name: name.to_owned(), kind: kind.to_owned(), after };
+        let operator =
+            OperatorSpec { name: name.to_owned(), kind: kind.to_owned(), after, tables: Vec::new() };
         self.stage(stage).operators.push(operator);
     }
 

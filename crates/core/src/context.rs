@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::batch::{Batch, EdgeId, SplitId};
+use crate::cold::{Scope, StateBackend};
 use crate::figures::{OperatorFigures, SubtaskFigures};
 use crate::io::Io;
 use crate::key::KeyGroup;
@@ -36,6 +37,8 @@ pub struct OpenContext {
     pub waker: Waker,
     /// Where this subtask counts.
     pub figures: Arc<SubtaskFigures>,
+    /// Where keyed state lives.
+    pub backend: Arc<dyn StateBackend>,
     /// What is left of the restored state; each operator takes its own.
     pub restored: Restored,
 }
@@ -44,6 +47,18 @@ impl OpenContext {
     /// How many routes an edge has; 1 for an edge that the driver did not name.
     pub fn routes_of(&self, edge: EdgeId) -> u16 {
         self.routes.iter().find(|(id, _)| *id == edge).map_or(1, |(_, routes)| *routes)
+    }
+
+    /// Whose state an operator's is.
+    pub fn scope_of(&self, operator: &str) -> Scope {
+        Scope {
+            job: self.job.clone(),
+            operator: operator.to_owned(),
+            subtask: self.subtask,
+            epoch: self.epoch,
+            key_groups: self.key_groups,
+            owned: self.owned.clone(),
+        }
     }
 
     /// The figures of an operator that is being opened.

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod chain;
+pub mod cold;
 pub mod collection;
 pub mod context;
 pub mod dead_letter;

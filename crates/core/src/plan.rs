@@ -52,6 +52,8 @@ pub struct OperatorSpec {
     pub kind: String,
     /// The operator that it follows within the stage; none for the first.
     pub after: Option<String>,
+    /// The tables of its keyed state; none where it has no such state.
+    pub tables: Vec<crate::snapshot::TableSchema>,
 }
 
 /// How records choose a subtask of the next stage.

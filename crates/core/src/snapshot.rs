@@ -1,10 +1,17 @@
 //! What a stage hands out at a checkpoint and gets back at a restore.
 
+mod keyed;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::key::KeyGroup;
+
+pub use keyed::{
+    Emit, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeState, RestoredKeyed, TableSchema,
+};
 
 /// Counts the checkpoints of a job; a later one has a higher id.
 pub type CheckpointId = u64;
@@ -18,63 +25,6 @@ pub struct Frozen {
     pub lists: Vec<OperatorList>,
     /// What a transactional sink must do once the checkpoint is complete.
     pub commits: Vec<Committable>,
-}
-
-/// Keyed state as it was at the barrier.
-pub trait FrozenState: Send {
-    /// The groups it has anything for.
-    fn groups(&self) -> Vec<KeyGroup>;
-    /// Appends all state of one group, self-delimiting.
-    fn write_group(&self, group: KeyGroup, out: &mut Vec<u8>) -> Result<()>;
-    /// The Avro schema of each named state.
-    fn schemas(&self) -> Vec<(String, String)>;
-    /// Immutable files that are part of it (cold stores; none on the heap).
-    fn files(&self) -> &[FileRef] {
-        &[]
-    }
-}
-
-/// Keyed state that was encoded at the barrier.
-#[derive(Debug, Default)]
-pub struct FrozenBytes {
-    groups: BTreeMap<KeyGroup, Vec<u8>>,
-    schemas: Vec<(String, String)>,
-}
-
-impl FrozenBytes {
-    /// State with these schemas, by name.
-    pub fn new(schemas: Vec<(String, String)>) -> Self {
-        Self { groups: BTreeMap::new(), schemas }
-    }
-
-    /// Where a group's bytes go.
-    pub fn group(&mut self, group: KeyGroup) -> &mut Vec<u8> {
-        self.groups.entry(group).or_default()
-    }
-}
-
-impl FrozenState for FrozenBytes {
-    fn groups(&self) -> Vec<KeyGroup> {
-        self.groups.keys().copied().collect()
-    }
-
-    fn write_group(&self, group: KeyGroup, out: &mut Vec<u8>) -> Result<()> {
-        out.extend_from_slice(self.groups.get(&group).map_or(&[], Vec::as_slice));
-        Ok(())
-    }
-
-    fn schemas(&self) -> Vec<(String, String)> {
-        self.schemas.clone()
-    }
-}
-
-/// An immutable file of a cold store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileRef {
-    /// Where it is.
-    pub path: String,
-    /// The key groups that it may hold.
-    pub groups: Range<KeyGroup>,
 }
 
 /// How a list is shared out when the parallelism changes.
@@ -109,10 +59,10 @@ pub struct Committable {
 }
 
 /// What one subtask gets back: its key groups' state and its share of the lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Restored {
-    /// By operator: each group's bytes as [`FrozenState::write_group`] wrote them.
-    pub keyed: BTreeMap<String, Vec<(KeyGroup, Vec<u8>)>>,
+    /// By operator.
+    pub keyed: BTreeMap<String, RestoredKeyed>,
     /// By operator and state: the items.
     pub lists: BTreeMap<(String, String), Vec<Vec<u8>>>,
     /// By sink: what was not yet known to be committed.
@@ -121,7 +71,7 @@ pub struct Restored {
 
 impl Restored {
     /// Takes an operator's keyed state.
-    pub fn take_keyed(&mut self, operator: &str) -> Vec<(KeyGroup, Vec<u8>)> {
+    pub fn take_keyed(&mut self, operator: &str) -> RestoredKeyed {
         self.keyed.remove(operator).unwrap_or_default()
     }
 
@@ -131,25 +81,26 @@ impl Restored {
     }
 }
 
-/// A stage's whole snapshot in bytes, all subtasks together: what a restore at any parallelism starts from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A stage's whole snapshot, all subtasks together: what a restore at any parallelism starts from.
+#[derive(Clone, Default)]
 pub struct StageSnapshot {
-    keyed: BTreeMap<String, BTreeMap<KeyGroup, Vec<u8>>>,
-    lists: Vec<OperatorList>,
-    commits: Vec<Committable>,
+    /// By operator: what each subtask froze.
+    pub keyed: BTreeMap<String, Vec<Arc<dyn KeyedPart>>>,
+    /// The lists of all subtasks.
+    pub lists: Vec<OperatorList>,
+    /// The committables of all subtasks.
+    pub commits: Vec<Committable>,
 }
 
 impl StageSnapshot {
-    /// Adds one subtask's part.
+    /// Adds one subtask's part, in memory.
     ///
     /// # Errors
-    /// Whatever writing a key group gives.
+    /// Those of reading the frozen state.
     pub fn add(&mut self, frozen: Frozen) -> Result<()> {
         for (operator, state) in frozen.keyed {
-            let groups = self.keyed.entry(operator).or_default();
-            for group in state.groups() {
-                state.write_group(group, groups.entry(group).or_default())?;
-            }
+            let part = MemoryPart::of(state.as_ref())?;
+            self.keyed.entry(operator).or_default().push(Arc::new(part));
         }
         self.lists.extend(frozen.lists);
         self.commits.extend(frozen.commits);
@@ -158,7 +109,8 @@ impl StageSnapshot {
 
     /// The operators that have any state in it.
     pub fn operators(&self) -> std::collections::BTreeSet<&str> {
-        let keyed = self.keyed.iter().filter(|(_, groups)| !groups.is_empty()).map(|(name, _)| name);
+        let keyed = self.keyed.iter().filter(|(_, parts)| parts.iter().any(|part| !part.groups().is_empty()));
+        let keyed = keyed.map(|(name, _)| name);
         let lists = self.lists.iter().filter(|list| !list.items.is_empty()).map(|list| &list.operator);
         let commits = self.commits.iter().map(|commit| &commit.operator);
         keyed.chain(lists).chain(commits).map(String::as_str).collect()
@@ -167,9 +119,9 @@ impl StageSnapshot {
     /// The share of subtask `index` of `parallelism`, which owns the groups `owned`.
     pub fn share(&self, index: u16, parallelism: u16, owned: &Range<KeyGroup>) -> Restored {
         let mut restored = Restored::default();
-        for (operator, groups) in &self.keyed {
-            let mine = groups.range(owned.clone()).map(|(group, bytes)| (*group, bytes.clone()));
-            restored.keyed.insert(operator.clone(), mine.collect());
+        for (operator, parts) in &self.keyed {
+            let mine = parts.iter().filter(|part| touch(&part.groups(), owned)).cloned().collect();
+            restored.keyed.insert(operator.clone(), RestoredKeyed { parts: mine, owned: owned.clone() });
         }
         self.share_lists(index, parallelism, &mut restored);
         for (number, commit) in self.commits.iter().enumerate() {
@@ -194,5 +146,17 @@ impl StageSnapshot {
                 }
             }
         }
+    }
+}
+
+fn touch(a: &Range<KeyGroup>, b: &Range<KeyGroup>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+impl std::fmt::Debug for StageSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keyed: Vec<_> = self.keyed.iter().map(|(operator, parts)| (operator, parts.len())).collect();
+        let mut shown = f.debug_struct("StageSnapshot");
+        shown.field("keyed", &keyed).field("lists", &self.lists).field("commits", &self.commits).finish()
     }
 }

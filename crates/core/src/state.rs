@@ -5,9 +5,11 @@ mod context;
 mod handles;
 mod keyed;
 mod timers;
+mod watermark;
 
 pub use cell::StateCell;
 pub use context::KeyedContext;
 pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use keyed::{KeyedStates, States};
 pub use timers::{Timer, TimerKind};
+pub(crate) use watermark::Watermark;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
 
+use millstream_core::cold::Heap;
 use millstream_core::context::{Context, OpenContext};
 use millstream_core::io::Io;
 use millstream_core::key::owned_groups;
@@ -120,6 +121,7 @@ fn open_context(
         io: Arc::clone(io),
         waker: waker.clone(),
         figures: Arc::clone(&shared.figures.subtasks[index]),
+        backend: Arc::new(Heap),
         restored,
     }
 }

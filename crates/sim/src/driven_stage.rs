@@ -80,11 +80,12 @@ impl DrivenStage {
         }
         let owned = self.harness.open_context().owned;
         for (operator, state) in &frozen.keyed {
-            if let Some(group) = state.groups().into_iter().find(|group| !owned.contains(group)) {
-                return Err(wrong(format!(
+            state.entries(&mut |group, _, _| match owned.contains(&group) {
+                true => Ok(()),
+                false => Err(wrong(format!(
                     "the snapshot of operator {operator} has key group {group}, this subtask owns {owned:?}"
-                )));
-            }
+                ))),
+            })?;
         }
         Ok(frozen)
     }

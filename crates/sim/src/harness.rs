@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use millstream_core::cold::Heap;
 use millstream_core::context::{Context, OpenContext};
 use millstream_core::figures::SubtaskFigures;
 use millstream_core::io::Io;
@@ -101,6 +102,7 @@ impl Harness {
             io: Arc::clone(&self.io),
             waker: self.waker.clone(),
             figures: Arc::clone(&self.figures),
+            backend: Arc::new(Heap),
             restored: self.restored.clone(),
         }
     }

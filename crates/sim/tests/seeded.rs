@@ -120,7 +120,12 @@ fn a_seed_is_a_promise() {
         let results = Collected::default();
         let driver = SeededDriver::new(seed).checkpoint_every(40).crashes(0.01, 3).rescale_up_to(3);
         let outcome = driver.run(&counting(clicks(100), &results)).unwrap();
-        (outcome.steps, outcome.attempts, outcome.snapshot, results.take_with_times())
+        (
+            outcome.steps,
+            outcome.attempts,
+            outcome.snapshot.map(|snapshot| format!("{snapshot:?}")),
+            results.take_with_times(),
+        )
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7).0, run(8).0);

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use super::layout::Place;
 
 /// A whole job's state at one checkpoint, in memory: a job starts from it at any parallelism.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct JobSnapshot {
     /// The job's name.
     pub job: String,
@@ -22,7 +22,7 @@ pub struct JobSnapshot {
 }
 
 /// The part of one stage.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct StagePart {
     /// The stage's name.
     pub name: String,

@@ -4,28 +4,33 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use crate::Result;
-use crate::record::{Record, schema_of};
+use crate::record::{Names, Record};
 use crate::table::Slot;
 
 /// The contents of a state for one key. Empty contents are not stored.
 pub trait StateCell: Record + Default {
+    /// Its Avro default, as JSON: what a key has of a state that is newer than the snapshot.
+    const EMPTY: &'static str;
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool;
 }
 
 impl<T: Record> StateCell for Option<T> {
+    const EMPTY: &'static str = "null";
     fn is_empty(&self) -> bool {
         self.is_none()
     }
 }
 
 impl<T: Record> StateCell for Vec<T> {
+    const EMPTY: &'static str = "[]";
     fn is_empty(&self) -> bool {
         self.is_empty()
     }
 }
 
 impl<K: Record + Ord, V: Record> StateCell for BTreeMap<K, V> {
+    const EMPTY: &'static str = "[]";
     fn is_empty(&self) -> bool {
         self.is_empty()
     }
@@ -34,7 +39,8 @@ impl<K: Record + Ord, V: Record> StateCell for BTreeMap<K, V> {
 /// One state of all keys, by slot.
 pub(super) trait Column: Send {
     fn name(&self) -> &str;
-    fn schema(&self) -> String;
+    /// The field of this state in the entry of a key, as JSON.
+    fn field(&self, names: &mut Names) -> String;
     fn any(&mut self) -> &mut dyn Any;
     fn is_empty(&self, slot: Slot) -> bool;
     fn encode(&self, slot: Slot, out: &mut Vec<u8>);
@@ -65,8 +71,9 @@ impl<C: StateCell> Column for Cells<C> {
         &self.name
     }
 
-    fn schema(&self) -> String {
-        schema_of::<C>()
+    fn field(&self, names: &mut Names) -> String {
+        let (name, schema) = (serde_json::Value::from(self.name.as_str()), C::schema(names));
+        format!(r#"{{"name":{name},"type":{schema},"default":{}}}"#, C::EMPTY)
     }
 
     fn any(&mut self) -> &mut dyn Any {

@@ -11,7 +11,9 @@ use super::handles::{AggregatingState, ListState, MapState, Place, ReducingState
 use super::timers::{Timer, TimerKind, Timers};
 use crate::key::{KeyGroup, key_group};
 use crate::operator::Output;
-use crate::snapshot::FrozenBytes;
+use crate::record::{Names, to_bytes};
+use crate::snapshot::{MemoryPart, RestoredKeyed, TableSchema};
+use crate::state::Watermark;
 use crate::table::{KeyedTable, Slot};
 use crate::time::{MIN_TIME, Time};
 use crate::window::Aggregate;
@@ -117,10 +119,9 @@ impl<K: Key> KeyedStates<K> {
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) when restored bytes do not fit.
     pub fn open(operator: &str, states: States, cx: &mut OpenContext) -> Result<Self> {
         let groups = (cx.key_groups, cx.owned.clone());
+        let tables = Self::tables(&states);
         let mut all = Self { columns: states.columns, groups, ..Self::default() };
-        for (_, bytes) in cx.restored.take_keyed(operator) {
-            all.restore(&bytes)?;
-        }
+        all.restore(&cx.restored.take_keyed(operator), &tables)?;
         Ok(all)
     }
 
@@ -186,37 +187,37 @@ impl<K: Key> KeyedStates<K> {
         Step { wake_at: self.processing_timers.next(), ..Step::DONE }
     }
 
-    /// Everything, by key group: watermark, then per key its timers and states.
-    pub fn freeze(&self) -> FrozenBytes {
-        let schemas = self.columns.iter().map(|column| (column.name().to_owned(), column.schema()));
-        let mut frozen = FrozenBytes::new(schemas.collect());
+    /// What its snapshots consist of: an entry per key has the timers and a field for each state, named after it.
+    pub fn tables(states: &States) -> Vec<TableSchema> {
+        vec![TableSchema::of::<Watermark>("watermark"), entry_schema::<K>(&states.columns)]
+    }
+
+    /// Everything as it is now.
+    pub fn freeze(&self) -> MemoryPart {
+        let tables = vec![TableSchema::of::<Watermark>("watermark"), entry_schema::<K>(&self.columns)];
+        let mut frozen = MemoryPart::new(tables);
         for group in self.groups.1.clone() {
-            self.watermark.encode(frozen.group(group));
+            frozen.push(group, 0, to_bytes(&Watermark { watermark: self.watermark }));
         }
         let (mut event, mut processing) = (by_slot(&self.event_timers), by_slot(&self.processing_timers));
         for slot in 0..self.keys.slots() {
             let Some(entry) = self.keys.entry(slot) else { continue };
-            let out = frozen.group(key_group(entry.hash, self.groups.0));
-            true.encode(out);
-            entry.key.encode(out);
-            event.remove(&slot).unwrap_or_default().encode(out);
-            processing.remove(&slot).unwrap_or_default().encode(out);
-            self.columns.iter().for_each(|column| column.encode(slot, out));
+            let mut out = Vec::new();
+            entry.key.encode(&mut out);
+            event.remove(&slot).unwrap_or_default().encode(&mut out);
+            processing.remove(&slot).unwrap_or_default().encode(&mut out);
+            self.columns.iter().for_each(|column| column.encode(slot, &mut out));
+            frozen.push(key_group(entry.hash, self.groups.0), 1, out);
         }
-        self.groups.1.clone().for_each(|group| false.encode(frozen.group(group)));
         frozen
     }
 
     // The watermark of a restored group is what all its timers up to there have fired at; the next one that comes is higher.
-    fn restore(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let bytes = &mut bytes;
-        while !bytes.is_empty() {
-            Time::decode(bytes)?;
-            while bool::decode(bytes)? {
-                self.restore_key(bytes)?;
-            }
-        }
-        Ok(())
+    fn restore(&mut self, restored: &RestoredKeyed, tables: &[TableSchema]) -> Result<()> {
+        restored.read(tables, &mut |_, table, mut entry| match table {
+            0 => Ok(()),
+            _ => self.restore_key(&mut entry),
+        })
     }
 
     fn restore_key(&mut self, bytes: &mut &[u8]) -> Result<()> {
@@ -231,6 +232,18 @@ impl<K: Key> KeyedStates<K> {
         }
         self.columns.iter_mut().try_for_each(|column| column.decode(slot, bytes))
     }
+}
+
+fn entry_schema<K: Key>(columns: &[Box<dyn Column>]) -> TableSchema {
+    let names = &mut Names::default();
+    let mut fields = vec![format!(r#"{{"name":"key","type":{}}}"#, K::schema(names))];
+    for timers in ["event_timers", "processing_timers"] {
+        let times = Vec::<Time>::schema(names);
+        fields.push(format!(r#"{{"name":"{timers}","type":{times},"default":[]}}"#));
+    }
+    fields.extend(columns.iter().map(|column| column.field(names)));
+    let schema = format!(r#"{{"type":"record","name":"KeyedState","fields":[{}]}}"#, fields.join(","));
+    TableSchema { name: "keys".to_owned(), schema }
 }
 
 fn by_slot<K: Key>(timers: &Timers<K>) -> BTreeMap<Slot, Vec<Time>> {

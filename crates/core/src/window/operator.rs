@@ -1,6 +1,6 @@
 //! Tumbling, sliding, cumulating and global windows, as Flink's `WindowOperator` without merging.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::assigner::require_time;
@@ -10,9 +10,10 @@ use super::{Aggregate, Assigner, Fire, Timers, Trigger, Window, lateness};
 use crate::figures::OperatorFigures;
 use crate::key::{KeyGroup, key_group};
 use crate::operator::SideTag;
-use crate::record::schema_of;
-use crate::snapshot::{CheckpointId, Frozen, FrozenBytes};
-use crate::table::WARM;
+use crate::record::{from_bytes, to_bytes};
+use crate::snapshot::{CheckpointId, Frozen, MemoryPart, RestoredKeyed, TableSchema};
+use crate::state::Watermark;
+use crate::table::{Entry, WARM};
 use crate::time::{MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
 
@@ -230,60 +231,63 @@ where
         }
     }
 
-    fn restore_group(&mut self, group: KeyGroup, mut bytes: &[u8]) -> Result<()> {
-        let bytes = &mut bytes;
-        while !bytes.is_empty() {
-            let watermark = Time::decode(bytes)?;
-            self.floors.restore(group, watermark);
-            while bool::decode(bytes)? {
-                self.restore_pane(bytes)?;
-            }
-        }
-        Ok(())
+    /// What its snapshots consist of.
+    pub fn tables() -> Vec<TableSchema> {
+        vec![
+            TableSchema::of::<Watermark>("watermark"),
+            TableSchema::of::<(Window, PaneTimers)>("panes"),
+            TableSchema::of::<WindowEntry<K, A::Acc, StateOf<G>>>("windows"),
+        ]
     }
 
-    fn restore_pane(&mut self, bytes: &mut &[u8]) -> Result<()> {
-        let window = Window::decode(bytes)?;
-        let timers = PaneTimers::decode(bytes)?;
+    fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
+        restored.read(&Self::tables(), &mut |group, table, entry| {
+            match table {
+                0 => self.floors.restore(group, from_bytes::<Watermark>(entry)?.watermark),
+                1 => self.restore_pane(from_bytes(entry)?),
+                _ => self.restore_entry(from_bytes(entry)?),
+            }
+            Ok(())
+        })
+    }
+
+    fn restore_pane(&mut self, (window, timers): (Window, PaneTimers)) {
         let pane = self.panes.open(window);
         timers.event.into_iter().for_each(|time| add_time(&mut pane.timers.event, Some(time)));
         timers.processing.into_iter().for_each(|time| add_time(&mut pane.timers.processing, Some(time)));
-        for _ in 0..u64::decode(bytes)? {
-            let (key, acc, trigger) = <(K, A::Acc, StateOf<G>)>::decode(bytes)?;
-            pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
-        }
-        Ok(())
     }
 
-    fn freeze(&self) -> FrozenBytes {
-        let schema = schema_of::<(K, A::Acc, StateOf<G>)>();
-        let mut frozen = FrozenBytes::new(vec![("windows".to_owned(), schema)]);
+    fn restore_entry(&mut self, (window, key, acc, trigger): WindowEntry<K, A::Acc, StateOf<G>>) {
+        let pane = self.panes.open(window);
+        pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
+    }
+
+    fn freeze(&self) -> MemoryPart {
+        let mut frozen = MemoryPart::new(Self::tables());
         for group in self.groups.1.clone() {
-            self.watermark.max(self.floors.of_group(group)).encode(frozen.group(group));
+            let watermark = self.watermark.max(self.floors.of_group(group));
+            frozen.push(group, 0, to_bytes(&Watermark { watermark }));
         }
         self.panes.iter().for_each(|pane| freeze_pane(pane, self.groups.0, &mut frozen));
-        self.groups.1.clone().for_each(|group| false.encode(frozen.group(group)));
         frozen
     }
 }
 
-// Per group: `true`, the window, its timers, then its keys.
-fn freeze_pane<K: Key, A: Record, S: Record>(pane: &Pane<K, A, S>, groups: u16, frozen: &mut FrozenBytes) {
-    let mut by_group = BTreeMap::<KeyGroup, Vec<_>>::new();
-    for entry in pane.table.iter() {
-        by_group.entry(key_group(entry.hash, groups)).or_default().push(entry);
-    }
-    for (group, entries) in by_group {
-        let out = frozen.group(group);
-        true.encode(out);
-        pane.window.encode(out);
-        pane.timers.encode(out);
-        (entries.len() as u64).encode(out);
-        for entry in entries {
-            entry.key.encode(out);
-            entry.value.acc.encode(out);
-            entry.value.trigger.encode(out);
+type WindowEntry<K, A, S> = (Window, K, A, S);
+
+fn freeze_pane<K: Key, A: Record, S: Record>(pane: &Pane<K, A, S>, groups: u16, frozen: &mut MemoryPart) {
+    let mut seen = BTreeSet::new();
+    for Entry { hash, key, value } in pane.table.iter() {
+        let group = key_group(*hash, groups);
+        if seen.insert(group) {
+            frozen.push(group, 1, to_bytes(&(pane.window, pane.timers.clone())));
         }
+        let mut entry = Vec::new();
+        pane.window.encode(&mut entry);
+        key.encode(&mut entry);
+        value.acc.encode(&mut entry);
+        value.trigger.encode(&mut entry);
+        frozen.push(group, 2, entry);
     }
 }
 
@@ -306,10 +310,8 @@ where
         self.name = name.to_owned();
         self.figures = cx.figures_of(name);
         self.groups = (cx.key_groups, cx.owned.clone());
-        for (group, bytes) in cx.restored.take_keyed(name) {
-            self.restore_group(group, &bytes)?;
-        }
-        Ok(())
+        let restored = cx.restored.take_keyed(name);
+        self.restore(&restored)
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {

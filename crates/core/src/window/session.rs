@@ -9,11 +9,12 @@ use super::operator::{Floors, WindowSpec};
 use super::{Aggregate, Fire, Timers, Trigger, Window, lateness};
 use crate::figures::OperatorFigures;
 use crate::key::{KeyGroup, key_group};
-use crate::record::schema_of;
-use crate::snapshot::{CheckpointId, Frozen, FrozenBytes};
+use crate::record::{from_bytes, to_bytes};
+use crate::snapshot::{CheckpointId, Frozen, MemoryPart, RestoredKeyed, TableSchema};
+use crate::state::Watermark;
 use crate::table::{KeyedTable, Slot};
 use crate::time::{MIN_TIME, Time};
-use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
+use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step};
 
 /// Windows that each key has for itself and that merge when they touch.
 pub struct SessionOperator<K, T, R, KF, G, A, F>
@@ -198,56 +199,52 @@ where
         }
     }
 
-    fn restore_group(&mut self, group: KeyGroup, mut bytes: &[u8]) -> Result<()> {
-        let bytes = &mut bytes;
-        while !bytes.is_empty() {
-            self.floors.restore(group, Time::decode(bytes)?);
-            for _ in 0..u64::decode(bytes)? {
-                self.restore_key(bytes)?;
-            }
-        }
-        Ok(())
+    /// What its snapshots consist of.
+    pub fn tables() -> Vec<TableSchema> {
+        vec![
+            TableSchema::of::<Watermark>("watermark"),
+            TableSchema::of::<(K, Vec<SessionEntry<A::Acc, G::State>>)>("sessions"),
+        ]
     }
 
-    fn restore_key(&mut self, bytes: &mut &[u8]) -> Result<()> {
-        let key = K::decode(bytes)?;
+    fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
+        restored.read(&Self::tables(), &mut |group, table, entry| {
+            match table {
+                0 => self.floors.restore(group, from_bytes::<Watermark>(entry)?.watermark),
+                _ => self.restore_key(from_bytes(entry)?),
+            }
+            Ok(())
+        })
+    }
+
+    fn restore_key(&mut self, (key, sessions): (K, Vec<SessionEntry<A::Acc, G::State>>)) {
         let slot = self.keys.resolve(key.key_hash(), key, Vec::new);
-        for _ in 0..u64::decode(bytes)? {
-            let (window, acc, trigger) = <(Window, A::Acc, G::State)>::decode(bytes)?;
-            let asked = <(Option<Time>, Option<Time>)>::decode(bytes)?;
+        for (window, acc, trigger, asked) in sessions {
             let entry = self.keys.entry_mut(slot).expect("the slot was just resolved");
             entry.value.push(Open { window, acc, trigger, asked });
             self.register(slot, window, asked);
         }
-        Ok(())
     }
 
-    fn freeze(&self) -> FrozenBytes {
-        let schema = schema_of::<(K, Window, A::Acc, G::State)>();
-        let mut frozen = FrozenBytes::new(vec![("sessions".to_owned(), schema)]);
-        let mut counts = std::collections::BTreeMap::<KeyGroup, u64>::new();
-        self.keys
-            .iter()
-            .for_each(|entry| *counts.entry(key_group(entry.hash, self.groups.0)).or_default() += 1);
+    fn freeze(&self) -> MemoryPart {
+        let mut frozen = MemoryPart::new(Self::tables());
         for group in self.groups.1.clone() {
-            let out = frozen.group(group);
-            self.watermark.max(self.floors.of_group(group)).encode(out);
-            counts.get(&group).copied().unwrap_or_default().encode(out);
+            let watermark = self.watermark.max(self.floors.of_group(group));
+            frozen.push(group, 0, to_bytes(&Watermark { watermark }));
         }
         for entry in self.keys.iter() {
-            let out = frozen.group(key_group(entry.hash, self.groups.0));
-            entry.key.encode(out);
-            (entry.value.len() as u64).encode(out);
-            for session in &entry.value {
-                session.window.encode(out);
-                session.acc.encode(out);
-                session.trigger.encode(out);
-                session.asked.encode(out);
-            }
+            let of = |open: &Open<A::Acc, G::State>| {
+                (open.window, open.acc.clone(), open.trigger.clone(), open.asked)
+            };
+            let sessions: Vec<SessionEntry<_, _>> = entry.value.iter().map(of).collect();
+            let bytes = to_bytes(&(entry.key.clone(), sessions));
+            frozen.push(key_group(entry.hash, self.groups.0), 1, bytes);
         }
         frozen
     }
 }
+
+type SessionEntry<A, S> = (Window, A, S, (Option<Time>, Option<Time>));
 
 fn pop_due(timers: &mut BTreeSet<Timer>, upto: Time) -> Option<Timer> {
     let due = timers.first().is_some_and(|timer| timer.0 <= upto);
@@ -272,10 +269,8 @@ where
         self.name = name.to_owned();
         self.figures = cx.figures_of(name);
         self.groups = (cx.key_groups, cx.owned.clone());
-        for (group, bytes) in cx.restored.take_keyed(name) {
-            self.restore_group(group, &bytes)?;
-        }
-        Ok(())
+        let restored = cx.restored.take_keyed(name);
+        self.restore(&restored)
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use millstream_core::batch::Rows;
 use millstream_core::key::{Key, key_group};
 use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::snapshot::{CheckpointId, Frozen, FrozenState};
+use millstream_core::snapshot::{CheckpointId, Frozen, MemoryPart, TableSchema};
 use millstream_core::time::{MAX_TIME, Time};
 use millstream_core::{Budget, Context, Error, KeyGroup, Mark, OpenContext, Operator, Output, Result, Step};
 
@@ -41,7 +41,7 @@ impl Operator for Watermarks {
 }
 
 // Key, sum and count.
-type SumsOfGroup = Vec<(i64, (i64, i64))>;
+type SumEntry = (i64, (i64, i64));
 
 /// Sums by key; gives the sums at the final watermark, in slices of the budget.
 #[derive(Default)]
@@ -62,10 +62,10 @@ impl Operator for KeyedSum {
         self.name = name.to_owned();
         self.groups = cx.key_groups;
         self.owned = cx.owned.clone();
-        for (_, bytes) in cx.restored.take_keyed(name) {
-            self.sums.extend(from_bytes::<SumsOfGroup>(&bytes)?);
-        }
-        Ok(())
+        cx.restored.take_keyed(name).read(&[TableSchema::of::<SumEntry>("sums")], &mut |_, _, entry| {
+            self.sums.extend([from_bytes::<SumEntry>(entry)?]);
+            Ok(())
+        })
     }
 
     fn rows(
@@ -109,27 +109,12 @@ impl Operator for KeyedSum {
     }
 
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        let mut groups = BTreeMap::<KeyGroup, SumsOfGroup>::new();
+        let mut part = MemoryPart::new(vec![TableSchema::of::<SumEntry>("sums")]);
         for (key, value) in &self.sums {
-            groups.entry(key_group(key.key_hash(), self.groups)).or_default().push((*key, *value));
+            part.push(key_group(key.key_hash(), self.groups), 0, to_bytes(&(*key, *value)));
         }
-        frozen.keyed.push((self.name.clone(), Box::new(FrozenSums(groups))));
+        frozen.keyed.push((self.name.clone(), Box::new(part)));
         Ok(())
-    }
-}
-
-struct FrozenSums(BTreeMap<KeyGroup, SumsOfGroup>);
-
-impl FrozenState for FrozenSums {
-    fn groups(&self) -> Vec<KeyGroup> {
-        self.0.keys().copied().collect()
-    }
-    fn write_group(&self, group: KeyGroup, out: &mut Vec<u8>) -> Result<()> {
-        out.extend(to_bytes(&self.0[&group]));
-        Ok(())
-    }
-    fn schemas(&self) -> Vec<(String, String)> {
-        Vec::new()
     }
 }
 

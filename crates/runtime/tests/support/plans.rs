@@ -24,8 +24,12 @@ pub fn stage(
     enumerator: Option<MakeEnumerator>,
     make: impl Fn() -> Box<dyn Stage> + Send + Sync + 'static,
 ) -> StageSpec {
-    let operators =
-        name.split(" -> ").map(|name| OperatorSpec { name: name.into(), kind: "test".into(), after: None });
+    let operators = name.split(" -> ").map(|name| OperatorSpec {
+        name: name.into(),
+        kind: "test".into(),
+        after: None,
+        tables: Vec::new(),
+    });
     StageSpec {
         name: name.into(),
         parallelism,

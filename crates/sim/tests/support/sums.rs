@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use millstream_core::key::{KeyGroup, key_group};
 use millstream_core::operator::SideTag;
-use millstream_core::snapshot::{CheckpointId, Frozen, FrozenBytes, FrozenState, OperatorList, Redistribute};
+use millstream_core::record::{from_bytes, to_bytes};
+use millstream_core::snapshot::{
+    CheckpointId, Emit, Frozen, FrozenState, OperatorList, Redistribute, TableSchema,
+};
 use millstream_core::time::{MAX_TIME, MIN_TIME, Time};
 use millstream_core::{
-    Budget, Context, End, Error, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step,
+    Budget, Context, End, Error, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,16 +134,16 @@ impl Operator for RunningSums {
         self.name = name.to_owned();
         self.groups = cx.key_groups;
         self.owned = cx.owned.clone();
-        for (group, bytes) in cx.restored.take_keyed(name) {
-            let (mut bytes, mut sums) = (bytes.as_slice(), self.sums.lock().unwrap());
-            self.seen.insert(group, Time::decode(&mut bytes)?);
-            while !bytes.is_empty() {
-                let (key, (sum, fired, tick)) = Record::decode(&mut bytes)?;
-                let tick = if self.flaw == Flaw::TimersAreLost { None } else { tick };
-                sums.insert(key, Sum { sum, fired, tick });
+        cx.restored.take_keyed(name).read(&tables(), &mut |group, table, entry| {
+            if table == 0 {
+                self.seen.insert(group, from_bytes(entry)?);
+                return Ok(());
             }
-        }
-        Ok(())
+            let (key, (sum, fired, tick)) = from_bytes::<SumEntry>(entry)?;
+            let tick = if self.flaw == Flaw::TimersAreLost { None } else { tick };
+            self.sums.lock().unwrap().insert(key, Sum { sum, fired, tick });
+            Ok(())
+        })
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<In>, out: &mut Output<Out>) -> Result<Step> {
@@ -245,23 +248,29 @@ struct Live {
     foreign: bool,
 }
 
+type SumEntry = (String, (i64, Time, Option<Time>));
+
+fn tables() -> Vec<TableSchema> {
+    vec![TableSchema::of::<Time>("seen"), TableSchema::of::<SumEntry>("sums")]
+}
+
 impl FrozenState for Live {
-    fn groups(&self) -> Vec<KeyGroup> {
-        if self.foreign { (0..self.groups).collect() } else { self.seen.keys().copied().collect() }
+    fn tables(&self) -> Vec<TableSchema> {
+        tables()
     }
 
-    fn write_group(&self, group: KeyGroup, out: &mut Vec<u8>) -> Result<()> {
-        let mut bytes = FrozenBytes::new(Vec::new());
-        self.seen.get(&group).unwrap_or(&MIN_TIME).encode(bytes.group(group));
+    fn entries(&self, emit: &mut Emit<'_>) -> Result<()> {
+        let groups: Vec<KeyGroup> =
+            if self.foreign { (0..self.groups).collect() } else { self.seen.keys().copied().collect() };
+        for group in &groups {
+            emit(*group, 0, &to_bytes(self.seen.get(group).unwrap_or(&MIN_TIME)))?;
+        }
         for (key, sum) in self.sums.lock().unwrap().iter() {
-            if key_group(key.key_hash(), self.groups) == group {
-                (key.clone(), (sum.sum, sum.fired, sum.tick)).encode(bytes.group(group));
+            let group = key_group(key.key_hash(), self.groups);
+            if groups.contains(&group) {
+                emit(group, 1, &to_bytes(&(key.clone(), (sum.sum, sum.fired, sum.tick))))?;
             }
         }
-        bytes.write_group(group, out)
-    }
-
-    fn schemas(&self) -> Vec<(String, String)> {
-        Vec::new()
+        Ok(())
     }
 }
