@@ -106,13 +106,16 @@ pub struct ColdSizes {
     pub bytes: u64,
 }
 
+/// Takes a key and its value.
+pub type TakePair<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
 /// A cold store as it was at a barrier. Its files go when it is dropped.
 pub trait FrozenCold: Send {
     /// Hands over all pairs in the order of their keys.
     ///
     /// # Errors
     /// Those of `take` and of reading the files.
-    fn scan(&self, take: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()>;
+    fn scan(&self, take: &mut TakePair<'_>) -> Result<()>;
     /// Its files.
     fn native(&self) -> NativeState<'_>;
 }

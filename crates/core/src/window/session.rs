@@ -203,7 +203,7 @@ where
     pub fn tables() -> Vec<TableSchema> {
         vec![
             TableSchema::of::<Watermark>("watermark"),
-            TableSchema::of::<(K, Vec<SessionEntry<A::Acc, G::State>>)>("sessions"),
+            TableSchema::of::<KeyEntry<K, A::Acc, G::State>>("sessions"),
         ]
     }
 
@@ -217,7 +217,7 @@ where
         })
     }
 
-    fn restore_key(&mut self, (key, sessions): (K, Vec<SessionEntry<A::Acc, G::State>>)) {
+    fn restore_key(&mut self, (key, sessions): KeyEntry<K, A::Acc, G::State>) {
         let slot = self.keys.resolve(key.key_hash(), key, Vec::new);
         for (window, acc, trigger, asked) in sessions {
             let entry = self.keys.entry_mut(slot).expect("the slot was just resolved");
@@ -244,6 +244,7 @@ where
     }
 }
 
+type KeyEntry<K, A, S> = (K, Vec<SessionEntry<A, S>>);
 type SessionEntry<A, S> = (Window, A, S, (Option<Time>, Option<Time>));
 
 fn pop_due(timers: &mut BTreeSet<Timer>, upto: Time) -> Option<Timer> {
