@@ -4,5 +4,6 @@
 
 pub mod alignment;
 pub mod inputs;
+pub mod job_id;
 pub mod job_snapshot;
 pub mod layout;
