@@ -47,6 +47,10 @@ impl Part {
     pub(super) fn of(package: &str, program: &str) -> Self {
         match package.split('/').next() {
             _ if program.contains("browser") => Self::Browser,
+            // Storage on real servers; they bring their own.
+            Some("crates") if package == "crates/checkpoint" && matches!(program, "s3" | "hdfs") => {
+                Self::Connectors
+            }
             Some("connectors" | "testkit") => Self::Connectors,
             Some("apps") => Self::Apps,
             _ => Self::Unit,
@@ -77,6 +81,8 @@ mod tests {
         assert_eq!(Part::of("connectors/kafka", "restart"), Part::Connectors);
         assert_eq!(Part::of("apps/clickstream", "main_job"), Part::Apps);
         assert_eq!(Part::of("apps/clickstream", "browser"), Part::Browser);
+        assert_eq!(Part::of("crates/checkpoint", "s3"), Part::Connectors);
+        assert_eq!(Part::of("crates/checkpoint", "file"), Part::Unit);
         assert_eq!(Part::of("xtask", "xtask"), Part::Unit);
     }
 

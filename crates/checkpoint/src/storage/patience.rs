@@ -1,0 +1,111 @@
+//! Repeats an attempt until it succeeds, cannot succeed, or patience ends.
+
+use std::time::Duration;
+
+use millstream_core::{Error, Result};
+
+use super::StorageOptions;
+use super::backoff::Backoff;
+use super::path::chance;
+use super::store::{Attempt, Failure};
+
+/// Time-out and repetitions of every call.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    timeout: Duration,
+    retries: u32,
+    first: Duration,
+    cap: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(options: &StorageOptions) -> Self {
+        Self {
+            timeout: options.timeout,
+            retries: options.max_retries,
+            first: options.retry_delay,
+            cap: options.retry_max_delay,
+        }
+    }
+
+    /// The first success, or the last failure.
+    pub(super) async fn attempts<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Attempt<T>>,
+    {
+        let mut backoff = Backoff::new(self.first, self.cap, chance());
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let failure = match self.within(attempt()).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            if !failure.may_pass() || tries > self.retries {
+                return Err(after(tries, failure));
+            }
+            let delay = backoff.delay(tries);
+            tracing::debug!(tries, ?delay, cause = failure.chain(), "a storage request is tried again");
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// One attempt, cut off after the time-out.
+    pub(super) async fn within<T>(&self, attempt: impl Future<Output = Attempt<T>>) -> Attempt<T> {
+        match tokio::time::timeout(self.timeout, attempt).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::passing(Error::retry(format!("no answer within {:?}", self.timeout)))),
+        }
+    }
+}
+
+fn after(tries: u32, failure: Failure) -> Error {
+    let error = failure.into_error();
+    if tries > 1 { error.in_context(format_args!("{tries} attempts failed, lastly")) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use millstream_core::ErrorKind;
+
+    use super::*;
+
+    fn patience(retries: u32) -> Patience {
+        let millis = Duration::from_millis;
+        Patience { timeout: millis(20), retries, first: millis(1), cap: millis(2) }
+    }
+
+    async fn tried(retries: u32, outcome: impl Fn(u32) -> Attempt<u32>) -> (Result<u32>, u32) {
+        let calls = AtomicU32::new(0);
+        let attempt = || std::future::ready(outcome(calls.fetch_add(1, Ordering::Relaxed) + 1));
+        let result = patience(retries).attempts(attempt).await;
+        (result, calls.into_inner())
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_tried_again_up_to_the_limit() {
+        let away = || Failure::passing(Error::retry("connection refused"));
+        let (result, calls) = tried(5, |call| if call < 3 { Err(away()) } else { Ok(call) }).await;
+        assert_eq!((result.unwrap(), calls), (3, 3));
+        let (result, calls) = tried(2, |_| Err(away())).await;
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), calls), (ErrorKind::Retry, 3));
+        assert!(error.chain().contains("3 attempts failed, lastly: connection refused"), "{}", error.chain());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_pass_is_not() {
+        let (result, calls) =
+            tried(5, |_| Err(Failure::lasting(Error::configuration("no such bucket")))).await;
+        assert_eq!((result.unwrap_err().kind(), calls), (ErrorKind::Configuration, 1));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_counts_as_away() {
+        let error = patience(1).attempts(std::future::pending::<Attempt<()>>).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Retry);
+        assert!(error.to_string().contains("no answer within 20ms"), "{error}");
+    }
+}
