@@ -3,7 +3,10 @@
 //! and the simulation put them to work.
 
 pub mod alignment;
+pub mod checkpoint_options;
+pub mod checkpoint_stats;
 pub mod inputs;
 pub mod job_id;
 pub mod job_snapshot;
 pub mod layout;
+pub mod log;
