@@ -101,6 +101,11 @@ impl<T: Data> SinkWriter<T> for Writer<T> {
         self.open_mut()?.delivery.flush(cx, dead)
     }
 
+    // What was not acknowledged is in the snapshot.
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        Ok(Step::DONE)
+    }
+
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
         frozen.lists.push(self.open_mut()?.delivery.freeze());
         Ok(())

@@ -71,6 +71,11 @@ impl<T: Data> SinkWriter<T> for RedisWriter<T> {
         Ok(Step { blocked: self.flushing, ..step })
     }
 
+    // What was not acknowledged is in the snapshot.
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        Ok(Step::DONE)
+    }
+
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
         opened(&mut self.delivery)?.snapshot(frozen);
         Ok(())

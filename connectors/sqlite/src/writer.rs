@@ -72,6 +72,11 @@ impl<T: Data> SinkWriter<T> for SqliteWriter<T> {
         Ok(Step { blocked: open.flushing, ..step })
     }
 
+    // What was not acknowledged is in the snapshot.
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        Ok(Step::DONE)
+    }
+
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
         frozen.lists.push(self.opened()?.snapshot());
         Ok(())

@@ -54,8 +54,18 @@ pub trait SinkWriter<T: Data>: Send {
     /// Completions of its I/O, retries that are due, the age of its buffer.
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, dead: &mut Rows<DeadLetter>) -> Result<Step>;
     /// A flush that really waits: complete only when everything taken so far was acknowledged, or is to be part of the snapshot. Called
-    /// before a barrier and at the end of input; while it answers *more* or *blocked*, `resume` follows, then `flush` again.
+    /// at the end of input; while it answers *more* or *blocked*, `resume` follows, then `flush` again.
     fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step>;
+    /// Before a barrier goes on. A flush unless the writer says otherwise: one whose snapshot holds everything that was not acknowledged
+    /// has nothing to wait for, so that a slow system holds no barrier.
+    fn prepare(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: CheckpointId,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<Step> {
+        self.flush(cx, dead)
+    }
     /// Adds what was not acknowledged yet, or what is to be committed.
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()>;
     /// The checkpoint is complete.

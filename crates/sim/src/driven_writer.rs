@@ -108,12 +108,14 @@ impl<T: Data> DrivenWriter<T> {
         self.call(|writer, cx, dead| writer.flush(cx, dead))
     }
 
-    /// Flushes and freezes, as at a barrier.
+    /// Prepares and freezes, as at a barrier.
     ///
     /// # Errors
-    /// The writer's own.
+    /// The writer's own; and when it would never be prepared.
     pub fn checkpoint(&mut self, id: CheckpointId) -> Result<Frozen> {
-        self.flush()?;
+        while !self.call(|writer, cx, dead| writer.prepare(cx, id, dead))?.is_complete() {
+            self.turn()?;
+        }
         let mut frozen = Frozen::default();
         self.writer.snapshot(id, &mut frozen)?;
         Ok(frozen)

@@ -78,7 +78,7 @@ impl<T: Data> Push<T> for SinkEnd<T> {
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<Step> {
-        let step = self.writer.flush(cx, &mut self.dead);
+        let step = self.writer.prepare(cx, id, &mut self.dead);
         let step = self.hand_on(cx, step)?;
         if step.is_complete() { Ok(step.and(self.dead_letters.prepare(cx, id)?)) } else { Ok(step) }
     }
