@@ -166,6 +166,8 @@ pub enum SinkOptions {
     Sqlite(SqliteOptions),
     /// One file per table.
     Csv(CsvOptions),
+    /// One JSON message per row.
+    Kafka(KafkaSinkOptions),
 }
 
 /// CSV files.

@@ -48,3 +48,10 @@ pub struct PvUv {
     /// Distinct users among them, exact.
     pub uv: u64,
 }
+
+impl PvUv {
+    /// What tells a row from all others.
+    pub fn id(&self) -> String {
+        format!("{}-{}-{}-{}", self.granularity, self.dimension, self.value, self.window_start)
+    }
+}

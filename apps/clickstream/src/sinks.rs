@@ -3,6 +3,7 @@
 mod csv;
 mod dead_letter;
 mod elasticsearch;
+mod kafka;
 mod redis;
 mod sqlite;
 
@@ -37,5 +38,6 @@ pub fn sink_tables(tables: &Tables, number: usize, store: &SinkOptions) -> Vec<D
         SinkOptions::Redis(options) => redis::sink(tables, options, name),
         SinkOptions::Sqlite(options) => sqlite::sink(tables, options, name),
         SinkOptions::Csv(options) => csv::sink(tables, options, name),
+        SinkOptions::Kafka(options) => kafka::sink(tables, options, name),
     }
 }

@@ -31,15 +31,11 @@ pub(super) fn sink(
         refused.push(rows.sink_to(&name("hot-items", "elasticsearch"), sink).dead_letters());
     }
     if let Some(rows) = &tables.pv_uv {
-        let sink = builder().documents(|row: &PvUv| Document::new("pv_uv", pv_uv_id(row), row));
+        let sink = builder().documents(|row: &PvUv| Document::new("pv_uv", row.id(), row));
         let sink = sink.with_template("pv_uv", pv_uv());
         refused.push(rows.sink_to(&name("pv-uv", "elasticsearch"), sink).dead_letters());
     }
     refused
-}
-
-fn pv_uv_id(row: &PvUv) -> String {
-    format!("{}-{}-{}-{}", row.granularity, row.dimension, row.value, row.window_start)
 }
 
 fn template(index: &str, properties: &Value) -> Value {
