@@ -23,6 +23,7 @@ pub mod options;
 pub mod plan;
 pub mod raw;
 pub mod record;
+pub mod schema;
 pub mod sink;
 pub mod snapshot;
 pub mod source;

@@ -2,6 +2,13 @@
 //!
 //! `#[derive(Record)]` writes the codec of a struct (an Avro record) or of an enum without fields (an Avro enum). A field of
 //! `Vec<u8>` is an array of numbers; with `#[record(bytes)]` it is Avro `bytes`.
+//!
+//! What lives in state outlives the program that wrote it. A later version of the job reads it by [`crate::schema`]'s rules: fields may
+//! be added (`#[record(default = 0)]`; options, lists and maps are empty by themselves), removed, renamed (`#[record(alias = "old")]`)
+//! and widened (`i32` to `i64` to `f64`); variants may be added, and removed where another is marked `#[record(default)]`.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 
@@ -22,6 +29,10 @@ pub trait Record: Data {
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the bytes end too early or are none of this type.
     fn decode(bytes: &mut &[u8]) -> Result<Self>;
+    /// What a field of this type is, as JSON, in data that was written before there was such a field, unless the field says otherwise.
+    fn natural_default() -> Option<String> {
+        None
+    }
     /// How many records this stands for in figures: 1, but for a bundle of messages.
     fn weight(&self) -> usize {
         1
@@ -34,12 +45,44 @@ pub trait Record: Data {
 
 /// The named types that a schema has defined so far: Avro wants each defined once.
 #[derive(Debug, Default)]
-pub struct Names(std::collections::BTreeSet<String>);
+pub struct Names {
+    seen: BTreeMap<String, Option<TypeId>>,
+    bare: bool,
+}
 
 impl Names {
-    /// Whether this is the first time that the name is seen.
+    /// For a schema without the defaults of its fields: what a default itself is written by.
+    pub(crate) fn bare() -> Self {
+        Self { seen: BTreeMap::new(), bare: true }
+    }
+
+    /// Whether fields name their defaults.
+    pub fn with_defaults(&self) -> bool {
+        !self.bare
+    }
+
+    /// Whether this is the first time that the name is seen: for names that belong to one type alone.
     pub fn first(&mut self, name: &str) -> bool {
-        self.0.insert(name.to_owned())
+        self.seen.insert(name.to_owned(), None).is_none()
+    }
+
+    /// The name of a type within this schema, and whether it is seen for the first time. A second type of the same name (from another
+    /// module) gets a number: `Total__2`.
+    pub fn of<T: 'static>(&mut self, plain: &str) -> (String, bool) {
+        let (mut name, mut number) = (plain.to_owned(), 1);
+        loop {
+            match self.seen.get(&name) {
+                None => {
+                    self.seen.insert(name.clone(), Some(TypeId::of::<T>()));
+                    return (name, true);
+                }
+                Some(known) if *known == Some(TypeId::of::<T>()) => return (name, false),
+                Some(_) => {
+                    number += 1;
+                    name = format!("{plain}__{number}");
+                }
+            }
+        }
     }
 }
 
@@ -88,7 +131,7 @@ fn decode_varint(bytes: &mut &[u8]) -> Result<u64> {
     Err(Error::data("a number ends too early or is longer than 10 bytes"))
 }
 
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8]> {
+pub(crate) fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8]> {
     let (taken, rest) = bytes
         .split_at_checked(length)
         .ok_or_else(|| Error::data(format!("{length} bytes wanted, {} left", bytes.len())))?;
@@ -170,6 +213,9 @@ impl Record for bool {
 }
 
 impl Record for () {
+    fn natural_default() -> Option<String> {
+        Some("null".into())
+    }
     fn schema(_: &mut Names) -> String {
         "\"null\"".into()
     }
@@ -231,6 +277,9 @@ impl Record for CompactString {
 }
 
 impl<T: Record> Record for Option<T> {
+    fn natural_default() -> Option<String> {
+        Some("null".into())
+    }
     fn schema(names: &mut Names) -> String {
         format!("[\"null\",{}]", T::schema(names))
     }
@@ -256,6 +305,9 @@ impl<T: Record> Record for Option<T> {
 }
 
 impl<T: Record> Record for Vec<T> {
+    fn natural_default() -> Option<String> {
+        Some("[]".into())
+    }
     fn schema(names: &mut Names) -> String {
         format!("{{\"type\":\"array\",\"items\":{}}}", T::schema(names))
     }
@@ -284,7 +336,7 @@ impl<T: Record> Record for Vec<T> {
 }
 
 // Avro arrays come in blocks; a negative count is followed by the block's size in bytes.
-fn decode_block(bytes: &mut &[u8]) -> Result<u64> {
+pub(crate) fn decode_block(bytes: &mut &[u8]) -> Result<u64> {
     let count = i64::decode(bytes)?;
     if count < 0 {
         i64::decode(bytes)?;
@@ -322,7 +374,10 @@ tuple!("Triple", 0: A, 1: B, 2: C);
 tuple!("Quadruple", 0: A, 1: B, 2: C, 3: D);
 
 // As an array of pairs: Avro's own maps have text keys only.
-impl<K: Record + Ord, V: Record> Record for std::collections::BTreeMap<K, V> {
+impl<K: Record + Ord, V: Record> Record for BTreeMap<K, V> {
+    fn natural_default() -> Option<String> {
+        Some("[]".into())
+    }
     fn schema(names: &mut Names) -> String {
         Vec::<(K, V)>::schema(names)
     }

@@ -8,10 +8,15 @@ mod json;
 mod key;
 mod path;
 mod record;
+mod record_marks;
 
 /// Writes `Record` for a struct with named fields or an enum without fields.
 ///
-/// `#[record(bytes)]` on a `Vec<u8>` or `Box<[u8]>` makes it Avro `bytes` instead of an array of numbers.
+/// Marks of fields: `#[record(bytes)]` on a `Vec<u8>` or `Box<[u8]>` makes it Avro `bytes` instead of an array of numbers;
+/// `default = expression` (or `default` alone: that of the type) is what the field becomes in data that was written without it;
+/// `alias = "old"` is another name that it was written by; `name = "x"` its name in the schema, where it is not the field's own.
+/// Options, vectors, maps and `bytes` are empty by default without a word.
+/// Marks of types: `alias` and `name`. Marks of variants: `name`, and `default` for the one that stands for variants that are removed.
 #[proc_macro_derive(Record, attributes(record))]
 pub fn record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -2,9 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Data, DataEnum, DeriveInput, Error, Field, Fields, FieldsNamed, Result};
+use syn::{Data, DataEnum, DeriveInput, Error, Field, Fields, FieldsNamed, Ident, Result};
 
 use crate::path;
+use crate::record_marks::{Absent, FieldMarks, TypeMarks, VariantMarks};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     if !input.generics.params.is_empty() {
@@ -23,10 +24,16 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     }
 }
 
+/// A field's or variant's name without the `r#` of a keyword.
+fn plain(name: &Ident) -> String {
+    name.to_string().trim_start_matches("r#").to_owned()
+}
+
 fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
     let core = path::core();
     let name = &input.ident;
-    let text = name.to_string();
+    let TypeMarks { name: renamed, aliases } = TypeMarks::of(input)?;
+    let text = renamed.unwrap_or_else(|| plain(name));
     let parts = fields.named.iter().map(Part::of).collect::<Result<Vec<_>>>()?;
     let schemas = parts.iter().map(Part::schema);
     let encodes = parts.iter().map(Part::encode);
@@ -35,11 +42,12 @@ fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
     Ok(quote! {
         impl #core::Record for #name {
             fn schema(names: &mut #core::record::Names) -> ::std::string::String {
-                if !names.first(#text) {
-                    return ::std::format!("\"{}\"", #text);
+                let (name, first) = names.of::<Self>(#text);
+                if !first {
+                    return ::std::format!("\"{}\"", name);
                 }
-                let fields: ::std::vec::Vec<::std::string::String> = ::std::vec![#(#schemas),*];
-                ::std::format!("{{\"type\":\"record\",\"name\":\"{}\",\"fields\":[{}]}}", #text, fields.join(","))
+                let fields = ::std::vec![#(#schemas),*];
+                #core::schema::write::record(&name, &[#(#aliases),*], &fields)
             }
             fn encode(&self, out: &mut ::std::vec::Vec<u8>) {
                 #(#encodes)*
@@ -57,33 +65,47 @@ fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
 /// One field with its codec: its type's own, or Avro `bytes` where `#[record(bytes)]` says so.
 struct Part<'a> {
     field: &'a Field,
-    bytes: bool,
+    marks: FieldMarks,
     core: TokenStream,
 }
 
 impl<'a> Part<'a> {
     fn of(field: &'a Field) -> Result<Self> {
-        let mut bytes = false;
-        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("record")) {
-            attribute.parse_nested_meta(|meta| {
-                bytes = meta.path.is_ident("bytes");
-                if bytes { Ok(()) } else { Err(meta.error("a record's field knows `bytes` alone")) }
-            })?;
-        }
-        Ok(Self { field, bytes, core: path::core() })
+        Ok(Self { field, marks: FieldMarks::of(field)?, core: path::core() })
     }
 
     fn schema(&self) -> TokenStream {
         let (core, ty) = (&self.core, &self.field.ty);
-        let name = self.field.ident.as_ref().map(|name| name.to_string().trim_start_matches("r#").to_owned());
-        let schema =
-            if self.bytes { quote!("\"bytes\"") } else { quote!(<#ty as #core::Record>::schema(names)) };
-        quote!(::std::format!("{{\"name\":\"{}\",\"type\":{}}}", #name, #schema))
+        let (aliases, default) = (&self.marks.aliases, self.default());
+        let name = self.marks.name.clone().or_else(|| self.field.ident.as_ref().map(plain));
+        let of = if self.marks.bytes {
+            quote!(|_| "\"bytes\"".to_owned())
+        } else {
+            quote!(<#ty as #core::Record>::schema)
+        };
+        quote!(#core::schema::write::field(names, #name, &[#(#aliases),*], #of, || #default))
+    }
+
+    // The value is an expression of the field's own type, so that the compiler checks it.
+    fn default(&self) -> TokenStream {
+        let (core, ty, bytes) = (&self.core, &self.field.ty, self.marks.bytes);
+        let value = match &self.marks.default {
+            Absent::Natural if bytes => return quote!(::std::option::Option::Some("\"\"".to_owned())),
+            Absent::Natural => return quote!(<#ty as #core::Record>::natural_default()),
+            Absent::OfType => quote!(::std::default::Default::default()),
+            Absent::Text(text) => quote!(::std::convert::From::from(#text)),
+            Absent::Value(value) => quote!(#value),
+        };
+        let json = if bytes { quote!(default_bytes) } else { quote!(default) };
+        quote!({
+            let value: #ty = #value;
+            ::std::option::Option::Some(#core::schema::write::#json(&value))
+        })
     }
 
     fn encode(&self) -> TokenStream {
         let (core, name) = (&self.core, &self.field.ident);
-        if self.bytes {
+        if self.marks.bytes {
             quote!(#core::record::encode_bytes(&self.#name, out);)
         } else {
             quote!(#core::Record::encode(&self.#name, out);)
@@ -92,7 +114,7 @@ impl<'a> Part<'a> {
 
     fn decode(&self) -> TokenStream {
         let (core, name) = (&self.core, &self.field.ident);
-        if self.bytes {
+        if self.marks.bytes {
             quote!(#name: ::std::convert::From::from(#core::record::decode_bytes(bytes)?))
         } else {
             quote!(#name: #core::Record::decode(bytes)?)
@@ -101,7 +123,11 @@ impl<'a> Part<'a> {
 
     fn heap_size(&self) -> TokenStream {
         let (core, name) = (&self.core, &self.field.ident);
-        if self.bytes { quote!(self.#name.len()) } else { quote!(#core::Record::heap_size(&self.#name)) }
+        if self.marks.bytes {
+            quote!(self.#name.len())
+        } else {
+            quote!(#core::Record::heap_size(&self.#name))
+        }
     }
 }
 
@@ -114,15 +140,19 @@ fn enumeration(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
     }
     let core = path::core();
     let name = &input.ident;
-    let text = name.to_string();
+    let TypeMarks { name: renamed, aliases } = TypeMarks::of(input)?;
+    let text = renamed.unwrap_or_else(|| plain(name));
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
-    let symbols = variants.iter().map(|variant| format!("\"{variant}\"")).collect::<Vec<_>>().join(",");
-    let schema = format!("{{\"type\":\"enum\",\"name\":\"{text}\",\"symbols\":[{symbols}]}}");
+    let (symbols, default) = symbols(data)?;
     let indices: Vec<_> = (0..variants.len() as i64).collect();
     Ok(quote! {
         impl #core::Record for #name {
             fn schema(names: &mut #core::record::Names) -> ::std::string::String {
-                if names.first(#text) { #schema.to_owned() } else { ::std::format!("\"{}\"", #text) }
+                let (name, first) = names.of::<Self>(#text);
+                if !first {
+                    return ::std::format!("\"{}\"", name);
+                }
+                #core::schema::write::enumeration(&name, &[#(#aliases),*], &[#(#symbols),*], #default)
             }
             fn encode(&self, out: &mut ::std::vec::Vec<u8>) {
                 let index: i64 = match self { #(Self::#variants => #indices),* };
@@ -138,6 +168,21 @@ fn enumeration(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
             }
         }
     })
+}
+
+/// The variants' names in the schema, and as an expression the one that stands for unknown ones.
+fn symbols(data: &DataEnum) -> Result<(Vec<String>, TokenStream)> {
+    let mut symbols = Vec::new();
+    let mut default = quote!(::std::option::Option::None);
+    for variant in &data.variants {
+        let marks = VariantMarks::of(variant)?;
+        let symbol = marks.name.unwrap_or_else(|| plain(&variant.ident));
+        if marks.default {
+            default = quote!(::std::option::Option::Some(#symbol));
+        }
+        symbols.push(symbol);
+    }
+    Ok((symbols, default))
 }
 
 #[cfg(test)]
@@ -156,7 +201,10 @@ mod tests {
             ("struct A;", "fields have names"),
             ("enum A { B(i64) }", "variants without fields"),
             ("union A { b: i64 }", "a union cannot be a record"),
-            ("struct A { #[record(byte)] b: Vec<u8> }", "knows `bytes` alone"),
+            ("struct A { #[record(byte)] b: Vec<u8> }", "knows `bytes`, `default`, `alias` and `name`"),
+            ("struct A { #[record(alias = \"a-b\")] b: i64 }", "letters, digits and `_`"),
+            ("#[record(default)] struct A { b: i64 }", "knows `alias` and `name`"),
+            ("enum A { #[record(alias = \"C\")] B }", "knows `default` and `name`"),
         ] {
             let refusal = refusal(code);
             assert!(refusal.contains(reason), "{code}: {refusal}");

@@ -1,0 +1,99 @@
+//! How state that an older version of a job wrote is read by a newer one: Avro's resolution of a writer's schema to a reader's.
+//!
+//! [`Resolution::between`] compares two schemas once and answers two questions. [`Resolution::verdict`] says what a user wants to know
+//! before anything is restored: the same, migrates (how), or incompatible (why, and what to do about it). [`Resolution::migrate`] turns
+//! one datum of the writer's into one of the reader's, bytes to bytes, by a small program that was compiled from the pair.
+//!
+//! The rules are those of the Avro specification ("Schema Resolution"), with two additions. The names of tuples are generated from
+//! their members (`Pair_<hash>`), so tuples are compared by their members alone. And a union that is read as a plain type is accepted
+//! with a warning: a value of a branch that has no place any more fails when it is met.
+//!
+//! ```
+//! use millstream_core::Record;
+//! use millstream_core::record::{from_bytes, schema_of, to_bytes};
+//! use millstream_core::schema::Resolution;
+//!
+//! mod before {
+//!     #[derive(Clone, millstream_core::Record)]
+//!     pub struct Total {
+//!         pub count: i32,
+//!     }
+//! }
+//! #[derive(Clone, Debug, PartialEq, Record)]
+//! struct Total {
+//!     count: i64,
+//!     #[record(default = 1.5)]
+//!     price: f64,
+//! }
+//!
+//! let resolution = Resolution::between(&schema_of::<before::Total>(), &schema_of::<Total>())?;
+//! assert_eq!(resolution.verdict().to_string(), "migrates: `count`: int widened to long; `price`: added with default 1.5");
+//! let mut bytes = Vec::new();
+//! resolution.migrate(&to_bytes(&before::Total { count: 7 }), &mut bytes)?;
+//! assert_eq!(from_bytes::<Total>(&bytes)?, Total { count: 7, price: 1.5 });
+//! # Ok::<(), millstream_core::Error>(())
+//! ```
+
+mod datum;
+mod parse;
+mod program;
+mod record;
+mod resolve;
+mod verdict;
+#[doc(hidden)]
+pub mod write;
+
+pub use verdict::{Note, Verdict};
+
+use program::Program;
+
+use crate::{Error, Result};
+
+/// How data of a writer's schema is read by a reader's.
+#[derive(Debug)]
+pub struct Resolution {
+    verdict: Verdict,
+    program: Program,
+}
+
+impl Resolution {
+    /// Compares two schemas, both Avro as JSON. Whether they fit is the verdict's matter.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) when one of them is no schema that Millstream writes.
+    pub fn between(writer: &str, reader: &str) -> Result<Self> {
+        let writer =
+            parse::parse(writer).map_err(|error| error.in_context("the schema of the stored state"))?;
+        let reader =
+            parse::parse(reader).map_err(|error| error.in_context("the schema of the job's state"))?;
+        let (verdict, program) = resolve::resolve(writer, &reader);
+        Ok(Self { verdict, program })
+    }
+
+    /// What becomes of the data.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Appends the reader's form of one datum, which must fill `entry`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the schemas are incompatible, when this datum has no place in the reader's
+    /// schema (the verdict warned of it), or when the bytes are none of the writer's.
+    pub fn migrate(&self, entry: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        match &self.verdict {
+            Verdict::Same => out.extend_from_slice(entry),
+            Verdict::Migrates(_) => self.program.run(entry, out)?,
+            Verdict::Incompatible(_) => return Err(Error::data(self.verdict.to_string())),
+        }
+        Ok(())
+    }
+}
+
+/// The names of a record schema's fields, in order; none for any other schema.
+///
+/// # Errors
+/// [`ErrorKind::Data`](crate::ErrorKind::Data) when it is no schema that Millstream writes.
+pub fn field_names(schema: &str) -> Result<Vec<String>> {
+    Ok(parse::parse(schema)?.root_fields().iter().map(|field| field.name.clone()).collect())
+}
