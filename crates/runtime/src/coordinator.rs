@@ -1,10 +1,11 @@
 //! The one thread that looks after a job: starts its subtasks, asks its enumerators, collects checkpoints, sees to its end.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use millstream_core::drive::checkpoint_stats::CheckpointKind;
 use millstream_core::io::Io;
 use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::source::Assignment;
@@ -12,10 +13,13 @@ use millstream_core::stage::End;
 use millstream_core::time::Nanos;
 use millstream_core::{Error, ErrorKind, Result};
 
-use crate::checkpoint::{Collecting, Parts};
+use crate::ask::{Ask, CheckpointDone, Reply, job_is_over};
+use crate::checkpoint::Collecting;
 use crate::enumerators::{Assignments, Enumerators};
 use crate::inbox::Command;
 use crate::io::{self, TokioIo};
+use crate::job::guarded;
+use crate::life::Life;
 use crate::shared::{Event, Shared};
 use crate::snapshot::JobSnapshot;
 use crate::worker::Worker;
@@ -25,14 +29,15 @@ const ABORT_GRACE: Duration = Duration::from_secs(10);
 // How long the last I/O may take when every subtask is closed.
 const IO_GRACE: Duration = Duration::from_secs(2);
 
-/// Runs a job to its end on this thread. `started` is told when every subtask is open; whether something failed is in `shared`.
+/// Runs an attempt to its end on this thread. `running` is called when every subtask is open; whether something failed is in `shared`.
 pub(crate) fn run(
     shared: &Arc<Shared>,
+    life: &Life,
     events: Receiver<Event>,
     from: Option<&JobSnapshot>,
-    started: Sender<()>,
+    running: &mut dyn FnMut(),
 ) -> End {
-    match Coordinator::start(shared, events, from, started) {
+    match Coordinator::start(shared, life, events, from, running) {
         Ok(coordinator) => coordinator.run(),
         Err(error) => {
             shared.fail(error);
@@ -41,12 +46,13 @@ pub(crate) fn run(
     }
 }
 
-struct Coordinator {
+struct Coordinator<'a> {
     shared: Arc<Shared>,
+    life: &'a Life,
     events: Receiver<Event>,
     enumerators: Enumerators,
     assignments: Assignments,
-    started: Option<Sender<()>>,
+    running: &'a mut dyn FnMut(),
     threads: Vec<Option<JoinHandle<()>>>,
     runtime: tokio::runtime::Runtime,
     checkpoints: Checkpoints,
@@ -54,22 +60,24 @@ struct Coordinator {
     ended: Vec<bool>,
     end: End,
     released: bool,
+    stopping: bool,
     stop_deadline: Option<Nanos>,
     abort_deadline: Option<Nanos>,
 }
 
 struct Checkpoints {
     next: CheckpointId,
-    collecting: Option<(Collecting, Sender<Result<Parts>>)>,
-    storing: Option<CheckpointId>,
+    collecting: Option<(Collecting, Reply)>,
+    storing: Option<(CheckpointId, Reply)>,
 }
 
-impl Coordinator {
+impl<'a> Coordinator<'a> {
     fn start(
         shared: &Arc<Shared>,
+        life: &'a Life,
         events: Receiver<Event>,
         from: Option<&JobSnapshot>,
-        started: Sender<()>,
+        running: &'a mut dyn FnMut(),
     ) -> Result<Self> {
         let (enumerators, assignments) = Enumerators::start(&shared.plan, &shared.clock, from)?;
         let runtime = io::runtime(shared.options.io_threads)?;
@@ -77,10 +85,11 @@ impl Coordinator {
         let next = from.map_or(1, |from| from.checkpoint + 1);
         let mut coordinator = Self {
             shared: Arc::clone(shared),
+            life,
             events,
             enumerators,
             assignments,
-            started: Some(started),
+            running,
             threads: Vec::new(),
             runtime,
             checkpoints: Checkpoints { next, collecting: None, storing: None },
@@ -88,6 +97,7 @@ impl Coordinator {
             ended: vec![false; shared.places.len()],
             end: End::Finished,
             released: false,
+            stopping: false,
             stop_deadline: None,
             abort_deadline: None,
         };
@@ -147,12 +157,9 @@ impl Coordinator {
             Event::Frozen(index, id, frozen) => self.on_frozen(index, id, frozen),
             Event::Ended(index, end) => self.on_ended(index, end),
             Event::Exited(index) => self.join(index),
-            Event::Checkpoint(reply) => self.on_checkpoint(reply)?,
+            Event::Ask(ask, reply) => self.on_ask(&ask, reply)?,
             Event::Stored(id, stored) => self.on_stored(id, stored),
-            Event::Stopping => {
-                let patience = self.shared.options.stop_timeout;
-                self.stop_deadline.get_or_insert(self.shared.clock.nanos().saturating_add(nanos(patience)));
-            }
+            Event::Stop => self.on_stop(),
             Event::Failed => self.on_failed(),
         }
         Ok(())
@@ -178,11 +185,24 @@ impl Coordinator {
         self.shared.command_all(|| Command::Run);
         let assignments = std::mem::take(&mut self.assignments);
         self.assign(assignments)?;
-        if let Some(started) = self.started.take() {
-            // Nobody may be waiting any more; the job runs all the same.
-            let _ = started.send(());
+        (self.running)();
+        if self.stopping {
+            self.shared.command_sources(|| Command::Stop);
         }
         Ok(())
+    }
+
+    // What comes before all are open waits until they are.
+    fn on_stop(&mut self) {
+        let patience = nanos(self.shared.options.stop_timeout);
+        self.stop_deadline.get_or_insert(self.shared.clock.nanos().saturating_add(patience));
+        if !std::mem::replace(&mut self.stopping, true) && self.is_running() {
+            self.shared.command_sources(|| Command::Stop);
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.opened == self.shared.places.len()
     }
 
     fn assign(&self, assignments: Assignments) -> Result<()> {
@@ -196,7 +216,7 @@ impl Coordinator {
         Ok(())
     }
 
-    fn on_checkpoint(&mut self, reply: Sender<Result<Parts>>) -> Result<()> {
+    fn on_ask(&mut self, _: &Ask, reply: Reply) -> Result<()> {
         if let Some(refusal) = self.refusal() {
             let _ = reply.send(Err(refusal));
             return Ok(());
@@ -207,6 +227,9 @@ impl Coordinator {
         let enumerators = self.enumerators.snapshot(self.shared.plan.stages.len())?;
         let collecting = Collecting::new(id, self.shared.places.len(), enumerators);
         self.checkpoints.collecting = Some((collecting, reply));
+        self.life.history(|history| {
+            history.triggered(id, self.shared.epoch, CheckpointKind::Checkpoint, self.shared.clock.now());
+        });
         self.shared.command_all(|| Command::Trigger(id));
         Ok(())
     }
@@ -224,19 +247,42 @@ impl Coordinator {
         if !self.checkpoints.collecting.as_mut().is_some_and(complete) {
             return;
         }
-        if let Some((collecting, reply)) = self.checkpoints.collecting.take() {
-            self.checkpoints.storing = Some(id);
-            if reply.send(Ok(collecting.finish())).is_err() {
-                self.on_stored(id, false);
-            }
+        let Some((collecting, reply)) = self.checkpoints.collecting.take() else { return };
+        self.checkpoints.storing = Some((id, reply));
+        let shared = Arc::clone(&self.shared);
+        let parts = collecting.finish();
+        let store = move || {
+            let stored = guarded("storing a checkpoint", || parts.write(&shared).map(Arc::new));
+            shared.tell(Event::Stored(id, stored));
+        };
+        if let Err(error) = Builder::new().name("millstream-checkpoint".into()).spawn(store) {
+            let error = Error::retry("no thread can be started to store a checkpoint").caused_by(error);
+            self.on_stored(id, Err(error));
         }
     }
 
-    fn on_stored(&mut self, id: CheckpointId, stored: bool) {
-        if self.checkpoints.storing.take_if(|storing| *storing == id).is_some() {
-            self.shared.command_all(|| if stored { Command::Completed(id) } else { Command::Aborted(id) });
-            self.release();
-        }
+    fn on_stored(&mut self, id: CheckpointId, stored: Result<Arc<JobSnapshot>>) {
+        let Some((_, reply)) = self.checkpoints.storing.take_if(|(storing, _)| *storing == id) else {
+            return;
+        };
+        let now = self.shared.clock.now();
+        let answer = match stored {
+            Ok(snapshot) => {
+                self.life.set_latest(snapshot);
+                self.life.history(|history| history.completed(id, now));
+                self.shared.command_all(|| Command::Completed(id));
+                let (epoch, kind) = (self.shared.epoch, CheckpointKind::Checkpoint);
+                Ok(CheckpointDone { id, epoch, kind, url: None, bytes: 0 })
+            }
+            Err(error) => {
+                self.life.history(|history| history.failed(id, &error.chain(), now));
+                self.shared.command_all(|| Command::Aborted(id));
+                Err(error)
+            }
+        };
+        // Whoever asked may not wait any more.
+        let _ = reply.send(answer);
+        self.release();
     }
 
     fn on_ended(&mut self, index: usize, end: End) {
@@ -259,6 +305,8 @@ impl Coordinator {
     fn on_failed(&mut self) {
         // Whoever waits for a checkpoint learns by the dropped channel that none comes.
         self.checkpoints.collecting = None;
+        self.checkpoints.storing = None;
+        self.life.failing();
         self.stop_deadline = None;
         let deadline = self.shared.clock.nanos().saturating_add(nanos(ABORT_GRACE));
         self.abort_deadline.get_or_insert(deadline);
@@ -272,7 +320,7 @@ impl Coordinator {
     }
 
     fn may_assign(&self) -> bool {
-        self.started.is_none() && self.stop_deadline.is_none() && self.abort_deadline.is_none()
+        self.is_running() && self.stop_deadline.is_none() && self.abort_deadline.is_none()
     }
 
     fn stop_timed_out(&self) -> Error {
@@ -297,11 +345,6 @@ impl Coordinator {
             }
         }
     }
-}
-
-/// The answer to whoever wants something of a job that has ended.
-pub(crate) fn job_is_over() -> Error {
-    Error::new(ErrorKind::Restart, "the job has ended or failed: no checkpoint can be taken")
 }
 
 fn nanos(duration: Duration) -> Nanos {

@@ -6,8 +6,10 @@
 //!
 //! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `drive/alignment.rs` in the core (barriers).
 
+mod ask;
 mod checkpoint;
 mod clock;
+mod control;
 mod coordinator;
 mod enumerators;
 pub mod epoch;
@@ -15,21 +17,29 @@ mod halt;
 mod inbox;
 mod io;
 mod job;
+mod life;
 mod meter;
 mod options;
 mod outputs;
 mod panics;
 mod report;
+mod restarts;
+mod setup;
 mod shared;
 mod signals;
+mod status;
 mod subtask;
+mod supervisor;
 mod worker;
 
+pub use ask::{CheckpointDone, Pending};
 pub use clock::SystemClock;
+pub use control::JobControl;
 pub use io::TokioIo;
-pub use job::{JobControl, JobHandle, run, start, start_from};
+pub use job::{JobHandle, Launch, run, start, start_from};
 pub use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
 pub use options::RuntimeOptions;
 pub use report::{JobReport, OperatorReport};
+pub use status::{JobFailure, JobStatus};
 
 use millstream_core::drive::{alignment, inputs, job_snapshot as snapshot, layout};

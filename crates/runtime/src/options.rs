@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartOptions};
 use millstream_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Plain settings of a run. The defaults fit one machine and a few subtasks per core.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RuntimeOptions {
     /// Bytes that may wait before one subtask, shared out evenly among its channels. A single batch that is larger than a channel's
@@ -27,6 +28,12 @@ pub struct RuntimeOptions {
     pub epoch: Option<u64>,
     /// The job's directory, where epochs are claimed (see [`epoch::claim`](crate::epoch::claim)).
     pub job_dir: Option<PathBuf>,
+    /// When checkpoints are taken and what is kept of them. In a configuration file these are keys of the top level.
+    #[serde(skip)]
+    pub checkpointing: CheckpointOptions,
+    /// What is done after a failure. In a configuration file these are keys of the top level.
+    #[serde(skip)]
+    pub restart: RestartOptions,
 }
 
 impl Default for RuntimeOptions {
@@ -38,6 +45,8 @@ impl Default for RuntimeOptions {
             stop_timeout: Duration::from_secs(60),
             epoch: None,
             job_dir: None,
+            checkpointing: CheckpointOptions::default(),
+            restart: RestartOptions::default(),
         }
     }
 }
@@ -55,7 +64,7 @@ impl RuntimeOptions {
         ];
         match at_least_one.into_iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => Err(Error::configuration(format!("{name} must be at least 1"))),
-            None => Ok(()),
+            None => self.checkpointing.validate().and_then(|()| self.restart.validate()),
         }
     }
 }

@@ -9,7 +9,8 @@ use millstream_core::plan::OperatorSpec;
 use millstream_core::stage::End;
 use millstream_core::time::Nanos;
 
-use crate::shared::Shared;
+use crate::life::Life;
+use crate::status::JobStatus;
 
 /// How a job ended. Its `Display` is a small table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,11 @@ pub struct JobReport {
     pub job: String,
     /// Whether everything was read or the job was stopped.
     pub end: End,
-    /// The number of the attempt.
+    /// How it ended, in Flink's words.
+    pub status: JobStatus,
+    /// How many attempts there were in this process.
+    pub attempts: u64,
+    /// The number of the last attempt.
     pub epoch: u64,
     /// From start to end.
     pub took: Duration,
@@ -44,7 +49,8 @@ pub struct OperatorReport {
 }
 
 impl JobReport {
-    pub(crate) fn new(shared: &Shared, end: End, began: Nanos) -> Self {
+    pub(crate) fn new(life: &Life, end: End, status: JobStatus, began: Nanos) -> Self {
+        let shared = &life.setup;
         let specs = shared.plan.stages.iter().flat_map(|stage| &stage.operators);
         let figures: Vec<_> = shared.figures.operators().map(|(_, figures)| figures).collect();
         let report = |spec: &OperatorSpec| {
@@ -54,7 +60,9 @@ impl JobReport {
         Self {
             job: shared.plan.name.clone(),
             end,
-            epoch: shared.epoch,
+            status,
+            attempts: life.attempts(),
+            epoch: life.epoch(),
             took: Duration::from_nanos(shared.clock.nanos().saturating_sub(began)),
             operators: specs.map(report).collect(),
         }
@@ -104,6 +112,11 @@ impl fmt::Display for JobReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let took = humantime::format_duration(Duration::from_millis(self.took.as_millis() as u64));
         match self.end {
+            _ if self.status == JobStatus::Canceled => writeln!(
+                f,
+                "{} was cancelled after {took}: what was in the queues is lost; it goes on from its latest checkpoint, where it has one.",
+                self.job
+            )?,
             End::Finished => writeln!(f, "{} finished after {took}: everything was read.", self.job)?,
             End::Stopped => writeln!(
                 f,
@@ -169,6 +182,8 @@ mod tests {
         let report = JobReport {
             job: "clicks".into(),
             end: End::Finished,
+            status: JobStatus::Finished,
+            attempts: 1,
             epoch: 1,
             took: Duration::from_millis(1500),
             operators: vec![operator("in", 0, 1_234_567), parse],

@@ -1,19 +1,18 @@
-//! What all threads of a job share.
+//! What all threads of one attempt to run a job share.
 
+use std::ops::Deref;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_core::figures::{JobFigures, SubtaskFigures};
-use millstream_core::plan::{Plan, StageSpec};
 use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::stage::End;
-use millstream_core::time::Clock;
 use millstream_core::{Error, ErrorKind, Result};
 
-use crate::checkpoint::Parts;
+use crate::ask::{Ask, Reply};
 use crate::inbox::{Command, Inbox};
-use crate::layout::{self, Place};
-use crate::options::RuntimeOptions;
+use crate::layout;
+use crate::setup::Setup;
+use crate::snapshot::JobSnapshot;
 
 /// What the coordinator is told. Subtasks are numbered over all stages.
 pub(crate) enum Event {
@@ -28,64 +27,55 @@ pub(crate) enum Event {
     /// A subtask's thread is about to leave.
     Exited(usize),
     /// Somebody wants a checkpoint.
-    Checkpoint(Sender<Result<Parts>>),
+    Ask(Ask, Reply),
     /// The parts of a checkpoint were stored, or could not be.
-    Stored(CheckpointId, bool),
-    /// Sources were told to stop.
-    Stopping,
+    Stored(CheckpointId, Result<Arc<JobSnapshot>>),
+    /// Sources are to read no more.
+    Stop,
     /// Something failed: [`Shared::fail`].
     Failed,
 }
 
-/// What all threads of a job share.
+/// Why an attempt ended before its time.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// The subtask, where it was one.
+    pub(crate) task: Option<String>,
+    /// Somebody wanted it: no new attempt follows.
+    pub(crate) wanted: bool,
+}
+
+/// What all threads of one attempt share.
 pub(crate) struct Shared {
-    pub(crate) plan: Plan,
-    pub(crate) options: RuntimeOptions,
+    setup: Arc<Setup>,
     pub(crate) epoch: u64,
-    pub(crate) places: Vec<Place>,
     pub(crate) inboxes: Vec<Arc<Inbox>>,
-    pub(crate) figures: Arc<JobFigures>,
-    pub(crate) clock: Arc<dyn Clock>,
     events: Sender<Event>,
-    failure: Mutex<Option<Error>>,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Deref for Shared {
+    type Target = Setup;
+
+    fn deref(&self) -> &Setup {
+        &self.setup
+    }
 }
 
 impl Shared {
-    pub(crate) fn new(
-        plan: Plan,
-        options: RuntimeOptions,
-        epoch: u64,
-        clock: Arc<dyn Clock>,
-        events: Sender<Event>,
-    ) -> Self {
-        let places = layout::places(&plan);
-        let figures =
-            |place: &Place| SubtaskFigures::new(&plan.stages[place.stage as usize].name, place.subtask);
-        let subtasks: Vec<_> = places.iter().map(figures).collect();
-        let inbox = |(place, figures): (&Place, &Arc<SubtaskFigures>)| {
-            let lanes = layout::lanes(&plan, *place).len();
-            Arc::new(Inbox::new(lanes, options.channel_bytes, Arc::clone(&clock), Arc::clone(figures)))
+    pub(crate) fn new(setup: Arc<Setup>, epoch: u64, events: Sender<Event>) -> Self {
+        let inbox = |(place, figures)| {
+            let lanes = layout::lanes(&setup.plan, *place).len();
+            let (bytes, clock) = (setup.options.channel_bytes, Arc::clone(&setup.clock));
+            Arc::new(Inbox::new(lanes, bytes, clock, Arc::clone(figures)))
         };
-        let inboxes = places.iter().zip(&subtasks).map(inbox).collect();
-        let figures = Arc::new(JobFigures { job: plan.name.clone(), subtasks });
-        Self { plan, options, epoch, places, inboxes, figures, clock, events, failure: Mutex::default() }
+        let inboxes = setup.places.iter().zip(&setup.figures.subtasks).map(inbox).collect();
+        Self { setup, epoch, inboxes, events, failure: Mutex::default() }
     }
 
-    /// The stage that a subtask runs.
-    pub(crate) fn stage(&self, index: usize) -> &StageSpec {
-        &self.plan.stages[self.places[index].stage as usize]
-    }
-
-    /// A subtask's name in messages.
-    pub(crate) fn who(&self, index: usize) -> String {
-        let stage = self.stage(index);
-        let number = self.places[index].subtask + 1;
-        format!("stage `{}` (subtask {number} of {})", stage.name, stage.parallelism)
-    }
-
-    /// A subtask's number.
-    pub(crate) fn index(&self, place: Place) -> Option<usize> {
-        self.places.iter().position(|other| *other == place)
+    /// What is the same for every attempt.
+    pub(crate) fn setup(&self) -> &Arc<Setup> {
+        &self.setup
     }
 
     /// Tells the coordinator. After its end there is nobody to tell, and nothing to do.
@@ -98,30 +88,40 @@ impl Shared {
         self.inboxes.iter().for_each(|inbox| inbox.command(command()));
     }
 
-    /// Tells every source to read no more.
-    pub(crate) fn stop_sources(&self) {
+    /// Tells every source.
+    pub(crate) fn command_sources(&self, command: impl Fn() -> Command) {
         for (index, inbox) in self.inboxes.iter().enumerate() {
             if self.stage(index).enumerator.is_some() {
-                inbox.command(Command::Stop);
+                inbox.command(command());
             }
         }
-        self.tell(Event::Stopping);
     }
 
-    /// Ends the whole job with an error; the first one counts.
+    /// Ends the whole attempt with an error; the first one counts.
     pub(crate) fn fail(&self, error: Error) {
-        self.failure().get_or_insert(error);
+        self.end_with(Failure { error, task: None, wanted: false });
+    }
+
+    /// Ends the whole attempt with a subtask's error.
+    pub(crate) fn fail_task(&self, index: usize, error: Error) {
+        self.end_with(Failure { error, task: Some(self.who(index)), wanted: false });
+    }
+
+    /// Ends the whole attempt because somebody wants it.
+    pub(crate) fn abort(&self, reason: &str) {
+        let error =
+            Error::new(ErrorKind::Restart, format!("job `{}` was aborted: {reason}", self.plan.name));
+        self.end_with(Failure { error, task: None, wanted: true });
+    }
+
+    fn end_with(&self, failure: Failure) {
+        self.failure().get_or_insert(failure);
         self.inboxes.iter().for_each(|inbox| inbox.abort());
         self.tell(Event::Failed);
     }
 
-    /// Ends the whole job because somebody wants it.
-    pub(crate) fn abort(&self, reason: &str) {
-        self.fail(Error::new(ErrorKind::Restart, format!("job `{}` was aborted: {reason}", self.plan.name)));
-    }
-
-    /// The error that ended the job.
-    pub(crate) fn take_failure(&self) -> Option<Error> {
+    /// Why the attempt ended.
+    pub(crate) fn take_failure(&self) -> Option<Failure> {
         self.failure().take()
     }
 
@@ -130,7 +130,7 @@ impl Shared {
         self.failure().is_some()
     }
 
-    fn failure(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

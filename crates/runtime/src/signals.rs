@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::job::{JobControl, WeakControl};
+use crate::control::{JobControl, WeakControl};
 
 struct Watch {
     running: bool,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
 
-use millstream_core::cold::Heap;
 use millstream_core::context::{Context, OpenContext};
 use millstream_core::io::Io;
 use millstream_core::key::owned_groups;
@@ -60,10 +59,10 @@ impl Worker {
             Err(panic) => Some(Error::bug(format!("{} panicked: {panic}", shared.who(index)))),
         };
         if let Some(error) = failed {
-            shared.fail(error);
+            shared.fail_task(index, error);
         }
         if let Err(panic) = panics::catch(|| close(stage)) {
-            shared.fail(Error::bug(format!("{} panicked while closing: {panic}", shared.who(index))));
+            shared.fail_task(index, Error::bug(format!("{} panicked while closing: {panic}", shared.who(index))));
         }
         shared.tell(Event::Exited(index));
     }
@@ -121,7 +120,7 @@ fn open_context(
         io: Arc::clone(io),
         waker: waker.clone(),
         figures: Arc::clone(&shared.figures.subtasks[index]),
-        backend: Arc::new(Heap),
+        backend: Arc::clone(&shared.backend),
         restored,
     }
 }

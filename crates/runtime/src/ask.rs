@@ -1,0 +1,62 @@
+//! What can be asked of a job's checkpoints, and the answer.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use millstream_core::drive::checkpoint_stats::CheckpointKind;
+use millstream_core::snapshot::CheckpointId;
+use millstream_core::{Error, ErrorKind, Result};
+use serde::Serialize;
+
+/// What somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// A checkpoint for recovery.
+    Checkpoint,
+    /// A savepoint below this URL.
+    Savepoint(String),
+    /// The same, and the end of the job; with the final watermark before, where it is to drain.
+    Stop { dir: String, drain: bool },
+}
+
+/// Where the answer goes.
+pub(crate) type Reply = Sender<Result<CheckpointDone>>;
+
+/// A checkpoint or savepoint that is complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckpointDone {
+    /// Its number.
+    pub id: CheckpointId,
+    /// The attempt that took it.
+    pub epoch: u64,
+    /// What it is for.
+    pub kind: CheckpointKind,
+    /// Where it is; none where it is in memory alone.
+    pub url: Option<String>,
+    /// How large it is; 0 where it is in memory alone.
+    pub bytes: u64,
+}
+
+/// A checkpoint or savepoint that was asked for.
+#[derive(Debug)]
+pub struct Pending(Receiver<Result<CheckpointDone>>);
+
+impl Pending {
+    /// Something that is on its way, and where to say how it went.
+    pub(crate) fn new() -> (Reply, Self) {
+        let (reply, answer) = channel();
+        (reply, Self(answer))
+    }
+
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// Why there is none; [`ErrorKind::Restart`] when the attempt ended before it was complete.
+    pub fn wait(self) -> Result<CheckpointDone> {
+        self.0.recv().unwrap_or_else(|_| Err(job_is_over()))
+    }
+}
+
+/// The answer to whoever wants something of a job that has ended.
+pub(crate) fn job_is_over() -> Error {
+    Error::new(ErrorKind::Restart, "the job has ended or failed: no checkpoint can be taken")
+}

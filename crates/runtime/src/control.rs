@@ -1,0 +1,154 @@
+//! What can be asked of a job from any thread.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use millstream_core::Result;
+use millstream_core::drive::checkpoint_stats::CheckpointHistory;
+use millstream_core::drive::job_id::JobId;
+use millstream_core::figures::JobFigures;
+use millstream_core::plan::Plan;
+use millstream_core::time::Time;
+
+use crate::ask::{Ask, CheckpointDone, Pending, job_is_over};
+use crate::life::{Life, Wish};
+use crate::shared::Event;
+use crate::signals;
+use crate::snapshot::JobSnapshot;
+use crate::status::{JobFailure, JobStatus};
+
+/// What can be asked of a job, from any thread and through all of its attempts. Does nothing once the job has ended; what it tells stays
+/// readable.
+#[derive(Clone)]
+pub struct JobControl {
+    pub(crate) life: Arc<Life>,
+}
+
+/// A control that keeps nothing alive.
+pub(crate) struct WeakControl(Weak<Life>);
+
+impl WeakControl {
+    /// The control, while the job runs.
+    pub(crate) fn running(&self) -> Option<JobControl> {
+        let control = JobControl { life: self.0.upgrade()? };
+        (!control.is_over()).then_some(control)
+    }
+}
+
+impl JobControl {
+    /// Stops the job in order, without waiting for it: sources read no more, what is in the queues is processed, sinks flush. Open
+    /// windows are left alone, no final watermark is sent.
+    pub fn stop(&self) {
+        self.life.wish(Wish::Stop);
+    }
+
+    /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) reports it as cancelled.
+    pub fn cancel(&self) {
+        self.life.wish(Wish::Cancel);
+    }
+
+    /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) gives an error with this reason.
+    pub fn abort(&self, reason: &str) {
+        self.life.wish(Wish::Abort(reason.to_owned()));
+    }
+
+    /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second. While no job of the process runs, signals
+    /// end the process as they would have.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the process cannot handle signals.
+    pub fn stop_on_signals(&self) -> Result<()> {
+        signals::stop_on_signals(self)
+    }
+
+    /// Takes a checkpoint for recovery and waits for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) while another one is under way or when it cannot be stored;
+    /// [`ErrorKind::Restart`](millstream_core::ErrorKind::Restart) when the attempt ends before it is complete.
+    pub fn checkpoint_now(&self) -> Result<CheckpointDone> {
+        self.ask(Ask::Checkpoint).wait()
+    }
+
+    /// Takes a checkpoint and gives it: the state of all operators at one point of every source. For jobs that keep checkpoints in
+    /// memory.
+    ///
+    /// # Errors
+    /// As [`checkpoint_now`](Self::checkpoint_now).
+    pub fn checkpoint(&self) -> Result<JobSnapshot> {
+        self.checkpoint_now()?;
+        self.life.latest().map(|latest| (*latest).clone()).ok_or_else(job_is_over)
+    }
+
+    fn ask(&self, ask: Ask) -> Pending {
+        let (reply, pending) = Pending::new();
+        match self.life.attempt() {
+            Some(attempt) => attempt.tell(Event::Ask(ask, reply)),
+            None => drop(reply),
+        }
+        pending
+    }
+
+    /// The job's id.
+    pub fn job_id(&self) -> JobId {
+        self.life.setup.id
+    }
+
+    /// How the job is doing.
+    pub fn status(&self) -> JobStatus {
+        self.life.status()
+    }
+
+    /// When the first attempt of this process began, in epoch milliseconds.
+    pub fn started_at(&self) -> Time {
+        self.life.started_at
+    }
+
+    /// How many attempts this process has begun: one more than there were restarts.
+    pub fn attempts(&self) -> u64 {
+        self.life.attempts()
+    }
+
+    /// What went wrong, newest first: the last few.
+    pub fn exceptions(&self) -> Vec<JobFailure> {
+        self.life.failures()
+    }
+
+    /// Checkpoints that were taken, failed and restored since the process began.
+    pub fn checkpoint_stats(&self) -> CheckpointHistory {
+        self.life.history(|history| history.clone())
+    }
+
+    /// The figures of all subtasks and operators; they count on over attempts and stay readable after the job's end.
+    pub fn figures(&self) -> Arc<JobFigures> {
+        Arc::clone(&self.life.setup.figures)
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        &self.life.setup.plan
+    }
+
+    /// The number of the present attempt, or of the last one.
+    pub fn epoch(&self) -> u64 {
+        self.life.epoch()
+    }
+
+    /// Whether the job has ended, in whatever way.
+    pub fn is_over(&self) -> bool {
+        self.life.is_over()
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakControl {
+        WeakControl(Arc::downgrade(&self.life))
+    }
+}
+
+impl fmt::Debug for JobControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobControl")
+            .field("job", &self.life.setup.plan.name)
+            .field("status", &self.status())
+            .finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! What is the same for every attempt to run a job.
+
+use std::sync::Arc;
+
+use millstream_core::cold::StateBackend;
+use millstream_core::drive::job_id::JobId;
+use millstream_core::figures::{JobFigures, SubtaskFigures};
+use millstream_core::plan::{Plan, StageSpec};
+use millstream_core::time::Clock;
+
+use crate::clock::SystemClock;
+use crate::layout::{self, Place};
+use crate::options::RuntimeOptions;
+
+/// What is the same for every attempt to run a job.
+pub(crate) struct Setup {
+    pub(crate) id: JobId,
+    pub(crate) plan: Plan,
+    pub(crate) options: RuntimeOptions,
+    pub(crate) backend: Arc<dyn StateBackend>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) places: Vec<Place>,
+    /// They count on from attempt to attempt.
+    pub(crate) figures: Arc<JobFigures>,
+}
+
+impl Setup {
+    pub(crate) fn new(plan: Plan, options: RuntimeOptions, backend: Arc<dyn StateBackend>) -> Self {
+        let places = layout::places(&plan);
+        let figures =
+            |place: &Place| SubtaskFigures::new(&plan.stages[place.stage as usize].name, place.subtask);
+        let subtasks = places.iter().map(figures).collect();
+        let figures = Arc::new(JobFigures { job: plan.name.clone(), subtasks });
+        let (id, clock) = (JobId::of(&plan.name), Arc::new(SystemClock::new()));
+        Self { id, plan, options, backend, clock, places, figures }
+    }
+
+    /// The stage that a subtask runs. Subtasks are numbered over all stages.
+    pub(crate) fn stage(&self, index: usize) -> &StageSpec {
+        &self.plan.stages[self.places[index].stage as usize]
+    }
+
+    /// A subtask's name in messages.
+    pub(crate) fn who(&self, index: usize) -> String {
+        let stage = self.stage(index);
+        let number = self.places[index].subtask + 1;
+        format!("stage `{}` (subtask {number} of {})", stage.name, stage.parallelism)
+    }
+
+    /// A subtask's number.
+    pub(crate) fn index(&self, place: Place) -> Option<usize> {
+        self.places.iter().position(|other| *other == place)
+    }
+}
