@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use millstream_core::Result;
 use millstream_core::drive::checkpoint_stats::CheckpointHistory;
 use millstream_core::drive::job_id::JobId;
 use millstream_core::figures::JobFigures;
 use millstream_core::plan::Plan;
 use millstream_core::time::Time;
+use millstream_core::{Error, Result};
 
 use crate::ask::{Ask, CheckpointDone, Pending, job_is_over};
 use crate::life::{Life, Wish};
@@ -78,6 +78,50 @@ impl JobControl {
     pub fn checkpoint(&self) -> Result<JobSnapshot> {
         self.checkpoint_now()?;
         self.life.latest().map(|latest| (*latest).clone()).ok_or_else(job_is_over)
+    }
+
+    /// Takes a savepoint below this URL, or below `state.savepoints.dir`, and waits for it. Nothing is committed by it, and the job does
+    /// not recover from it by itself: it belongs to the user.
+    ///
+    /// # Errors
+    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no
+    /// directory is known.
+    pub fn savepoint(&self, dir: Option<&str>) -> Result<CheckpointDone> {
+        self.trigger_savepoint(dir)?.wait()
+    }
+
+    /// The same without waiting for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known.
+    pub fn trigger_savepoint(&self, dir: Option<&str>) -> Result<Pending> {
+        Ok(self.ask(Ask::Savepoint(self.savepoint_dir(dir)?)))
+    }
+
+    /// Stops the job in order with a savepoint below this URL, or below `state.savepoints.dir`, and waits for it; the job then ends.
+    /// With `drain` the final watermark goes out before, so that open windows fire: for a job that will not go on.
+    ///
+    /// # Errors
+    /// As [`savepoint`](Self::savepoint). When the savepoint cannot be taken, the job goes on from its latest checkpoint.
+    pub fn stop_with_savepoint(&self, dir: Option<&str>, drain: bool) -> Result<CheckpointDone> {
+        self.trigger_stop_with_savepoint(dir, drain)?.wait()
+    }
+
+    /// The same without waiting for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known.
+    pub fn trigger_stop_with_savepoint(&self, dir: Option<&str>, drain: bool) -> Result<Pending> {
+        Ok(self.ask(Ask::Stop { dir: self.savepoint_dir(dir)?, drain }))
+    }
+
+    fn savepoint_dir(&self, dir: Option<&str>) -> Result<String> {
+        let dir = dir.or(self.life.setup.options.savepoints_dir.as_deref());
+        dir.map(str::to_owned).ok_or_else(|| {
+            Error::configuration(
+                "it is not known where savepoints go: name a directory or set state.savepoints.dir",
+            )
+        })
     }
 
     fn ask(&self, ask: Ask) -> Pending {

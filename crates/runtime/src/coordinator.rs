@@ -216,8 +216,8 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    fn on_ask(&mut self, _: &Ask, reply: Reply) -> Result<()> {
-        if let Some(refusal) = self.refusal() {
+    fn on_ask(&mut self, ask: &Ask, reply: Reply) -> Result<()> {
+        if let Some(refusal) = self.refusal(ask) {
             let _ = reply.send(Err(refusal));
             return Ok(());
         }
@@ -234,7 +234,12 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    fn refusal(&self) -> Option<Error> {
+    fn refusal(&self, ask: &Ask) -> Option<Error> {
+        if *ask != Ask::Checkpoint {
+            return Some(Error::configuration(
+                "this job keeps its checkpoints in memory: it takes no savepoints",
+            ));
+        }
         if self.released || self.shared.has_failed() {
             return Some(job_is_over());
         }

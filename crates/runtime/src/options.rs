@@ -31,6 +31,13 @@ pub struct RuntimeOptions {
     /// When checkpoints are taken and what is kept of them. In a configuration file these are keys of the top level.
     #[serde(skip)]
     pub checkpointing: CheckpointOptions,
+    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks` (`state.checkpoints.dir`). Without it:
+    /// in `job_dir` where checkpoints are taken at all; without that too: in memory.
+    #[serde(skip)]
+    pub checkpoints_dir: Option<String>,
+    /// Where savepoints go that are not told where (`state.savepoints.dir`).
+    #[serde(skip)]
+    pub savepoints_dir: Option<String>,
     /// What is done after a failure. In a configuration file these are keys of the top level.
     #[serde(skip)]
     pub restart: RestartOptions,
@@ -46,6 +53,8 @@ impl Default for RuntimeOptions {
             epoch: None,
             job_dir: None,
             checkpointing: CheckpointOptions::default(),
+            checkpoints_dir: None,
+            savepoints_dir: None,
             restart: RestartOptions::default(),
         }
     }

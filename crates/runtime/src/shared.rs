@@ -4,13 +4,14 @@ use std::ops::Deref;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use millstream_core::figures::SubtaskFigures;
 use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::stage::End;
 use millstream_core::{Error, ErrorKind, Result};
 
 use crate::ask::{Ask, Reply};
 use crate::inbox::{Command, Inbox};
-use crate::layout;
+use crate::layout::{self, Place};
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 
@@ -64,18 +65,13 @@ impl Deref for Shared {
 
 impl Shared {
     pub(crate) fn new(setup: Arc<Setup>, epoch: u64, events: Sender<Event>) -> Self {
-        let inbox = |(place, figures)| {
+        let inbox = |(place, figures): (&Place, &Arc<SubtaskFigures>)| {
             let lanes = layout::lanes(&setup.plan, *place).len();
             let (bytes, clock) = (setup.options.channel_bytes, Arc::clone(&setup.clock));
             Arc::new(Inbox::new(lanes, bytes, clock, Arc::clone(figures)))
         };
         let inboxes = setup.places.iter().zip(&setup.figures.subtasks).map(inbox).collect();
         Self { setup, epoch, inboxes, events, failure: Mutex::default() }
-    }
-
-    /// What is the same for every attempt.
-    pub(crate) fn setup(&self) -> &Arc<Setup> {
-        &self.setup
     }
 
     /// Tells the coordinator. After its end there is nobody to tell, and nothing to do.
@@ -109,8 +105,7 @@ impl Shared {
 
     /// Ends the whole attempt because somebody wants it.
     pub(crate) fn abort(&self, reason: &str) {
-        let error =
-            Error::new(ErrorKind::Restart, format!("job `{}` was aborted: {reason}", self.plan.name));
+        let error = Error::new(ErrorKind::Restart, format!("job `{}` was aborted: {reason}", self.plan.name));
         self.end_with(Failure { error, task: None, wanted: true });
     }
 

@@ -1,16 +1,17 @@
 //! Runs a job as a sequence of attempts: claims an epoch, restores, runs, and after a failure decides whether there is a next one.
 
-use std::sync::mpsc::{Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 
+use millstream_core::drive::checkpoint_stats::RestoredStats;
 use millstream_core::stage::End;
 use millstream_core::{Error, ErrorKind, Result};
 
 use crate::coordinator;
+use crate::epoch;
 use crate::job::guarded;
 use crate::life::{Life, Wish};
 use crate::report::JobReport;
-use crate::epoch;
 use crate::restarts::Restarts;
 use crate::shared::{Failure, Shared};
 use crate::snapshot::JobSnapshot;
@@ -22,7 +23,8 @@ pub(crate) type Outcome = Result<JobReport>;
 /// Runs a job to its end. `started` is told once, when the first attempt that comes so far has opened every subtask.
 pub(crate) fn run(life: &Arc<Life>, from: Option<Arc<JobSnapshot>>, started: Sender<()>) -> Outcome {
     let began = life.setup.clock.nanos();
-    let mut supervisor = Supervisor { life, from, started: Some(started), restarts: Restarts::new(&life.setup), epoch: 0 };
+    let mut supervisor =
+        Supervisor { life, from, started: Some(started), restarts: Restarts::new(&life.setup), epoch: 0 };
     let ended = guarded("the job's supervisor", || supervisor.run());
     let status = match &ended {
         Ok(Ended::By(End::Finished)) => JobStatus::Finished,
@@ -85,16 +87,7 @@ impl Supervisor<'_> {
         );
         match self.life.pause(pause) {
             None => Ok(None),
-            wish => self.instead(wish, failure.error).map(Some),
-        }
-    }
-
-    // A wish that came while no attempt ran.
-    fn instead(&self, wish: Option<Wish>, error: Error) -> Result<Ended> {
-        match wish {
-            Some(Wish::Cancel) => Ok(Ended::Cancelled),
-            Some(Wish::Stop) => Ok(Ended::By(End::Stopped)),
-            Some(Wish::Abort(_)) | None => Err(error),
+            Some(wish) => instead(&wish, failure.error).map(Some),
         }
     }
 
@@ -106,7 +99,10 @@ impl Supervisor<'_> {
         let shared = Arc::new(Shared::new(Arc::clone(&self.life.setup), self.epoch, events));
         if let Some(wish) = self.life.begin(&shared) {
             let aborted = Error::new(ErrorKind::Restart, "the job was aborted before it ran");
-            return self.instead(Some(wish), aborted).map_err(unasked);
+            return instead(&wish, aborted).map_err(unasked);
+        }
+        if let Some(from) = &from {
+            self.note_restored(from);
         }
         let (life, started) = (self.life, &mut self.started);
         let mut running = || {
@@ -127,11 +123,26 @@ impl Supervisor<'_> {
         }
     }
 
+    fn note_restored(&self, from: &JobSnapshot) {
+        let (id, epoch, time) = (from.checkpoint, from.epoch, self.life.setup.clock.now());
+        let restored = RestoredStats { id, epoch, time, savepoint: false, url: String::new() };
+        self.life.history(|history| history.restored(restored));
+    }
+
     fn claim(&self) -> Result<u64> {
         let options = &self.life.setup.options;
         match (options.epoch, &options.job_dir) {
             (None, Some(dir)) => epoch::claim(dir),
             (given, _) => Ok(given.unwrap_or(1).max(self.epoch + 1)),
         }
+    }
+}
+
+// A wish that came while no attempt ran.
+fn instead(wish: &Wish, error: Error) -> Result<Ended> {
+    match wish {
+        Wish::Cancel => Ok(Ended::Cancelled),
+        Wish::Stop => Ok(Ended::By(End::Stopped)),
+        Wish::Abort(_) => Err(error),
     }
 }

@@ -62,7 +62,10 @@ impl Worker {
             shared.fail_task(index, error);
         }
         if let Err(panic) = panics::catch(|| close(stage)) {
-            shared.fail_task(index, Error::bug(format!("{} panicked while closing: {panic}", shared.who(index))));
+            shared.fail_task(
+                index,
+                Error::bug(format!("{} panicked while closing: {panic}", shared.who(index))),
+            );
         }
         shared.tell(Event::Exited(index));
     }

@@ -2,15 +2,14 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use millstream_core::ErrorKind;
 use millstream_core::plan::{Exchange, Plan};
 use millstream_core::snapshot::Restored;
 use millstream_core::stage::End;
-use millstream_core::{Error, ErrorKind};
 use millstream_runtime::{JobSnapshot, start, start_from};
-use support::numbers::{Numbers, Probe};
+use support::numbers::Numbers;
 use support::ops::Watermarks;
 use support::plans::*;
 use support::sinks::Written;
@@ -72,26 +71,6 @@ fn every_subtask_hears_of_a_complete_checkpoint_and_ids_go_on_after_a_restore() 
     assert_eq!(job.checkpoint().unwrap().checkpoint, 3);
     numbers.probe.open_gate();
     wait(job).unwrap();
-}
-
-#[test]
-fn a_checkpoint_that_cannot_be_stored_is_given_up_and_the_job_runs_on() {
-    let numbers = gated(10);
-    let written = Sums::default();
-    let job = start(keyed_sum(&numbers, 2, 2, &written), support::options()).unwrap();
-    let full = || Error::retry("the disk is full");
-    assert_eq!(job.checkpoint_to(|_| Err(full())).unwrap_err().to_string(), "the disk is full");
-    let snapshot = job.checkpoint_to(|snapshot| {
-        let again = job.checkpoint().unwrap_err();
-        assert_eq!(again.kind(), ErrorKind::Retry, "one at a time: {again}");
-        assert_eq!(snapshot.job, "test");
-        Ok(())
-    });
-    assert_eq!(snapshot.unwrap().checkpoint, 2);
-    numbers.probe.open_gate();
-    wait(job).unwrap();
-    assert_eq!(written.completed.lock().unwrap().get(&0), Some(&vec![2]), "not of the first");
-    assert_eq!(written.sorted(), sums_of(&SPLITS));
 }
 
 #[test]
@@ -206,21 +185,6 @@ fn a_checkpoint_of_a_job_that_is_over_is_refused() {
     let control = job.control();
     wait(job).unwrap();
     assert_eq!(control.checkpoint().unwrap_err().kind(), ErrorKind::Restart);
-}
-
-#[test]
-fn a_failure_while_a_checkpoint_is_under_way_reaches_whoever_waits_for_it() {
-    let numbers = Numbers::endless(1);
-    let probe: Arc<Probe> = Arc::clone(&numbers.probe);
-    let job = start(keyed_sum(&numbers, 1, 1, &Sums::default()), support::options()).unwrap();
-    let control = job.control();
-    let failed = job.checkpoint_to(|_| {
-        control.abort("crash");
-        Err(Error::restart("nothing was stored"))
-    });
-    assert_eq!(failed.unwrap_err().to_string(), "nothing was stored");
-    wait(job).unwrap_err();
-    assert_eq!(probe.closed.load(SeqCst), 1);
 }
 
 #[test]
