@@ -1,0 +1,19 @@
+//! RocksDB as a cold store.
+
+mod backend;
+mod errors;
+mod expiry;
+mod files;
+mod frozen;
+mod local_dir;
+mod memory;
+mod options;
+mod restore;
+mod settings;
+mod store;
+
+pub use backend::RocksBackend;
+pub use options::RocksOptions;
+
+/// What its native files are called in a checkpoint.
+pub const FORMAT: &str = "rocksdb";

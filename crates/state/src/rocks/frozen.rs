@@ -1,0 +1,51 @@
+//! A database as it was at a barrier.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use millstream_core::Result;
+use millstream_core::cold::FrozenCold;
+use millstream_core::key::KeyGroup;
+use millstream_core::snapshot::{NativeFile, NativeState};
+use rocksdb::DB;
+
+use super::backend::Shared;
+use super::files::Folder;
+use super::{FORMAT, errors, settings};
+
+/// Hard links to the table files of the moment, in a folder that goes with it.
+pub(crate) struct FrozenRocks {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) groups: Range<KeyGroup>,
+    pub(crate) files: Vec<NativeFile>,
+    pub(crate) folder: Folder,
+}
+
+impl FrozenCold for FrozenRocks {
+    fn scan(&self, take: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+        let path = self.folder.path();
+        let db = DB::open_for_read_only(&settings::reading(&self.shared.memory), path, false)
+            .map_err(|error| errors::running("open a frozen database", path, error))?;
+        scan(&db, &[], None, take)
+    }
+
+    fn native(&self) -> NativeState<'_> {
+        NativeState { format: FORMAT, groups: &self.groups, files: &self.files }
+    }
+}
+
+/// Hands over all pairs of a database from a key to another, in the order of their keys.
+pub(crate) fn scan(
+    db: &DB,
+    from: &[u8],
+    to: Option<&[u8]>,
+    take: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut pairs = db.raw_iterator_opt(settings::once(from, to));
+    pairs.seek_to_first();
+    while let Some((key, value)) = pairs.item() {
+        take(key, value)?;
+        pairs.next();
+    }
+    pairs.status().map_err(|error| errors::restoring("read all pairs", db.path(), error))
+}

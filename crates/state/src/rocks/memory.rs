@@ -1,0 +1,61 @@
+//! One memory budget for all databases of the process and for the tables above them.
+//!
+//! A quarter goes to the write-back caches of the tables; half to RocksDB's block cache, in which indexes, filters and the memtables
+//! (at most a quarter of the budget) are counted as well; the last quarter is left for what RocksDB counts nowhere: compactions,
+//! iterators, restores and the allocator's own losses.
+
+use millstream_core::cold::Scope;
+use rocksdb::{Cache, WriteBufferManager};
+
+// Less than this and memtables are flushed as files of a few KiB.
+const LEAST: u64 = 16 << 20;
+
+/// What all databases share.
+pub(crate) struct Memory {
+    pub(crate) blocks: Cache,
+    pub(crate) memtables: WriteBufferManager,
+    /// Bytes of one memtable.
+    pub(crate) memtable: usize,
+    tables: u64,
+}
+
+impl Memory {
+    /// Shares out `budget` bytes; a smaller one than 16 MiB counts as that.
+    pub(crate) fn new(budget: u64) -> Self {
+        let budget = budget.max(LEAST);
+        let blocks = Cache::new_lru_cache((budget / 2) as usize);
+        // Never stalls the writer: a stage must not wait; RocksDB flushes earlier instead.
+        let memtables = WriteBufferManager::new_write_buffer_manager_with_cache(
+            (budget / 4) as usize,
+            false,
+            blocks.clone(),
+        );
+        Self { blocks, memtables, memtable: (budget / 16).min(64 << 20) as usize, tables: budget / 4 }
+    }
+
+    /// Bytes for the tables of one operator and subtask, when so many keyed operators share the process.
+    pub(crate) fn tables_of(&self, scope: &Scope, operators: u64) -> usize {
+        let share = self.tables / operators.max(1) * scope.owned.len() as u64;
+        (share / u64::from(scope.key_groups.max(1))) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subtasks_of_all_operators_share_a_quarter() {
+        let memory = Memory::new(512 << 20);
+        let scope = |subtask: u16| Scope {
+            job: "job".into(),
+            operator: "count".into(),
+            subtask,
+            epoch: 1,
+            key_groups: 128,
+            owned: subtask * 32..subtask * 32 + 32,
+        };
+        let all: usize = (0..4).map(|subtask| memory.tables_of(&scope(subtask), 2)).sum();
+        assert_eq!(all * 2, 128 << 20);
+    }
+}

@@ -1,0 +1,95 @@
+//! Databases out of a checkpoint's files.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use millstream_core::Result;
+use millstream_core::key::KeyGroup;
+use millstream_core::snapshot::NativeState;
+use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter};
+
+use super::files::{Folder, adopt};
+use super::frozen::scan;
+use super::memory::Memory;
+use super::{errors, settings};
+
+// As large as RocksDB makes them itself.
+const TABLE_BYTES: u64 = 64 << 20;
+
+/// Takes over all files of a part. Gives the ids of the table files by name.
+pub(crate) fn take_over(part: &NativeState<'_>, folder: &Folder) -> Result<HashMap<String, String>> {
+    let taken = adopt(part.files, folder.path());
+    taken.map_err(|error| errors::local("take over restored files", folder.path(), error))
+}
+
+/// Copies what parts hold of some key groups into a new database: sorted, so that it goes past the memtables.
+pub(crate) fn copy_into(
+    db: &DB,
+    parts: &[NativeState<'_>],
+    owned: &Range<KeyGroup>,
+    memory: &Memory,
+) -> Result<()> {
+    for (number, part) in parts.iter().enumerate() {
+        let beside = |what: &str| db.path().with_extension(format!("{what}-{number}"));
+        let old = Folder::create(beside("old"))?;
+        take_over(part, &old)?;
+        let settings = settings::reading(memory);
+        let from = DB::open_for_read_only(&settings, old.path(), false);
+        let from = from.map_err(|error| errors::restoring("open restored files", old.path(), error))?;
+        let tables = Folder::create(beside("tables"))?;
+        let mut copy = Copy { settings: &settings, tables: &tables, writer: None, made: Vec::new() };
+        let (first, end) = (owned.start.to_be_bytes(), owned.end.to_be_bytes());
+        scan(&from, &first, Some(&end), &mut |key, value| copy.put(key, value))?;
+        copy.ingest(db)?;
+    }
+    Ok(())
+}
+
+/// Table files that are being written.
+struct Copy<'a> {
+    settings: &'a rocksdb::Options,
+    tables: &'a Folder,
+    writer: Option<SstFileWriter<'a>>,
+    made: Vec<PathBuf>,
+}
+
+impl<'a> Copy<'a> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.next()?,
+        };
+        writer.put(key, value).map_err(|error| self.failed(error))?;
+        if writer.file_size() >= TABLE_BYTES {
+            return writer.finish().map_err(|error| self.failed(error));
+        }
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<SstFileWriter<'a>> {
+        let path = self.tables.path().join(format!("{}.sst", self.made.len()));
+        let writer = SstFileWriter::create(self.settings);
+        writer.open(&path).map_err(|error| self.failed(error))?;
+        self.made.push(path);
+        Ok(writer)
+    }
+
+    fn ingest(mut self, db: &DB) -> Result<()> {
+        if let Some(mut writer) = self.writer.take() {
+            writer.finish().map_err(|error| self.failed(error))?;
+        }
+        if self.made.is_empty() {
+            return Ok(());
+        }
+        let mut how = IngestExternalFileOptions::default();
+        how.set_move_files(true);
+        let ingested = db.ingest_external_file_opts(&how, std::mem::take(&mut self.made));
+        ingested.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: rocksdb::Error) -> millstream_core::Error {
+        errors::running("copy restored pairs", self.tables.path(), error)
+    }
+}

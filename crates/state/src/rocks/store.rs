@@ -1,0 +1,141 @@
+//! One operator's state of one subtask: one database.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use millstream_core::cold::{Change, ColdSizes, ColdStore, FrozenCold, Pairs};
+use millstream_core::key::KeyGroup;
+use millstream_core::snapshot::CheckpointId;
+use millstream_core::time::Time;
+use millstream_core::{Error, Result};
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch, WriteOptions, properties};
+
+use super::backend::Shared;
+use super::expiry::Expiry;
+use super::files::{Folder, Ids};
+use super::frozen::FrozenRocks;
+use super::{errors, settings};
+
+// A batch's bytes are in memory twice until it is written.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A running database. No other thread uses it, apart from RocksDB's own.
+pub(crate) struct RocksStore {
+    // Dropped in this order: the database is closed before its folder goes.
+    db: DB,
+    folder: Folder,
+    shared: Arc<Shared>,
+    groups: Range<KeyGroup>,
+    ids: Ids,
+    expiry: Arc<Expiry>,
+    writing: WriteOptions,
+}
+
+impl RocksStore {
+    pub(crate) fn new(db: DB, folder: Folder, shared: Arc<Shared>, groups: Range<KeyGroup>, ids: Ids) -> Self {
+        let expiry = Arc::default();
+        Self { db, folder, shared, groups, ids, expiry, writing: settings::writing() }
+    }
+
+    /// With the times that the database's filter looks at.
+    pub(crate) fn with_expiry(mut self, expiry: Arc<Expiry>) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    fn failed(&self, doing: &str, error: rocksdb::Error) -> Error {
+        errors::running(doing, self.folder.path(), error)
+    }
+
+    fn send(&self, batch: &mut WriteBatch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(batch);
+        self.db.write_opt(batch, &self.writing).map_err(|error| self.failed("write", error))
+    }
+
+    fn all(&self) -> &ColumnFamily {
+        let family = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME);
+        family.expect("every database is opened with its default column family")
+    }
+
+    fn frozen_folder(&self, id: CheckpointId) -> PathBuf {
+        self.folder.path().with_extension(format!("frozen-{id}"))
+    }
+
+    fn figure(&self, property: &rocksdb::properties::PropName) -> u64 {
+        self.db.property_int_value(property).ok().flatten().unwrap_or(0)
+    }
+}
+
+impl ColdStore for RocksStore {
+    fn multi_get(&mut self, keys: &[&[u8]], values: &mut Vec<Option<Vec<u8>>>) -> Result<()> {
+        values.reserve(keys.len());
+        for value in self.db.batched_multi_get_cf(self.all(), keys.iter().copied(), false) {
+            let value = value.map_err(|error| self.failed("read", error))?;
+            values.push(value.map(|value| value.to_vec()));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, changes: &mut Vec<Change>) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        for change in changes.drain(..) {
+            match change {
+                Change::Put(key, value) => batch.put(key, value),
+                Change::Delete(key) => batch.delete(key),
+                Change::DeleteRange(from, to) => batch.delete_range(from, to),
+            }
+            if batch.size_in_bytes() >= BATCH_BYTES {
+                self.send(&mut batch)?;
+            }
+        }
+        self.send(&mut batch)
+    }
+
+    fn scan(&mut self, range: Range<&[u8]>, limit: usize, pairs: &mut Pairs) -> Result<()> {
+        let mut reading = ReadOptions::default();
+        reading.set_iterate_lower_bound(range.start);
+        reading.set_iterate_upper_bound(range.end);
+        let mut found = self.db.raw_iterator_opt(reading);
+        found.seek_to_first();
+        let wanted = pairs.len().saturating_add(limit);
+        while let Some((key, value)) = found.item().filter(|_| pairs.len() < wanted) {
+            pairs.push((key.to_vec(), value.to_vec()));
+            found.next();
+        }
+        found.status().map_err(|error| self.failed("scan", error))
+    }
+
+    fn expire(&mut self, table: u8, now: Time) {
+        self.expiry.advance(table, now);
+    }
+
+    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenCold>> {
+        let path = self.frozen_folder(id);
+        // Flushes first: there is no write-ahead log to link.
+        let made = Checkpoint::new(&self.db).and_then(|maker| maker.create_checkpoint(&path));
+        let folder = Folder::adopt(path);
+        made.map_err(|error| self.failed("freeze", error))?;
+        let files = self.ids.list(folder.path(), id);
+        let files = files.map_err(|error| errors::local("list frozen files", folder.path(), error))?;
+        Ok(Box::new(FrozenRocks { shared: self.shared.clone(), groups: self.groups.clone(), files, folder }))
+    }
+
+    fn sizes(&self) -> ColdSizes {
+        ColdSizes {
+            keys: self.figure(properties::ESTIMATE_NUM_KEYS),
+            bytes: self.figure(properties::LIVE_SST_FILES_SIZE),
+        }
+    }
+}
+
+impl Drop for RocksStore {
+    fn drop(&mut self) {
+        // The folder goes next: a compaction that is under way would be for nothing.
+        self.db.cancel_all_background_work(true);
+    }
+}
