@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::key::KeyGroup;
 use crate::snapshot::{CheckpointId, KeyedPart, NativeState};
+use crate::time::Time;
 
 /// Whose state it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +89,9 @@ pub trait ColdStore: Send {
     /// # Errors
     /// See [`multi_get`](Self::multi_get).
     fn scan(&mut self, range: Range<&[u8]>, limit: usize, pairs: &mut Pairs) -> Result<()>;
+    /// Time of a table has come this far: values of it whose expiry is not later may vanish at any moment from now on. Time that goes back
+    /// changes nothing.
+    fn expire(&mut self, table: u8, now: Time);
     /// The store as it is now; later writes do not change what was frozen. Bounded work.
     ///
     /// # Errors
