@@ -36,6 +36,10 @@
 //! conformance::sink(&Server).unwrap();
 //! ```
 
+mod cold_shelf;
+mod cold_store;
+mod cold_store_checks;
+mod cold_store_recovery;
 mod place;
 mod sink_checks;
 mod sink_epochs;
@@ -54,6 +58,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use millstream_core::Result;
 
+pub use cold_store::ColdFixture;
 pub use sink_fixture::SinkFixture;
 pub use source_fixture::{Content, Message, Prepared, SourceFixture, messages};
 
@@ -124,6 +129,21 @@ pub fn source_checks<F: SourceFixture>() -> Vec<Check<F>> {
     let mut checks = source_checks::list();
     checks.extend(source_positions::list());
     checks.extend(source_enumerator::list());
+    checks
+}
+
+/// Runs every check for a cold store.
+///
+/// # Errors
+/// Lists the checks that failed.
+pub fn cold_store<F: ColdFixture>(fixture: &F) -> Result<(), Failures> {
+    run("cold store", fixture, &cold_store_checks())
+}
+
+/// Every check for a cold store, to run some of them alone.
+pub fn cold_store_checks<F: ColdFixture>() -> Vec<Check<F>> {
+    let mut checks = cold_store_checks::list();
+    checks.extend(cold_store_recovery::list());
     checks
 }
 

@@ -1,6 +1,7 @@
 //! Tests of operators, connectors and whole pipelines, in one thread and under a clock that moves when it is told to.
 //!
-//! - [`conformance`]: the lists of checks that every source and every sink passes against its real system.
+//! - [`conformance`]: the lists of checks that every source, every sink and every cold store passes.
+//! - [`MemoryCold`]: the reference cold store, for tests of what lives above one.
 //! - [`rig`]: one operator through everything that a driver may do to it.
 //! - [`SeededDriver`]: a whole pipeline in an order that a seed chooses, with checkpoints, crashes and restarts.
 //! - [`DrivenWriter`], [`DrivenReader`]: a sink's writer or a source's reader, driven by hand for a connector's own tests.
@@ -16,6 +17,7 @@ mod driven_writer;
 mod driver;
 mod executor;
 mod harness;
+mod memory_cold;
 mod pace;
 pub mod rig;
 #[cfg(feature = "tokio")]
@@ -28,6 +30,7 @@ pub use driven_writer::DrivenWriter;
 pub use driver::{SeededDriver, SimOutcome};
 pub use executor::Executor;
 pub use harness::Harness;
+pub use memory_cold::MemoryCold;
 pub use pace::Pace;
 #[cfg(feature = "tokio")]
 pub use tokio_world::TokioWorld;

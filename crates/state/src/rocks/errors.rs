@@ -8,9 +8,10 @@ use rocksdb::ErrorKind as Cause;
 /// A database that runs failed: its files are only a copy of the checkpoint, so going back to that mends nearly everything.
 pub(crate) fn running(doing: &str, folder: &Path, error: rocksdb::Error) -> Error {
     let kind = match error.kind() {
-        Cause::NotSupported | Cause::InvalidArgument | Cause::ColumnFamilyDropped | Cause::MergeInProgress => {
-            ErrorKind::Bug
-        }
+        Cause::NotSupported
+        | Cause::InvalidArgument
+        | Cause::ColumnFamilyDropped
+        | Cause::MergeInProgress => ErrorKind::Bug,
         Cause::NotFound
         | Cause::Corruption
         | Cause::IOError

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use millstream_core::Result;
-use millstream_core::cold::FrozenCold;
+use millstream_core::cold::{FrozenCold, TakePair};
 use millstream_core::key::KeyGroup;
 use millstream_core::snapshot::{NativeFile, NativeState};
 use rocksdb::DB;
@@ -22,7 +22,7 @@ pub(crate) struct FrozenRocks {
 }
 
 impl FrozenCold for FrozenRocks {
-    fn scan(&self, take: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+    fn scan(&self, take: &mut TakePair<'_>) -> Result<()> {
         let path = self.folder.path();
         let db = DB::open_for_read_only(&settings::reading(&self.shared.memory), path, false)
             .map_err(|error| errors::running("open a frozen database", path, error))?;
@@ -35,12 +35,7 @@ impl FrozenCold for FrozenRocks {
 }
 
 /// Hands over all pairs of a database from a key to another, in the order of their keys.
-pub(crate) fn scan(
-    db: &DB,
-    from: &[u8],
-    to: Option<&[u8]>,
-    take: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn scan(db: &DB, from: &[u8], to: Option<&[u8]>, take: &mut TakePair<'_>) -> Result<()> {
     let mut pairs = db.raw_iterator_opt(settings::once(from, to));
     pairs.seek_to_first();
     while let Some((key, value)) = pairs.item() {

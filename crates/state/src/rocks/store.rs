@@ -10,7 +10,9 @@ use millstream_core::snapshot::CheckpointId;
 use millstream_core::time::Time;
 use millstream_core::{Error, Result};
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch, WriteOptions, properties};
+use rocksdb::{
+    ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch, WriteOptions, properties,
+};
 
 use super::backend::Shared;
 use super::expiry::Expiry;
@@ -34,7 +36,13 @@ pub(crate) struct RocksStore {
 }
 
 impl RocksStore {
-    pub(crate) fn new(db: DB, folder: Folder, shared: Arc<Shared>, groups: Range<KeyGroup>, ids: Ids) -> Self {
+    pub(crate) fn new(
+        db: DB,
+        folder: Folder,
+        shared: Arc<Shared>,
+        groups: Range<KeyGroup>,
+        ids: Ids,
+    ) -> Self {
         let expiry = Arc::default();
         Self { db, folder, shared, groups, ids, expiry, writing: settings::writing() }
     }
