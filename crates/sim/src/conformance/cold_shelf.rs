@@ -34,8 +34,8 @@ impl Shelf {
         Ok(Self { folder: TempDir::new().map_err(|error| unusable(Path::new("a folder"), error))? })
     }
 
-    /// Stores a frozen store and forgets it.
-    pub(super) fn store(&self, frozen: Box<dyn FrozenCold>) -> Result<Arc<Stored>> {
+    /// Stores a frozen store.
+    pub(super) fn store(&self, frozen: &dyn FrozenCold) -> Result<Arc<Stored>> {
         let mut pairs = Vec::new();
         frozen.scan(&mut |key, value| {
             pairs.push((key.to_vec(), value.to_vec()));

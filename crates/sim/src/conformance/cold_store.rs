@@ -103,7 +103,7 @@ impl Beside {
 
     /// Freezes the store onto a shelf; what lies there must be what the store held.
     pub(super) fn freeze(&mut self, id: u64, shelf: &Shelf) -> Result<Arc<Stored>> {
-        let stored = shelf.store(self.store.freeze(id)?)?;
+        let stored = shelf.store(&*self.store.freeze(id)?)?;
         if stored.pairs == self.all() {
             Ok(stored)
         } else {

@@ -1,5 +1,7 @@
 //! Checks of a cold store while it runs.
 
+use std::slice::from_ref;
+
 use millstream_core::Result;
 use millstream_core::cold::Change;
 use rand::RngExt;
@@ -35,7 +37,7 @@ fn empty<F: ColdFixture>(fixture: &F) -> Result<()> {
     beside.write(vec![Change::Delete(key(1, 0, "a")), Change::DeleteRange(key(0, 0, ""), key(9, 0, ""))])?;
     let shelf = Shelf::new()?;
     let stored = beside.freeze(1, &shelf)?;
-    Beside::restore(&*fixture.backend()?, 2, 0..128, &[stored.clone()])?;
+    Beside::restore(&*fixture.backend()?, 2, 0..128, from_ref(&stored))?;
     Beside::restore(&*fixture.backend()?, 2, 0..64, &[stored]).map(drop)
 }
 
@@ -121,7 +123,7 @@ fn two_stores<F: ColdFixture>(fixture: &F) -> Result<()> {
     low.check()?;
     drop(low);
     let shelf = Shelf::new()?;
-    let stored = shelf.store(frozen)?;
+    let stored = shelf.store(&*frozen)?;
     if stored.pairs.len() == 1 { Ok(()) } else { Err(wrong("a frozen store must outlive its store")) }
 }
 

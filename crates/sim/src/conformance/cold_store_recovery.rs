@@ -1,6 +1,7 @@
 //! Checks of what a cold store freezes and comes back from.
 
 use std::ops::Range;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use millstream_core::Result;
@@ -49,7 +50,7 @@ fn isolated<F: ColdFixture>(fixture: &F) -> Result<()> {
     beside.put(pairs(0..8, 100, "last"))?;
     let shelf = Shelf::new()?;
     for (expected, frozen) in frozen {
-        if shelf.store(frozen)?.pairs != expected {
+        if shelf.store(&*frozen)?.pairs != expected {
             return Err(wrong("later writes show in what was frozen"));
         }
     }
@@ -86,7 +87,7 @@ fn split<F: ColdFixture>(fixture: &F) -> Result<()> {
     let part = stored(fixture, &shelf, 0..128)?;
     let backend = fixture.backend()?;
     for owned in [0..64, 64..128] {
-        let mut beside = Beside::restore(&*backend, 2, owned.clone(), &[part.clone()])?;
+        let mut beside = Beside::restore(&*backend, 2, owned.clone(), from_ref(&part))?;
         beside.put(pairs(owned.start..owned.start + 3, 60, "second"))?;
         let part = beside.freeze(2, &shelf)?;
         Beside::restore(&*fixture.backend()?, 3, owned, &[part])?;
@@ -125,7 +126,7 @@ fn incremental<F: ColdFixture>(fixture: &F) -> Result<()> {
     beside.put(pairs(0..128, 100, "first"))?;
     let full = beside.freeze(1, &shelf)?;
     let again = beside.freeze(2, &shelf)?;
-    let mut restored = Beside::restore(&*fixture.backend()?, 2, 0..128, &[again.clone()])?;
+    let mut restored = Beside::restore(&*fixture.backend()?, 2, 0..128, from_ref(&again))?;
     let restored = restored.freeze(3, &shelf)?;
     // Each checkpoint may have small files of its own, such as a list of the others.
     for (what, stored) in [("again", again), ("after a restore", restored)] {
@@ -156,7 +157,7 @@ fn ids<F: ColdFixture>(fixture: &F) -> Result<()> {
     let first = stored(fixture, &shelf, 0..128)?;
     for epoch in 2..5 {
         let backend = fixture.backend()?;
-        let mut beside = Beside::restore(&*backend, epoch, 0..128, &[first.clone()])?;
+        let mut beside = Beside::restore(&*backend, epoch, 0..128, from_ref(&first))?;
         for id in 10..14 {
             beside.put(pairs(0..128, 20, &format!("{epoch} {id}")))?;
             let part = beside.freeze(id, &shelf)?;
