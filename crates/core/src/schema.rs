@@ -43,7 +43,7 @@ mod verdict;
 #[doc(hidden)]
 pub mod write;
 
-pub use verdict::{Note, Verdict};
+pub use verdict::{Note, NoteKind, Verdict};
 
 use program::Program;
 
@@ -68,6 +68,23 @@ impl Resolution {
             parse::parse(reader).map_err(|error| error.in_context("the schema of the job's state"))?;
         let (verdict, program) = resolve::resolve(writer, &reader);
         Ok(Self { verdict, program })
+    }
+
+    /// The same, but a change of what this field of the datum holds is refused. For the key of keyed state: its bytes choose the key
+    /// group, so that state under a changed key would be where no record looks for it.
+    #[must_use]
+    pub fn keeping(mut self, field: &str) -> Self {
+        let Verdict::Migrates(notes) = &self.verdict else { return self };
+        let changes = notes.iter().filter(|note| note.is_within(field) && note.kind != NoteKind::Equal);
+        let refuse = |note: &Note| Note {
+            text: format!("{}: a key must stay what it is, or its records no longer find it", note.text),
+            ..note.clone()
+        };
+        let refused: Vec<_> = changes.map(refuse).collect();
+        if !refused.is_empty() {
+            self.verdict = Verdict::Incompatible(refused);
+        }
+        self
     }
 
     /// What becomes of the data.

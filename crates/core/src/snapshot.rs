@@ -1,6 +1,7 @@
 //! What a stage hands out at a checkpoint and gets back at a restore.
 
 mod keyed;
+mod resolved;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,6 +13,7 @@ use crate::key::KeyGroup;
 pub use keyed::{
     Emit, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeState, RestoredKeyed, TableSchema,
 };
+pub use resolved::resolve_table;
 
 /// Counts the checkpoints of a job; a later one has a higher id.
 pub type CheckpointId = u64;

@@ -4,6 +4,7 @@ use super::datum;
 use super::parse::{Field, RecordType, Type, TypeId};
 use super::program::{Part, Source, Step, StepId};
 use super::resolve::Resolver;
+use super::verdict::NoteKind;
 
 impl Resolver<'_> {
     /// The step of a pair of records; within itself, the pair is known by its step.
@@ -27,7 +28,7 @@ impl Resolver<'_> {
         if !to.named.accepts(&from.named) {
             self.other_name(&from.named.name, &to.named.name);
         } else if from.named.name != to.named.name && !to.named.is_tuple() {
-            self.changed(format!("record `{}` is now `{}`", from.named.name, to.named.name));
+            self.changed(NoteKind::Equal, format!("record `{}` is now `{}`", from.named.name, to.named.name));
         }
     }
 
@@ -43,7 +44,7 @@ impl Resolver<'_> {
         if kept.is_sorted_by(|one, next| one < next) {
             return Step::Record(parts(from, sources));
         }
-        self.changed("fields in another order");
+        self.changed(NoteKind::Other, "fields in another order");
         Step::Reordered(from.fields.iter().map(|field| field.of).collect(), sources)
     }
 
@@ -51,7 +52,7 @@ impl Resolver<'_> {
         let Some(number) = origin else { return Source::Default(self.default(field)) };
         let written = &from.fields[number];
         if written.name != field.name {
-            self.changed(format!("renamed from `{}`", written.name));
+            self.changed(NoteKind::Equal, format!("renamed from `{}`", written.name));
         }
         Source::Field(number, self.value(written.of, field.of))
     }
@@ -67,7 +68,7 @@ impl Resolver<'_> {
             return bytes;
         };
         match datum::from_json(self.reader, field.of, default, &mut bytes) {
-            Ok(()) => self.changed(format!("added with default {default}")),
+            Ok(()) => self.changed(NoteKind::Added, format!("added with default {default}")),
             Err(reason) => self.refused(format!("its default is none of its values: {reason}")),
         }
         bytes
@@ -90,7 +91,9 @@ impl Resolver<'_> {
     fn removed(&mut self, from: &RecordType, origins: &[Option<usize>]) {
         for (number, field) in from.fields.iter().enumerate() {
             if !origins.contains(&Some(number)) {
-                self.within(&field.name, |inner| inner.changed("removed, its values are dropped"));
+                self.within(&field.name, |inner| {
+                    inner.changed(NoteKind::Removed, "removed, its values are dropped");
+                });
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::parse::{EnumType, Schema, Type, TypeId};
 use super::program::{Program, Step, StepId};
-use super::verdict::{Note, Verdict};
+use super::verdict::{Note, NoteKind, Verdict};
 
 /// Resolves a pair of schemas.
 pub(super) fn resolve(writer: Schema, reader: &Schema) -> (Verdict, Program) {
@@ -43,12 +43,12 @@ impl<'a> Resolver<'a> {
         self.steps.len() - 1
     }
 
-    pub(super) fn changed(&mut self, text: impl Into<String>) {
-        self.changes.push(Note { path: self.path_text(), text: text.into() });
+    pub(super) fn changed(&mut self, kind: NoteKind, text: impl Into<String>) {
+        self.changes.push(Note { path: self.path_text(), text: text.into(), kind });
     }
 
     pub(super) fn refused(&mut self, text: impl Into<String>) {
-        self.refusals.push(Note { path: self.path_text(), text: text.into() });
+        self.refusals.push(Note { path: self.path_text(), text: text.into(), kind: NoteKind::Other });
     }
 
     fn path_text(&self) -> String {
@@ -70,7 +70,10 @@ impl<'a> Resolver<'a> {
             (Type::Union(from), Type::Union(to)) => self.union(w, from, r, to),
             (Type::Union(from), _) => self.out_of_union(w, from, r),
             (_, Type::Union(to)) => {
-                self.changed(format!("{} becomes {}", writer.describe(w), reader.describe(r)));
+                self.changed(
+                    NoteKind::Other,
+                    format!("{} becomes {}", writer.describe(w), reader.describe(r)),
+                );
                 self.best_branch(w, r, to)
             }
             (Type::Record(from), Type::Record(to)) => self.record(w, r, from, to),
@@ -90,7 +93,8 @@ impl<'a> Resolver<'a> {
         let (from, to) = (from.plain_name(), to.plain_name());
         if from != to {
             let textual = from == "string" || to == "string";
-            self.changed(format!("{from} {} {to}", if textual { "read as" } else { "widened to" }));
+            let kind = if to == "long" { NoteKind::Equal } else { NoteKind::Other };
+            self.changed(kind, format!("{from} {} {to}", if textual { "read as" } else { "widened to" }));
         }
         self.push(w, step)
     }
@@ -111,14 +115,15 @@ impl<'a> Resolver<'a> {
         if !to.named.accepts(&from.named) {
             self.other_name(&from.named.name, &to.named.name);
         } else if from.named.name != to.named.name {
-            self.changed(format!("enum `{}` is now `{}`", from.named.name, to.named.name));
+            self.changed(NoteKind::Equal, format!("enum `{}` is now `{}`", from.named.name, to.named.name));
         }
         let symbols = from.symbols.iter().map(|symbol| self.symbol(symbol, to)).collect();
         let added: Vec<_> = to.symbols.iter().filter(|symbol| !from.symbols.contains(symbol)).collect();
         if !added.is_empty() {
-            self.changed(format!("symbols added: {}", list(&added)));
+            let kind = if to.symbols.starts_with(&from.symbols) { NoteKind::Equal } else { NoteKind::Other };
+            self.changed(kind, format!("symbols added: {}", list(&added)));
         } else if from.symbols.len() == to.symbols.len() && from.symbols != to.symbols {
-            self.changed("symbols in another order");
+            self.changed(NoteKind::Other, "symbols in another order");
         }
         self.push(w, Step::Enum(symbols))
     }
@@ -126,7 +131,10 @@ impl<'a> Resolver<'a> {
     fn symbol(&mut self, symbol: &str, to: &EnumType) -> Result<i64, String> {
         let default = to.default.filter(|_| !to.symbols.iter().any(|known| known == symbol));
         if let Some(default) = default {
-            self.changed(format!("symbol `{symbol}` is removed and becomes `{}`", to.symbols[default]));
+            self.changed(
+                NoteKind::Other,
+                format!("symbol `{symbol}` is removed and becomes `{}`", to.symbols[default]),
+            );
         }
         let index = to.symbols.iter().position(|known| known == symbol).or(default);
         index.map(|index| index as i64).ok_or_else(|| {
@@ -150,13 +158,19 @@ impl<'a> Resolver<'a> {
     fn union(&mut self, w: TypeId, from: &[TypeId], r: TypeId, to: &[TypeId]) -> StepId {
         let (old, new) = (self.kinds(self.writer, from), self.kinds(self.reader, to));
         if old != new {
-            self.changed(format!("{} becomes {}", self.writer.describe(w), self.reader.describe(r)));
+            self.changed(
+                NoteKind::Other,
+                format!("{} becomes {}", self.writer.describe(w), self.reader.describe(r)),
+            );
         }
         self.branches(w, from, |inner, branch| inner.best_branch(branch, r, to))
     }
 
     fn out_of_union(&mut self, w: TypeId, from: &[TypeId], r: TypeId) -> StepId {
-        self.changed(format!("{} becomes {}", self.writer.describe(w), self.reader.describe(r)));
+        self.changed(
+            NoteKind::Other,
+            format!("{} becomes {}", self.writer.describe(w), self.reader.describe(r)),
+        );
         self.branches(w, from, |inner, branch| inner.value(branch, r))
     }
 
@@ -181,7 +195,10 @@ impl<'a> Resolver<'a> {
         let name = self.writer.describe(branch);
         let null = matches!(self.writer.get(branch), Type::Null);
         if others_fit {
-            self.changed(format!("a restore fails if any value is {name}: it has no place any more"));
+            self.changed(
+                NoteKind::Other,
+                format!("a restore fails if any value is {name}: it has no place any more"),
+            );
         } else if !null || self.refusals.is_empty() {
             self.refusals.extend(reasons);
         }

@@ -9,6 +9,29 @@ pub struct Note {
     pub path: String,
     /// What is so there.
     pub text: String,
+    /// What sort of change it is.
+    pub kind: NoteKind,
+}
+
+/// Sorts of changes, as far as somebody acts on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoteKind {
+    /// A field that the writer did not have.
+    Added,
+    /// A field that the reader does not have.
+    Removed,
+    /// The value stays what it was, byte by byte: another name, a wider integer, more symbols behind the known ones.
+    Equal,
+    /// Anything else.
+    Other,
+}
+
+impl Note {
+    /// Whether it is about this field of the datum, or about something within it.
+    pub fn is_within(&self, field: &str) -> bool {
+        let rest = self.path.strip_prefix(field);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
 }
 
 impl fmt::Display for Note {

@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::resolved::ResolvedTables;
+use crate::Result;
 use crate::key::KeyGroup;
-use crate::{Error, Result};
 
 /// One table of an operator's keyed state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,30 +170,21 @@ impl RestoredKeyed {
         self.parts.is_empty()
     }
 
-    /// Hands over every entry of the owned groups, with the table's position in `tables`.
+    /// Hands over every entry of the owned groups, with the table's position in `tables` and in the form of that table's schema.
     ///
     /// # Errors
-    /// Those of `take` and of the parts; [`ErrorKind::Data`](crate::ErrorKind::Data) for a table that `tables` does not have.
+    /// Those of `take` and of the parts; [`ErrorKind::Data`](crate::ErrorKind::Data) for an entry of a table that `tables` does not
+    /// have, or whose schema does not fit ([`crate::schema`]).
     pub fn read(&self, tables: &[TableSchema], take: &mut Emit<'_>) -> Result<()> {
+        let mut spare = Vec::new();
         for part in &self.parts {
-            let places: Vec<_> = part.tables().iter().map(|written| place(tables, written)).collect();
-            part.entries(&self.owned, &mut |group, table, entry| match places.get(usize::from(table)) {
-                Some(Ok(place)) => take(group, *place, entry),
-                Some(Err(name)) => {
-                    Err(Error::data(format!("the snapshot has a table `{name}`, the operator has none")))
-                }
-                None => Err(Error::data(format!(
-                    "the snapshot has an entry of table {table}, which it does not define"
-                ))),
+            let resolved = ResolvedTables::of(part.as_ref(), tables)?;
+            part.entries(&self.owned, &mut |group, table, entry| {
+                resolved.take((group, table, entry), &mut spare, take)
             })?;
         }
         Ok(())
     }
-}
-
-fn place<'a>(tables: &[TableSchema], written: &'a TableSchema) -> Result<u16, &'a str> {
-    let position = tables.iter().position(|table| table.name == written.name);
-    position.map(|position| position as u16).ok_or(&written.name)
 }
 
 impl std::fmt::Debug for RestoredKeyed {
