@@ -5,8 +5,11 @@
 pub mod alignment;
 pub mod checkpoint_options;
 pub mod checkpoint_stats;
+pub mod checkpointing;
+pub mod cleanup;
 pub mod inputs;
 pub mod job_id;
 pub mod job_snapshot;
 pub mod layout;
 pub mod log;
+pub mod restart;
