@@ -2,4 +2,8 @@
 //!
 //! The protocol itself is pure and lives in `millstream_core::drive`; this crate does its I/O.
 
+pub mod format;
+pub mod job_log;
+pub mod manifest;
 pub mod storage;
+pub mod store;

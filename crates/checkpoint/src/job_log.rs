@@ -1,0 +1,129 @@
+//! The log of a job in a storage: carries out what the pure [`JobLog`](millstream_core::drive::log::JobLog) asks for.
+
+use std::time::Duration;
+
+use millstream_core::drive::log::{Answer, Append, Ask, Done, LogEntry};
+use millstream_core::{Error, ErrorKind, Result};
+
+use crate::storage::{Created, Storage};
+
+/// How often an entry is asked about whose fate is not known. Each time the storage itself repeats what may pass.
+const ROUNDS: u32 = 5;
+
+/// The wait before the first of these.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// The folder of a job's log.
+#[derive(Clone, Debug)]
+pub struct LogFolder {
+    folder: Storage,
+}
+
+impl LogFolder {
+    /// The log of the job with this folder.
+    pub fn of(job: &Storage) -> Self {
+        Self { folder: job.child("log") }
+    }
+
+    /// Appends an entry: returns when it stands, and prunes what is old.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`]: a newer attempt runs the job, this one must stop. [`ErrorKind::Data`]: no entry can be read.
+    /// [`ErrorKind::Restart`]: the storage did not answer, so **the entry may stand or not**: who wrote it must claim anew before it
+    /// appends anything else. Others of the storage: the entry does not stand and will not.
+    pub async fn append(&self, mut append: Append) -> Result<Done> {
+        let (mut failures, mut tried) = (0, false);
+        loop {
+            let asked = match append.ask() {
+                Ask::Done(done) => {
+                    self.prune(&done).await;
+                    return Ok(done);
+                }
+                Ask::Refused(error) => {
+                    return Err(error.in_context(format_args!("log {}", self.folder.url())));
+                }
+                Ask::List => self.list().await,
+                Ask::Read(number) => self.read(number).await,
+                Ask::Create(number, bytes) => {
+                    let created = self.create(number, bytes).await;
+                    tried = true;
+                    created
+                }
+            };
+            match asked {
+                Ok(answer) => append.on(answer),
+                Err(error) => {
+                    failures += 1;
+                    if failures == ROUNDS || !passes(&error) {
+                        return Err(if tried { doubtful(error) } else { error });
+                    }
+                    tracing::warn!(log = self.folder.url(), error = error.chain(), "the log does not answer");
+                    append.on(Answer::Unknown);
+                    tokio::time::sleep(FIRST_WAIT * (1 << failures)).await;
+                }
+            }
+        }
+    }
+
+    /// The entry of the highest number that can be read: who runs the job and which checkpoints stand; `None` for a job that never ran.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn latest(&self) -> Result<Option<LogEntry>> {
+        let Answer::Listed(mut numbers) = self.list().await? else { return Ok(None) };
+        numbers.sort_unstable();
+        for number in numbers.into_iter().rev() {
+            let bytes = self.folder.get(&name(number)).await?;
+            match bytes.map(|bytes| LogEntry::decode(&bytes)) {
+                Some(Ok(entry)) => return Ok(Some(entry)),
+                Some(Err(why)) => {
+                    tracing::warn!(log = self.folder.url(), number, ?why, "an unreadable entry");
+                }
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn list(&self) -> Result<Answer> {
+        let listed = self.folder.list("").await?;
+        Ok(Answer::Listed(listed.iter().filter_map(|file| number(&file.path)).collect()))
+    }
+
+    async fn read(&self, number: u64) -> Result<Answer> {
+        let bytes = self.folder.get(&name(number)).await?;
+        Ok(Answer::Read(bytes.map(|bytes| bytes.to_vec())))
+    }
+
+    async fn create(&self, number: u64, bytes: Vec<u8>) -> Result<Answer> {
+        Ok(match self.folder.create(&name(number), bytes.into()).await? {
+            Created::New => Answer::Created,
+            Created::Exists => Answer::Exists,
+        })
+    }
+
+    async fn prune(&self, done: &Done) {
+        let old: Vec<_> = done.prune.iter().map(|number| name(*number)).collect();
+        if let Err(error) = self.folder.delete(&old).await {
+            // The next entry tries again.
+            tracing::debug!(log = self.folder.url(), error = error.chain(), "cannot delete old entries");
+        }
+    }
+}
+
+/// Ten digits, so that names sort as numbers do.
+fn name(number: u64) -> String {
+    format!("{number:010}")
+}
+
+fn number(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|_| name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn passes(error: &Error) -> bool {
+    error.kind() == ErrorKind::Retry
+}
+
+fn doubtful(error: Error) -> Error {
+    Error::restart("it is not known whether an entry of the job's log stands").caused_by(error)
+}

@@ -1,0 +1,114 @@
+//! One subtask's cold store of one operator: its files, brought to this machine.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use millstream_core::key::KeyGroup;
+use millstream_core::snapshot::{Emit, KeyedPart, NativeFile, NativeState, TableSchema};
+use millstream_core::{Error, Result};
+
+use super::local::LocalFolder;
+use super::native::checksum;
+use super::read::ReadOptions;
+use crate::manifest::{NativeFileManifest, NativeManifest};
+use crate::storage::Storage;
+
+/// How many files of one cold store travel at a time.
+const PARALLEL: usize = 4;
+
+/// Reads a cold store's files entry by entry, where they cannot be taken over as they are: another backend, another schema.
+pub trait NativeReader: Send + Sync {
+    /// Hands over the entries of these key groups, as a [`KeyedPart`] does; `tables` are those that were written.
+    ///
+    /// # Errors
+    /// Those of `emit`; [`ErrorKind::Data`](millstream_core::ErrorKind::Data), naming the file, when one is damaged;
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a format that it does not know.
+    fn entries(
+        &self,
+        native: &NativeState<'_>,
+        tables: &[TableSchema],
+        wanted: &Range<KeyGroup>,
+        emit: &mut Emit<'_>,
+    ) -> Result<()>;
+}
+
+/// Files of a cold store on this machine, until it is dropped.
+pub(super) struct NativePart {
+    tables: Vec<TableSchema>,
+    format: String,
+    groups: Range<KeyGroup>,
+    files: Vec<NativeFile>,
+    reader: Option<Arc<dyn NativeReader>>,
+    // Held for its drop.
+    _folder: Option<LocalFolder>,
+}
+
+impl NativePart {
+    /// Brings all files, and compares their checksums.
+    pub(super) async fn bring(
+        base: &Storage,
+        stored: &NativeManifest,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        let mut part = Self {
+            tables: stored.tables.iter().cloned().map(Into::into).collect(),
+            format: stored.format.clone(),
+            groups: stored.groups.clone(),
+            files: Vec::new(),
+            reader: options.natives.clone(),
+            _folder: None,
+        };
+        if let Some(dir) = &options.local {
+            let folder = LocalFolder::create(dir)?;
+            let local = |number: usize| folder.path().join(format!("{number:06}"));
+            let files = stream::iter(stored.files.iter().enumerate());
+            let files = files.map(|(number, file)| download(base, file, local(number))).buffered(PARALLEL);
+            part.files = files.try_collect().await?;
+            part._folder = Some(folder);
+        }
+        Ok(part)
+    }
+}
+
+async fn download(base: &Storage, stored: &NativeFileManifest, path: PathBuf) -> Result<NativeFile> {
+    let file = &stored.file;
+    base.download(&file.path, &path).await?;
+    let (bytes, actual) = checksum(&path).await?;
+    if (bytes, actual) != (file.bytes, file.xxh3) {
+        let (url, expected, length) = (base.url(), file.xxh3, file.bytes);
+        return Err(Error::data(format!(
+            "{url}/{} is damaged: {length} bytes with checksum {expected:016x} expected, {bytes} with {actual:016x} found",
+            file.path
+        )));
+    }
+    let NativeFileManifest { id, name, shared, .. } = stored.clone();
+    Ok(NativeFile { id, name, path, bytes, shared })
+}
+
+impl KeyedPart for NativePart {
+    fn tables(&self) -> &[TableSchema] {
+        &self.tables
+    }
+
+    fn groups(&self) -> Range<KeyGroup> {
+        self.groups.clone()
+    }
+
+    fn entries(&self, wanted: &Range<KeyGroup>, emit: &mut Emit<'_>) -> Result<()> {
+        let reader = self.reader.as_ref().filter(|_| !self.files.is_empty()).ok_or_else(|| {
+            Error::configuration(format!(
+                "the checkpoint holds files of {0}: restore it with state.backend.type: {0}, or take a savepoint, which any backend restores",
+                self.format
+            ))
+        })?;
+        let native = NativeState { format: &self.format, groups: &self.groups, files: &self.files };
+        reader.entries(&native, &self.tables, wanted, emit)
+    }
+
+    fn native(&self) -> Option<NativeState<'_>> {
+        let native = NativeState { format: &self.format, groups: &self.groups, files: &self.files };
+        (!self.files.is_empty()).then_some(native)
+    }
+}

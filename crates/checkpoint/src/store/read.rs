@@ -1,0 +1,205 @@
+//! Reads checkpoints and savepoints.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use millstream_core::drive::checkpoint_stats::CheckpointKind;
+use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
+use millstream_core::drive::log::CheckpointRef;
+use millstream_core::key::KeyGroup;
+use millstream_core::snapshot::{Committable, KeyedPart, OperatorList, StageSnapshot};
+use millstream_core::{Error, Result};
+
+use super::check;
+use super::native_part::{NativePart, NativeReader};
+use super::stored_part::StoredPart;
+use crate::format::{FileSummary, StateFile};
+use crate::manifest::{CHECKPOINT_MANIFEST, Items, Manifest, SAVEPOINT_MANIFEST, SubtaskManifest};
+use crate::storage::{Storage, StorageOptions};
+
+/// How many subtasks' parts are opened at a time.
+const PARALLEL: usize = 8;
+
+/// How files of cold stores are read.
+#[derive(Clone, Default)]
+pub struct ReadOptions {
+    /// The local folder that they are brought to, best on the file system of the cold store; `None`: they stay where they are, and can
+    /// be looked at but not restored.
+    pub local: Option<PathBuf>,
+    /// Reads them entry by entry where they cannot be taken over as they are.
+    pub natives: Option<Arc<dyn NativeReader>>,
+}
+
+/// A checkpoint or savepoint that is whole. Entries are read when a subtask asks for them.
+#[derive(Debug)]
+pub struct Opened {
+    /// What it is. For a savepoint the path is its URL.
+    pub reference: CheckpointRef,
+    /// Where it is.
+    pub url: String,
+    /// What it consists of.
+    pub manifest: Arc<Manifest>,
+    /// Its state.
+    pub snapshot: JobSnapshot,
+}
+
+/// Reads the savepoint or checkpoint at `url`: its folder, or the manifest in it.
+///
+/// # Errors
+/// See [`read`]; [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when there is none.
+pub async fn open(url: &str, storage: &StorageOptions, options: &ReadOptions) -> Result<Opened> {
+    let folder = folder_of(url);
+    let place = Storage::open(folder, storage)?;
+    if place.size(SAVEPOINT_MANIFEST).await?.is_some() {
+        return read(&place, "", options).await;
+    }
+    if place.size(CHECKPOINT_MANIFEST).await?.is_none() {
+        return Err(Error::configuration(format!(
+            "{folder} is neither a savepoint nor a checkpoint: there is no {SAVEPOINT_MANIFEST} and no {CHECKPOINT_MANIFEST} in it"
+        )));
+    }
+    let (job, name) = folder.rsplit_once('/').unwrap_or(("", folder));
+    read(&Storage::open(job, storage)?, name, options).await
+}
+
+/// Reads the checkpoint in the folder `path` of `base`, or the savepoint at `base` if `path` is empty.
+///
+/// # Errors
+/// [`ErrorKind::Data`](millstream_core::ErrorKind::Data), naming the file, when one is missing, cut or damaged (blocks of entries are
+/// looked at when they are read); those of the storage.
+pub async fn read(base: &Storage, path: &str, options: &ReadOptions) -> Result<Opened> {
+    let url = base.child(path).url();
+    let opened = whole(base, path, options).await;
+    let (manifest, snapshot) = opened.map_err(|error| error.in_context(format_args!("snapshot {url}")))?;
+    let Manifest { checkpoint: id, epoch, kind, time, bytes, .. } = manifest;
+    let path = if kind == CheckpointKind::Savepoint { url.clone() } else { path.to_owned() };
+    let reference = CheckpointRef { id, epoch, kind, path, time, bytes };
+    Ok(Opened { reference, url, manifest: Arc::new(manifest), snapshot })
+}
+
+/// Reads a checkpoint's or savepoint's manifest alone; see [`read`].
+///
+/// # Errors
+/// See [`read`].
+pub async fn read_manifest(base: &Storage, path: &str) -> Result<Manifest> {
+    let name = if path.is_empty() { SAVEPOINT_MANIFEST } else { CHECKPOINT_MANIFEST };
+    let folder = base.child(path);
+    let bytes = folder.get(name).await?;
+    let bytes = bytes.ok_or_else(|| Error::data(format!("{}/{name} is missing", folder.url())))?;
+    Manifest::decode(&bytes).map_err(|error| error.in_context(format_args!("{}/{name}", folder.url())))
+}
+
+async fn whole(base: &Storage, path: &str, options: &ReadOptions) -> Result<(Manifest, JobSnapshot)> {
+    let manifest = read_manifest(base, path).await?;
+    check::complete(base, &manifest).await?;
+    let mut stages = Vec::new();
+    for stage in &manifest.stages {
+        let subtasks = stream::iter(&stage.subtasks).map(|subtask| part(base, subtask, options));
+        let mut state = StageSnapshot::default();
+        let parts: Vec<_> = subtasks.buffered(PARALLEL).try_collect().await?;
+        parts.into_iter().for_each(|part| merge(&mut state, part));
+        let enumerator = stage.enumerator.clone().map(|encoded| encoded.0);
+        stages.push(StagePart {
+            name: stage.name.clone(),
+            operators: stage.operators.clone(),
+            state,
+            enumerator,
+        });
+    }
+    let Manifest { job, checkpoint, epoch, key_groups, .. } = &manifest;
+    let snapshot = JobSnapshot {
+        job: job.clone(),
+        checkpoint: *checkpoint,
+        epoch: *epoch,
+        key_groups: *key_groups,
+        stages,
+    };
+    Ok((manifest, snapshot))
+}
+
+async fn part(base: &Storage, subtask: &SubtaskManifest, options: &ReadOptions) -> Result<StageSnapshot> {
+    let file = match &subtask.file {
+        None => None,
+        Some(file) => {
+            let written = FileSummary { bytes: file.bytes, checksum: file.xxh3 };
+            Some(Arc::new(StateFile::open(base, &file.path, written).await?))
+        }
+    };
+    let mut keyed: BTreeMap<String, Vec<Arc<dyn KeyedPart>>> = BTreeMap::new();
+    for stored in &subtask.keyed {
+        let part = StoredPart::new(file.clone(), stored);
+        keyed.entry(stored.operator.clone()).or_default().push(Arc::new(part));
+    }
+    for stored in &subtask.native {
+        let part = NativePart::bring(base, stored, options).await?;
+        keyed.entry(stored.operator.clone()).or_default().push(Arc::new(part));
+    }
+    let mut all = StageSnapshot { keyed, ..StageSnapshot::default() };
+    for list in &subtask.lists {
+        let (operator, state) = (list.operator.clone(), list.state.clone());
+        let items = items(file.as_deref(), &list.items).await?;
+        all.lists.push(OperatorList { operator, state, items, redistribute: list.redistribute.into() });
+    }
+    for commit in &subtask.commits {
+        let handles = items(file.as_deref(), &commit.handles).await?.into_iter();
+        let commits = handles.map(|handle| Committable { operator: commit.operator.clone(), handle });
+        all.commits.extend(commits);
+    }
+    Ok(all)
+}
+
+async fn items(file: Option<&StateFile>, items: &Items) -> Result<Vec<Vec<u8>>> {
+    match (items, file) {
+        (Items::Here(items), _) => Ok(items.iter().map(|item| item.0.clone()).collect()),
+        (Items::Section(_), None) => Ok(Vec::new()),
+        (Items::Section(section), Some(file)) => {
+            let mut items = Vec::new();
+            let mut blocks = file.blocks(*section, &(0..KeyGroup::MAX));
+            while let Some(run) = blocks.try_next().await? {
+                let mut take = |_, _, item: &[u8]| {
+                    items.push(item.to_vec());
+                    Ok(())
+                };
+                run.iter().try_for_each(|block| block.emit(&mut take))?;
+            }
+            Ok(items)
+        }
+    }
+}
+
+fn merge(all: &mut StageSnapshot, part: StageSnapshot) {
+    for (operator, parts) in part.keyed {
+        all.keyed.entry(operator).or_default().extend(parts);
+    }
+    all.lists.extend(part.lists);
+    all.commits.extend(part.commits);
+}
+
+fn folder_of(url: &str) -> &str {
+    let url = url.trim_end_matches('/');
+    let manifest = url.strip_suffix(SAVEPOINT_MANIFEST).or_else(|| url.strip_suffix(CHECKPOINT_MANIFEST));
+    manifest.and_then(|folder| folder.strip_suffix('/')).unwrap_or(url)
+}
+
+impl fmt::Debug for ReadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadOptions").field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folder_of;
+
+    #[test]
+    fn a_snapshot_may_be_named_by_its_manifest() {
+        for url in ["s3://b/savepoint-1", "s3://b/savepoint-1/", "s3://b/savepoint-1/_metadata"] {
+            assert_eq!(folder_of(url), "s3://b/savepoint-1");
+        }
+        assert_eq!(folder_of("file:///c/chk-1-2/manifest"), "file:///c/chk-1-2");
+        assert_eq!(folder_of("file:///c/my_metadata"), "file:///c/my_metadata");
+    }
+}

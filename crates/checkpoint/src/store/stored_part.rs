@@ -1,0 +1,79 @@
+//! One subtask's entries of one operator, in a state file: read when they are asked for, and no more of them than that.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use millstream_core::key::KeyGroup;
+use millstream_core::snapshot::{Emit, KeyedPart, TableSchema};
+use millstream_core::{Error, Result};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::format::{Entries, StateFile};
+use crate::manifest::KeyedManifest;
+
+/// Runs of blocks between the storage and the reader.
+const RUNS: usize = 2;
+
+/// Stored entries. Reading them waits for the storage: not for the runtime's own threads.
+pub(super) struct StoredPart {
+    file: Option<Arc<StateFile>>,
+    section: u16,
+    tables: Vec<TableSchema>,
+    groups: Range<KeyGroup>,
+    runtime: Handle,
+}
+
+impl StoredPart {
+    /// For reads that the current runtime carries out.
+    pub(super) fn new(file: Option<Arc<StateFile>>, manifest: &KeyedManifest) -> Self {
+        Self {
+            file,
+            section: manifest.section,
+            tables: manifest.tables.iter().cloned().map(Into::into).collect(),
+            groups: manifest.groups.clone(),
+            runtime: Handle::current(),
+        }
+    }
+}
+
+impl KeyedPart for StoredPart {
+    fn tables(&self) -> &[TableSchema] {
+        &self.tables
+    }
+
+    fn groups(&self) -> Range<KeyGroup> {
+        self.groups.clone()
+    }
+
+    fn entries(&self, wanted: &Range<KeyGroup>, emit: &mut Emit<'_>) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let (runs, mut arrived) = mpsc::channel(RUNS);
+        let (file, section, wanted) = (Arc::clone(file), self.section, wanted.clone());
+        self.runtime.spawn(async move { bring(&file, section, &wanted, &runs).await });
+        loop {
+            match futures::executor::block_on(arrived.recv()) {
+                None => return Err(Error::restart("the runtime that reads the snapshot has ended")),
+                Some(Run::End) => return Ok(()),
+                Some(Run::Blocks(blocks)) => blocks?.iter().try_for_each(|block| block.emit(emit))?,
+            }
+        }
+    }
+}
+
+enum Run {
+    Blocks(Result<Vec<Entries>>),
+    End,
+}
+
+async fn bring(file: &StateFile, section: u16, wanted: &Range<KeyGroup>, runs: &mpsc::Sender<Run>) {
+    let mut blocks = file.blocks(section, wanted);
+    while let Some(run) = blocks.next().await {
+        if runs.send(Run::Blocks(run)).await.is_err() {
+            return; // The reader has seen enough.
+        }
+    }
+    // A reader that is gone needs no end.
+    let _ = runs.send(Run::End).await;
+}
