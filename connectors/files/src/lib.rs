@@ -13,6 +13,7 @@ mod errors;
 mod input;
 mod lines;
 mod reader;
+mod rolling;
 mod sink;
 mod source;
 mod split;
@@ -23,5 +24,8 @@ pub use config::{AtStart, Compression, FilesSinkOptions, FilesSourceOptions, Pat
 pub use csv_decoder::{CsvDecoder, Fields};
 pub use dead_letter_json::dead_letter_json;
 pub use encode::{Csv, Encode, JsonLines, Lines};
+#[cfg(feature = "parquet")]
+pub use rolling::ParquetFormat;
+pub use rolling::{Part, PartFormat, RollingFilesSink, RollingOptions};
 pub use sink::FilesSink;
 pub use source::FilesSource;

@@ -1,0 +1,53 @@
+//! What can be set for files that roll.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use millstream_core::options::{duration, size};
+use millstream_core::{Error, Result};
+
+/// Settings of a [`RollingFilesSink`](crate::RollingFilesSink).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RollingOptions {
+    /// The directory to write to; made where it is missing. `s3://bucket/prefix` for an object store.
+    pub dir: String,
+    /// A file this large is closed; 128 MiB by default.
+    #[serde(with = "size")]
+    pub roll_size: usize,
+    /// A file this old is closed at the next checkpoint; 1 min by default.
+    #[serde(with = "duration")]
+    pub roll_interval: Duration,
+    /// How many bytes one subtask holds back while the disk is busy; more blocks it. 4 MiB by default.
+    #[serde(with = "size")]
+    pub buffer_size: usize,
+}
+
+impl Default for RollingOptions {
+    fn default() -> Self {
+        Self {
+            dir: String::new(),
+            roll_size: 128 << 20,
+            roll_interval: Duration::from_secs(60),
+            buffer_size: 4 << 20,
+        }
+    }
+}
+
+impl RollingOptions {
+    /// The defaults for a directory.
+    pub fn to(dir: impl Into<String>) -> Self {
+        Self { dir: dir.into(), ..Self::default() }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.dir.is_empty() {
+            return Err(Error::configuration("dir is empty: name the directory to write to"));
+        }
+        if self.roll_size == 0 || self.buffer_size == 0 {
+            return Err(Error::configuration("roll-size and buffer-size must be at least 1 byte"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! A file that waits for its checkpoint.
+
+use millstream_core::{Record, Result, record};
+
+/// What is needed to show a file, by whoever restores the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Record)]
+pub(crate) struct Pending {
+    /// Its name when it is visible, within the sink's directory.
+    pub(crate) name: String,
+    /// How many of the staged bytes belong to it.
+    pub(crate) length: u64,
+    /// Whether more was written behind them: the file was still open.
+    pub(crate) open: bool,
+    /// An object store's name of the upload; empty on a file system.
+    pub(crate) upload: String,
+    /// The parts of the upload.
+    pub(crate) parts: Vec<String>,
+}
+
+impl Pending {
+    pub(crate) fn to_handle(&self) -> Vec<u8> {
+        record::to_bytes(self)
+    }
+
+    pub(crate) fn of_handle(handle: &[u8]) -> Result<Self> {
+        record::from_bytes(handle)
+    }
+}

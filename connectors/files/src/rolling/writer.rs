@@ -1,0 +1,276 @@
+//! One subtask's files.
+
+use std::sync::Arc;
+
+use millstream_core::batch::Rows;
+use millstream_core::context::{Context, OpenContext};
+use millstream_core::dead_letter::DeadLetter;
+use millstream_core::figures::OperatorFigures;
+use millstream_core::io::Completions;
+use millstream_core::record::Data;
+use millstream_core::sink::SinkWriter;
+use millstream_core::snapshot::{CheckpointId, Committable, Frozen};
+use millstream_core::time::{MIN_TIME, Nanos, Time, millis};
+use millstream_core::{Budget, Error, Result, Step};
+
+use super::config::RollingOptions;
+use super::format::{Part, PartFormat};
+use super::pending::Pending;
+use super::place::{Outcome, Place, Task};
+
+// Smaller appends wait for company, or for the checkpoint.
+const APPEND: usize = 256 << 10;
+
+/// One per subtask. Tasks are done one bundle at a time, in order; what comes in the meantime is the next bundle.
+pub(crate) struct RollingWriter<T: Data> {
+    options: RollingOptions,
+    format: Arc<dyn PartFormat<T>>,
+    name: String,
+    // Tells this sink's files from those of others.
+    id: String,
+    epoch: u64,
+    subtask: u16,
+    number: u64,
+    part: Option<OpenPart<T>>,
+    tasks: Vec<Task>,
+    queued: usize,
+    // None while a call has it.
+    place: Option<Place>,
+    done: Completions<(Place, Result<Outcome>)>,
+    // Closed files by the checkpoint that shows them; none: by the next one.
+    closed: Vec<(Option<CheckpointId>, Pending)>,
+    // Files that are being shown: part of every snapshot until they are.
+    showing: Vec<Pending>,
+    synced: Option<Pending>,
+    prepared: bool,
+    cleaned: bool,
+    figures: Arc<OperatorFigures>,
+    ingests: Vec<(Nanos, u64)>,
+}
+
+struct OpenPart<T> {
+    part: Box<dyn Part<T>>,
+    name: String,
+    since: Time,
+    size: usize,
+}
+
+impl<T: Data> RollingWriter<T> {
+    pub(crate) fn new(options: RollingOptions, format: Arc<dyn PartFormat<T>>) -> Self {
+        Self {
+            place: Some(Place::new(&options.dir)),
+            options,
+            format,
+            name: String::new(),
+            id: String::new(),
+            epoch: 0,
+            subtask: 0,
+            number: 0,
+            part: None,
+            tasks: Vec::new(),
+            queued: 0,
+            done: Completions::default(),
+            closed: Vec::new(),
+            showing: Vec::new(),
+            synced: None,
+            prepared: false,
+            cleaned: false,
+            figures: OperatorFigures::new(""),
+            ingests: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, record: &T, now: Time) -> Result<(), String> {
+        let part = match &mut self.part {
+            Some(part) => part,
+            none => {
+                let (id, epoch, subtask) = (&self.id, self.epoch, self.subtask);
+                let name = format!("part-{id}-{epoch}-{subtask}-{}.{}", self.number, self.format.extension());
+                self.number += 1;
+                none.insert(OpenPart { part: self.format.part(), name, since: now, size: 0 })
+            }
+        };
+        part.part.add(record)
+    }
+
+    // Hands on what is ready; ends the file where it is large enough.
+    fn hand_on(&mut self, at_least: usize) -> Result<()> {
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let bytes = part.part.take().map_err(|reason| broken(&part.name, &reason))?;
+        part.size += bytes.len();
+        self.queued += bytes.len();
+        match self.tasks.last_mut() {
+            Some(Task::Append(name, waiting)) if *name == part.name => waiting.extend(bytes),
+            _ if bytes.is_empty() => {}
+            _ => self.tasks.push(Task::Append(part.name.clone(), bytes)),
+        }
+        if part.size >= at_least { self.close_part() } else { Ok(()) }
+    }
+
+    fn close_part(&mut self) -> Result<()> {
+        let Some(OpenPart { part, name, .. }) = self.part.take() else { return Ok(()) };
+        let rest = part.finish().map_err(|reason| broken(&name, &reason))?;
+        self.queued += rest.len();
+        self.tasks.extend([Task::Append(name, rest), Task::Close]);
+        Ok(())
+    }
+
+    // Takes what was done and starts the next bundle.
+    fn go_on(&mut self, cx: &Context<'_>, at_once: bool) -> Result<Step> {
+        for (place, outcome) in self.done.drain()? {
+            self.place = Some(place);
+            self.take(cx, outcome?);
+        }
+        let enough = at_once || self.queued >= APPEND || !matches!(&self.tasks[..], [] | [Task::Append(..)]);
+        if enough && !self.tasks.is_empty() {
+            self.start(cx);
+        }
+        if self.queued > self.options.buffer_size { Ok(Step::BLOCKED) } else { Ok(Step::DONE) }
+    }
+
+    fn start(&mut self, cx: &Context<'_>) {
+        let Some(mut place) = self.place.take() else { return };
+        let tasks = std::mem::take(&mut self.tasks);
+        self.queued = 0;
+        self.done.spawn_blocking(cx.io().as_ref(), cx.waker(), move || {
+            let outcome = place.run(tasks);
+            (place, outcome)
+        });
+    }
+
+    fn take(&mut self, cx: &Context<'_>, outcome: Outcome) {
+        self.closed.extend(outcome.closed.into_iter().map(|file| (None, file)));
+        if let Some(synced) = outcome.synced {
+            self.synced = synced;
+        }
+        self.showing.drain(..outcome.shown);
+        self.figures.bytes_out.add(outcome.bytes);
+        if outcome.shown > 0 {
+            for (ingest, records) in self.ingests.drain(..) {
+                self.figures.latency.record(cx.nanos().saturating_sub(ingest), records);
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.place.is_some() && self.tasks.is_empty()
+    }
+
+    fn wait_until_idle(&mut self, cx: &Context<'_>) -> Result<Step> {
+        self.go_on(cx, true)?;
+        Ok(if self.is_idle() { Step::DONE } else { Step::BLOCKED })
+    }
+
+    fn show(&mut self, files: Vec<Pending>) {
+        if !files.is_empty() {
+            self.showing.extend(files.iter().cloned());
+            self.tasks.push(Task::Show(files));
+        }
+    }
+
+    // Object stores cannot keep a file open; a format may not allow it; a large or old file need not.
+    fn closes_at_checkpoint(&self, now: Time) -> bool {
+        let old = |part: &OpenPart<T>| now - part.since >= millis(self.options.roll_interval);
+        !self.format.can_be_cut() || self.part.as_ref().is_some_and(old)
+    }
+}
+
+impl<T: Data> SinkWriter<T> for RollingWriter<T> {
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        name.clone_into(&mut self.name);
+        self.figures = cx.figures_of(name);
+        self.id = format!("{:08x}", hash(&cx.job, name));
+        (self.epoch, self.subtask) = (cx.epoch, cx.subtask);
+        let restored = cx.restored.take_commits(name);
+        let files = restored.iter().map(|handle| Pending::of_handle(handle)).collect::<Result<Vec<_>>>()?;
+        self.show(files);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        rows: &mut Rows<T>,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<Step> {
+        let (now, records) = (cx.now(), rows.rec.len() as u64);
+        for (record, _) in rows.drain() {
+            if let Err(reason) = self.add(&record, now) {
+                let raw = self.format.describe(&record);
+                dead.push(DeadLetter::of_value(&self.name, "files", raw, now, &reason), MIN_TIME);
+            }
+        }
+        self.ingests.push((cx.ingest, records));
+        self.hand_on(self.options.roll_size)?;
+        self.go_on(cx, false)
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, _: Budget, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        self.go_on(cx, false)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        self.close_part()?;
+        self.wait_until_idle(cx)
+    }
+
+    fn prepare(&mut self, cx: &mut Context<'_>, _: CheckpointId, _: &mut Rows<DeadLetter>) -> Result<Step> {
+        if !self.prepared {
+            self.prepared = true;
+            if self.closes_at_checkpoint(cx.now()) {
+                self.close_part()?;
+            } else {
+                self.hand_on(self.options.roll_size)?;
+                self.tasks.push(Task::Sync);
+            }
+        }
+        self.wait_until_idle(cx)
+    }
+
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        self.prepared = false;
+        for (checkpoint, _) in &mut self.closed {
+            checkpoint.get_or_insert(id);
+        }
+        let closed = self.closed.iter().map(|(_, file)| file);
+        for file in self.showing.iter().chain(closed).chain(&self.synced) {
+            let (operator, subtask) = (self.name.clone(), self.subtask);
+            frozen.commits.push(Committable { operator, subtask, handle: file.to_handle() });
+        }
+        Ok(())
+    }
+
+    fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
+        let due = |(checkpoint, _): &mut (Option<CheckpointId>, Pending)| {
+            checkpoint.is_some_and(|checkpoint| checkpoint <= id)
+        };
+        let files = self.closed.extract_if(.., due).map(|(_, file)| file).collect();
+        self.show(files);
+        if self.subtask == 0 && !std::mem::replace(&mut self.cleaned, true) {
+            self.tasks.push(Task::Clean(self.id.clone(), self.epoch));
+        }
+        self.go_on(cx, true).map(|_| ())
+    }
+
+    fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {
+        self.prepared = false;
+    }
+
+    fn close(&mut self) {
+        self.part = None;
+        self.tasks = Vec::new();
+    }
+}
+
+fn broken(name: &str, reason: &str) -> Error {
+    Error::restart(format!("{name} cannot be written: {reason}"))
+}
+
+// Stable for ever: files are found again by it.
+fn hash(job: &str, sink: &str) -> u32 {
+    let mut hash = 0x811c_9dc5_u32;
+    for byte in job.bytes().chain([0]).chain(sink.bytes()) {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    hash
+}
