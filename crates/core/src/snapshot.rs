@@ -52,10 +52,15 @@ pub struct OperatorList {
 }
 
 /// A write that becomes visible only after the checkpoint is complete.
+///
+/// Whoever restores it may have to fence the writer that it came from, and no other may do so as well. So at a restore all committables
+/// of one subtask go, in their order, to the same one: at parallelism `n` to subtask `subtask % n`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committable {
     /// The sink's name.
     pub operator: String,
+    /// The subtask that it came from first; it stays so when another subtask hands it on in a later snapshot.
+    pub subtask: u16,
     /// What the sink needs to commit or abort it.
     pub handle: Vec<u8>,
 }
@@ -80,6 +85,11 @@ impl Restored {
     /// Takes an operator's list.
     pub fn take_list(&mut self, operator: &str, state: &str) -> Vec<Vec<u8>> {
         self.lists.remove(&(operator.to_owned(), state.to_owned())).unwrap_or_default()
+    }
+
+    /// Takes a sink's committables: those of each subtask in their order.
+    pub fn take_commits(&mut self, operator: &str) -> Vec<Vec<u8>> {
+        self.commits.remove(operator).unwrap_or_default()
     }
 }
 
@@ -126,8 +136,8 @@ impl StageSnapshot {
             restored.keyed.insert(operator.clone(), RestoredKeyed { parts: mine, owned: owned.clone() });
         }
         self.share_lists(index, parallelism, &mut restored);
-        for (number, commit) in self.commits.iter().enumerate() {
-            if number % usize::from(parallelism) == usize::from(index) {
+        for commit in &self.commits {
+            if commit.subtask % parallelism == index {
                 restored.commits.entry(commit.operator.clone()).or_default().push(commit.handle.clone());
             }
         }
@@ -160,5 +170,25 @@ impl std::fmt::Debug for StageSnapshot {
         let keyed: Vec<_> = self.keyed.iter().map(|(operator, parts)| (operator, parts.len())).collect();
         let mut shown = f.debug_struct("StageSnapshot");
         shown.field("keyed", &keyed).field("lists", &self.lists).field("commits", &self.commits).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn committables_of_one_subtask_stay_together_and_in_order() {
+        let mut snapshot = StageSnapshot::default();
+        let commit =
+            |subtask, handle| Committable { operator: "sink".to_owned(), subtask, handle: vec![handle] };
+        for commits in [vec![commit(0, 1), commit(2, 2), commit(0, 3)], vec![commit(1, 4)]] {
+            snapshot.add(Frozen { commits, ..Frozen::default() }).unwrap();
+        }
+        let share = |index, parallelism| snapshot.share(index, parallelism, &(0..0)).take_commits("sink");
+        assert_eq!(share(0, 2), [[1], [2], [3]]);
+        assert_eq!(share(1, 2), [[4]]);
+        assert_eq!(share(2, 3), [[2]]);
+        assert_eq!(share(3, 4), Vec::<Vec<u8>>::new());
     }
 }

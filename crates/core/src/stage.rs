@@ -10,7 +10,9 @@
 //! 3. At a checkpoint, when the barrier has come on every input: [`prepare`](Stage::prepare) (until it no longer says *more* or
 //!    *blocked*, with `resume` in between), [`snapshot`](Stage::snapshot), and the barrier goes on behind what was emitted.
 //!    A `resume` follows; until then a source reads nothing. Later [`completed`](Stage::completed) or [`aborted`](Stage::aborted), or neither.
-//! 4. [`end_of_input`](Stage::end_of_input) per input; after the last one, `resume` until the step is done.
+//! 4. [`end_of_input`](Stage::end_of_input) per input; after the last one, `resume` until the step is done. Where checkpoints are
+//!    taken, a last one follows, and after its `completed` once more [`prepare`](Stage::prepare) until it is complete: what a sink
+//!    writes only then was written.
 //! 5. [`close`](Stage::close), always, also after an error.
 
 use crate::batch::Batch;
