@@ -3,6 +3,7 @@
 mod config;
 mod format;
 mod local;
+mod name;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pending;

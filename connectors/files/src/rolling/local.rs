@@ -95,18 +95,20 @@ impl Local {
         remove(staged)
     }
 
-    /// Removes what attempts before this epoch have left unfinished.
-    pub(crate) fn clean(&self, sink: &str, epoch: u64) -> Result<()> {
-        let cleaned = self.clean_names(sink, epoch);
+    /// Removes the unfinished files that `is_left_over` says of; it is asked with their names as if they were finished.
+    pub(crate) fn clean(&self, is_left_over: impl Fn(&str) -> bool) -> Result<()> {
+        let cleaned = self.clean_names(is_left_over);
         cleaned.map_err(|error| errors::writing(self.dir.display(), error))
     }
 
-    fn clean_names(&self, sink: &str, epoch: u64) -> io::Result<()> {
-        let begin = format!(".part-{sink}-");
-        for entry in fs::read_dir(&self.dir)? {
+    fn clean_names(&self, is_left_over: impl Fn(&str) -> bool) -> io::Result<()> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            let of = name.strip_prefix(&begin).and_then(|rest| rest.split('-').next());
-            if of.and_then(|of| of.parse::<u64>().ok()).is_some_and(|of| of < epoch) {
+            if name.strip_prefix('.').is_some_and(&is_left_over) {
                 remove(&self.dir.join(name))?;
             }
         }

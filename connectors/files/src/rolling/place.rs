@@ -3,6 +3,7 @@
 use millstream_core::Result;
 
 use super::local::{Growing, Local};
+use super::name::FileName;
 use super::pending::Pending;
 
 /// One thing to do, in order.
@@ -16,8 +17,8 @@ pub(crate) enum Task {
     Close,
     /// Shows these files.
     Show(Vec<Pending>),
-    /// Removes what older attempts have left of a sink.
-    Clean(String, u64),
+    /// Removes what older attempts have left for this writer.
+    Clean(FileName),
 }
 
 /// What came of the tasks.
@@ -82,7 +83,7 @@ impl Place {
                 outcome.shown += files.len();
                 files.iter().try_for_each(|file| self.local.show(file))
             }
-            Task::Clean(sink, epoch) => self.local.clean(&sink, epoch),
+            Task::Clean(mine) => self.local.clean(|name| mine.inherits(name)),
         }
     }
 }

@@ -15,6 +15,7 @@ use millstream_core::{Budget, Error, Result, Step};
 
 use super::config::RollingOptions;
 use super::format::{Part, PartFormat};
+use super::name::FileName;
 use super::pending::Pending;
 use super::place::{Outcome, Place, Task};
 
@@ -26,9 +27,7 @@ pub(crate) struct RollingWriter<T: Data> {
     options: RollingOptions,
     format: Arc<dyn PartFormat<T>>,
     name: String,
-    // Tells this sink's files from those of others.
-    id: String,
-    epoch: u64,
+    names: FileName,
     subtask: u16,
     number: u64,
     part: Option<OpenPart<T>>,
@@ -62,8 +61,7 @@ impl<T: Data> RollingWriter<T> {
             options,
             format,
             name: String::new(),
-            id: String::new(),
-            epoch: 0,
+            names: FileName::default(),
             subtask: 0,
             number: 0,
             part: None,
@@ -84,8 +82,7 @@ impl<T: Data> RollingWriter<T> {
         let part = match &mut self.part {
             Some(part) => part,
             none => {
-                let (id, epoch, subtask) = (&self.id, self.epoch, self.subtask);
-                let name = format!("part-{id}-{epoch}-{subtask}-{}.{}", self.number, self.format.extension());
+                let name = self.names.of(self.number, self.format.extension());
                 self.number += 1;
                 none.insert(OpenPart { part: self.format.part(), name, since: now, size: 0 })
             }
@@ -179,8 +176,8 @@ impl<T: Data> SinkWriter<T> for RollingWriter<T> {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.name);
         self.figures = cx.figures_of(name);
-        self.id = format!("{:08x}", hash(&cx.job, name));
-        (self.epoch, self.subtask) = (cx.epoch, cx.subtask);
+        self.names = FileName::new(&cx.job, name, cx.epoch, cx.subtask, cx.parallelism);
+        self.subtask = cx.subtask;
         let restored = cx.restored.take_commits(name);
         let files = restored.iter().map(|handle| Pending::of_handle(handle)).collect::<Result<Vec<_>>>()?;
         self.show(files);
@@ -246,8 +243,8 @@ impl<T: Data> SinkWriter<T> for RollingWriter<T> {
         };
         let files = self.closed.extract_if(.., due).map(|(_, file)| file).collect();
         self.show(files);
-        if self.subtask == 0 && !std::mem::replace(&mut self.cleaned, true) {
-            self.tasks.push(Task::Clean(self.id.clone(), self.epoch));
+        if !std::mem::replace(&mut self.cleaned, true) {
+            self.tasks.push(Task::Clean(self.names.clone()));
         }
         self.go_on(cx, true).map(|_| ())
     }
@@ -264,13 +261,4 @@ impl<T: Data> SinkWriter<T> for RollingWriter<T> {
 
 fn broken(name: &str, reason: &str) -> Error {
     Error::restart(format!("{name} cannot be written: {reason}"))
-}
-
-// Stable for ever: files are found again by it.
-fn hash(job: &str, sink: &str) -> u32 {
-    let mut hash = 0x811c_9dc5_u32;
-    for byte in job.bytes().chain([0]).chain(sink.bytes()) {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    }
-    hash
 }
