@@ -18,8 +18,8 @@ use crate::{Error, Result};
 pub trait Data: Clone + Send + 'static {}
 impl<T: Clone + Send + 'static> Data for T {}
 
-/// Data with one codec for edges and for state.
-pub trait Record: Data {
+/// Data with one codec for edges and for state. `Sync`, because a snapshot is written out while the pipeline goes on reading.
+pub trait Record: Data + Sync {
     /// The Avro schema as JSON. A named type that `names` has already seen is given by its name alone.
     fn schema(names: &mut Names) -> String;
     /// Appends the Avro binary form.

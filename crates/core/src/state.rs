@@ -2,14 +2,17 @@
 
 mod cell;
 mod context;
+mod frozen;
 mod handles;
 mod keyed;
+mod states;
 mod timers;
 mod watermark;
 
 pub use cell::StateCell;
 pub use context::KeyedContext;
 pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
-pub use keyed::{KeyedStates, States};
+pub use keyed::KeyedStates;
+pub use states::States;
 pub use timers::{Timer, TimerKind};
-pub(crate) use watermark::Watermark;
+pub(crate) use watermark::{Floors, GroupWatermarks};

@@ -1,7 +1,10 @@
 //! The typed table that keyed state lives in: keys are looked up once, by the hash that travels with the batch.
 
+pub(crate) mod segments;
+
 use crate::Key;
 use crate::slot_index::SlotIndex;
+use segments::Segments;
 
 /// A place in a [`KeyedTable`]; stays the same while its key is there.
 pub type Slot = u32;
@@ -9,9 +12,13 @@ pub type Slot = u32;
 /// Keys with a value each, in slots that do not move. Iteration follows the order of slots, which is that of first arrival.
 pub struct KeyedTable<K, V> {
     index: SlotIndex,
-    entries: Vec<Option<Entry<K, V>>>,
+    entries: Segments<Option<Entry<K, V>>>,
+    slots: Slot,
     free: Vec<Slot>,
 }
+
+/// The entries of a table as they were when it was frozen, by slot.
+pub(crate) type FrozenEntries<K, V> = Segments<Option<Entry<K, V>>>;
 
 /// One key of a table.
 #[derive(Clone, Debug)]
@@ -26,31 +33,32 @@ pub struct Entry<K, V> {
 
 impl<K, V> Default for KeyedTable<K, V> {
     fn default() -> Self {
-        Self { index: SlotIndex::default(), entries: Vec::new(), free: Vec::new() }
+        Self { index: SlotIndex::default(), entries: Segments::default(), slots: 0, free: Vec::new() }
     }
 }
 
 /// How many hashes [`KeyedTable::warm`] takes at once.
 pub const WARM: usize = 64;
 
-impl<K: Key, V> KeyedTable<K, V> {
+impl<K: Key, V: Clone> KeyedTable<K, V> {
     /// The slot of a key, made with `make` where there is none.
     pub fn resolve(&mut self, hash: u64, key: K, make: impl FnOnce() -> V) -> Slot {
-        let Self { index, entries, free } = self;
-        let same = |slot: Slot| {
-            entries[slot as usize].as_ref().is_some_and(|entry| entry.hash == hash && entry.key == key)
+        let entries = &self.entries;
+        let same = |slot: Slot| match entries.get(slot as usize) {
+            Some(Some(entry)) => entry.hash == hash && entry.key == key,
+            _ => false,
         };
-        if let Some(slot) = index.find(hash, same) {
+        if let Some(slot) = self.index.find(hash, same) {
             return slot;
         }
-        let slot = free.pop().unwrap_or(entries.len() as Slot);
-        index.insert(hash, slot);
-        let entry = Some(Entry { hash, key, value: make() });
-        if slot as usize == entries.len() {
-            entries.push(entry);
-        } else {
-            entries[slot as usize] = entry;
-        }
+        self.insert(Entry { hash, key, value: make() })
+    }
+
+    fn insert(&mut self, entry: Entry<K, V>) -> Slot {
+        let slot = self.free.pop().unwrap_or(self.slots);
+        self.slots = self.slots.max(slot + 1);
+        self.index.insert(entry.hash, slot);
+        *self.entries.at(slot as usize) = Some(entry);
         slot
     }
 
@@ -80,11 +88,13 @@ impl<K: Key, V> KeyedTable<K, V> {
     }
 
     /// What is in a slot.
+    #[inline]
     pub fn entry(&self, slot: Slot) -> Option<&Entry<K, V>> {
         self.entries.get(slot as usize)?.as_ref()
     }
 
     /// What is in a slot, to change its value.
+    #[inline]
     pub fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V>> {
         self.entries.get_mut(slot as usize)?.as_mut()
     }
@@ -96,7 +106,7 @@ impl<K: Key, V> KeyedTable<K, V> {
 
     /// Slots so far, used or free: the end of an iteration by slot.
     pub fn slots(&self) -> Slot {
-        self.entries.len() as Slot
+        self.slots
     }
 
     /// How many keys there are.
@@ -107,6 +117,12 @@ impl<K: Key, V> KeyedTable<K, V> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.index.len() == 0
+    }
+
+    /// All entries as they are now. Work per segment of 256 entries, not per entry; a segment that is written to before the snapshot is
+    /// gone is copied then.
+    pub(crate) fn freeze(&mut self) -> FrozenEntries<K, V> {
+        self.entries.freeze()
     }
 }
 

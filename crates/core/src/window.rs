@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod assigner;
 mod emit;
+mod frozen;
 pub mod lateness;
 pub mod operator;
 mod pane;

@@ -103,7 +103,8 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
     }
 
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        frozen.keyed.push((self.name.clone(), Box::new(self.states.freeze())));
+        let state = Box::new(self.states.freeze());
+        frozen.keyed.push((self.name.clone(), state));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::Result;
 use crate::record::{Names, Record};
 use crate::table::Slot;
+use crate::table::segments::Segments;
 
 /// The contents of a state for one key. Empty contents are not stored.
 pub trait StateCell: Record + Default {
@@ -45,24 +46,22 @@ pub(super) trait Column: Send {
     fn is_empty(&self, slot: Slot) -> bool;
     fn encode(&self, slot: Slot, out: &mut Vec<u8>);
     fn decode(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<()>;
+    /// The column as it is now.
+    fn freeze(&mut self) -> Box<dyn Column>;
 }
 
 pub(super) struct Cells<C> {
     name: String,
-    cells: Vec<C>,
+    cells: Segments<C>,
 }
 
 impl<C: StateCell> Cells<C> {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), cells: Vec::new() }
+        Self { name: name.to_owned(), cells: Segments::default() }
     }
 
     pub(super) fn cell(&mut self, slot: Slot) -> &mut C {
-        let slot = slot as usize;
-        if slot >= self.cells.len() {
-            self.cells.resize_with(slot + 1, C::default);
-        }
-        &mut self.cells[slot]
+        self.cells.at(slot as usize)
     }
 }
 
@@ -94,5 +93,9 @@ impl<C: StateCell> Column for Cells<C> {
     fn decode(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<()> {
         *self.cell(slot) = C::decode(bytes)?;
         Ok(())
+    }
+
+    fn freeze(&mut self) -> Box<dyn Column> {
+        Box::new(Self { name: self.name.clone(), cells: self.cells.freeze() })
     }
 }

@@ -3,7 +3,7 @@
 use super::TimerKind;
 use super::cell::{Cells, Column, StateCell};
 use super::handles::Place;
-use super::timers::Timers;
+use super::timers::{KeyTimers, Timers};
 use crate::operator::{Output, SideTag};
 use crate::table::Slot;
 use crate::time::Time;
@@ -13,7 +13,7 @@ use crate::{Data, Key};
 pub struct KeyedContext<'a, K, O> {
     pub(super) key: &'a K,
     pub(super) slot: Slot,
-    pub(super) timer_count: &'a mut u32,
+    pub(super) timers: &'a mut KeyTimers,
     pub(super) columns: &'a mut [Box<dyn Column>],
     pub(super) event_timers: &'a mut Timers<K>,
     pub(super) processing_timers: &'a mut Timers<K>,
@@ -56,17 +56,21 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
 
     /// Asks for `on_timer` of this key when the watermark, or the wall clock, reaches a time. Asking twice is asking once.
     pub fn register_timer(&mut self, kind: TimerKind, time: Time) {
-        let (key, slot) = (self.key, self.slot);
-        *self.timer_count += u32::from(self.timers(kind).add(time, key, slot));
+        if self.timers.add(kind, time) {
+            let key = self.key;
+            self.index(kind).add(time, key);
+        }
     }
 
     /// Takes a timer back; does nothing where there is none.
     pub fn delete_timer(&mut self, kind: TimerKind, time: Time) {
-        let (key, slot) = (self.key, self.slot);
-        *self.timer_count -= u32::from(self.timers(kind).remove(time, key, slot));
+        if self.timers.remove(kind, time) {
+            let key = self.key;
+            self.index(kind).remove(time, key);
+        }
     }
 
-    fn timers(&mut self, kind: TimerKind) -> &mut Timers<K> {
+    fn index(&mut self, kind: TimerKind) -> &mut Timers<K> {
         match kind {
             TimerKind::EventTime => self.event_timers,
             TimerKind::ProcessingTime => self.processing_timers,

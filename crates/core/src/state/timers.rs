@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::Key;
-use crate::table::Slot;
 use crate::time::Time;
+use crate::{Key, Record};
 
 /// Which clock a timer follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +23,78 @@ pub struct Timer {
     pub kind: TimerKind,
 }
 
-/// All timers of one clock, by time, then by key: every run fires them in the same order. One per key and time, as in Flink.
-pub(super) struct Timers<K>(BTreeSet<(Time, K, Slot)>);
+/// The timers of one key: they live with its state, so that a snapshot has them without a walk over the index below. Most keys have none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyTimers(Option<Box<Lists>>);
+
+/// In ascending order.
+#[derive(Clone, Debug, Default, Record)]
+struct Lists {
+    event: Vec<Time>,
+    processing: Vec<Time>,
+}
+
+impl Lists {
+    fn of(&mut self, kind: TimerKind) -> &mut Vec<Time> {
+        match kind {
+            TimerKind::EventTime => &mut self.event,
+            TimerKind::ProcessingTime => &mut self.processing,
+        }
+    }
+}
+
+impl KeyTimers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it was not there yet.
+    pub(super) fn add(&mut self, kind: TimerKind, time: Time) -> bool {
+        let times = self.0.get_or_insert_default().of(kind);
+        let place = times.binary_search(&time);
+        place.is_err_and(|place| {
+            times.insert(place, time);
+            true
+        })
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove(&mut self, kind: TimerKind, time: Time) -> bool {
+        let Some(lists) = &mut self.0 else { return false };
+        let times = lists.of(kind);
+        let Ok(place) = times.binary_search(&time) else { return false };
+        times.remove(place);
+        if lists.event.is_empty() && lists.processing.is_empty() {
+            self.0 = None;
+        }
+        true
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TimerKind, Time)> {
+        let lists = self.0.as_deref();
+        let event =
+            lists.into_iter().flat_map(|lists| &lists.event).map(|time| (TimerKind::EventTime, *time));
+        let processing = lists.into_iter().flat_map(|lists| &lists.processing);
+        event.chain(processing.map(|time| (TimerKind::ProcessingTime, *time)))
+    }
+
+    /// Appends both lists.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Some(lists) => lists.encode(out),
+            None => Lists::default().encode(out),
+        }
+    }
+
+    pub(super) fn decode(bytes: &mut &[u8]) -> crate::Result<Self> {
+        let lists = Lists::decode(bytes)?;
+        let none = lists.event.is_empty() && lists.processing.is_empty();
+        Ok(Self((!none).then(|| Box::new(lists))))
+    }
+}
+
+/// The order of all timers of one clock: by time, then by key, so that every run fires them alike. One per key and time, as in Flink.
+pub(super) struct Timers<K>(BTreeSet<(Time, K)>);
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
@@ -34,25 +103,20 @@ impl<K> Default for Timers<K> {
 }
 
 impl<K: Key> Timers<K> {
-    pub(super) fn add(&mut self, time: Time, key: &K, slot: Slot) -> bool {
-        self.0.insert((time, key.clone(), slot))
+    pub(super) fn add(&mut self, time: Time, key: &K) {
+        self.0.insert((time, key.clone()));
     }
 
-    pub(super) fn remove(&mut self, time: Time, key: &K, slot: Slot) -> bool {
-        self.0.remove(&(time, key.clone(), slot))
+    pub(super) fn remove(&mut self, time: Time, key: &K) {
+        self.0.remove(&(time, key.clone()));
     }
 
-    pub(super) fn pop_due(&mut self, upto: Time) -> Option<(Time, Slot)> {
+    pub(super) fn pop_due(&mut self, upto: Time) -> Option<(Time, K)> {
         let due = self.0.first().is_some_and(|(time, ..)| *time <= upto);
-        let (time, _, slot) = if due { self.0.pop_first() } else { None }?;
-        Some((time, slot))
+        if due { self.0.pop_first() } else { None }
     }
 
     pub(super) fn next(&self) -> Option<Time> {
         self.0.first().map(|(time, ..)| *time)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Time, Slot)> {
-        self.0.iter().map(|(time, _, slot)| (*time, *slot))
     }
 }

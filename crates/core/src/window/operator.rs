@@ -1,21 +1,22 @@
 //! Tumbling, sliding, cumulating and global windows, as Flink's `WindowOperator` without merging.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::assigner::require_time;
 use super::emit::{WindowFunction, emit};
-use super::pane::{Cell, Pane, PaneTimers, Panes, StateOf, add_time};
+use super::frozen::{self, FrozenWindows, WindowEntry};
+use super::pane::{Cell, PaneTimers, Panes, StateOf, add_time};
 use super::{Aggregate, Assigner, Fire, Timers, Trigger, Window, lateness};
 use crate::figures::OperatorFigures;
-use crate::key::{KeyGroup, key_group};
+use crate::key::KeyGroup;
 use crate::operator::SideTag;
-use crate::record::{from_bytes, to_bytes};
-use crate::snapshot::{CheckpointId, Frozen, MemoryPart, RestoredKeyed, TableSchema};
-use crate::state::Watermark;
-use crate::table::{Entry, WARM};
+use crate::record::from_bytes;
+use crate::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
+use crate::state::{Floors, GroupWatermarks};
+use crate::table::WARM;
 use crate::time::{MIN_TIME, Time};
-use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
+use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step};
 
 /// What a window operator is made of.
 pub struct WindowSpec<T, KF, W, G, A, F> {
@@ -51,31 +52,6 @@ where
     assigned: Vec<Window>,
     figures: Arc<OperatorFigures>,
     of: std::marker::PhantomData<fn(T) -> R>,
-}
-
-/// What restored key groups had seen of the watermark, as far as this subtask has not caught up: a group that was ahead does not
-/// fire again, and a window that it had dropped does not come back to life.
-#[derive(Default)]
-pub(super) struct Floors(BTreeMap<KeyGroup, Time>);
-
-impl Floors {
-    pub(super) fn restore(&mut self, group: KeyGroup, watermark: Time) {
-        if watermark > MIN_TIME {
-            self.0.insert(group, watermark);
-        }
-    }
-
-    pub(super) fn of(&self, hash: u64, groups: u16) -> Time {
-        if self.0.is_empty() { MIN_TIME } else { self.of_group(key_group(hash, groups)) }
-    }
-
-    pub(super) fn of_group(&self, group: KeyGroup) -> Time {
-        self.0.get(&group).copied().unwrap_or(MIN_TIME)
-    }
-
-    pub(super) fn caught_up(&mut self, watermark: Time) {
-        self.0.retain(|_, floor| *floor > watermark);
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -233,17 +209,13 @@ where
 
     /// What its snapshots consist of.
     pub fn tables() -> Vec<TableSchema> {
-        vec![
-            TableSchema::of::<Watermark>("watermark"),
-            TableSchema::of::<(Window, PaneTimers)>("panes"),
-            TableSchema::of::<WindowEntry<K, A::Acc, StateOf<G>>>("windows"),
-        ]
+        frozen::tables::<K, A::Acc, StateOf<G>>()
     }
 
     fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
         restored.read(&Self::tables(), &mut |group, table, entry| {
             match table {
-                0 => self.floors.restore(group, from_bytes::<Watermark>(entry)?.watermark),
+                0 => self.floors.restore(group, entry)?,
                 1 => self.restore_pane(from_bytes(entry)?),
                 _ => self.restore_entry(from_bytes(entry)?),
             }
@@ -262,32 +234,9 @@ where
         pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
     }
 
-    fn freeze(&self) -> MemoryPart {
-        let mut frozen = MemoryPart::new(Self::tables());
-        for group in self.groups.1.clone() {
-            let watermark = self.watermark.max(self.floors.of_group(group));
-            frozen.push(group, 0, to_bytes(&Watermark { watermark }));
-        }
-        self.panes.iter().for_each(|pane| freeze_pane(pane, self.groups.0, &mut frozen));
-        frozen
-    }
-}
-
-type WindowEntry<K, A, S> = (Window, K, A, S);
-
-fn freeze_pane<K: Key, A: Record, S: Record>(pane: &Pane<K, A, S>, groups: u16, frozen: &mut MemoryPart) {
-    let mut seen = BTreeSet::new();
-    for Entry { hash, key, value } in pane.table.iter() {
-        let group = key_group(*hash, groups);
-        if seen.insert(group) {
-            frozen.push(group, 1, to_bytes(&(pane.window, pane.timers.clone())));
-        }
-        let mut entry = Vec::new();
-        pane.window.encode(&mut entry);
-        key.encode(&mut entry);
-        value.acc.encode(&mut entry);
-        value.trigger.encode(&mut entry);
-        frozen.push(group, 2, entry);
+    fn freeze(&mut self) -> impl FrozenState + use<K, T, R, KF, W, G, A, F> {
+        let watermarks = GroupWatermarks::new(&self.groups.1, self.watermark, &self.floors);
+        FrozenWindows::new(watermarks, self.groups.0, &mut self.panes)
     }
 }
 
@@ -350,7 +299,8 @@ where
     }
 
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        frozen.keyed.push((self.name.clone(), Box::new(self.freeze())));
+        let state = Box::new(self.freeze());
+        frozen.keyed.push((self.name.clone(), state));
         Ok(())
     }
 

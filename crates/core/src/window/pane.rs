@@ -7,6 +7,7 @@ use crate::time::Time;
 use crate::{Key, Result};
 
 /// What a window keeps for one key.
+#[derive(Clone)]
 pub(super) struct Cell<A, S> {
     pub(super) acc: A,
     pub(super) trigger: S,
@@ -75,8 +76,8 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
             .binary_search_by_key(&(window.end, window.start), |pane| (pane.window.end, pane.window.start))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Pane<K, A, S>> {
-        self.panes.iter()
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pane<K, A, S>> {
+        self.panes.iter_mut()
     }
 
     /// Takes the timers that are due out of the panes: by time, then by window.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use super::assigner::{Session, require_time};
 use super::emit::{WindowFunction, emit};
-use super::operator::{Floors, WindowSpec};
+use super::operator::WindowSpec;
 use super::{Aggregate, Fire, Timers, Trigger, Window, lateness};
 use crate::figures::OperatorFigures;
 use crate::key::{KeyGroup, key_group};
-use crate::record::{from_bytes, to_bytes};
-use crate::snapshot::{CheckpointId, Frozen, MemoryPart, RestoredKeyed, TableSchema};
-use crate::state::Watermark;
-use crate::table::{KeyedTable, Slot};
+use crate::record::{Names, from_bytes};
+use crate::snapshot::{CheckpointId, Emit, Frozen, FrozenState, RestoredKeyed, TableSchema};
+use crate::state::{Floors, GroupWatermarks};
+use crate::table::{FrozenEntries, KeyedTable, Slot};
 use crate::time::{MIN_TIME, Time};
-use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step};
+use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
 
 /// Windows that each key has for itself and that merge when they touch.
 pub struct SessionOperator<K, T, R, KF, G, A, F>
@@ -25,8 +25,8 @@ where
     spec: WindowSpec<T, KF, Session, G, A, F>,
     name: String,
     keys: KeyedTable<K, Sessions<A::Acc, G::State>>,
-    event_timers: BTreeSet<Timer>,
-    processing_timers: BTreeSet<Timer>,
+    event_timers: BTreeSet<Timer<K>>,
+    processing_timers: BTreeSet<Timer<K>>,
     mark: Option<Mark>,
     watermark: Time,
     floors: Floors,
@@ -38,11 +38,31 @@ where
 type Sessions<A, S> = Vec<Open<A, S>>;
 
 // One open session of a key.
+#[derive(Clone)]
 struct Open<A, S> {
     window: Window,
     acc: A,
     trigger: S,
     asked: (Option<Time>, Option<Time>),
+}
+
+impl<A: Record, S: Record> Record for Open<A, S> {
+    fn schema(names: &mut Names) -> String {
+        <(Window, A, S, (Option<Time>, Option<Time>))>::schema(names)
+    }
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.window.encode(out);
+        self.acc.encode(out);
+        self.trigger.encode(out);
+        self.asked.encode(out);
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self> {
+        let (window, acc, trigger, asked) = Record::decode(bytes)?;
+        Ok(Self { window, acc, trigger, asked })
+    }
+    fn heap_size(&self) -> usize {
+        self.acc.heap_size() + self.trigger.heap_size()
+    }
 }
 
 // At equal times a trigger is asked before the session is dropped.
@@ -52,7 +72,8 @@ enum Due {
     Cleanup,
 }
 
-type Timer = (Time, Due, Slot, Window);
+// By time, then by key: every run fires them alike.
+type Timer<K> = (Time, Due, K, Window);
 
 impl<K, T, R, KF, G, A, F> SessionOperator<K, T, R, KF, G, A, F>
 where
@@ -133,23 +154,24 @@ where
         let fire = trigger.on_element(&session.window, &mut session.trigger, &mut timers);
         session.asked = (timers.event.or(session.asked.0), timers.processing.or(session.asked.1));
         let (window, asked) = (session.window, session.asked);
+        let key = entry.key.clone();
         if fire.fire {
             emit(function.as_ref(), &entry.key, &window, aggregate.result(&session.acc), out);
         }
         if fire.purge {
             session.acc = aggregate.create();
         }
-        self.register(slot, window, asked);
+        self.register(key, window, asked);
     }
 
-    fn register(&mut self, slot: Slot, window: Window, asked: (Option<Time>, Option<Time>)) {
-        self.event_timers.extend(asked.0.map(|time| (time, Due::Trigger, slot, window)));
-        self.processing_timers.extend(asked.1.map(|time| (time, Due::Trigger, slot, window)));
+    fn register(&mut self, key: K, window: Window, asked: (Option<Time>, Option<Time>)) {
+        self.event_timers.extend(asked.0.map(|time| (time, Due::Trigger, key.clone(), window)));
+        self.processing_timers.extend(asked.1.map(|time| (time, Due::Trigger, key.clone(), window)));
         if self.spec.assigner.is_event_time() {
             let cleanup = lateness::cleanup_time(&window, self.spec.allowed_lateness);
-            self.event_timers.insert((cleanup, Due::Cleanup, slot, window));
+            self.event_timers.insert((cleanup, Due::Cleanup, key, window));
         } else {
-            self.processing_timers.insert((window.max_timestamp(), Due::Cleanup, slot, window));
+            self.processing_timers.insert((window.max_timestamp(), Due::Cleanup, key, window));
         }
     }
 
@@ -176,8 +198,9 @@ where
     }
 
     // A timer of a session that has merged into another since finds nothing and does nothing.
-    fn on_timer(&mut self, (time, due, slot, window): Timer, event: bool, out: &mut Rows<R>) {
+    fn on_timer(&mut self, (time, due, key, window): Timer<K>, event: bool, out: &mut Rows<R>) {
         let WindowSpec { aggregate, trigger, function, .. } = &self.spec;
+        let Some(slot) = self.keys.find(key.key_hash(), &key) else { return };
         let Some(entry) = self.keys.entry_mut(slot) else { return };
         let Some(place) = entry.value.iter().position(|session| session.window == window) else { return };
         if due == Due::Cleanup {
@@ -201,16 +224,13 @@ where
 
     /// What its snapshots consist of.
     pub fn tables() -> Vec<TableSchema> {
-        vec![
-            TableSchema::of::<Watermark>("watermark"),
-            TableSchema::of::<KeyEntry<K, A::Acc, G::State>>("sessions"),
-        ]
+        tables::<K, A::Acc, G::State>()
     }
 
     fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
         restored.read(&Self::tables(), &mut |group, table, entry| {
             match table {
-                0 => self.floors.restore(group, from_bytes::<Watermark>(entry)?.watermark),
+                0 => self.floors.restore(group, entry)?,
                 _ => self.restore_key(from_bytes(entry)?),
             }
             Ok(())
@@ -218,36 +238,49 @@ where
     }
 
     fn restore_key(&mut self, (key, sessions): KeyEntry<K, A::Acc, G::State>) {
-        let slot = self.keys.resolve(key.key_hash(), key, Vec::new);
-        for (window, acc, trigger, asked) in sessions {
-            let entry = self.keys.entry_mut(slot).expect("the slot was just resolved");
-            entry.value.push(Open { window, acc, trigger, asked });
-            self.register(slot, window, asked);
+        for session in &sessions {
+            self.register(key.clone(), session.window, session.asked);
         }
+        self.keys.resolve(key.key_hash(), key, || sessions);
     }
 
-    fn freeze(&self) -> MemoryPart {
-        let mut frozen = MemoryPart::new(Self::tables());
-        for group in self.groups.1.clone() {
-            let watermark = self.watermark.max(self.floors.of_group(group));
-            frozen.push(group, 0, to_bytes(&Watermark { watermark }));
-        }
-        for entry in self.keys.iter() {
-            let of = |open: &Open<A::Acc, G::State>| {
-                (open.window, open.acc.clone(), open.trigger.clone(), open.asked)
-            };
-            let sessions: Vec<SessionEntry<_, _>> = entry.value.iter().map(of).collect();
-            let bytes = to_bytes(&(entry.key.clone(), sessions));
-            frozen.push(key_group(entry.hash, self.groups.0), 1, bytes);
-        }
-        frozen
+    fn freeze(&mut self) -> FrozenSessions<K, A::Acc, G::State> {
+        let watermarks = GroupWatermarks::new(&self.groups.1, self.watermark, &self.floors);
+        FrozenSessions { watermarks, groups: self.groups.0, keys: self.keys.freeze() }
     }
 }
 
-type KeyEntry<K, A, S> = (K, Vec<SessionEntry<A, S>>);
-type SessionEntry<A, S> = (Window, A, S, (Option<Time>, Option<Time>));
+type KeyEntry<K, A, S> = (K, Sessions<A, S>);
 
-fn pop_due(timers: &mut BTreeSet<Timer>, upto: Time) -> Option<Timer> {
+// All sessions as they were at a barrier.
+struct FrozenSessions<K, A, S> {
+    watermarks: GroupWatermarks,
+    groups: u16,
+    keys: FrozenEntries<K, Sessions<A, S>>,
+}
+
+impl<K: Key, A: Record, S: Record> FrozenState for FrozenSessions<K, A, S> {
+    fn tables(&self) -> Vec<TableSchema> {
+        tables::<K, A, S>()
+    }
+
+    fn entries(&self, emit: &mut Emit<'_>) -> Result<()> {
+        self.watermarks.entries(emit)?;
+        let mut bytes = Vec::new();
+        self.keys.iter().flatten().try_for_each(|entry| {
+            bytes.clear();
+            entry.key.encode(&mut bytes);
+            entry.value.encode(&mut bytes);
+            emit(key_group(entry.hash, self.groups), 1, &bytes)
+        })
+    }
+}
+
+fn tables<K: Key, A: Record, S: Record>() -> Vec<TableSchema> {
+    vec![GroupWatermarks::table(), TableSchema::of::<KeyEntry<K, A, S>>("sessions")]
+}
+
+fn pop_due<K: Ord>(timers: &mut BTreeSet<Timer<K>>, upto: Time) -> Option<Timer<K>> {
     let due = timers.first().is_some_and(|timer| timer.0 <= upto);
     if due { timers.pop_first() } else { None }
 }
@@ -303,7 +336,8 @@ where
     }
 
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        frozen.keyed.push((self.name.clone(), Box::new(self.freeze())));
+        let state = Box::new(self.freeze());
+        frozen.keyed.push((self.name.clone(), state));
         Ok(())
     }
 

@@ -1,0 +1,51 @@
+//! The states and timers of all keys as they were at a barrier.
+
+use super::cell::Column;
+use super::timers::KeyTimers;
+use super::watermark::GroupWatermarks;
+use crate::key::key_group;
+use crate::record::{Names, Record};
+use crate::snapshot::{Emit, FrozenState, TableSchema};
+use crate::table::FrozenEntries;
+use crate::time::Time;
+use crate::{Key, Result};
+
+pub(super) struct FrozenKeys<K> {
+    pub(super) watermarks: GroupWatermarks,
+    pub(super) groups: u16,
+    pub(super) keys: FrozenEntries<K, KeyTimers>,
+    pub(super) columns: Vec<Box<dyn Column>>,
+}
+
+impl<K: Key> FrozenState for FrozenKeys<K> {
+    fn tables(&self) -> Vec<TableSchema> {
+        tables::<K>(&self.columns)
+    }
+
+    fn entries(&self, emit: &mut Emit<'_>) -> Result<()> {
+        self.watermarks.entries(emit)?;
+        let mut bytes = Vec::new();
+        for (slot, entry) in (0..).zip(self.keys.iter()) {
+            let Some(entry) = entry else { continue };
+            bytes.clear();
+            entry.key.encode(&mut bytes);
+            entry.value.encode(&mut bytes);
+            self.columns.iter().for_each(|column| column.encode(slot, &mut bytes));
+            emit(key_group(entry.hash, self.groups), 1, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The tables of a keyed function with these states.
+pub(super) fn tables<K: Key>(columns: &[Box<dyn Column>]) -> Vec<TableSchema> {
+    let names = &mut Names::default();
+    let mut fields = vec![format!(r#"{{"name":"key","type":{}}}"#, K::schema(names))];
+    for timers in ["event_timers", "processing_timers"] {
+        let times = Vec::<Time>::schema(names);
+        fields.push(format!(r#"{{"name":"{timers}","type":{times},"default":[]}}"#));
+    }
+    fields.extend(columns.iter().map(|column| column.field(names)));
+    let schema = format!(r#"{{"type":"record","name":"KeyedState","fields":[{}]}}"#, fields.join(","));
+    vec![GroupWatermarks::table(), TableSchema { name: "keys".to_owned(), schema }]
+}
