@@ -18,6 +18,8 @@ mod measure;
 mod memory;
 mod prebuilt;
 mod report;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 mod state;
 #[cfg(feature = "servers")]
 mod stores;
@@ -65,6 +67,9 @@ enum Name {
     State,
     /// Peak memory of the demo
     Demo,
+    /// State in RocksDB, against the bare crate
+    #[cfg(feature = "rocksdb")]
+    Rocksdb,
 }
 
 impl Name {
@@ -78,6 +83,8 @@ impl Name {
             Self::Latency => latency::run(arguments, report),
             Self::State => state::run(arguments, report),
             Self::Demo => demo::run(arguments, report),
+            #[cfg(feature = "rocksdb")]
+            Self::Rocksdb => rocksdb::run(arguments, report),
         }
     }
 }

@@ -53,18 +53,25 @@ impl RocksBackend {
         self
     }
 
+    // The part that has most of the groups is taken over file by file, so that its files need not be stored again by the next
+    // checkpoint; of the others, what is owned is copied.
     fn open(&self, scope: &Scope, parts: &[NativeState<'_>]) -> Result<RocksStore> {
         let name = self.name(scope);
         let folder = Folder::create(self.shared.dir.path().join(&name))?;
-        let same = parts.iter().find(|part| parts.len() == 1 && *part.groups == scope.owned);
-        let kept = same.map_or(Ok(HashMap::new()), |part| restore::take_over(part, &folder))?;
+        let most =
+            (0..parts.len()).max_by_key(|part| restore::common(parts[*part].groups, &scope.owned).len());
+        let kept = most.map_or(Ok(HashMap::new()), |most| restore::take_over(&parts[most], &folder))?;
         let expiry = Arc::new(Expiry::default());
         let db = self.open_db(&folder, &expiry)?;
-        if same.is_none() {
-            restore::copy_into(&db, parts, &scope.owned, &self.shared.memory)?;
+        for (number, part) in parts.iter().enumerate() {
+            if Some(number) == most {
+                restore::forget_foreign(&db, part.groups, &scope.owned)?;
+            } else {
+                restore::copy_into(&db, part, &scope.owned, &self.shared.memory)?;
+            }
         }
         let ids = Ids::new(name, kept);
-        Ok(RocksStore::new(db, folder, self.shared.clone(), scope.owned.clone(), ids).with_expiry(expiry))
+        Ok(RocksStore::new(db, folder, self.shared.clone(), scope.owned.clone(), ids, expiry))
     }
 
     fn open_db(&self, folder: &Folder, expiry: &Arc<Expiry>) -> Result<DB> {

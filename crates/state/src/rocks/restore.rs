@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use millstream_core::Result;
 use millstream_core::key::KeyGroup;
 use millstream_core::snapshot::NativeState;
-use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter};
+use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
 use super::files::{Folder, adopt};
 use super::frozen::scan;
@@ -23,27 +23,48 @@ pub(crate) fn take_over(part: &NativeState<'_>, folder: &Folder) -> Result<HashM
     taken.map_err(|error| errors::local("take over restored files", folder.path(), error))
 }
 
-/// Copies what parts hold of some key groups into a new database: sorted, so that it goes past the memtables.
+/// Deletes what a database that was taken over holds of groups that are not owned.
+pub(crate) fn forget_foreign(db: &DB, groups: &Range<KeyGroup>, owned: &Range<KeyGroup>) -> Result<()> {
+    let failed = |error| errors::running("delete key groups", db.path(), error);
+    for foreign in [groups.start..groups.end.min(owned.start), groups.start.max(owned.end)..groups.end] {
+        if foreign.is_empty() {
+            continue;
+        }
+        let (from, to) = (foreign.start.to_be_bytes(), foreign.end.to_be_bytes());
+        // Whole files at once, the rest by a mark that compactions make true.
+        db.delete_file_in_range(from, to).map_err(failed)?;
+        let mut batch = WriteBatch::default();
+        batch.delete_range(from, to);
+        db.write_opt(batch, &settings::writing()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Copies what a part holds of the owned groups into a database: sorted, so that it goes past the memtables.
 pub(crate) fn copy_into(
     db: &DB,
-    parts: &[NativeState<'_>],
+    part: &NativeState<'_>,
     owned: &Range<KeyGroup>,
     memory: &Memory,
 ) -> Result<()> {
-    for (number, part) in parts.iter().enumerate() {
-        let beside = |what: &str| db.path().with_extension(format!("{what}-{number}"));
-        let old = Folder::create(beside("old"))?;
-        take_over(part, &old)?;
-        let settings = settings::reading(memory);
-        let from = DB::open_for_read_only(&settings, old.path(), false);
-        let from = from.map_err(|error| errors::restoring("open restored files", old.path(), error))?;
-        let tables = Folder::create(beside("tables"))?;
-        let mut copy = Copy { settings: &settings, tables: &tables, writer: None, made: Vec::new() };
-        let (first, end) = (owned.start.to_be_bytes(), owned.end.to_be_bytes());
-        scan(&from, &first, Some(&end), &mut |key, value| copy.put(key, value))?;
-        copy.ingest(db)?;
+    if common(part.groups, owned).is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let old = Folder::create(db.path().with_extension("old"))?;
+    take_over(part, &old)?;
+    let settings = settings::reading(memory);
+    let from = DB::open_for_read_only(&settings, old.path(), false);
+    let from = from.map_err(|error| errors::restoring("open restored files", old.path(), error))?;
+    let tables = Folder::create(db.path().with_extension("tables"))?;
+    let mut copy = Copy { settings: &settings, tables: &tables, writer: None, made: Vec::new() };
+    let (first, end) = (owned.start.to_be_bytes(), owned.end.to_be_bytes());
+    scan(&from, &first, Some(&end), &mut |key, value| copy.put(key, value))?;
+    copy.ingest(db)
+}
+
+/// The key groups that are in both.
+pub(crate) fn common(a: &Range<KeyGroup>, b: &Range<KeyGroup>) -> Range<KeyGroup> {
+    a.start.max(b.start)..a.end.min(b.end)
 }
 
 /// Table files that are being written.

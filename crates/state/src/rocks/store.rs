@@ -36,21 +36,16 @@ pub(crate) struct RocksStore {
 }
 
 impl RocksStore {
+    /// `expiry` is what the database's filter looks at.
     pub(crate) fn new(
         db: DB,
         folder: Folder,
         shared: Arc<Shared>,
         groups: Range<KeyGroup>,
         ids: Ids,
+        expiry: Arc<Expiry>,
     ) -> Self {
-        let expiry = Arc::default();
         Self { db, folder, shared, groups, ids, expiry, writing: settings::writing() }
-    }
-
-    /// With the times that the database's filter looks at.
-    pub(crate) fn with_expiry(mut self, expiry: Arc<Expiry>) -> Self {
-        self.expiry = expiry;
-        self
     }
 
     fn failed(&self, doing: &str, error: rocksdb::Error) -> Error {
