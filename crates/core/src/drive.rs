@@ -13,3 +13,4 @@ pub mod job_snapshot;
 pub mod layout;
 pub mod log;
 pub mod restart;
+pub mod restore_check;

@@ -52,7 +52,8 @@ use crate::{Error, Result};
 /// How data of a writer's schema is read by a reader's.
 #[derive(Debug)]
 pub struct Resolution {
-    verdict: Verdict,
+    changes: Vec<Note>,
+    refusals: Vec<Note>,
     program: Program,
 }
 
@@ -66,30 +67,36 @@ impl Resolution {
             parse::parse(writer).map_err(|error| error.in_context("the schema of the stored state"))?;
         let reader =
             parse::parse(reader).map_err(|error| error.in_context("the schema of the job's state"))?;
-        let (verdict, program) = resolve::resolve(writer, &reader);
-        Ok(Self { verdict, program })
+        Ok(resolve::resolve(writer, &reader))
     }
 
     /// The same, but a change of what this field of the datum holds is refused. For the key of keyed state: its bytes choose the key
     /// group, so that state under a changed key would be where no record looks for it.
     #[must_use]
     pub fn keeping(mut self, field: &str) -> Self {
-        let Verdict::Migrates(notes) = &self.verdict else { return self };
-        let changes = notes.iter().filter(|note| note.is_within(field) && note.kind != NoteKind::Equal);
-        let refuse = |note: &Note| Note {
+        let changes =
+            self.changes.iter().filter(|note| note.is_within(field) && note.kind != NoteKind::Equal);
+        self.refusals.extend(changes.map(|note| Note {
             text: format!("{}: a key must stay what it is, or its records no longer find it", note.text),
             ..note.clone()
-        };
-        let refused: Vec<_> = changes.map(refuse).collect();
-        if !refused.is_empty() {
-            self.verdict = Verdict::Incompatible(refused);
-        }
+        }));
         self
     }
 
     /// What becomes of the data.
-    pub fn verdict(&self) -> &Verdict {
-        &self.verdict
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(self.changes.clone(), self.refusals.clone())
+    }
+
+    /// What becomes of one field of the datum.
+    pub fn verdict_of(&self, field: &str) -> Verdict {
+        let within = |notes: &[Note]| notes.iter().filter(|note| note.is_within(field)).cloned().collect();
+        Verdict::of(within(&self.changes), within(&self.refusals))
+    }
+
+    /// Whether data may be handed on as it is.
+    pub fn is_same(&self) -> bool {
+        self.changes.is_empty() && self.refusals.is_empty()
     }
 
     /// Appends the reader's form of one datum, which must fill `entry`.
@@ -98,12 +105,14 @@ impl Resolution {
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the schemas are incompatible, when this datum has no place in the reader's
     /// schema (the verdict warned of it), or when the bytes are none of the writer's.
     pub fn migrate(&self, entry: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        match &self.verdict {
-            Verdict::Same => out.extend_from_slice(entry),
-            Verdict::Migrates(_) => self.program.run(entry, out)?,
-            Verdict::Incompatible(_) => return Err(Error::data(self.verdict.to_string())),
+        if !self.refusals.is_empty() {
+            return Err(Error::data(self.verdict().to_string()));
         }
-        Ok(())
+        if self.changes.is_empty() {
+            out.extend_from_slice(entry);
+            return Ok(());
+        }
+        self.program.run(entry, out)
     }
 }
 

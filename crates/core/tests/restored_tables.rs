@@ -77,7 +77,7 @@ fn a_key_may_be_widened_but_not_changed() {
         count: i32,
     }
     let written = TableSchema::of::<before::Entry>("keys");
-    let verdict = |read: TableSchema| resolve_table(&written, &read).expect("schemas").verdict().clone();
+    let verdict = |read: TableSchema| resolve_table(&written, &read).expect("schemas").verdict();
     assert!(matches!(verdict(TableSchema::of::<Entry>("keys")), Verdict::Migrates(_)));
     let refused = verdict(TableSchema::of::<Changed>("keys")).to_string();
     assert!(

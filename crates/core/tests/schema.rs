@@ -230,7 +230,7 @@ fn types_that_know_themselves_are_resolved_at_every_depth() {
         old::Tree { size: 3, children: vec![old::Tree { size: 2, children: vec![leaf.clone()] }, leaf] };
     let new: Tree = migrated(&tree);
     assert_eq!((new.size, new.children[0].size, new.children[0].children[0].size), (3, 2, 1));
-    assert_eq!(between::<Tree, Tree>().verdict(), &Verdict::Same);
+    assert_eq!(between::<Tree, Tree>().verdict(), Verdict::Same);
 }
 
 #[test]
@@ -250,10 +250,10 @@ fn types_of_one_name_from_two_modules_stay_apart() {
     type Both = (cart::State, session::State, cart::State);
     type Turned = (session::State, cart::State, session::State);
     assert!(schema_of::<Both>().contains("State__2"));
-    assert_eq!(between::<Both, Both>().verdict(), &Verdict::Same);
+    assert_eq!(between::<Both, Both>().verdict(), Verdict::Same);
     // In the other order the numbers are others: the names say nothing, so the fields do.
     assert!(refusal::<Both, Turned>().contains("`f0.since`: added (long) without a default"));
-    assert_eq!(between::<(i64, session::State), (i64, session::State)>().verdict(), &Verdict::Same);
+    assert_eq!(between::<(i64, session::State), (i64, session::State)>().verdict(), Verdict::Same);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! A whole job's state at one checkpoint.
 
+use crate::Result;
 use crate::plan::{Plan, StageSpec};
 use crate::snapshot::{CheckpointId, Frozen, Restored, StageSnapshot};
-use crate::{Error, Result};
 
 use super::layout::Place;
+use super::restore_check;
 
 /// A whole job's state at one checkpoint, in memory: a job starts from it at any parallelism.
 #[derive(Clone, Debug, Default)]
@@ -56,27 +57,12 @@ impl JobSnapshot {
         Ok(Self { job, checkpoint, epoch, key_groups, stages })
     }
 
-    /// Refuses a plan that has no place for something in the snapshot.
+    /// Refuses a plan that has no place for something in the snapshot, see [`restore_check`].
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the operator or the setting.
     pub fn validate(&self, plan: &Plan) -> Result<()> {
-        if self.key_groups != plan.key_groups {
-            return Err(Error::configuration(format!(
-                "the snapshot has {} key groups and the job {}: set the job's to the snapshot's",
-                self.key_groups, plan.key_groups
-            )));
-        }
-        let known =
-            |name: &str| plan.stages.iter().flat_map(|stage| &stage.operators).any(|op| op.name == name);
-        let lost =
-            |part: &StagePart| part.state.operators().into_iter().find(|op| !known(op)).map(str::to_owned);
-        match self.stages.iter().find_map(lost) {
-            Some(operator) => Err(Error::configuration(format!(
-                "the snapshot has state of an operator named `{operator}`, the job has none: give the operator its old name back"
-            ))),
-            None => Ok(()),
-        }
+        restore_check::check(plan, self)?.refusal(false)
     }
 
     /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than before.

@@ -2,23 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::Resolution;
 use super::parse::{EnumType, Schema, Type, TypeId};
 use super::program::{Program, Step, StepId};
-use super::verdict::{Note, NoteKind, Verdict};
+use super::verdict::{Note, NoteKind};
 
 /// Resolves a pair of schemas.
-pub(super) fn resolve(writer: Schema, reader: &Schema) -> (Verdict, Program) {
+pub(super) fn resolve(writer: Schema, reader: &Schema) -> Resolution {
     let mut resolver = Resolver::new(&writer, reader);
     let root = resolver.value(writer.root, reader.root);
     let Resolver { steps, changes, refusals, .. } = resolver;
-    let verdict = match (refusals.is_empty(), changes.is_empty()) {
-        (false, _) => Verdict::Incompatible(refusals),
-        (true, false) => Verdict::Migrates(changes),
-        (true, true) => Verdict::Same,
-    };
     let mut program = Program { writer, steps, root };
     program.simplify();
-    (verdict, program)
+    Resolution { changes, refusals, program }
 }
 
 pub(super) struct Resolver<'a> {
@@ -156,14 +152,23 @@ impl<'a> Resolver<'a> {
     }
 
     fn union(&mut self, w: TypeId, from: &[TypeId], r: TypeId, to: &[TypeId]) -> StepId {
-        let (old, new) = (self.kinds(self.writer, from), self.kinds(self.reader, to));
-        if old != new {
+        let union = self.branches(w, from, |inner, branch| inner.best_branch(branch, r, to));
+        if from.len() != to.len() || !self.in_place(union) {
             self.changed(
                 NoteKind::Other,
                 format!("{} becomes {}", self.writer.describe(w), self.reader.describe(r)),
             );
         }
-        self.branches(w, from, |inner, branch| inner.best_branch(branch, r, to))
+        union
+    }
+
+    fn in_place(&self, union: StepId) -> bool {
+        let Step::Union(branches) = &self.steps[union].1 else { return false };
+        let place = |step: StepId| match &self.steps[step].1 {
+            Step::Branch(place, _) => usize::try_from(*place).ok(),
+            _ => None,
+        };
+        branches.iter().enumerate().all(|(number, step)| place(*step) == Some(number))
     }
 
     fn out_of_union(&mut self, w: TypeId, from: &[TypeId], r: TypeId) -> StepId {
@@ -248,10 +253,6 @@ impl<'a> Resolver<'a> {
         }
         self.changes.truncate(changes);
         Err(self.refusals.split_off(refusals))
-    }
-
-    fn kinds(&self, schema: &Schema, branches: &[TypeId]) -> Vec<&'static str> {
-        branches.iter().map(|branch| schema.get(*branch).plain_name()).collect()
     }
 }
 

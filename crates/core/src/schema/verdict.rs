@@ -55,6 +55,16 @@ pub enum Verdict {
     Incompatible(Vec<Note>),
 }
 
+impl Verdict {
+    pub(super) fn of(changes: Vec<Note>, refusals: Vec<Note>) -> Self {
+        match (refusals.is_empty(), changes.is_empty()) {
+            (false, _) => Self::Incompatible(refusals),
+            (true, false) => Self::Migrates(changes),
+            (true, true) => Self::Same,
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, notes) = match self {

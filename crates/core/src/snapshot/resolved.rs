@@ -37,7 +37,7 @@ impl ResolvedTables {
             Error::data(format!("the snapshot has an entry of table {table}, which it does not define"))
         })?;
         let (place, resolution) = resolved.as_ref().map_err(|reason| Error::data(reason.clone()))?;
-        if *resolution.verdict() == Verdict::Same {
+        if resolution.is_same() {
             return take(group, *place, entry);
         }
         spare.clear();

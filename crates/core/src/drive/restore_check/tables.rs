@@ -1,0 +1,71 @@
+//! One operator's stored tables against those that it has today.
+
+use super::report::{Fate, StateReport};
+use crate::Result;
+use crate::schema::{NoteKind, Resolution, Verdict, field_names};
+use crate::snapshot::{TableSchema, resolve_table};
+
+/// The table of a keyed process: beside the key and its timers, each field is a state of the user's.
+const KEYS: &str = "keys";
+const TIMERS: [&str; 2] = ["event_timers", "processing_timers"];
+
+/// What becomes of each table, or of each state in it.
+pub(super) fn compare(written: &[TableSchema], read: &[TableSchema]) -> Result<Vec<StateReport>> {
+    let mut states = Vec::new();
+    for table in read {
+        let stored: Vec<_> = written.iter().filter(|written| written.name == table.name).collect();
+        if stored.is_empty() {
+            states.extend(names(table)?.into_iter().map(|name| StateReport::new(&name, Fate::New)));
+        }
+        for written in stored {
+            states.extend(table_states(written, table)?);
+        }
+    }
+    let foreign = written.iter().filter(|written| read.iter().all(|table| table.name != written.name));
+    states.extend(foreign.map(|table| StateReport::new(&table.name, Fate::Foreign)));
+    Ok(states)
+}
+
+/// What a table is shown as.
+pub(super) fn names(table: &TableSchema) -> Result<Vec<String>> {
+    if table.name != KEYS {
+        return Ok(vec![table.name.clone()]);
+    }
+    Ok(field_names(&table.schema)?.into_iter().filter(|name| !TIMERS.contains(&name.as_str())).collect())
+}
+
+fn table_states(written: &TableSchema, read: &TableSchema) -> Result<Vec<StateReport>> {
+    let resolution = resolve_table(written, read)?;
+    if read.name != KEYS {
+        return Ok(vec![StateReport::new(&read.name, resolution.verdict().into())]);
+    }
+    let today = names(read)?;
+    let gone = names(written)?.into_iter().filter(|name| !today.contains(name));
+    let gone: Vec<_> = gone.filter(|name| resolution.verdict_of(name) != Verdict::Same).collect();
+    let state = |name: &String| StateReport::new(name, field_fate(&resolution, name));
+    Ok(today.iter().chain(&gone).map(state).collect())
+}
+
+/// What becomes of a state that is a field: it may be new or gone itself.
+fn field_fate(resolution: &Resolution, field: &str) -> Fate {
+    let verdict = resolution.verdict_of(field);
+    let itself = match &verdict {
+        Verdict::Migrates(notes) => notes.iter().find(|note| note.path == field).map(|note| note.kind),
+        Verdict::Same | Verdict::Incompatible(_) => None,
+    };
+    match itself {
+        Some(NoteKind::Added) => Fate::New,
+        Some(NoteKind::Removed) => Fate::Dropped,
+        Some(NoteKind::Equal | NoteKind::Other) | None => verdict.into(),
+    }
+}
+
+impl From<Verdict> for Fate {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Same => Self::Same,
+            Verdict::Migrates(notes) => Self::Migrates(notes),
+            Verdict::Incompatible(notes) => Self::Incompatible(notes),
+        }
+    }
+}
