@@ -82,7 +82,7 @@ fn a_keyed_process_is_judged_state_by_state() {
         refusal(&report, true).contains("operator `count`, state `seen`: `seen[]`: string cannot become")
     );
     assert!(!refusal(&report, true).contains("`old`"));
-    assert!(refusal(&report, false).contains("`old` of an operator named `count`, the job has none"));
+    assert!(refusal(&report, false).contains("state of an operator named `count` (`old`), the job has none"));
     assert!(snapshot.validate(&plan).is_err(), "what the check refuses does not start");
 }
 

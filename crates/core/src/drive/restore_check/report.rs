@@ -45,6 +45,8 @@ pub enum Fate {
     Incompatible(Vec<Note>),
     /// The snapshot has it under the operator's name, but the operator is of another kind now.
     Foreign,
+    /// The operator does not say beforehand what states it has: it judges by itself when it opens.
+    Unknown,
     /// The snapshot does not have it: it begins empty.
     New,
     /// The job does not have it.
@@ -112,10 +114,10 @@ impl OperatorReport {
                  new operator a name of its own"
             )),
             Fate::Dropped if !allow_non_restored_state => Some(format!(
-                "the snapshot has state `{name}` of an operator named `{operator}`, the job has none: give it its old name back, or \
+                "the snapshot has state of an operator named `{operator}` (`{name}`), the job has none: give it its old name back, or \
                  allow that it is lost (--allow-non-restored-state)"
             )),
-            Fate::Dropped | Fate::Same | Fate::Migrates(_) | Fate::New => None,
+            Fate::Dropped | Fate::Same | Fate::Migrates(_) | Fate::Unknown | Fate::New => None,
         }
     }
 }
@@ -134,6 +136,7 @@ impl Fate {
             Self::Migrates(notes) => listed("migrates:", notes),
             Self::Incompatible(notes) => listed("INCOMPATIBLE:", notes),
             Self::Foreign => vec!["INCOMPATIBLE: the operator is of another kind now".to_owned()],
+            Self::Unknown => vec!["unknown before the operator opens".to_owned()],
             Self::New => vec!["new: begins empty".to_owned()],
             Self::Dropped => vec!["DROPPED: the job has no such state".to_owned()],
         }

@@ -22,7 +22,8 @@ pub(super) fn compare(written: &[TableSchema], read: &[TableSchema]) -> Result<V
         }
     }
     let foreign = written.iter().filter(|written| read.iter().all(|table| table.name != written.name));
-    states.extend(foreign.map(|table| StateReport::new(&table.name, Fate::Foreign)));
+    let fate = if read.is_empty() { Fate::Unknown } else { Fate::Foreign };
+    states.extend(foreign.map(|table| StateReport::new(&table.name, fate.clone())));
     Ok(states)
 }
 
