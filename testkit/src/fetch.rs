@@ -1,4 +1,4 @@
-//! Brings software through package clients: Maven for what runs on Java, apt for the rest.
+//! Brings software through package clients: Maven for what runs on Java, apt for the rest; Go modules are in `go`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -98,7 +98,7 @@ fn maven(dir: &Path, arguments: &[&OsStr]) -> Result<()> {
     run(&mut command, "mvn")
 }
 
-fn run(command: &mut Command, name: &str) -> Result<()> {
+pub(crate) fn run(command: &mut Command, name: &str) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {name}"))?;
     if output.status.success() {
         return Ok(());

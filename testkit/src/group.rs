@@ -64,6 +64,16 @@ impl Group {
         bail!("process group {} survives SIGKILL", self.id)
     }
 
+    /// Freezes it (SIGSTOP), as a machine that hangs would: connections stay open, nothing answers.
+    pub fn pause(self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Memory in use by all its processes, in bytes.
     pub fn memory(self) -> u64 {
         self.members().into_iter().map(resident).sum()

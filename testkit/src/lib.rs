@@ -1,6 +1,6 @@
 //! Starts the real servers that Millstream's tests and developers use.
 //!
-//! Every server is fetched by a package client (Maven, apt) into a cache outside the checkout, runs on a free loopback
+//! Every server is fetched by a package client (Maven, apt, Go) into a cache outside the checkout, runs on a free loopback
 //! port with its data in a temporary directory, is awaited until healthy, and ends with the value that owns it. If the
 //! owning process dies instead, a watchdog ends the server, so nothing is left behind.
 //!
@@ -40,10 +40,14 @@ pub mod wait;
 mod chromium;
 mod elasticsearch;
 mod files;
+mod go;
+mod hdfs;
+mod hdfs_software;
 mod java;
 mod kafka;
 mod kafka_admin;
 mod kafka_software;
+mod minio;
 mod name;
 mod opensearch;
 mod prometheus;
@@ -52,7 +56,9 @@ mod watchdog;
 
 pub use chromium::Chromium;
 pub use elasticsearch::{Elasticsearch, ElasticsearchBuilder};
+pub use hdfs::{Hdfs, HdfsBuilder};
 pub use kafka::{Kafka, KafkaBuilder};
+pub use minio::{MinIo, MinIoBuilder};
 pub use name::unique_name;
 pub use opensearch::OpenSearch;
 pub use prometheus::{Prometheus, PrometheusBuilder};

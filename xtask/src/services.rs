@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use millstream_testkit::group::Group;
 use millstream_testkit::server::{Home, Server};
 use millstream_testkit::wait::Stopwatch;
-use millstream_testkit::{Elasticsearch, Kafka, Prometheus, Redis, cache};
+use millstream_testkit::{Elasticsearch, Hdfs, Kafka, MinIo, Prometheus, Redis, cache};
 use serde::{Deserialize, Serialize};
 
 use crate::console;
@@ -31,7 +31,7 @@ pub(crate) enum ServicesCommand {
 #[derive(Debug, Args)]
 pub(crate) struct UpArguments {
     names: Vec<Service>,
-    /// Listen on the ports that everybody knows (9092, 9200, 6379, 9090) instead of free ones, so that configuration
+    /// Listen on the ports that everybody knows (9092, 9200, 6379, 9090, 9000, 8020) instead of free ones, so that configuration
     /// files from the documentation work as they stand
     #[arg(long)]
     standard_ports: bool,
@@ -62,6 +62,8 @@ enum Service {
     Elasticsearch,
     Redis,
     Prometheus,
+    Minio,
+    Hdfs,
 }
 
 /// What is remembered of a server that was started.
@@ -69,6 +71,9 @@ enum Service {
 struct Running {
     address: String,
     group: Group,
+    /// Other processes of the same service.
+    #[serde(default)]
+    companions: Vec<Group>,
 }
 
 /// Does what was asked for.
@@ -96,7 +101,7 @@ fn up(arguments: &UpArguments) -> Result<()> {
 fn down(arguments: &DownArguments) -> Result<()> {
     for service in named(&arguments.names) {
         if let Some(running) = service.running()? {
-            running.group.stop(GRACE)?;
+            running.groups().try_for_each(|group| group.stop(GRACE))?;
             fs::remove_file(service.record()?)?;
             console::line(&format!("stopped {}", service.name()));
         }
@@ -114,9 +119,9 @@ fn status(names: &[Service]) -> Result<()> {
         let name = service.name();
         let text = match service.running()? {
             None => format!("{name:<14} stopped"),
-            Some(Running { address, group }) => {
-                let memory = group.memory() / (1024 * 1024);
-                format!("{name:<14} {address:<28} pid {:<8} {memory} MB", group.id)
+            Some(running) => {
+                let memory = running.groups().map(Group::memory).sum::<u64>() / (1024 * 1024);
+                format!("{name:<14} {:<28} pid {:<8} {memory} MB", running.address, running.group.id)
             }
         };
         console::line(&text);
@@ -129,6 +134,13 @@ fn named(names: &[Service]) -> &[Service] {
     if names.is_empty() { Service::value_variants() } else { names }
 }
 
+impl Running {
+    /// Companions first: they miss the one they depend on.
+    fn groups(&self) -> impl Iterator<Item = Group> {
+        self.companions.iter().copied().chain([self.group])
+    }
+}
+
 impl Service {
     fn name(self) -> &'static str {
         match self {
@@ -136,6 +148,8 @@ impl Service {
             Self::Elasticsearch => "elasticsearch",
             Self::Redis => "redis",
             Self::Prometheus => "prometheus",
+            Self::Minio => "minio",
+            Self::Hdfs => "hdfs",
         }
     }
 
@@ -145,6 +159,8 @@ impl Service {
             Self::Elasticsearch => 9200,
             Self::Redis => 6379,
             Self::Prometheus => 9090,
+            Self::Minio => 9000,
+            Self::Hdfs => 8020,
         }
     }
 
@@ -169,6 +185,7 @@ impl Service {
     fn start(self, arguments: &UpArguments) -> Result<()> {
         let port = arguments.standard_ports.then(|| self.standard_port());
         let home = Home::lasting(&self.home()?)?;
+        let mut companions = Vec::new();
         let (address, group) = match self {
             Self::Kafka => {
                 let kafka = Kafka::builder().port(port).home(home).start()?;
@@ -187,9 +204,19 @@ impl Service {
                     Prometheus::builder().port(port).target(&arguments.scrape).home(home).start()?;
                 (prometheus.url(), prometheus.server().group())
             }
+            Self::Minio => {
+                let minio = MinIo::builder().port(port).home(home).start()?;
+                (minio.endpoint().to_owned(), minio.server().and_then(Server::group))
+            }
+            Self::Hdfs => {
+                let mut hdfs = Hdfs::builder().port(port).home(home).start()?;
+                companions
+                    .extend([hdfs.datanode(0)?.group(), hdfs.datanode(1)?.group()].into_iter().flatten());
+                (hdfs.url().to_owned(), hdfs.server().and_then(Server::group))
+            }
         };
         let group = group.context("it started and ended again")?;
-        fs::write(self.record()?, serde_json::to_string(&Running { address, group })?)?;
+        fs::write(self.record()?, serde_json::to_string(&Running { address, group, companions })?)?;
         Ok(())
     }
 }
