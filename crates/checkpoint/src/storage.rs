@@ -39,6 +39,8 @@ mod options;
 mod path;
 mod patience;
 mod probe;
+#[cfg(feature = "s3")]
+mod s3;
 mod store;
 mod transfer;
 mod upload;

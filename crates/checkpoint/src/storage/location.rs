@@ -39,6 +39,9 @@ impl Location {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(refused("has a part behind ? or #"));
         }
+        if url.scheme() != "file" && url.path().contains('%') {
+            return Err(refused("has characters in its path that stores spell differently"));
+        }
         let authority = url.host_str().map(|host| host_and_port(host, url.port())).unwrap_or_default();
         let path = url.path().trim_matches('/').to_owned();
         match url.scheme() {
@@ -70,6 +73,17 @@ impl Location {
     }
 }
 
+#[cfg(feature = "s3")]
+fn s3(
+    bucket: &str,
+    prefix: &str,
+    options: &StorageOptions,
+    patience: &Arc<Patience>,
+) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(super::s3::S3Store::new(bucket, prefix, options, patience)?))
+}
+
+#[cfg(not(feature = "s3"))]
 fn s3(_: &str, _: &str, _: &StorageOptions, _: &Arc<Patience>) -> Result<Arc<dyn Store>> {
     Err(not_built_in("s3://", "s3"))
 }

@@ -98,6 +98,12 @@ impl Failure {
         self.error
     }
 
+    /// The same with its cause.
+    #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "used by s3"))]
+    pub(super) fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { error: self.error.caused_by(cause), ..self }
+    }
+
     pub(super) fn chain(&self) -> String {
         self.error.chain()
     }

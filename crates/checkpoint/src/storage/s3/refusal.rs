@@ -1,0 +1,188 @@
+//! What it means that the store said no, or nothing.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use millstream_core::Error;
+use serde::Deserialize;
+
+use crate::storage::store::Failure;
+
+/// An answer that is no success.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: u16,
+    /// S3's word for it, such as `NoSuchBucket`; empty if the answer had none.
+    code: String,
+    message: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Body {
+    code: String,
+    message: String,
+}
+
+/// What a failed request means to us.
+#[derive(Debug)]
+pub(super) enum Meaning {
+    /// There is no such file.
+    NoFile,
+    /// A file is there that must not be.
+    ConditionFailed,
+    /// The range begins behind the file's end.
+    BeyondEnd,
+    /// The upload is not known: it was finished, or removed.
+    NoUpload,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl Refusal {
+    /// Reads an answer; one that is no XML has no code.
+    pub(super) fn read(status: u16, body: &str) -> Self {
+        let Body { code, message } = quick_xml::de::from_str(body).unwrap_or_default();
+        Self { status, code, message }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match (self.status, self.code.as_str()) {
+            (_, "NoSuchBucket") => lasting(Error::configuration("the bucket does not exist: create it")),
+            (404, "NoSuchUpload") => Meaning::NoUpload,
+            (404, _) => Meaning::NoFile,
+            (412, _) => Meaning::ConditionFailed,
+            (416, _) => Meaning::BeyondEnd,
+            (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "XMinioAdminBucketQuotaExceeded") => {
+                lasting(Error::retry("the store is full: free some space or raise the quota"))
+            }
+            (_, "ExpiredToken" | "TokenRefreshRequired") => {
+                lasting(Error::configuration("the credentials have expired: renew them"))
+            }
+            (_, "RequestTimeTooSkewed") => {
+                lasting(Error::configuration("this machine's clock differs from the store's: set it"))
+            }
+            (_, "RequestTimeout" | "IncompleteBody" | "BadDigest" | "SlowDown" | "InternalError") => away(),
+            // 409: another request changes the same file right now.
+            (408 | 409 | 429, _) => away(),
+            (501, _) => lasting(Error::configuration("the store does not know this kind of request")),
+            (401 | 403, _) => lasting(Error::configuration(
+                "the credentials are refused, or may not do this: check keys and permissions",
+            )),
+            (300..=399, _) => {
+                lasting(Error::configuration("the bucket is elsewhere: check region and endpoint"))
+            }
+            (400..=499, _) => lasting(Error::configuration("the store refuses the request")),
+            _ => away(),
+        }
+    }
+}
+
+impl Meaning {
+    /// As a failure, where it is one; `path` is what was asked for.
+    pub(super) fn failure(self, path: &str) -> Failure {
+        let unexpected = |what: &str| Failure::passing(Error::retry(format!("{what} {path}")));
+        match self {
+            Self::Failed(failure) => failure,
+            Self::NoFile => unexpected("the store answers 404 for"),
+            Self::ConditionFailed => unexpected("the store answers 412 for"),
+            Self::BeyondEnd => unexpected("the store answers 416 for"),
+            Self::NoUpload => {
+                Failure::lasting(Error::retry(format!("the upload of {path} was removed meanwhile")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store answers {}", self.status)?;
+        let words = [&self.code, &self.message].into_iter().filter(|text| !text.is_empty());
+        words.into_iter().try_for_each(|text| write!(f, ", {text}"))
+    }
+}
+
+impl StdError for Refusal {}
+
+/// What an error means; one without an answer of the store in it means that the store is away.
+pub(super) fn meaning(error: object_store::Error) -> Meaning {
+    let Some(refusal) = refusal_in(&error) else {
+        return Meaning::Failed(Failure::passing(Error::retry("the store does not answer").caused_by(error)));
+    };
+    match refusal.meaning() {
+        Meaning::Failed(failure) => Meaning::Failed(failure.caused_by(refusal.to_string())),
+        other => other,
+    }
+}
+
+fn refusal_in(error: &object_store::Error) -> Option<&Refusal> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref() {
+            return Some(refusal);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn lasting(error: Error) -> Meaning {
+    Meaning::Failed(Failure::lasting(error))
+}
+
+fn away() -> Meaning {
+    Meaning::Failed(Failure::passing(Error::retry("the store is overloaded or restarting")))
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::ErrorKind;
+
+    use super::*;
+
+    fn failed(status: u16, code: &str) -> (bool, ErrorKind) {
+        let body = format!(
+            "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message><Key>k</Key></Error>"
+        );
+        match Refusal::read(status, &body).meaning() {
+            Meaning::Failed(failure) => (failure.may_pass(), failure.into_error().kind()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_repeated() {
+        use ErrorKind::{Configuration, Retry};
+        for (status, code, wanted) in [
+            (503, "SlowDown", (true, Retry)),
+            (500, "InternalError", (true, Retry)),
+            (429, "TooManyRequests", (true, Retry)),
+            (409, "ConditionalRequestConflict", (true, Retry)),
+            (400, "RequestTimeout", (true, Retry)),
+            (507, "XMinioStorageFull", (false, Retry)),
+            (404, "NoSuchBucket", (false, Configuration)),
+            (400, "ExpiredToken", (false, Configuration)),
+            (403, "SignatureDoesNotMatch", (false, Configuration)),
+            (403, "AccessDenied", (false, Configuration)),
+            (301, "PermanentRedirect", (false, Configuration)),
+            (501, "NotImplemented", (false, Configuration)),
+        ] {
+            assert_eq!(failed(status, code), wanted, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_not_a_missing_bucket() {
+        let missing = Refusal::read(404, "<Error><Code>NoSuchKey</Code></Error>");
+        assert!(matches!(missing.meaning(), Meaning::NoFile));
+        assert!(matches!(Refusal::read(404, "").meaning(), Meaning::NoFile));
+        assert!(matches!(Refusal::read(412, "no XML").meaning(), Meaning::ConditionFailed));
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_store_said() {
+        let refusal = Refusal::read(403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
+        assert_eq!(refusal.to_string(), "the store answers 403, AccessDenied, no");
+        assert_eq!(Refusal::read(502, "<html>").to_string(), "the store answers 502");
+    }
+}
