@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_core::batch::{EdgeId, RecordCodec};
 use millstream_core::key::DEFAULT_KEY_GROUPS;
 use millstream_core::plan::{
-    EdgeSpec, Exchange, MakeEnumerator, MakeStage, OperatorSpec, Plan, StageId, StageSpec,
+    EdgeSpec, Exchange, KeyedSpec, MakeEnumerator, MakeStage, OperatorSpec, Plan, StageId, StageSpec,
 };
 use millstream_core::{Error, Record, Result};
 
@@ -64,6 +64,17 @@ impl Graph {
     }
 
     pub(crate) fn add_operator(&mut self, stage: StageId, name: &str, kind: &str, after: Option<String>) {
+        self.add_keyed(stage, name, kind, after, KeyedSpec::default());
+    }
+
+    pub(crate) fn add_keyed(
+        &mut self,
+        stage: StageId,
+        name: &str,
+        kind: &str,
+        after: Option<String>,
+        keyed: KeyedSpec,
+    ) {
         if name.trim().is_empty() {
             self.error(Error::configuration(format!(
                 "a {kind} has no name: give it one, its state is found by that"
@@ -71,8 +82,13 @@ impl Graph {
         } else if !self.names.insert(name.to_owned()) {
             self.error(Error::configuration(format!("two operators are called {name:?}: rename one")));
         }
-        let operator =
-            OperatorSpec { name: name.to_owned(), kind: kind.to_owned(), after, tables: Vec::new() };
+        let operator = OperatorSpec {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            after,
+            tables: keyed.tables,
+            states: keyed.states,
+        };
         self.stage(stage).operators.push(operator);
     }
 

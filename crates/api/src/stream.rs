@@ -11,7 +11,7 @@ use millstream_core::operators::{
     AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Filter, FlatMap, FoldBatch, Inspect, Map,
     WatermarkStrategy,
 };
-use millstream_core::plan::{Exchange, StageId};
+use millstream_core::plan::{Exchange, KeyedSpec, StageId};
 use millstream_core::raw::RawBatch;
 use millstream_core::sink::Sink;
 use millstream_core::time::{Time, millis};
@@ -234,7 +234,7 @@ impl<T: Data> DataStream<T> {
     where
         O: Operator<In = T>,
     {
-        self.then_push(name, kind, move |name, next, sides| {
+        self.then_push(name, kind, make().keyed(), move |name, next, sides| {
             Box::new(Chained::new(name, make(), next).with_sides(sides))
         })
     }
@@ -243,9 +243,10 @@ impl<T: Data> DataStream<T> {
         &self,
         name: &str,
         kind: &str,
+        keyed: KeyedSpec,
         make: impl Fn(Arc<str>, Box<dyn Push<B>>, Vec<Side>) -> Box<dyn Push<T>> + Send + Sync + 'static,
     ) -> DataStream<B> {
-        self.env.graph().add_operator(self.stage, name, kind, self.operator.clone());
+        self.env.graph().add_keyed(self.stage, name, kind, self.operator.clone(), keyed);
         let after = DataStream::new(self.env.clone(), self.stage, Node::new(), Some(name));
         let (node, sides, title) =
             (Arc::clone(&after.node), Arc::clone(&after.sides), Arc::<str>::from(name));

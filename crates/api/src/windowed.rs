@@ -225,17 +225,18 @@ where
         let (key, function) = (self.keyed.key(), Arc::new(function));
         let (assigner, trigger, late) = (self.windows, self.trigger, self.late);
         let allowed_lateness = millis(self.allowed_lateness);
-        exchanged.then_push(name, kind, move |name, next, sides| {
-            let spec = WindowSpec {
-                key: Arc::clone(&key),
-                assigner: assigner.clone(),
-                trigger: trigger.clone(),
-                aggregate: aggregate.clone(),
-                function: Arc::clone(&function),
-                allowed_lateness,
-                late: late.clone(),
-            };
-            W::chain::<K, T, R, KF, G, A, F>(spec, name, next, sides)
+        let spec = move || WindowSpec {
+            key: Arc::clone(&key),
+            assigner: assigner.clone(),
+            trigger: trigger.clone(),
+            aggregate: aggregate.clone(),
+            function: Arc::clone(&function),
+            allowed_lateness,
+            late: late.clone(),
+        };
+        let keyed = W::keyed::<K, T, R, KF, G, A, F>(spec());
+        exchanged.then_push(name, kind, keyed, move |name, next, sides| {
+            W::chain::<K, T, R, KF, G, A, F>(spec(), name, next, sides)
         })
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use millstream_core::chain::{Chained, Side};
+use millstream_core::plan::KeyedSpec;
 use millstream_core::window::operator::WindowSpec;
 use millstream_core::window::{
     Aggregate, Assigner, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding, Trigger,
     Tumbling, WindowFunction, WindowOperator,
 };
-use millstream_core::{Data, Key, Push, Result};
+use millstream_core::{Data, Key, Operator, Push, Result};
 
 /// A kind of window: tumbling, sliding, cumulating, global, session.
 pub trait Windows: Clone + Send + Sync + 'static {
@@ -21,6 +22,16 @@ pub trait Windows: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
     fn check(&self) -> Result<()>;
+    /// What the operator keeps per key.
+    fn keyed<K, T, R, KF, G, A, F>(spec: WindowSpec<T, KF, Self, G, A, F>) -> KeyedSpec
+    where
+        K: Key,
+        T: Data,
+        R: Data,
+        KF: Fn(&T) -> K + Send + Sync + 'static,
+        G: Trigger,
+        A: Aggregate<T>,
+        F: WindowFunction<K, A::Out, R>;
     /// Makes the operator with what follows it.
     fn chain<K, T, R, KF, G, A, F>(
         spec: WindowSpec<T, KF, Self, G, A, F>,
@@ -53,6 +64,19 @@ macro_rules! windows {
 
             fn check(&self) -> Result<()> {
                 $check(self)
+            }
+
+            fn keyed<K, T, R, KF, G, A, F>(spec: WindowSpec<T, KF, Self, G, A, F>) -> KeyedSpec
+            where
+                K: Key,
+                T: Data,
+                R: Data,
+                KF: Fn(&T) -> K + Send + Sync + 'static,
+                G: Trigger,
+                A: Aggregate<T>,
+                F: WindowFunction<K, A::Out, R>,
+            {
+                $operator::new(spec).keyed()
             }
 
             fn chain<K, T, R, KF, G, A, F>(

@@ -27,6 +27,7 @@ pub fn environment<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
 /// Those of the configuration, the pipeline and the job.
 pub fn run<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
     let plan = environment(app, config)?.plan()?;
+    plan.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let job = millstream_runtime::start(plan, config.engine.runtime())?;
     job.stop_on_signals()?;
     let running = app.started(config, &job);

@@ -15,7 +15,13 @@ pub fn as_text(plan: &Plan) -> String {
         for operator in &stage.operators {
             let after = operator.after.as_deref().map(|after| format!(", after {after}")).unwrap_or_default();
             let _ = writeln!(text, "  {} ({}{after})", operator.name, operator.kind);
+            for state in &operator.states {
+                let _ = writeln!(text, "    {state}");
+            }
         }
+    }
+    for warning in plan.warnings() {
+        let _ = writeln!(text, "\nwarning: {warning}");
     }
     text
 }

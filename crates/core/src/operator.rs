@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::batch::{Rows, SplitId};
 use crate::context::{Context, OpenContext};
+use crate::plan::KeyedSpec;
 use crate::record::Data;
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::stage::{Budget, End, Mark, Step};
@@ -104,6 +105,11 @@ pub trait Operator: Send + 'static {
     type In: Data;
     /// What goes out.
     type Out: Data;
+
+    /// What it will keep per key: asked while the pipeline is described, of an instance that is never opened.
+    fn keyed(&self) -> KeyedSpec {
+        KeyedSpec::default()
+    }
 
     /// Called once, before anything else.
     fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::batch::{EdgeCodec, EdgeId};
+use crate::snapshot::TableSchema;
 use crate::source::Enumerator;
 use crate::stage::{InputId, Stage};
 
@@ -53,7 +54,48 @@ pub struct OperatorSpec {
     /// The operator that it follows within the stage; none for the first.
     pub after: Option<String>,
     /// The tables of its keyed state; none where it has no such state.
-    pub tables: Vec<crate::snapshot::TableSchema>,
+    pub tables: Vec<TableSchema>,
+    /// What it keeps per key, and for how long.
+    pub states: Vec<StateSpec>,
+}
+
+/// The keyed state of an operator, as far as it is known before a job starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyedSpec {
+    /// What its snapshots consist of.
+    pub tables: Vec<TableSchema>,
+    /// What it keeps per key.
+    pub states: Vec<StateSpec>,
+}
+
+/// One keyed state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateSpec {
+    /// Its name within the operator.
+    pub name: String,
+    /// For how long a key's share of it is kept.
+    pub kept: Kept,
+}
+
+/// For how long state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Until its window is over.
+    Window,
+    /// Until nobody has touched it for so long: a time to live, in words.
+    Ttl(String),
+    /// Until the function itself forgets it: with ever new keys it grows for ever.
+    UntilCleared,
+}
+
+impl std::fmt::Display for StateSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kept {
+            Kept::Window => write!(f, "state {}: until its window is over", self.name),
+            Kept::Ttl(ttl) => write!(f, "state {}: {ttl}", self.name),
+            Kept::UntilCleared => write!(f, "state {}: until it is cleared", self.name),
+        }
+    }
 }
 
 /// How records choose a subtask of the next stage.
@@ -83,6 +125,22 @@ pub struct EdgeSpec {
 }
 
 impl Plan {
+    /// What may go wrong in the long run, a sentence each: state that nothing bounds.
+    pub fn warnings(&self) -> Vec<String> {
+        let operators = self.stages.iter().flat_map(|stage| &stage.operators);
+        let states =
+            operators.flat_map(|operator| operator.states.iter().map(move |state| (operator, state)));
+        let unbounded = states.filter(|(_, state)| state.kept == Kept::UntilCleared);
+        let warning = |(operator, state): (&OperatorSpec, &StateSpec)| {
+            format!(
+                "state {:?} of operator {:?} has neither a window nor a time to live: with ever new keys it grows for ever, \
+                 unless the function clears it; see States::with_ttl",
+                state.name, operator.name
+            )
+        };
+        unbounded.map(warning).collect()
+    }
+
     /// Edges that enter a stage, with their ids.
     pub fn inputs(&self, stage: StageId) -> impl Iterator<Item = (EdgeId, &EdgeSpec)> {
         self.edges().filter(move |(_, edge)| edge.to == stage)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::plan::KeyedSpec;
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::state::{KeyedContext, KeyedStates, States, Timer};
 use crate::time::Time;
@@ -60,6 +61,13 @@ impl<P: KeyedProcess, KF> Process<P, KF> {
 impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator for Process<P, KF> {
     type In = P::In;
     type Out = P::Out;
+
+    // A function that cannot declare its states is found out when the pipeline is described.
+    fn keyed(&self) -> KeyedSpec {
+        let mut states = States::default();
+        let declared = self.function.clone().open(&mut states);
+        declared.map(|()| KeyedStates::<P::Key>::spec(&states)).unwrap_or_default()
+    }
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.name = name.to_owned();

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use crate::Result;
+use crate::plan::Kept;
 use crate::record::{Names, Record};
 use crate::table::Slot;
 use crate::table::segments::Segments;
@@ -42,6 +43,7 @@ pub(super) trait Column: Send {
     fn name(&self) -> &str;
     /// The field of this state in the entry of a key, as JSON.
     fn field(&self, names: &mut Names) -> String;
+    fn kept(&self) -> Kept;
     fn any(&mut self) -> &mut dyn Any;
     fn is_empty(&self, slot: Slot) -> bool;
     fn encode(&self, slot: Slot, out: &mut Vec<u8>);
@@ -73,6 +75,10 @@ impl<C: StateCell> Column for Cells<C> {
     fn field(&self, names: &mut Names) -> String {
         let (name, schema) = (serde_json::Value::from(self.name.as_str()), C::schema(names));
         format!(r#"{{"name":{name},"type":{schema},"default":{}}}"#, C::EMPTY)
+    }
+
+    fn kept(&self) -> Kept {
+        Kept::UntilCleared
     }
 
     fn any(&mut self) -> &mut dyn Any {

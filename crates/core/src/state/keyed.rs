@@ -10,6 +10,7 @@ use super::timers::{KeyTimers, Timer, TimerKind, Timers};
 use super::watermark::{Floors, GroupWatermarks};
 use crate::key::KeyGroup;
 use crate::operator::Output;
+use crate::plan::{KeyedSpec, StateSpec};
 use crate::snapshot::{FrozenState, RestoredKeyed, TableSchema};
 use crate::table::{KeyedTable, Slot};
 use crate::time::{MIN_TIME, Time};
@@ -119,6 +120,13 @@ impl<K: Key> KeyedStates<K> {
     /// What its snapshots consist of: an entry per key has the timers and a field for each state, named after it.
     pub fn tables(states: &States) -> Vec<TableSchema> {
         frozen::tables::<K>(&states.columns)
+    }
+
+    /// What is known of these states before they are opened.
+    pub fn spec(states: &States) -> KeyedSpec {
+        let columns = states.columns.iter();
+        let known = columns.map(|column| StateSpec { name: column.name().to_owned(), kept: column.kept() });
+        KeyedSpec { tables: Self::tables(states), states: known.collect() }
     }
 
     /// Everything as it is now. Work per segment of 256 keys, not per key.

@@ -11,6 +11,7 @@ use super::{Aggregate, Assigner, Fire, Timers, Trigger, Window, lateness};
 use crate::figures::OperatorFigures;
 use crate::key::KeyGroup;
 use crate::operator::SideTag;
+use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::from_bytes;
 use crate::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
 use crate::state::{Floors, GroupWatermarks};
@@ -253,6 +254,11 @@ where
 {
     type In = T;
     type Out = R;
+
+    fn keyed(&self) -> KeyedSpec {
+        let name = Self::tables().pop().map(|table| table.name).unwrap_or_default();
+        KeyedSpec { tables: Self::tables(), states: vec![StateSpec { name, kept: Kept::Window }] }
+    }
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.spec.assigner.validate()?;

@@ -9,6 +9,7 @@ use super::operator::WindowSpec;
 use super::{Aggregate, Fire, Timers, Trigger, Window, lateness};
 use crate::figures::OperatorFigures;
 use crate::key::{KeyGroup, key_group};
+use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::{Names, from_bytes};
 use crate::snapshot::{CheckpointId, Emit, Frozen, FrozenState, RestoredKeyed, TableSchema};
 use crate::state::{Floors, GroupWatermarks};
@@ -297,6 +298,11 @@ where
 {
     type In = T;
     type Out = R;
+
+    fn keyed(&self) -> KeyedSpec {
+        let name = Self::tables().pop().map(|table| table.name).unwrap_or_default();
+        KeyedSpec { tables: Self::tables(), states: vec![StateSpec { name, kept: Kept::Window }] }
+    }
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.spec.assigner.validate()?;

@@ -29,6 +29,7 @@ pub fn stage(
         kind: "test".into(),
         after: None,
         tables: Vec::new(),
+        states: Vec::new(),
     });
     StageSpec {
         name: name.into(),

@@ -1,0 +1,58 @@
+#![allow(clippy::unwrap_used, reason = "a test's own functions")]
+//! What a plan knows of keyed state before the job starts.
+
+use std::time::Duration;
+
+use millstream_api::Environment;
+use millstream_core::Result;
+use millstream_core::collection::{Collected, Collection};
+use millstream_core::operators::KeyedProcess;
+use millstream_core::plan::{Kept, OperatorSpec};
+use millstream_core::state::{KeyedContext, States, ValueState};
+use millstream_core::window::{Count, Session, Tumbling};
+
+#[derive(Clone, Default)]
+struct Sum(Option<ValueState<i64>>);
+
+impl KeyedProcess for Sum {
+    type Key = i64;
+    type In = i64;
+    type Out = i64;
+
+    fn open(&mut self, states: &mut States) -> Result<()> {
+        self.0 = Some(states.value("sum")?);
+        Ok(())
+    }
+
+    fn process(&mut self, _: i64, _: &mut KeyedContext<'_, i64, i64>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_plan_names_tables_and_states_and_warns_of_what_grows_for_ever() {
+    let env = Environment::new("plan");
+    let second = Duration::from_secs(1);
+    let numbers = env.source("numbers", Collection::of([1_i64])).key_by(|n| *n);
+    numbers.process("sum", Sum::default()).sink_to("sums", Collected::default());
+    let counts = numbers.window(Tumbling::of(second)).aggregate("count", Count, |_, _, count| count);
+    counts.sink_to("counts", Collected::default());
+    let visits = numbers.window(Session::with_gap(second)).aggregate("visit", Count, |_, _, count| count);
+    visits.sink_to("visits", Collected::default());
+    let plan = env.plan().unwrap();
+    let operator = |name: &str| -> &OperatorSpec {
+        plan.stages.iter().flat_map(|stage| &stage.operators).find(|operator| operator.name == name).unwrap()
+    };
+    let tables =
+        |name: &str| operator(name).tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(tables("sum"), ["watermark", "keys"]);
+    assert!(operator("sum").tables[1].schema.contains(r#"{"name":"sum","type":["null","long"]"#));
+    assert_eq!(tables("count"), ["watermark", "panes", "windows"]);
+    assert_eq!(tables("visit"), ["watermark", "sessions"]);
+    assert_eq!(tables("sums"), [""; 0]);
+    assert_eq!(operator("count").states[0].kept, Kept::Window);
+    assert_eq!(operator("sum").states[0].kept, Kept::UntilCleared);
+    let warnings = plan.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("state \"sum\" of operator \"sum\" has neither"), "{warnings:?}");
+}
