@@ -178,6 +178,8 @@ pub struct ListManifest {
 pub struct CommitManifest {
     /// The sink.
     pub operator: String,
+    /// The subtask that they came from first.
+    pub subtask: u16,
     /// The handles, in their order.
     pub handles: Items,
 }

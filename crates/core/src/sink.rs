@@ -54,11 +54,12 @@ pub trait SinkWriter<T: Data>: Send {
     /// Completions of its I/O, retries that are due, the age of its buffer.
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, dead: &mut Rows<DeadLetter>) -> Result<Step>;
     /// A flush that really waits: complete only when everything taken so far was acknowledged, or is to be part of the snapshot. Called
-    /// at the end of input; while it answers *more* or *blocked*, `resume` follows, then `flush` again.
+    /// at the end of input, and complete only when what [`completed`](Self::completed) has ordered was done as well; while it answers
+    /// *more* or *blocked*, `resume` follows, then `flush` again.
     fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step>;
-    /// Before a barrier goes on, and after the `completed` of the last checkpoint: with nothing new since the last snapshot it is
-    /// complete only when what `completed` has ordered was done as well. A flush unless the writer says otherwise: one whose snapshot
-    /// holds everything that was not acknowledged has nothing to wait for, so that a slow system holds no barrier.
+    /// Before a barrier goes on. A flush unless the writer says otherwise: one whose snapshot holds everything that was not acknowledged
+    /// has nothing to wait for, so that a slow system holds no barrier. With a checkpoint that is complete already, it is the last one,
+    /// and what it has ordered is waited for.
     fn prepare(
         &mut self,
         cx: &mut Context<'_>,

@@ -11,8 +11,8 @@
 //!    *blocked*, with `resume` in between), [`snapshot`](Stage::snapshot), and the barrier goes on behind what was emitted.
 //!    A `resume` follows; until then a source reads nothing. Later [`completed`](Stage::completed) or [`aborted`](Stage::aborted), or neither.
 //! 4. [`end_of_input`](Stage::end_of_input) per input; after the last one, `resume` until the step is done. Where checkpoints are
-//!    taken, a last one follows, and after its `completed` once more [`prepare`](Stage::prepare) until it is complete: what a sink
-//!    writes only then was written.
+//!    taken, a last one follows, and after its `completed` once more [`prepare`](Stage::prepare) with its id until that is complete:
+//!    then everything that sinks write only now was written.
 //! 5. [`close`](Stage::close), always, also after an error.
 
 use crate::batch::Batch;

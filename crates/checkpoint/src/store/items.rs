@@ -41,18 +41,25 @@ impl Outgoing {
             items: place(items),
         });
         let lists = lists.collect();
-        let commits = by_operator(commits).into_iter();
-        let commits = commits.map(|(operator, handles)| CommitManifest { operator, handles: place(handles) });
+        let commits = by_origin(commits).into_iter();
+        let commits = commits.map(|((operator, subtask), handles)| CommitManifest {
+            operator,
+            subtask,
+            handles: place(handles),
+        });
         Self { lists, commits: commits.collect(), bytes: bytes as u64 }
     }
 }
 
-fn by_operator(commits: Vec<Committable>) -> Vec<(String, Vec<Vec<u8>>)> {
-    let mut all: Vec<(String, Vec<Vec<u8>>)> = Vec::new();
-    for Committable { operator, handle } in commits {
-        match all.iter_mut().find(|(name, _)| *name == operator) {
+type Origin = (String, u16);
+
+fn by_origin(commits: Vec<Committable>) -> Vec<(Origin, Vec<Vec<u8>>)> {
+    let mut all: Vec<(Origin, Vec<Vec<u8>>)> = Vec::new();
+    for Committable { operator, subtask, handle } in commits {
+        let origin = (operator, subtask);
+        match all.iter_mut().find(|(known, _)| *known == origin) {
             Some((_, handles)) => handles.push(handle),
-            None => all.push((operator, vec![handle])),
+            None => all.push((origin, vec![handle])),
         }
     }
     all

@@ -145,7 +145,8 @@ async fn part(base: &Storage, subtask: &SubtaskManifest, options: &ReadOptions) 
     }
     for commit in &subtask.commits {
         let handles = items(file.as_deref(), &commit.handles).await?.into_iter();
-        let commits = handles.map(|handle| Committable { operator: commit.operator.clone(), handle });
+        let subtask = commit.subtask;
+        let commits = handles.map(|handle| Committable { operator: commit.operator.clone(), subtask, handle });
         all.commits.extend(commits);
     }
     Ok(all)
