@@ -10,15 +10,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 
-use crate::config::{Isolation, KafkaSinkOptions, KafkaSourceOptions};
+use crate::config::{Isolation, KafkaSourceOptions};
 use crate::properties::Properties;
 use crate::retry::{Fault, Last, Trouble, trouble};
+use crate::sink_config::KafkaSinkOptions;
 
 /// Errors of a client as a whole that nobody has looked at yet; more than these are only logged.
 const KEPT_EVENTS: usize = 64;
 
 /// How long one question to a broker may take before the client's events are looked at.
-const SLICE: Duration = Duration::from_secs(1);
+pub(crate) const SLICE: Duration = Duration::from_secs(1);
 
 /// A topic that was just created is unknown to some brokers for a moment.
 const UNKNOWN_FOR: Duration = Duration::from_secs(3);
@@ -133,8 +134,24 @@ pub(crate) fn consumer_config(options: &KafkaSourceOptions, job: &str) -> Client
     client_config(job, &suggested, &options.client, &fixed)
 }
 
-/// The settings of a client that writes.
+/// The settings of a client that writes at once.
 pub(crate) fn producer_config(options: &KafkaSinkOptions, job: &str) -> ClientConfig {
+    writing_config(options, job, options.delivery_timeout, &[])
+}
+
+/// The settings of a client that writes in transactions under this id.
+pub(crate) fn transactional_config(options: &KafkaSinkOptions, job: &str, id: &str) -> ClientConfig {
+    let timeout = options.transaction_timeout.as_millis().to_string();
+    let delivery = options.delivery_timeout.min(options.transaction_timeout);
+    writing_config(options, job, delivery, &[("transactional.id", id), ("transaction.timeout.ms", &timeout)])
+}
+
+fn writing_config(
+    options: &KafkaSinkOptions,
+    job: &str,
+    delivery_timeout: Duration,
+    more: &[(&str, &str)],
+) -> ClientConfig {
     let suggested = [
         ("linger.ms", "5"),
         // Messages with a key go where Java's producers send them.
@@ -143,8 +160,7 @@ pub(crate) fn producer_config(options: &KafkaSinkOptions, job: &str) -> ClientCo
         ("message.max.bytes", "67108864"),
     ];
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
-    let (delivery, propagation) =
-        (milliseconds(options.delivery_timeout), milliseconds(options.connect_timeout));
+    let (delivery, propagation) = (milliseconds(delivery_timeout), milliseconds(options.connect_timeout));
     let fixed = [
         ("bootstrap.servers", options.brokers.as_str()),
         ("enable.idempotence", "true"),
@@ -156,7 +172,7 @@ pub(crate) fn producer_config(options: &KafkaSinkOptions, job: &str) -> ClientCo
         ("queue.buffering.max.messages", "0"),
         ("queue.buffering.max.kbytes", "2147483647"),
     ];
-    client_config(job, &suggested, &options.client, &fixed)
+    client_config(job, &suggested, &options.client, &[&fixed, more].concat())
 }
 
 /// A client that can be asked and that wants its events to be looked at.
@@ -199,7 +215,8 @@ impl Patience {
         Self { brokers: brokers.to_owned(), all, since: Instant::now() }
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether the time is up.
+    pub(crate) fn is_over(&self) -> bool {
         self.since.elapsed() >= self.all
     }
 
@@ -220,8 +237,11 @@ impl Patience {
         }
     }
 
-    // Between two questions: what did the client say, and is there time left?
-    fn go_on(&self, peer: &impl Peer) -> Result<(), Fault> {
+    /// Between two questions: what did the client say, and is there time left?
+    ///
+    /// # Errors
+    /// When the login is refused, or the time is up.
+    pub(crate) fn go_on(&self, peer: &impl Peer) -> Result<(), Fault> {
         peer.attend(SLICE / 10);
         while let Some(error) = peer.events().next() {
             if trouble(error.code) == Trouble::Login {

@@ -1,4 +1,4 @@
-//! The options of the source and the sink: plain data.
+//! The options of the source: plain data, and the checks that the sink's share.
 
 use std::time::Duration;
 
@@ -123,72 +123,6 @@ pub enum Isolation {
     ReadUncommitted,
 }
 
-/// Where a [`KafkaSink`](crate::KafkaSink) writes, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct KafkaSinkOptions {
-    /// Addresses to find the cluster by: `host:port`, several separated by commas.
-    pub brokers: String,
-    /// The topic. It must exist.
-    pub topic: String,
-    /// How long the start may wait for brokers and the topic; 15 s by default.
-    #[serde(with = "duration")]
-    pub connect_timeout: Duration,
-    /// How long a message is tried before the job goes back to its last checkpoint; 2 min by default.
-    #[serde(with = "duration")]
-    pub delivery_timeout: Duration,
-    /// How much each subtask may have on its way before it holds its input back; 32 MiB by default.
-    #[serde(with = "size")]
-    pub buffer_size: usize,
-    /// `lz4` (the default), `zstd`, `snappy`, `gzip` or `none`.
-    pub compression: Compression,
-    /// More properties of the client, such as `security.protocol`.
-    pub client: Properties,
-}
-
-impl Default for KafkaSinkOptions {
-    fn default() -> Self {
-        Self {
-            brokers: String::new(),
-            topic: String::new(),
-            connect_timeout: Duration::from_secs(15),
-            delivery_timeout: Duration::from_secs(120),
-            buffer_size: 32 << 20,
-            compression: Compression::default(),
-            client: Properties::default(),
-        }
-    }
-}
-
-/// How messages are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Fast, moderately small.
-    #[default]
-    Lz4,
-    /// Smallest.
-    Zstd,
-    /// Fast; for consumers that know no other.
-    Snappy,
-    /// Slow; for consumers that know no other.
-    Gzip,
-    /// Not at all.
-    None,
-}
-
-impl Compression {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-            Self::Snappy => "snappy",
-            Self::Gzip => "gzip",
-            Self::None => "none",
-        }
-    }
-}
-
 // Millstream decides these itself; set from outside they would break what the connector promises.
 const OF_THE_SOURCE: &[&str] = &[
     "bootstrap.servers",
@@ -200,20 +134,6 @@ const OF_THE_SOURCE: &[&str] = &[
     "auto.offset.reset",
     "isolation.level",
     "queued.max.messages.kbytes",
-];
-const OF_THE_SINK: &[&str] = &[
-    "bootstrap.servers",
-    "metadata.broker.list",
-    "enable.idempotence",
-    "acks",
-    "request.required.acks",
-    "transactional.id",
-    "delivery.timeout.ms",
-    "message.timeout.ms",
-    "compression.type",
-    "compression.codec",
-    "queue.buffering.max.messages",
-    "queue.buffering.max.kbytes",
 ];
 
 impl KafkaSourceOptions {
@@ -230,18 +150,7 @@ impl KafkaSourceOptions {
     }
 }
 
-impl KafkaSinkOptions {
-    pub(crate) fn validate(&self) -> Result<()> {
-        check_brokers(&self.brokers)?;
-        check_topic(&self.topic)?;
-        if self.buffer_size == 0 {
-            return Err(Error::configuration("`buffer-size` must be at least 1"));
-        }
-        check_reserved(&self.client, OF_THE_SINK)
-    }
-}
-
-fn check_brokers(brokers: &str) -> Result<()> {
+pub(crate) fn check_brokers(brokers: &str) -> Result<()> {
     if brokers.trim().is_empty() {
         return Err(Error::configuration("`brokers` is missing: give Kafka's address as host:port"));
     }
@@ -249,7 +158,7 @@ fn check_brokers(brokers: &str) -> Result<()> {
 }
 
 // Kafka's own rule: 1 to 249 of these characters.
-fn check_topic(topic: &str) -> Result<()> {
+pub(crate) fn check_topic(topic: &str) -> Result<()> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if (1..=249).contains(&topic.len()) && topic.chars().all(legal) {
         return Ok(());
@@ -259,7 +168,7 @@ fn check_topic(topic: &str) -> Result<()> {
     )))
 }
 
-fn check_reserved(client: &Properties, reserved: &[&str]) -> Result<()> {
+pub(crate) fn check_reserved(client: &Properties, reserved: &[&str]) -> Result<()> {
     let Some(name) = reserved.iter().find(|name| client.contains(name)) else { return Ok(()) };
     Err(Error::configuration(format!(
         "`client` must not set {name}: Millstream sets it, from an option of its own where you can choose"

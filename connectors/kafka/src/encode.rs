@@ -43,7 +43,7 @@ impl Message {
 
     pub(crate) fn parts(&self) -> Parts<'_> {
         Parts {
-            key: self.has_key.then_some(&self.key),
+            key: self.has_key.then_some(self.key.as_slice()),
             value: &self.value,
             partition: self.partition,
             time: self.time,
@@ -56,19 +56,83 @@ impl Message {
 }
 
 /// A message as the client wants it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parts<'a> {
-    pub(crate) key: Option<&'a Vec<u8>>,
+    pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: &'a [u8],
     pub(crate) partition: Option<i32>,
     pub(crate) time: Option<Time>,
 }
 
-impl Parts<'_> {
+const KEY: u8 = 1;
+const PARTITION: u8 = 2;
+const TIME: u8 = 4;
+
+impl<'a> Parts<'a> {
     /// What counts against the buffer's size.
     pub(crate) fn size(&self) -> usize {
-        self.key.map_or(0, Vec::len) + self.value.len() + OVERHEAD
+        self.key.map_or(0, <[u8]>::len) + self.value.len() + OVERHEAD
     }
+
+    /// Appends the form in which it waits for its transaction and lies in snapshots: what there is, a byte in which bit 0 stands for a
+    /// key, 1 for a partition and 2 for a time; then these, then the value; numbers little-endian, bytes behind their length.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let flag = |there: bool, bit: u8| if there { bit } else { 0 };
+        out.push(
+            flag(self.key.is_some(), KEY)
+                | flag(self.partition.is_some(), PARTITION)
+                | flag(self.time.is_some(), TIME),
+        );
+        if let Some(key) = self.key {
+            put(key, out);
+        }
+        out.extend(self.partition.iter().flat_map(|partition| partition.to_le_bytes()));
+        out.extend(self.time.iter().flat_map(|time| time.to_le_bytes()));
+        put(self.value, out);
+    }
+
+    /// Takes the next one off `bytes`; `None`, and `bytes` as they were, where there is no whole one.
+    pub(crate) fn decode(bytes: &mut &'a [u8]) -> Option<Self> {
+        let mut rest = *bytes;
+        let [flags] = number(&mut rest)?;
+        let key = if flags & KEY == 0 { None } else { Some(take(&mut rest)?) };
+        let partition =
+            if flags & PARTITION == 0 { None } else { Some(i32::from_le_bytes(number(&mut rest)?)) };
+        let time = if flags & TIME == 0 { None } else { Some(Time::from_le_bytes(number(&mut rest)?)) };
+        let value = take(&mut rest)?;
+        *bytes = rest;
+        Some(Self { key, value, partition, time })
+    }
+
+    /// As a message of its own.
+    pub(crate) fn to_message(self) -> Message {
+        Message {
+            key: self.key.unwrap_or_default().to_vec(),
+            has_key: self.key.is_some(),
+            value: self.value.to_vec(),
+            partition: self.partition,
+            time: self.time,
+        }
+    }
+}
+
+fn put(bytes: &[u8], out: &mut Vec<u8>) {
+    let length = u32::try_from(bytes.len()).expect("the client takes no message of 4 GiB");
+    out.extend(length.to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn number<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*number)
+}
+
+fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u32::from_le_bytes(number(bytes)?);
+    let (taken, rest) = bytes.split_at_checked(length as usize)?;
+    *bytes = rest;
+    Some(taken)
 }
 
 /// What the client keeps about each message: without it, small messages would fill the memory behind our back.
@@ -94,6 +158,6 @@ mod tests {
     fn an_empty_key_is_a_key() {
         let mut message = Message::default();
         message.key();
-        assert_eq!(message.parts().key, Some(&Vec::new()));
+        assert_eq!(message.parts().key, Some([].as_slice()));
     }
 }

@@ -56,6 +56,48 @@ pub(crate) enum Fault {
          have leaders and enough replicas in sync"
     )]
     NotDelivered { topic: String, reason: String },
+    #[error(
+        "topic {topic}: a transaction was not committed within `delivery-timeout`, {seconds} s ({reason}): see that \
+         all partitions, also those of __transaction_state and __consumer_offsets, have leaders and enough replicas"
+    )]
+    NotCommitted { topic: String, seconds: u64, reason: String },
+    #[error(
+        "transactional id {id}: attempt {newer} of this job writes, so this attempt, {attempt}, must not"
+    )]
+    Fenced { id: String, attempt: u64, newer: u64 },
+    #[error(
+        "transactional id {id} was taken over ({reason}): if this job runs once only, see that no other one has the \
+         same name, sink and `transactional-id-prefix`"
+    )]
+    TakenOver { id: String, reason: String },
+    #[error(
+        "Kafka does not let this user write in transactions as {id}: grant Write and Describe on the transactional id, \
+         Write on the topic, and Read on the consumer groups that begin with that id ({reason})"
+    )]
+    TransactionsNotAllowed { id: String, reason: String },
+    #[error(
+        "Kafka does not let this user use consumer group {name}, which keeps the sink's marker: grant Read ({reason})"
+    )]
+    GroupNotAllowed { name: String, reason: String },
+    #[error(
+        "`transaction-timeout` is {timeout} s, which is longer than the brokers allow: shorten it to at most their \
+         `transaction.max.timeout.ms` (15 min unless changed), or raise that"
+    )]
+    TimeoutTooLong { timeout: u64 },
+    #[error(
+        "the brokers no longer know whether the output up to checkpoint {checkpoint} was written by {id} to topic \
+         {topic}: `offsets.retention.minutes` is over, or the topic was created anew. Look at the topic's end and set \
+         `on-missing-marker` to `write` or `skip`"
+    )]
+    MarkerGone { id: String, topic: String, checkpoint: u64 },
+    #[error("the state of this sink is none of the Kafka sink")]
+    SinkState,
+    #[error(
+        "output of subtask {origin} was restored by subtask {subtask} of {parallelism}, which must not write it"
+    )]
+    Misdealt { origin: u16, subtask: u16, parallelism: u16 },
+    #[error("the writer was closed while it started")]
+    Closed,
 }
 
 /// The last thing that the client said, if any, as the end of a sentence.
@@ -78,9 +120,28 @@ impl Fault {
             Self::Property { .. } | Self::Client { .. } => ErrorKind::Configuration,
             Self::LoginLost { .. } | Self::Fatal { .. } => ErrorKind::Restart,
             Self::PartitionGone { .. } | Self::TopicGone { .. } => ErrorKind::Restart,
-            Self::NotDelivered { .. } => ErrorKind::Restart,
-            Self::NotStarted { .. } => ErrorKind::Bug,
-            Self::State { .. } | Self::OutOfRange { .. } | Self::Damaged { .. } => ErrorKind::Data,
+            Self::NotDelivered { .. } | Self::NotCommitted { .. } | Self::TakenOver { .. } => {
+                ErrorKind::Restart
+            }
+            Self::Closed => ErrorKind::Restart,
+            Self::Fenced { .. } => ErrorKind::Fenced,
+            Self::TransactionsNotAllowed { .. } | Self::GroupNotAllowed { .. } => ErrorKind::Configuration,
+            Self::TimeoutTooLong { .. } | Self::MarkerGone { .. } => ErrorKind::Configuration,
+            Self::NotStarted { .. } | Self::Misdealt { .. } => ErrorKind::Bug,
+            Self::State { .. } | Self::SinkState => ErrorKind::Data,
+            Self::OutOfRange { .. } | Self::Damaged { .. } => ErrorKind::Data,
+        }
+    }
+
+    /// A message was refused, and no other would be taken.
+    pub(crate) fn of_refusal(code: Code, topic: &str, brokers: &str) -> Self {
+        let (topic, brokers, reason) = (topic.to_owned(), brokers.to_owned(), code.to_string());
+        match refusal(code) {
+            Refusal::UnknownTopic => Self::UnknownTopic { topic, brokers },
+            Refusal::NotAllowed => Self::NotAllowed { topic, verb: "write to", reason },
+            Refusal::Record | Refusal::Neighbour | Refusal::Closing | Refusal::GaveUp => {
+                Self::NotDelivered { topic, reason }
+            }
         }
     }
 
@@ -174,6 +235,53 @@ pub(crate) fn refusal(code: Code) -> Refusal {
         Code::PurgeQueue | Code::PurgeInflight => Refusal::Closing,
         _ => Refusal::GaveUp,
     }
+}
+
+/// What an error in a transaction asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The same call once more.
+    Repeat,
+    /// The transaction is to be aborted.
+    Abort,
+    /// Somebody else has initialised the transactional id.
+    Fenced,
+    /// May not.
+    NotAllowed,
+    /// The brokers allow no transactions that long.
+    TimeoutTooLong,
+    /// This client cannot go on.
+    Fatal,
+}
+
+/// Sorts the errors of transactional calls.
+pub(crate) fn verdict(error: &KafkaError) -> Verdict {
+    let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+    let KafkaError::Transaction(error) = error else {
+        // A flush that is not through, and the like.
+        return if code == Code::OperationTimedOut { Verdict::Repeat } else { Verdict::Abort };
+    };
+    match code {
+        Code::InvalidTransactionTimeout => Verdict::TimeoutTooLong,
+        _ if is_forbidden(code) => Verdict::NotAllowed,
+        Code::Fenced | Code::ProducerFenced => Verdict::Fenced,
+        Code::InvalidProducerEpoch if error.is_fatal() => Verdict::Fenced,
+        _ if error.is_fatal() => Verdict::Fatal,
+        _ if error.txn_requires_abort() => Verdict::Abort,
+        _ if error.is_retriable() => Verdict::Repeat,
+        _ => Verdict::Fatal,
+    }
+}
+
+/// Whether it lacks a permission.
+pub(crate) fn is_forbidden(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TransactionalIdAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+    )
 }
 
 #[cfg(test)]

@@ -7,19 +7,27 @@ use millstream_core::sink::{Guarantee, Sink, SinkWriter};
 use millstream_core::time::Time;
 use millstream_core::{Error, Result};
 
-use crate::client::producer_config;
-use crate::config::KafkaSinkOptions;
+use crate::client::{producer_config, transactional_config};
 use crate::encode::Message;
+use crate::exactly_once::TransactionalWriter;
 use crate::retry::Fault;
+use crate::sink_config::KafkaSinkOptions;
 use crate::writer::KafkaWriter;
 
 pub(crate) type Mapping<T> = dyn Fn(&T, Time, &mut Message) + Send + Sync;
 
 /// Writes records as messages to a topic, through an idempotent producer with `acks=all`.
 ///
-/// **At least once**: after a crash, records since the last checkpoint are written again. Within one run none is lost, doubled or, per
-/// partition, out of order. What Kafka refuses for ever (a message too large for the topic, a time stamp too far ahead) goes to the
-/// dead letter.
+/// **At least once**, by default: written at once. After a crash, records since the last checkpoint are written again. Within one run
+/// none is lost, doubled or, per partition, out of order.
+///
+/// **Exactly once**, with `delivery-guarantee: exactly-once`: kept in the checkpoint, and written in one transaction per subtask once
+/// the checkpoint is complete. A reader with `isolation.level=read_committed` sees each record once, in each subtask's order, whatever
+/// crashes and however the job is scaled. What it needs: checkpoints (`execution.checkpointing.interval`), for without them nothing is
+/// ever written; a user that may write in transactions; and a job that is not down for longer than the brokers'
+/// `offsets.retention.minutes` (see [`MissingMarker`](crate::MissingMarker)).
+///
+/// What Kafka refuses for ever (a message too large for the topic, a time stamp too far ahead) goes to the dead letter.
 ///
 /// ```
 /// use millstream_kafka::{KafkaSink, KafkaSinkOptions};
@@ -63,16 +71,26 @@ impl<T: Data> Sink<T> for KafkaSink<T> {
     }
 
     fn guarantee(&self) -> Guarantee {
-        Guarantee::AtLeastOnce
+        if self.options.is_exactly_once() { Guarantee::Transactional } else { Guarantee::AtLeastOnce }
     }
 
     fn validate(&self) -> Result<()> {
         self.options.validate()?;
-        let checked = producer_config(&self.options, "").create_native_config();
+        let config = if self.options.is_exactly_once() {
+            transactional_config(&self.options, "", "checked")
+        } else {
+            producer_config(&self.options, "")
+        };
+        let checked = config.create_native_config();
         checked.map(drop).map_err(|error| Error::from(Fault::of_creation(error)))
     }
 
     fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(KafkaWriter::new(Arc::clone(&self.options), Arc::clone(&self.mapping)))
+        let (options, mapping) = (Arc::clone(&self.options), Arc::clone(&self.mapping));
+        if self.options.is_exactly_once() {
+            Box::new(TransactionalWriter::new(options, mapping))
+        } else {
+            Box::new(KafkaWriter::new(options, mapping))
+        }
     }
 }

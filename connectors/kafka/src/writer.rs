@@ -16,11 +16,11 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, Producer as _};
 
 use crate::client::{Patience, Peer, producer_config};
-use crate::config::KafkaSinkOptions;
 use crate::delivery::{Deliveries, Producer, Refused, Sent};
 use crate::encode::{Message, Parts};
 use crate::retry::{Fault, Refusal, Trouble, refusal, trouble};
 use crate::sink::Mapping;
+use crate::sink_config::KafkaSinkOptions;
 use crate::waking::WakingQueue;
 
 /// The waker announces all that happens; this is for the case that it does not.
@@ -124,15 +124,7 @@ impl<T: Data> KafkaWriter<T> {
     }
 
     fn fault(&self, code: RDKafkaErrorCode) -> Fault {
-        let (topic, brokers, reason) =
-            (self.options.topic.clone(), self.options.brokers.clone(), code.to_string());
-        match refusal(code) {
-            Refusal::UnknownTopic => Fault::UnknownTopic { topic, brokers },
-            Refusal::NotAllowed => Fault::NotAllowed { topic, verb: "write to", reason },
-            Refusal::Record | Refusal::Neighbour | Refusal::Closing | Refusal::GaveUp => {
-                Fault::NotDelivered { topic, reason }
-            }
-        }
+        Fault::of_refusal(code, &self.options.topic, &self.options.brokers)
     }
 
     // Everything that happened since the last call, and what follows from it.
@@ -220,7 +212,7 @@ impl<T: Data> KafkaWriter<T> {
     }
 }
 
-fn record<'a>(topic: &'a str, parts: Parts<'a>, ingest: Nanos) -> BaseRecord<'a, Vec<u8>, [u8], Box<Sent>> {
+fn record<'a>(topic: &'a str, parts: Parts<'a>, ingest: Nanos) -> BaseRecord<'a, [u8], [u8], Box<Sent>> {
     let sent = Box::new(Sent { ingest, time: parts.time });
     let mut record = BaseRecord::with_opaque_to(topic, sent).payload(parts.value);
     (record.key, record.partition, record.timestamp) = (parts.key, parts.partition, parts.time);

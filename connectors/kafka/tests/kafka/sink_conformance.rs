@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_core::{Error, Result};
-use millstream_kafka::{KafkaSink, KafkaSinkOptions, KafkaSource};
+use millstream_kafka::{DeliveryGuarantee, KafkaSink, KafkaSinkOptions, KafkaSource};
 use millstream_sim::World;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_testkit::Kafka;
@@ -12,6 +12,7 @@ use crate::common;
 
 struct Topics {
     prefix: String,
+    guarantee: DeliveryGuarantee,
 }
 
 // By key, so that every message of a key is in the same partition.
@@ -41,6 +42,9 @@ impl SinkFixture for Topics {
             topic,
             // Room for some 2,000 of these small messages.
             buffer_size: 512 << 10,
+            delivery_guarantee: self.guarantee,
+            // The checks' job and sink have the same names in all places.
+            transactional_id_prefix: format!("{}_{place}", self.prefix),
             ..KafkaSinkOptions::default()
         };
         Ok(KafkaSink::new(options, |(key, value): &Pair, _, message| {
@@ -75,5 +79,12 @@ impl SinkFixture for Topics {
 
 #[test]
 fn a_kafka_sink_passes_every_check() {
-    conformance::sink(&Topics { prefix: millstream_testkit::unique_name("sink") }).unwrap();
+    let prefix = millstream_testkit::unique_name("sink");
+    conformance::sink(&Topics { prefix, guarantee: DeliveryGuarantee::AtLeastOnce }).unwrap();
+}
+
+#[test]
+fn a_transactional_kafka_sink_passes_every_check() {
+    let prefix = millstream_testkit::unique_name("exact");
+    conformance::sink(&Topics { prefix, guarantee: DeliveryGuarantee::ExactlyOnce }).unwrap();
 }

@@ -1,0 +1,96 @@
+//! The consumer group that keeps an origin's marker.
+
+use millstream_core::Result;
+use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::marker::Marker;
+use super::origin::Origin;
+use crate::client::{Consumer, Events, Patience, SLICE, client_config};
+use crate::retry::{Fault, is_forbidden};
+use crate::sink_config::KafkaSinkOptions;
+
+/// A client in the name of the group. Nobody consumes in it.
+pub(crate) struct Group {
+    name: String,
+    topic: String,
+    client: Consumer,
+}
+
+/// What a transaction needs to move the marker.
+pub(crate) struct Place {
+    /// The group.
+    pub(crate) group: ConsumerGroupMetadata,
+    /// The topic whose partition 0 stands for the origin.
+    pub(crate) topic: String,
+}
+
+impl Group {
+    /// The group of an origin; connections follow.
+    pub(crate) fn new(options: &KafkaSinkOptions, job: &str, origin: &Origin) -> Result<Self, Fault> {
+        let name = origin.group();
+        let fixed = [
+            ("bootstrap.servers", options.brokers.as_str()),
+            ("group.id", &name),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            // An offset is answered only when no open transaction can change it any more.
+            ("isolation.level", "read_committed"),
+        ];
+        let created = client_config(job, &[], &options.client, &fixed).create_with_context(Events::default());
+        Ok(Self { client: created.map_err(Fault::of_creation)?, name, topic: origin.topic.clone() })
+    }
+
+    /// The marker as the brokers know it.
+    ///
+    /// # Errors
+    /// When it may not be read, or nobody answers in time.
+    pub(crate) fn read(&self, patience: &Patience) -> Result<Option<Marker>, Fault> {
+        loop {
+            match self.ask() {
+                Ok(marker) => return Ok(marker),
+                Err(error) if error.rdkafka_error_code().is_some_and(is_forbidden) => {
+                    let (name, reason) = (self.name.clone(), error.to_string());
+                    return Err(Fault::GroupNotAllowed { name, reason });
+                }
+                Err(_) => patience.go_on(&self.client)?,
+            }
+        }
+    }
+
+    fn ask(&self) -> Result<Option<Marker>, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, 0);
+        let answer = self.client.committed_offsets(list, SLICE)?;
+        let Some(element) = answer.find_partition(&self.topic, 0) else { return Ok(None) };
+        match element.error() {
+            Ok(()) => {}
+            Err(error) if error.rdkafka_error_code() == Some(Code::UnknownTopicOrPartition) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        let there = matches!(element.offset(), Offset::Offset(_));
+        Ok(if there { Marker::parse(element.metadata()) } else { None })
+    }
+
+    /// What transactions need; it outlives the client.
+    pub(crate) fn place(&self) -> Result<Place, Fault> {
+        let none = || Fault::Fatal { reason: "the client knows no consumer groups".to_owned() };
+        let group = self.client.group_metadata().ok_or_else(none)?;
+        Ok(Place { group, topic: self.topic.clone() })
+    }
+}
+
+impl Place {
+    /// The offset to commit.
+    pub(crate) fn offsets(&self, marker: Marker) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        let mut element = list.add_partition(&self.topic, 0);
+        let set = element.set_offset(Offset::Offset(marker.offset()));
+        debug_assert!(set.is_ok(), "checkpoint ids are no negative numbers");
+        element.set_metadata(marker.to_string());
+        list
+    }
+}

@@ -1,0 +1,147 @@
+//! What was taken and is not known to be written: which of it is to be written when. Pure decisions.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use millstream_core::snapshot::CheckpointId;
+use millstream_core::time::Nanos;
+
+use super::interval::{Interval, Open};
+use super::origin::{Origin, Stamp};
+use crate::encode::Parts;
+
+/// The intervals of one writer.
+pub(crate) struct Ledger {
+    origin: Arc<Origin>,
+    epoch: u64,
+    // Frozen in this attempt; older ones first.
+    sealed: VecDeque<Arc<Interval>>,
+    open: Open,
+    // Everything in `sealed`.
+    bytes: usize,
+    // The latest complete checkpoint.
+    completed: Option<CheckpointId>,
+    // How many of `sealed`, from the front, are being written.
+    writing: usize,
+}
+
+impl Ledger {
+    /// For output of this origin in this attempt.
+    pub(crate) fn new(origin: Arc<Origin>, epoch: u64) -> Self {
+        let (sealed, open) = (VecDeque::new(), Open::default());
+        Self { origin, epoch, sealed, open, bytes: 0, completed: None, writing: 0 }
+    }
+
+    /// Takes a message.
+    pub(crate) fn push(&mut self, parts: Parts<'_>, ingest: Nanos) {
+        self.open.push(parts, ingest);
+    }
+
+    /// How much memory all of it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.open.bytes()
+    }
+
+    /// Whether nothing was taken since the last snapshot.
+    pub(crate) fn nothing_new(&self) -> bool {
+        self.open.bytes() == 0
+    }
+
+    /// A snapshot is taken: ends the interval, and gives everything that belongs into the snapshot.
+    pub(crate) fn freeze(&mut self, checkpoint: CheckpointId) -> impl Iterator<Item = &Interval> {
+        let stamp = Stamp { epoch: self.epoch, checkpoint };
+        if let Some(interval) = self.open.seal(&self.origin, stamp) {
+            self.bytes += interval.bytes();
+            self.sealed.push_back(Arc::new(interval));
+        }
+        self.sealed.iter().map(Arc::as_ref)
+    }
+
+    /// A checkpoint is complete, and every earlier one with it.
+    pub(crate) fn completed(&mut self, checkpoint: CheckpointId) {
+        self.completed = self.completed.max(Some(checkpoint));
+    }
+
+    /// What is to be written now, in one transaction; nothing while the last answer is not [`written`](Self::written).
+    pub(crate) fn next(&mut self) -> Option<Vec<Arc<Interval>>> {
+        if self.writing > 0 || !self.is_due() {
+            return None;
+        }
+        let due = self.sealed.iter().take_while(|interval| self.completed >= Some(interval.stamp.checkpoint));
+        let due: Vec<_> = due.cloned().collect();
+        self.writing = due.len();
+        Some(due)
+    }
+
+    /// Whether a complete checkpoint has output that is not known to be written.
+    pub(crate) fn is_due(&self) -> bool {
+        self.sealed.front().is_some_and(|interval| self.completed >= Some(interval.stamp.checkpoint))
+    }
+
+    /// What [`next`](Self::next) gave was written.
+    pub(crate) fn written(&mut self) {
+        let written = self.sealed.drain(..std::mem::take(&mut self.writing));
+        self.bytes -= written.map(|interval| interval.bytes()).sum::<usize>();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::Message;
+
+    fn ledger() -> Ledger {
+        let origin = Origin { sink: "s".into(), topic: "t".into(), subtask: 0, lineage: 1 };
+        Ledger::new(Arc::new(origin), 4)
+    }
+
+    fn push(ledger: &mut Ledger, value: u8) {
+        let mut message = Message::default();
+        message.value().push(value);
+        ledger.push(message.parts(), 0);
+    }
+
+    fn values<'a>(intervals: impl IntoIterator<Item = &'a Interval>) -> Vec<u8> {
+        let values = |interval: &'a Interval| interval.messages().map(|parts| parts.value[0]);
+        intervals.into_iter().flat_map(values).collect()
+    }
+
+    fn next(ledger: &mut Ledger) -> Option<Vec<u8>> {
+        ledger.next().map(|due| values(due.iter().map(Arc::as_ref)))
+    }
+
+    #[test]
+    fn a_late_completion_covers_all_before_it_and_one_that_is_repeated_nothing() {
+        let mut ledger = ledger();
+        for id in 1..=3 {
+            push(&mut ledger, id);
+            assert_eq!(ledger.freeze(u64::from(id)).count(), usize::from(id));
+        }
+        assert_eq!(next(&mut ledger), None);
+        ledger.completed(2);
+        assert_eq!(next(&mut ledger), Some(vec![1, 2]));
+        ledger.completed(1);
+        assert_eq!(next(&mut ledger), None, "one transaction at a time");
+        ledger.written();
+        ledger.completed(2);
+        assert_eq!((next(&mut ledger), ledger.is_due()), (None, false));
+        ledger.completed(9);
+        assert_eq!(next(&mut ledger), Some(vec![3]));
+        ledger.written();
+        assert_eq!((ledger.bytes(), ledger.nothing_new()), (0, true));
+    }
+
+    #[test]
+    fn a_snapshot_holds_all_that_is_not_known_to_be_written() {
+        let mut ledger = ledger();
+        push(&mut ledger, 1);
+        assert_eq!(values(ledger.freeze(1)), [1]);
+        push(&mut ledger, 2);
+        ledger.completed(1);
+        assert_eq!(next(&mut ledger), Some(vec![1]));
+        assert_eq!(values(ledger.freeze(2)), [1, 2], "being written is not written");
+        ledger.written();
+        assert_eq!(values(ledger.freeze(3)), [2]);
+        assert!(ledger.bytes() > 0);
+    }
+}

@@ -1,0 +1,294 @@
+//! Writes intervals in transactions of one transactional id. Its calls block: they belong where blocking calls may run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::Result;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
+
+use super::group::{Group, Place};
+use super::interval::Interval;
+use super::marker::Marker;
+use super::origin::Origin;
+use super::reports::{Producer, Reports};
+use crate::client::{Patience, SLICE, transactional_config};
+use crate::encode::{Message, Parts};
+use crate::retry::{Fault, Refusal, Verdict, refusal, verdict};
+use crate::sink_config::KafkaSinkOptions;
+
+/// How often the client's reports are looked at while messages are handed to it.
+const MESSAGES_PER_LOOK: usize = 256;
+
+/// The pause before a transaction is tried once more.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The one writer of an origin's output, once its transactional id is initialised.
+pub(crate) struct Transactions {
+    options: Arc<KafkaSinkOptions>,
+    job: String,
+    origin: Arc<Origin>,
+    attempt: u64,
+    client: Producer,
+}
+
+/// A message that Kafka refuses for ever.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) message: Message,
+    pub(crate) code: Code,
+}
+
+// Why a transaction was not committed.
+enum Setback {
+    // To be aborted and written again.
+    Again(String),
+    // Nothing more to be done here.
+    Over(Fault),
+}
+
+impl From<Fault> for Setback {
+    fn from(fault: Fault) -> Self {
+        Self::Over(fault)
+    }
+}
+
+// Which messages are at fault: by place, found out by writing suspects alone.
+#[derive(Default)]
+struct Blame {
+    suspects: BTreeSet<usize>,
+    guilty: BTreeSet<usize>,
+    rejected: Vec<Rejected>,
+}
+
+impl Transactions {
+    /// Initialises the transactional id of an origin: ends what is open under it, and fences every earlier user.
+    ///
+    /// # Errors
+    /// When the brokers cannot be reached or refuse it.
+    pub(crate) fn open(
+        options: &Arc<KafkaSinkOptions>,
+        job: &str,
+        origin: &Arc<Origin>,
+        attempt: u64,
+    ) -> Result<Self, Fault> {
+        let config = transactional_config(options, job, &origin.transactional_id());
+        let client: Producer = config.create_with_context(Reports::default()).map_err(Fault::of_creation)?;
+        let (options, job, origin) = (Arc::clone(options), job.to_owned(), Arc::clone(origin));
+        let new = Self { options, job, origin, attempt, client };
+        new.initialise(&Patience::new(&new.options.brokers, new.options.connect_timeout))?;
+        Ok(new)
+    }
+
+    fn initialise(&self, patience: &Patience) -> Result<(), Fault> {
+        patience.partitions(&self.client, &self.options.topic)?;
+        while let Err(error) = self.client.init_transactions(SLICE) {
+            match verdict(&error) {
+                Verdict::Repeat | Verdict::Abort => patience.go_on(&self.client)?,
+                verdict => return Err(self.fault(verdict, &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes intervals and moves the marker, all in one transaction; gives the messages that were left out of it because no broker
+    /// will ever take them.
+    ///
+    /// # Errors
+    /// When it was not committed, or nobody knows: then the marker tells the next attempt.
+    pub(crate) fn write(
+        &self,
+        intervals: &[Arc<Interval>],
+        place: &Place,
+        marker: Marker,
+    ) -> Result<Vec<Rejected>, Fault> {
+        let patience = Patience::new(&self.options.brokers, self.options.delivery_timeout);
+        let mut blame = Blame::default();
+        loop {
+            match self.try_write(intervals, place, marker, &mut blame, &patience) {
+                Ok(()) => return Ok(blame.rejected),
+                Err(Setback::Over(fault)) => return Err(fault),
+                Err(Setback::Again(reason)) => self.abort(&reason, &patience)?,
+            }
+        }
+    }
+
+    fn try_write(
+        &self,
+        intervals: &[Arc<Interval>],
+        place: &Place,
+        marker: Marker,
+        blame: &mut Blame,
+        patience: &Patience,
+    ) -> Result<(), Setback> {
+        self.step(patience, |_| self.client.begin_transaction())?;
+        let messages = intervals.iter().flat_map(|interval| interval.messages());
+        for (number, parts) in messages.enumerate() {
+            self.send(number, parts, blame, patience)?;
+        }
+        self.deliver(intervals, blame, patience)?;
+        let offsets = place.offsets(marker);
+        self.step(patience, |time| self.client.send_offsets_to_transaction(&offsets, &place.group, time))?;
+        self.step(patience, |time| self.client.commit_transaction(time))
+    }
+
+    // Who is suspected shares no batch with others.
+    fn send(
+        &self,
+        number: usize,
+        parts: Parts<'_>,
+        blame: &mut Blame,
+        patience: &Patience,
+    ) -> Result<(), Setback> {
+        if blame.guilty.contains(&number) {
+            return Ok(());
+        }
+        let alone = blame.suspects.contains(&number);
+        if alone {
+            self.step(patience, |time| self.client.flush(time))?;
+        }
+        while let Err((error, _)) = self.client.send(record(&self.origin.topic, parts, number)) {
+            let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+            match (code, refusal(code)) {
+                (Code::QueueFull, _) if !patience.is_over() => self.client.poll(PAUSE),
+                (_, Refusal::Record) => {
+                    blame.condemn(number, parts, code);
+                    break;
+                }
+                _ => return Err(Setback::Again(code.to_string())),
+            }
+        }
+        if alone {
+            self.step(patience, |time| self.client.flush(time))?;
+        } else if number.is_multiple_of(MESSAGES_PER_LOOK) {
+            self.client.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    // Waits until every message was reported, and looks at those that were not written.
+    fn deliver(
+        &self,
+        intervals: &[Arc<Interval>],
+        blame: &mut Blame,
+        patience: &Patience,
+    ) -> Result<(), Setback> {
+        self.step(patience, |time| self.client.flush(time))?;
+        let failed = self.client.context().take();
+        let Some((_, first)) = failed.first() else { return Ok(()) };
+        let reason = first.to_string();
+        for (number, code) in failed {
+            match refusal(code) {
+                Refusal::Record if blame.suspects.contains(&number) => {
+                    let parts = intervals.iter().flat_map(|interval| interval.messages()).nth(number);
+                    blame.condemn(number, parts.expect("it was sent from there"), code);
+                }
+                Refusal::Record => drop(blame.suspects.insert(number)),
+                Refusal::UnknownTopic | Refusal::NotAllowed => {
+                    return Err(Fault::of_refusal(code, &self.options.topic, &self.options.brokers).into());
+                }
+                Refusal::Neighbour | Refusal::Closing | Refusal::GaveUp => {}
+            }
+        }
+        Err(Setback::Again(reason))
+    }
+
+    // One call, repeated while the client says that it may succeed.
+    fn step(
+        &self,
+        patience: &Patience,
+        mut call: impl FnMut(Duration) -> KafkaResult<()>,
+    ) -> Result<(), Setback> {
+        while let Err(error) = call(SLICE) {
+            match verdict(&error) {
+                Verdict::Repeat if patience.is_over() => {
+                    return Err(self.gave_up(&error.to_string()).into());
+                }
+                Verdict::Repeat => self.client.poll(PAUSE),
+                Verdict::Abort => return Err(Setback::Again(error.to_string())),
+                verdict => return Err(self.fault(verdict, &error).into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn abort(&self, reason: &str, patience: &Patience) -> Result<(), Fault> {
+        tracing::warn!(
+            id = self.origin.transactional_id(),
+            "a transaction is aborted and written again: {reason}"
+        );
+        self.client.purge(PurgeConfig::default().queue().inflight());
+        let aborted = self.step(patience, |time| {
+            self.client.flush(time)?;
+            self.client.abort_transaction(time)
+        });
+        match aborted {
+            Ok(()) => {}
+            Err(Setback::Over(fault)) => return Err(fault),
+            Err(Setback::Again(reason)) => return Err(self.gave_up(&reason)),
+        }
+        // Of the transaction that is no more.
+        drop(self.client.context().take());
+        if patience.is_over() {
+            return Err(self.gave_up(reason));
+        }
+        self.client.poll(PAUSE);
+        Ok(())
+    }
+
+    fn gave_up(&self, reason: &str) -> Fault {
+        let (topic, reason) = (self.origin.topic.clone(), reason.to_owned());
+        Fault::NotCommitted { topic, seconds: self.options.delivery_timeout.as_secs(), reason }
+    }
+
+    fn fault(&self, verdict: Verdict, error: &KafkaError) -> Fault {
+        let (id, reason) = (self.origin.transactional_id(), error.to_string());
+        match verdict {
+            Verdict::Fenced => self.fenced(reason),
+            Verdict::NotAllowed => Fault::TransactionsNotAllowed { id, reason },
+            Verdict::TimeoutTooLong => {
+                Fault::TimeoutTooLong { timeout: self.options.transaction_timeout.as_secs() }
+            }
+            Verdict::Repeat | Verdict::Abort | Verdict::Fatal => Fault::Fatal { reason },
+        }
+    }
+
+    // By whom? A newer attempt has left its number in the marker.
+    fn fenced(&self, reason: String) -> Fault {
+        let id = self.origin.transactional_id();
+        let patience = Patience::new(&self.options.brokers, self.options.connect_timeout);
+        let marker =
+            Group::new(&self.options, &self.job, &self.origin).and_then(|group| group.read(&patience));
+        match marker {
+            Ok(Some(Marker { attempt, .. })) if attempt > self.attempt => {
+                Fault::Fenced { id, attempt: self.attempt, newer: attempt }
+            }
+            Ok(_) | Err(_) => Fault::TakenOver { id, reason },
+        }
+    }
+
+    /// The transactional id.
+    pub(crate) fn id(&self) -> String {
+        self.origin.transactional_id()
+    }
+
+    /// Looks at what the client has to say while nothing is written.
+    pub(crate) fn attend(&self) {
+        self.client.poll(Duration::ZERO);
+    }
+}
+
+impl Blame {
+    fn condemn(&mut self, number: usize, parts: Parts<'_>, code: Code) {
+        if self.guilty.insert(number) {
+            self.rejected.push(Rejected { message: parts.to_message(), code });
+        }
+    }
+}
+
+fn record<'a>(topic: &'a str, parts: Parts<'a>, number: usize) -> BaseRecord<'a, [u8], [u8], usize> {
+    let mut record = BaseRecord::with_opaque_to(topic, number).payload(parts.value);
+    (record.key, record.partition, record.timestamp) = (parts.key, parts.partition, parts.time);
+    record
+}

@@ -1,0 +1,237 @@
+//! The writer of one subtask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use millstream_core::dead_letter::DeadLetter;
+use millstream_core::figures::OperatorFigures;
+use millstream_core::io::Completions;
+use millstream_core::record::Data;
+use millstream_core::sink::SinkWriter;
+use millstream_core::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute, Restored};
+use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows, Step};
+
+use super::group::Place;
+use super::interval::Interval;
+use super::ledger::Ledger;
+use super::marker::Marker;
+use super::origin::{Origin, looked_after};
+use super::start::{Start, Started};
+use super::transaction::{Rejected, Transactions};
+use crate::encode::Message;
+use crate::retry::Fault;
+use crate::sink::Mapping;
+use crate::sink_config::KafkaSinkOptions;
+
+/// The list of all origins that there ever were: each subtask gets all of it and picks those that it looks after.
+const ORIGINS: &str = "origins";
+
+/// The writer of a [`KafkaSink`](crate::KafkaSink) that writes exactly once.
+pub(crate) struct TransactionalWriter<T> {
+    options: Arc<KafkaSinkOptions>,
+    mapping: Arc<Mapping<T>>,
+    message: Message,
+    name: String,
+    attempt: u64,
+    origins: Vec<Arc<Origin>>,
+    ledger: Option<Ledger>,
+    started: Option<Arc<(Transactions, Place)>>,
+    tasks: Completions<Result<Done, Fault>>,
+    closed: Arc<AtomicBool>,
+    warned: bool,
+    figures: Arc<OperatorFigures>,
+}
+
+enum Done {
+    Started(Box<Started>),
+    Written { intervals: Vec<Arc<Interval>>, rejected: Vec<Rejected> },
+}
+
+impl<T: Data> TransactionalWriter<T> {
+    pub(crate) fn new(options: Arc<KafkaSinkOptions>, mapping: Arc<Mapping<T>>) -> Self {
+        Self {
+            options,
+            mapping,
+            message: Message::default(),
+            name: String::new(),
+            attempt: 0,
+            origins: Vec::new(),
+            ledger: None,
+            started: None,
+            tasks: Completions::default(),
+            closed: Arc::default(),
+            warned: false,
+            figures: OperatorFigures::new(""),
+        }
+    }
+
+    fn ledger(&mut self) -> Result<&mut Ledger> {
+        self.ledger.as_mut().ok_or_else(|| Error::bug("a Kafka writer was not opened"))
+    }
+
+    fn restore_origins(&mut self, cx: &mut OpenContext) -> Result<()> {
+        let items = cx.restored.take_list(&self.name, ORIGINS);
+        let known: Result<Vec<_>> = items.iter().map(|item| Origin::decode(item)).collect();
+        let known = known.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
+        let sink = format!("{}-{}-{}", self.options.transactional_id_prefix, cx.job, self.name);
+        let place = (sink.as_str(), self.options.topic.as_str());
+        let origins = looked_after(&known, place, (cx.subtask, cx.parallelism), cx.clock.now());
+        self.origins = origins.into_iter().map(Arc::new).collect();
+        Ok(())
+    }
+
+    fn restore_output(&self, restored: &mut Restored, cx: (u16, u16)) -> Result<Vec<Arc<Interval>>> {
+        let intervals = Interval::thaw(&restored.take_commits(&self.name));
+        let intervals = intervals.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
+        let (subtask, parallelism) = cx;
+        let stray = intervals.iter().find(|interval| interval.origin.subtask % parallelism != subtask);
+        if let Some(interval) = stray {
+            return Err(Fault::Misdealt { origin: interval.origin.subtask, subtask, parallelism }.into());
+        }
+        Ok(intervals.into_iter().map(Arc::new).collect())
+    }
+
+    // Everything that happened since the last call, and what follows from it.
+    fn attend(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
+        for done in self.tasks.drain()? {
+            match done? {
+                Done::Started(started) => self.begin(cx, *started, dead),
+                Done::Written { intervals, rejected } => {
+                    self.count(cx, &intervals);
+                    self.bury(cx, rejected, dead);
+                    self.ledger()?.written();
+                }
+            }
+        }
+        self.write_due(cx)?;
+        if let Some(started) = self.started.as_ref().filter(|_| self.tasks.in_flight() == 0) {
+            started.0.attend();
+        }
+        Ok(Step { blocked: self.is_full()?, ..Step::DONE })
+    }
+
+    fn is_full(&mut self) -> Result<bool> {
+        let limit = self.options.max_interval_bytes;
+        let full = self.ledger()?.bytes() >= limit;
+        if full && !self.warned {
+            tracing::warn!(
+                sink = self.name,
+                limit,
+                "the input is held back until a checkpoint completes: take checkpoints more often, or raise `max-interval-bytes`"
+            );
+        }
+        self.warned = full;
+        Ok(full)
+    }
+
+    fn begin(&mut self, cx: &Context<'_>, started: Started, dead: &mut Rows<DeadLetter>) {
+        let Started { transactions, place, rejected } = started;
+        self.bury(cx, rejected, dead);
+        self.started = Some(Arc::new((transactions, place)));
+    }
+
+    fn write_due(&mut self, cx: &Context<'_>) -> Result<()> {
+        let Some(started) = self.started.clone() else { return Ok(()) };
+        let attempt = self.attempt;
+        let Some(intervals) = self.ledger()?.next() else { return Ok(()) };
+        self.tasks.spawn_blocking(cx.io().as_ref(), cx.waker(), move || {
+            let (transactions, place) = &*started;
+            let written = intervals.last().map(|interval| interval.stamp);
+            let rejected = transactions.write(&intervals, place, Marker { attempt, written })?;
+            Ok(Done::Written { intervals, rejected })
+        });
+        Ok(())
+    }
+
+    fn count(&self, cx: &Context<'_>, intervals: &[Arc<Interval>]) {
+        let now = cx.nanos();
+        self.figures.counter("transactions").add(1);
+        for interval in intervals {
+            self.figures.bytes_out.add(interval.bytes() as u64);
+            for (ingest, count) in &interval.ingest {
+                self.figures.latency.record(now.saturating_sub(*ingest), *count);
+            }
+        }
+    }
+
+    fn bury(&self, cx: &Context<'_>, rejected: Vec<Rejected>, dead: &mut Rows<DeadLetter>) {
+        for Rejected { message, code } in rejected {
+            let reason = format!("Kafka refuses it for topic {}: {code}", self.options.topic);
+            let letter = DeadLetter::of_value(&self.name, "kafka", message.into_value(), cx.now(), reason);
+            dead.push(letter, cx.now());
+        }
+    }
+}
+
+impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        name.clone_into(&mut self.name);
+        self.figures = cx.figures_of(name);
+        self.attempt = cx.epoch;
+        self.restore_origins(cx)?;
+        let place = (cx.subtask, cx.parallelism);
+        let restored = self.restore_output(&mut cx.restored, place)?;
+        self.ledger = Some(Ledger::new(Arc::clone(&self.origins[0]), cx.epoch));
+        let start = Start {
+            options: Arc::clone(&self.options),
+            job: cx.job.clone(),
+            attempt: cx.epoch,
+            origins: self.origins.clone(),
+            restored,
+            closed: Arc::clone(&self.closed),
+        };
+        let run = move || Ok(Done::Started(Box::new(start.run()?)));
+        self.tasks.spawn_blocking(cx.io.as_ref(), &cx.waker, run);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        rows: &mut Rows<T>,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<Step> {
+        let (mapping, mut message) = (Arc::clone(&self.mapping), std::mem::take(&mut self.message));
+        let ledger = self.ledger()?;
+        for (record, time) in rows.drain() {
+            message.clear();
+            mapping(&record, time, &mut message);
+            ledger.push(message.parts(), cx.ingest);
+        }
+        self.message = message;
+        self.attend(cx, dead)
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, _: Budget, dead: &mut Rows<DeadLetter>) -> Result<Step> {
+        self.attend(cx, dead)
+    }
+
+    // What was taken is part of the snapshot. Only where there is nothing else to do, as at the end of a job, is it worth waiting for
+    // the transactions as well.
+    fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
+        let step = self.attend(cx, dead)?;
+        let at_work = self.tasks.in_flight() > 0;
+        let starting = self.started.is_none();
+        Ok(Step { blocked: starting || (at_work && self.ledger()?.nothing_new()), ..step })
+    }
+
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        let items = self.origins.iter().map(|origin| origin.encode()).collect();
+        let (operator, state) = (self.name.clone(), ORIGINS.to_owned());
+        frozen.lists.push(OperatorList { operator, state, items, redistribute: Redistribute::Union });
+        let name = self.name.clone();
+        let intervals = self.ledger()?.freeze(id);
+        frozen.commits.extend(intervals.flat_map(|interval| interval.freeze(&name)));
+        Ok(())
+    }
+
+    fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
+        self.ledger()?.completed(id);
+        self.write_due(cx)
+    }
+
+    fn close(&mut self) {
+        self.closed.store(true, Relaxed);
+        self.started = None;
+    }
+}
