@@ -45,6 +45,7 @@ mod sink_checks;
 mod sink_epochs;
 mod sink_fixture;
 mod sink_recovery;
+mod sink_transactions;
 mod source_checks;
 mod source_enumerator;
 mod source_fixture;
@@ -113,6 +114,7 @@ pub fn sink_checks<F: SinkFixture>() -> Vec<Check<F>> {
     let mut checks = sink_checks::list();
     checks.extend(sink_epochs::list());
     checks.extend(sink_recovery::list());
+    checks.extend(sink_transactions::list());
     checks
 }
 

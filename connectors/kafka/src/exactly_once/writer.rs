@@ -206,13 +206,24 @@ impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
         self.attend(cx, dead)
     }
 
-    // What was taken is part of the snapshot. Only where there is nothing else to do, as at the end of a job, is it worth waiting for
-    // the transactions as well.
+    // What was taken waits for its checkpoint, and what is being written for the brokers.
     fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
         let step = self.attend(cx, dead)?;
-        let at_work = self.tasks.in_flight() > 0;
-        let starting = self.started.is_none();
-        Ok(Step { blocked: starting || (at_work && self.ledger()?.nothing_new()), ..step })
+        Ok(Step { blocked: self.tasks.in_flight() > 0, ..step })
+    }
+
+    // All that is not written is part of the snapshot. But it is none before the marker says that this attempt is here.
+    fn prepare(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: CheckpointId,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<Step> {
+        if self.ledger()?.is_complete(id) {
+            return self.flush(cx, dead);
+        }
+        let step = self.attend(cx, dead)?;
+        Ok(Step { blocked: self.started.is_none(), ..step })
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {

@@ -9,10 +9,11 @@ use millstream_core::source::{Assignment, EnumeratorContext, EnumeratorEvent, So
 use millstream_core::{ErrorKind, Result};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions};
 use millstream_sim::{DrivenReader, Harness, Reading, TokioWorld, World};
-use millstream_testkit::{Kafka, unique_name};
+use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 /// By split, the offset and value of each message.
@@ -167,4 +168,15 @@ pub(crate) fn delete_topic(topic: &str) {
     administer(async |admin| {
         admin.delete_topics(&[topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
     });
+}
+
+/// Waits until no transaction is open in a topic: a commit is acknowledged a moment before readers see it.
+pub(crate) fn await_transactions(brokers: &str, topic: &str, partitions: i32) {
+    let ends = |isolation| {
+        let client: BaseConsumer = config(brokers).set("isolation.level", isolation).create().unwrap();
+        let end = |number| client.fetch_watermarks(topic, number, Duration::from_secs(10)).unwrap().1;
+        (0..partitions).map(end).collect::<Vec<_>>()
+    };
+    let closed = || ends("read_uncommitted") == ends("read_committed");
+    assert!(wait::until(Duration::from_secs(30), closed), "a transaction stays open in {topic}");
 }

@@ -62,6 +62,7 @@ impl SinkFixture for Topics {
     }
 
     fn visible(&self, place: &str) -> Result<Vec<Pair>> {
+        common::await_transactions(common::brokers(), &self.topic(place), 2);
         let source = KafkaSource::new(common::options(common::brokers(), &self.topic(place)));
         let read = common::read_all(&source);
         let pair = |(_, value): &(i64, Vec<u8>)| {

@@ -124,7 +124,7 @@ fn rolled_back<F: SinkFixture>(fixture: &F) -> Result<()> {
     })
 }
 
-fn freeze<T: millstream_core::record::Data>(
+pub(super) fn freeze<T: millstream_core::record::Data>(
     writers: &mut [&mut DrivenWriter<T>],
     id: u64,
 ) -> Result<StageSnapshot> {
@@ -135,6 +135,9 @@ fn freeze<T: millstream_core::record::Data>(
     Ok(snapshot)
 }
 
-fn finish<F: SinkFixture>(place: &Place<'_, F>, writers: Vec<DrivenWriter<F::Record>>) -> Result<()> {
+pub(super) fn finish<F: SinkFixture>(
+    place: &Place<'_, F>,
+    writers: Vec<DrivenWriter<F::Record>>,
+) -> Result<()> {
     writers.into_iter().try_for_each(|writer| place.finish(writer))
 }
