@@ -1,17 +1,9 @@
 //! The log of a job in a storage: carries out what the pure [`JobLog`](millstream_core::drive::log::JobLog) asks for.
 
-use std::time::Duration;
-
+use millstream_core::Result;
 use millstream_core::drive::log::{Answer, Append, Ask, Done, LogEntry};
-use millstream_core::{Error, ErrorKind, Result};
 
 use crate::storage::{Created, Storage};
-
-/// How often an entry is asked about whose fate is not known. Each time the storage itself repeats what may pass.
-const ROUNDS: u32 = 5;
-
-/// The wait before the first of these.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// The folder of a job's log.
 #[derive(Clone, Debug)]
@@ -28,13 +20,11 @@ impl LogFolder {
     /// Appends an entry: returns when it stands, and prunes what is old.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`]: a newer attempt runs the job, this one must stop. [`ErrorKind::Data`]: no entry can be read.
-    /// [`ErrorKind::Restart`]: the storage did not answer, so **the entry may stand or not**: who wrote it must claim anew before it
-    /// appends anything else. Others of the storage: the entry does not stand and will not.
-    pub async fn append(&self, mut append: Append) -> Result<Done> {
-        let (mut failures, mut tried) = (0, false);
+    /// [`ErrorKind::Fenced`](millstream_core::ErrorKind::Fenced): a newer attempt runs the job, this one must stop. Any other error: the
+    /// entry may stand or not. Call again with the same `append` until it is known; nothing else may be appended before.
+    pub async fn append(&self, append: &mut Append) -> Result<Done> {
         loop {
-            let asked = match append.ask() {
+            let answer = match append.ask() {
                 Ask::Done(done) => {
                     self.prune(&done).await;
                     return Ok(done);
@@ -44,22 +34,13 @@ impl LogFolder {
                 }
                 Ask::List => self.list().await,
                 Ask::Read(number) => self.read(number).await,
-                Ask::Create(number, bytes) => {
-                    let created = self.create(number, bytes).await;
-                    tried = true;
-                    created
-                }
+                Ask::Create(number, bytes) => self.create(number, bytes).await,
             };
-            match asked {
+            match answer {
                 Ok(answer) => append.on(answer),
                 Err(error) => {
-                    failures += 1;
-                    if failures == ROUNDS || !passes(&error) {
-                        return Err(if tried { doubtful(error) } else { error });
-                    }
-                    tracing::warn!(log = self.folder.url(), error = error.chain(), "the log does not answer");
                     append.on(Answer::Unknown);
-                    tokio::time::sleep(FIRST_WAIT * (1 << failures)).await;
+                    return Err(error);
                 }
             }
         }
@@ -118,12 +99,4 @@ fn name(number: u64) -> String {
 
 fn number(name: &str) -> Option<u64> {
     name.parse().ok().filter(|_| name.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn passes(error: &Error) -> bool {
-    error.kind() == ErrorKind::Retry
-}
-
-fn doubtful(error: Error) -> Error {
-    Error::restart("it is not known whether an entry of the job's log stands").caused_by(error)
 }

@@ -19,6 +19,8 @@
 
 mod attempt;
 mod check;
+mod clean_up;
+mod in_flight;
 mod items;
 mod local;
 mod native;

@@ -1,17 +1,18 @@
 //! One attempt to run a job: what it may write, and what stands.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_core::drive::checkpoint_stats::CheckpointKind;
 use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::log::{Base, Change, CheckpointRef, JobLog, LogEntry};
+use millstream_core::drive::log::{Append, Base, Change, CheckpointRef, JobLog, LogEntry};
 use millstream_core::plan::Plan;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::in_flight::InFlight;
 use super::read::{self, Opened};
 use super::writer::{CheckpointWriter, Writing, Written};
 use super::{CheckpointStore, paths};
@@ -24,10 +25,35 @@ pub struct Attempt {
     pub(super) store: CheckpointStore,
     log: LogFolder,
     // One entry at a time: while it is not known whether the last one stands there must be no other.
-    entries: AsyncMutex<JobLog>,
+    entries: AsyncMutex<Entries>,
     claimed: LogEntry,
     damaged: Vec<u64>,
-    pub(super) in_flight: Mutex<BTreeSet<CheckpointId>>,
+    in_flight: Mutex<InFlight>,
+    // Of the checkpoints that are retained or were until lately.
+    manifests: Mutex<BTreeMap<(CheckpointId, u64), Arc<Manifest>>>,
+    cleaning: Mutex<Cleaning>,
+}
+
+struct Entries {
+    log: JobLog,
+    /// An entry that may stand or not.
+    doubtful: Option<Pending>,
+}
+
+struct Pending {
+    change: Change,
+    append: Append,
+    /// What it completes.
+    written: Option<Written>,
+}
+
+/// What clean-up has to do.
+#[derive(Default)]
+pub(super) struct Cleaning {
+    /// Retained no more.
+    pub(super) retired: Vec<CheckpointRef>,
+    /// Whether all of the folder was looked at.
+    pub(super) swept: bool,
 }
 
 /// What an attempt goes on from.
@@ -46,15 +72,22 @@ pub struct Recovered {
 impl Attempt {
     pub(super) async fn claim(store: CheckpointStore, base: Base) -> Result<Self> {
         let log = LogFolder::of(store.folder());
-        let append = JobLog::claim(&store.inner.process, base, store.inner.options.clock.now());
-        let done = log.append(append).await?;
+        let mut append = JobLog::claim(&store.inner.process, base, store.inner.options.clock.now());
+        let done = log.append(&mut append).await?;
         if !done.damaged.is_empty() {
             let (log, entries) = (store.folder().url(), &done.damaged);
             tracing::error!(log, ?entries, "damaged entries of the job's log were passed over");
         }
-        let entries = AsyncMutex::new(JobLog::new(done.entry.clone()));
-        let (claimed, damaged) = (done.entry, done.damaged);
-        Ok(Self { store, log, entries, claimed, damaged, in_flight: Mutex::default() })
+        Ok(Self {
+            store,
+            log,
+            entries: AsyncMutex::new(Entries { log: JobLog::new(done.entry.clone()), doubtful: None }),
+            claimed: done.entry,
+            damaged: done.damaged,
+            in_flight: Mutex::default(),
+            manifests: Mutex::default(),
+            cleaning: Mutex::default(),
+        })
     }
 
     /// The attempt's number: higher than that of any attempt before.
@@ -119,6 +152,7 @@ impl Attempt {
         }
         let opened = read::read(self.store.folder(), &reference.path, &options.read).await?;
         self.store.build_on(&opened.manifest);
+        self.remember(reference, &opened.manifest);
         Ok(opened)
     }
 
@@ -132,16 +166,23 @@ impl Attempt {
         Recovered { reference, url: opened.url, snapshot: opened.snapshot, passed_over }
     }
 
-    /// Begins to write a checkpoint.
+    /// Begins to write a checkpoint. While the writer, or what comes of it, is alive its files are left alone; once both are dropped
+    /// without [`complete`](Self::complete), [`clean`](Self::clean) removes them.
     pub fn checkpoint(&self, id: CheckpointId, kind: CheckpointKind, plan: &Plan) -> CheckpointWriter {
-        self.lock().insert(id);
-        let folder = paths::checkpoint(id, self.epoch());
-        let native = self.store.inner.options.incremental;
-        self.writer(self.manifest(id, kind, plan), self.store.folder().clone(), folder, native)
+        let ticket = self.in_flight().begin(id, self.store.shared());
+        CheckpointWriter::new(Writing {
+            manifest: self.manifest(id, kind, plan),
+            base: self.store.folder().clone(),
+            folder: paths::checkpoint(id, self.epoch()),
+            native: self.store.inner.options.incremental,
+            ticket: Some(ticket),
+            clock: Arc::clone(&self.store.inner.options.clock),
+            parts: Mutex::default(),
+        })
     }
 
     /// Begins to write a savepoint into a new folder below `dir`, or below `state.savepoints.dir`. It holds entries alone, refers to
-    /// nothing outside its folder, and is nobody's to delete but the user's.
+    /// nothing outside its folder, and is nobody's to delete but the user's. [`CheckpointWriter::discard`] removes an unfinished one.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] when there is no folder for it, or its URL is wrong.
@@ -152,21 +193,16 @@ impl Attempt {
                 "no folder for savepoints: set state.savepoints.dir, or name one with the request",
             )
         })?;
-        let storage = Storage::open(dir, &options.storage)?.child(&paths::savepoint(self.store.job_id()));
-        let manifest = self.manifest(id, CheckpointKind::Savepoint, plan);
-        Ok(self.writer(manifest, storage, String::new(), false))
-    }
-
-    fn writer(&self, manifest: Manifest, base: Storage, folder: String, native: bool) -> CheckpointWriter {
-        CheckpointWriter::new(Writing {
-            manifest,
+        let base = Storage::open(dir, &options.storage)?.child(&paths::savepoint(self.store.job_id()));
+        Ok(CheckpointWriter::new(Writing {
+            manifest: self.manifest(id, CheckpointKind::Savepoint, plan),
             base,
-            folder,
-            native,
-            shared: self.store.shared(),
-            clock: Arc::clone(&self.store.inner.options.clock),
+            folder: String::new(),
+            native: false,
+            ticket: None,
+            clock: Arc::clone(&options.clock),
             parts: Mutex::default(),
-        })
+        }))
     }
 
     fn manifest(&self, checkpoint: CheckpointId, kind: CheckpointKind, plan: &Plan) -> Manifest {
@@ -194,15 +230,10 @@ impl Attempt {
     /// that the job is stopped with, which the next attempt goes on from.
     ///
     /// # Errors
-    /// See [`LogFolder::append`]: with [`ErrorKind::Fenced`] the attempt must end at once; with [`ErrorKind::Restart`] it may stand or
-    /// not, and a new attempt finds out.
+    /// [`ErrorKind::Fenced`]: a newer attempt runs the job, this one must end at once and touch nothing more. **With any other error the
+    /// checkpoint may stand or not**: call again with the same until it is known; a new attempt finds out as well.
     pub async fn complete(&self, written: &Written, keep: usize) -> Result<Vec<CheckpointRef>> {
-        let retired = self.append(Change::Complete(written.reference.clone(), keep)).await?;
-        if written.reference.kind != CheckpointKind::Savepoint {
-            self.store.build_on(&written.manifest);
-        }
-        self.lock().remove(&written.reference.id);
-        Ok(retired)
+        self.append(Change::Complete(written.reference.clone(), keep), Some(written.clone())).await
     }
 
     /// Notes that a savepoint is complete. It is not retained: it belongs to the user.
@@ -210,7 +241,7 @@ impl Attempt {
     /// # Errors
     /// See [`complete`](Self::complete).
     pub async fn savepoint_complete(&self, written: &Written) -> Result<()> {
-        self.append(Change::Savepoint(written.reference.id)).await.map(drop)
+        self.append(Change::Savepoint(written.reference.id), None).await.map(drop)
     }
 
     /// Retains these no more.
@@ -218,7 +249,7 @@ impl Attempt {
     /// # Errors
     /// See [`complete`](Self::complete).
     pub async fn retire(&self, ids: Vec<CheckpointId>) -> Result<Vec<CheckpointRef>> {
-        self.append(Change::Retire(ids)).await
+        self.append(Change::Retire(ids), None).await
     }
 
     /// Notes that all input was read and all output committed: the next attempt begins from the start.
@@ -226,30 +257,73 @@ impl Attempt {
     /// # Errors
     /// See [`complete`](Self::complete).
     pub async fn finish(&self) -> Result<Vec<CheckpointRef>> {
-        self.append(Change::Finish).await
-    }
-
-    /// A checkpoint was given up: once nothing writes to it any more, [`clean`](Self::clean) removes what it left.
-    pub fn abandon(&self, id: CheckpointId) {
-        self.lock().remove(&id);
+        self.append(Change::Finish, None).await
     }
 
     /// The checkpoints that are retained now, oldest first.
     pub async fn retained(&self) -> Vec<CheckpointRef> {
-        self.entries.lock().await.last().retained.clone()
+        self.entries.lock().await.log.last().retained.clone()
     }
 
-    async fn append(&self, change: Change) -> Result<Vec<CheckpointRef>> {
+    async fn append(&self, change: Change, written: Option<Written>) -> Result<Vec<CheckpointRef>> {
         let mut entries = self.entries.lock().await;
-        let before = entries.last().clone();
-        let done = self.log.append(entries.propose(change, self.store.inner.options.clock.now())).await?;
-        let retired = before.retired_by(&done.entry).cloned().collect();
-        entries.stands(done.entry);
+        let before = entries.log.last().clone();
+        let doubtful = entries.doubtful.take();
+        let same = doubtful.as_ref().is_some_and(|doubtful| doubtful.change == change);
+        if let Some(doubtful) = doubtful {
+            self.stand(&mut entries, doubtful).await?;
+        }
+        if !same {
+            let append = entries.log.propose(change.clone(), self.store.inner.options.clock.now());
+            self.stand(&mut entries, Pending { change, append, written }).await?;
+        }
+        let retired: Vec<_> = before.retired_by(entries.log.last()).cloned().collect();
+        self.cleaning().retired.extend(retired.iter().cloned());
         Ok(retired)
     }
 
-    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<CheckpointId>> {
+    async fn stand(&self, entries: &mut Entries, mut pending: Pending) -> Result<()> {
+        match self.log.append(&mut pending.append).await {
+            Ok(done) => entries.log.stands(done.entry),
+            Err(error) => {
+                entries.doubtful = Some(pending);
+                return Err(error);
+            }
+        }
+        if let Some(Written { reference, manifest, ticket: Some(ticket), .. }) = &pending.written {
+            ticket.stands();
+            self.remember(reference, manifest);
+            self.store.build_on(manifest);
+        }
+        Ok(())
+    }
+
+    /// Whether it is not known of an entry whether it stands.
+    pub(super) async fn in_doubt(&self) -> bool {
+        self.entries.lock().await.doubtful.is_some()
+    }
+
+    pub(super) fn cleaning(&self) -> MutexGuard<'_, Cleaning> {
+        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn in_flight(&self) -> MutexGuard<'_, InFlight> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn known_manifest(&self, reference: &CheckpointRef) -> Option<Arc<Manifest>> {
+        let manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        manifests.get(&(reference.id, reference.epoch)).cloned()
+    }
+
+    pub(super) fn remember(&self, reference: &CheckpointRef, manifest: &Arc<Manifest>) {
+        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        manifests.insert((reference.id, reference.epoch), Arc::clone(manifest));
+    }
+
+    pub(super) fn forget(&self, retired: &[CheckpointRef]) {
+        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.iter().for_each(|reference| drop(manifests.remove(&(reference.id, reference.epoch))));
     }
 }
 

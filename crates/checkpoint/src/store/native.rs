@@ -48,13 +48,17 @@ pub(super) async fn store(
 
 async fn send(writing: &Writing, place: Place, native: NativeFile) -> Result<(NativeFileManifest, u64)> {
     let NativeFile { id, name, path: local, bytes, shared } = native;
-    if let Some(file) = writing.shared.get(&id).filter(|_| shared) {
+    let ticket = writing.ticket.as_ref().filter(|_| shared);
+    if let Some(file) = ticket.and_then(|ticket| ticket.base.get(&id)) {
         return Ok((NativeFileManifest { id, name, shared, file: file.clone() }, 0));
     }
-    let path = if shared {
-        paths::shared(writing.manifest.checkpoint, writing.manifest.epoch, &id)
-    } else {
-        writing.own(&paths::own(place, &id))
+    let path = match ticket {
+        Some(ticket) => {
+            let path = paths::shared(writing.manifest.checkpoint, writing.manifest.epoch, &id);
+            ticket.brings(&path);
+            path
+        }
+        None => writing.own(&paths::own(place, &id)),
     };
     let (found, xxh3) = checksum(&local).await?;
     if found != bytes {

@@ -13,10 +13,11 @@ use millstream_core::snapshot::{Frozen, FrozenState, TableSchema};
 use millstream_core::time::Clock;
 use millstream_core::{Error, Result};
 
+use super::in_flight::Ticket;
 use super::items::Outgoing;
 use super::native::{self, StoredNative};
+use super::paths;
 use super::state_file::{self, Source};
-use super::{SharedFiles, paths};
 use crate::manifest::{
     CHECKPOINT_MANIFEST, Encoded, KeyedManifest, Manifest, SAVEPOINT_MANIFEST, SubtaskManifest,
 };
@@ -38,8 +39,8 @@ pub(super) struct Writing {
     pub(super) folder: String,
     /// Whether cold stores hand over files instead of entries.
     pub(super) native: bool,
-    /// The files that it may refer to.
-    pub(super) shared: SharedFiles,
+    /// Where it is a checkpoint: keeps its files from being cleaned up.
+    pub(super) ticket: Option<Arc<Ticket>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) parts: Mutex<BTreeMap<(StageId, u16), SubtaskManifest>>,
 }
@@ -56,7 +57,7 @@ pub struct PartFigures {
 }
 
 /// A checkpoint or savepoint that is there whole. It does not stand before the log says so.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Written {
     /// For the log.
     pub reference: CheckpointRef,
@@ -64,6 +65,7 @@ pub struct Written {
     pub url: String,
     /// What it consists of.
     pub manifest: Arc<Manifest>,
+    pub(super) ticket: Option<Arc<Ticket>>,
 }
 
 impl CheckpointWriter {
@@ -101,7 +103,21 @@ impl CheckpointWriter {
         let url = self.url();
         let path = if self.writing.folder.is_empty() { url.clone() } else { self.writing.folder.clone() };
         let Manifest { checkpoint: id, epoch, kind, time, bytes, .. } = *manifest;
-        Ok(Written { reference: CheckpointRef { id, epoch, kind, path, time, bytes }, url, manifest })
+        let reference = CheckpointRef { id, epoch, kind, path, time, bytes };
+        Ok(Written { reference, url, manifest, ticket: self.writing.ticket.clone() })
+    }
+
+    /// Gives up. An unfinished savepoint is deleted; a checkpoint's files are left to the clean-up.
+    ///
+    /// # Errors
+    /// Those of the storage: files may be left in the savepoint's folder.
+    pub async fn discard(self) -> Result<()> {
+        if self.writing.ticket.is_some() {
+            return Ok(());
+        }
+        let files = self.writing.base.list("").await?;
+        let files: Vec<_> = files.into_iter().map(|file| file.path).collect();
+        self.writing.base.delete(&files).await
     }
 }
 
@@ -193,6 +209,15 @@ fn keyed_manifest(
         groups: section.groups,
         entries: section.entries,
         section: section.section,
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written")
+            .field("reference", &self.reference)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 

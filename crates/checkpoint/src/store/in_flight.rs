@@ -1,0 +1,98 @@
+//! Which checkpoints of an attempt are under way, and what was dropped: what clean-up must leave alone and what it may remove.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use millstream_core::snapshot::CheckpointId;
+
+use super::SharedFiles;
+
+/// The checkpoints of one attempt that may still complete or be written to.
+#[derive(Default)]
+pub(super) struct InFlight {
+    tickets: BTreeMap<CheckpointId, Weak<Ticket>>,
+    next: CheckpointId,
+    dropped: Arc<Mutex<Dropped>>,
+}
+
+/// What nobody wants any more.
+#[derive(Default)]
+pub(super) struct Dropped {
+    /// Shared files of this attempt.
+    pub(super) shared: BTreeSet<String>,
+    /// A checkpoint was given up: there may be files of it that nobody has a list of.
+    pub(super) strays: bool,
+}
+
+/// Lives as long as anybody may write to the checkpoint or complete it.
+pub(super) struct Ticket {
+    /// The files that it may refer to.
+    pub(super) base: SharedFiles,
+    brought: Mutex<Brought>,
+    dropped: Arc<Mutex<Dropped>>,
+}
+
+#[derive(Default)]
+struct Brought {
+    shared: BTreeSet<String>,
+    stands: bool,
+}
+
+impl InFlight {
+    /// A checkpoint begins.
+    pub(super) fn begin(&mut self, id: CheckpointId, base: SharedFiles) -> Arc<Ticket> {
+        let dropped = Arc::clone(&self.dropped);
+        let ticket = Arc::new(Ticket { base, brought: Mutex::default(), dropped });
+        self.tickets.insert(id, Arc::downgrade(&ticket));
+        self.next = self.next.max(id + 1);
+        ticket
+    }
+
+    /// The number after that of the last one that has begun.
+    pub(super) fn next(&self) -> CheckpointId {
+        self.next
+    }
+
+    /// Those under way, with all shared files that they refer to or write.
+    pub(super) fn alive(&mut self) -> (BTreeSet<CheckpointId>, BTreeSet<String>) {
+        self.tickets.retain(|_, ticket| ticket.strong_count() > 0);
+        let mut files = BTreeSet::new();
+        for ticket in self.tickets.values().filter_map(Weak::upgrade) {
+            files.extend(ticket.base.values().map(|file| file.path.clone()));
+            files.extend(lock(&ticket.brought).shared.iter().cloned());
+        }
+        (self.tickets.keys().copied().collect(), files)
+    }
+
+    /// What was dropped so far.
+    pub(super) fn dropped(&self) -> MutexGuard<'_, Dropped> {
+        lock(&self.dropped)
+    }
+}
+
+impl Ticket {
+    /// It writes this shared file.
+    pub(super) fn brings(&self, path: &str) {
+        lock(&self.brought).shared.insert(path.to_owned());
+    }
+
+    /// The log says that it stands.
+    pub(super) fn stands(&self) {
+        lock(&self.brought).stands = true;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut brought = lock(&self.brought);
+        if !brought.stands {
+            let mut dropped = lock(&self.dropped);
+            dropped.shared.append(&mut brought.shared);
+            dropped.strays = true;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
