@@ -164,7 +164,7 @@ impl Job {
         Ok(Frozen {
             keyed: vec![("count".to_owned(), Box::new(heap)), ("big".to_owned(), Box::new(cold))],
             lists: vec![self.list("sink", place.subtask)],
-            commits: vec![Committable { operator: "sink".to_owned(), handle }],
+            commits: vec![Committable { operator: "sink".to_owned(), subtask: place.subtask, handle }],
         })
     }
 
