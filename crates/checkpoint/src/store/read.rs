@@ -146,7 +146,8 @@ async fn part(base: &Storage, subtask: &SubtaskManifest, options: &ReadOptions) 
     for commit in &subtask.commits {
         let handles = items(file.as_deref(), &commit.handles).await?.into_iter();
         let subtask = commit.subtask;
-        let commits = handles.map(|handle| Committable { operator: commit.operator.clone(), subtask, handle });
+        let commits =
+            handles.map(|handle| Committable { operator: commit.operator.clone(), subtask, handle });
         all.commits.extend(commits);
     }
     Ok(all)

@@ -79,6 +79,7 @@ pub(crate) fn plan(job: &str, parallelism: u16) -> Plan {
         kind: "test".to_owned(),
         after: None,
         tables: Vec::new(),
+        states: Vec::new(),
     };
     let stage = |name: &str, operators: &[&str]| StageSpec {
         name: name.to_owned(),
