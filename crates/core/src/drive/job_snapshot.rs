@@ -60,9 +60,17 @@ impl JobSnapshot {
     /// Refuses a plan that has no place for something in the snapshot, see [`restore_check`].
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the operator or the setting.
+    /// Those of [`RestoreReport::refusal`](restore_check::RestoreReport::refusal).
     pub fn validate(&self, plan: &Plan) -> Result<()> {
-        restore_check::check(plan, self)?.refusal(false)
+        self.validate_allowing(plan, false)
+    }
+
+    /// The same, but what the plan has no place for may be left behind where that is allowed.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn validate_allowing(&self, plan: &Plan, non_restored_state: bool) -> Result<()> {
+        restore_check::check(plan, self)?.refusal(non_restored_state)
     }
 
     /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than before.

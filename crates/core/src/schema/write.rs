@@ -28,6 +28,15 @@ pub fn field(
     format!("{{\"name\":\"{name}\"{},\"type\":{}{default}}}", other_names(aliases), of(names))
 }
 
+/// The schema of a field's type, as [`Record::schema`] gives it.
+pub type SchemaOf = fn(&mut Names) -> String;
+
+/// A record that has no Rust type of its own: these fields, each by its name, none of which has a default.
+pub fn fields(names: &mut Names, name: &str, fields: &[(&str, SchemaOf)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(name, of)| field(names, name, &[], of, || None)).collect();
+    record(name, &[], &fields)
+}
+
 /// An enum of these symbols, one of which may stand for those that it does not know.
 pub fn enumeration(name: &str, aliases: &[&str], symbols: &[&str], default: Option<&str>) -> String {
     let default = default.map_or_else(String::new, |default| format!(",\"default\":\"{default}\""));

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::resolved::ResolvedTables;
 use crate::Result;
 use crate::key::KeyGroup;
+use crate::record::Names;
+use crate::schema::write::{self, SchemaOf};
 
 /// One table of an operator's keyed state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,13 @@ impl TableSchema {
     /// A table whose entries are records of this type.
     pub fn of<T: crate::Record>(name: &str) -> Self {
         Self { name: name.to_owned(), schema: crate::record::schema_of::<T>() }
+    }
+
+    /// A table whose entries are these fields one after the other, as a tuple of them is. Their names are what a user reads about them,
+    /// and a field `key` is held to stay what it is ([`resolve_table`](super::resolve_table)).
+    pub(crate) fn of_fields(name: &str, entry: &str, fields: &[(&str, SchemaOf)]) -> Self {
+        let schema = write::fields(&mut Names::default(), entry, fields);
+        Self { name: name.to_owned(), schema }
     }
 }
 

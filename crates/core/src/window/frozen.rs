@@ -16,8 +16,21 @@ pub(super) type WindowEntry<K, A, S> = (Window, K, A, S);
 pub(super) fn tables<K: Key, A: Record, S: Record>() -> Vec<TableSchema> {
     vec![
         GroupWatermarks::table(),
-        TableSchema::of::<(Window, PaneTimers)>("panes"),
-        TableSchema::of::<WindowEntry<K, A, S>>("windows"),
+        TableSchema::of_fields(
+            "panes",
+            "Pane",
+            &[("window", <Window as Record>::schema), ("timers", <PaneTimers as Record>::schema)],
+        ),
+        TableSchema::of_fields(
+            "windows",
+            "OpenWindow",
+            &[
+                ("window", <Window as Record>::schema),
+                ("key", K::schema),
+                ("acc", A::schema),
+                ("trigger", S::schema),
+            ],
+        ),
     ]
 }
 

@@ -11,6 +11,7 @@ use crate::figures::OperatorFigures;
 use crate::key::{KeyGroup, key_group};
 use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::{Names, from_bytes};
+use crate::schema::write::{self, SchemaOf};
 use crate::snapshot::{CheckpointId, Emit, Frozen, FrozenState, RestoredKeyed, TableSchema};
 use crate::state::{Floors, GroupWatermarks};
 use crate::table::{FrozenEntries, KeyedTable, Slot};
@@ -49,7 +50,14 @@ struct Open<A, S> {
 
 impl<A: Record, S: Record> Record for Open<A, S> {
     fn schema(names: &mut Names) -> String {
-        <(Window, A, S, (Option<Time>, Option<Time>))>::schema(names)
+        let (name, first) = names.of::<Self>("Session");
+        if !first {
+            return format!("\"{name}\"");
+        }
+        let asked = <(Option<Time>, Option<Time>)>::schema;
+        let fields: &[(_, SchemaOf)] =
+            &[("window", Window::schema), ("acc", A::schema), ("trigger", S::schema), ("asked", asked)];
+        write::fields(names, &name, fields)
     }
     fn encode(&self, out: &mut Vec<u8>) {
         self.window.encode(out);
@@ -278,7 +286,14 @@ impl<K: Key, A: Record, S: Record> FrozenState for FrozenSessions<K, A, S> {
 }
 
 fn tables<K: Key, A: Record, S: Record>() -> Vec<TableSchema> {
-    vec![GroupWatermarks::table(), TableSchema::of::<KeyEntry<K, A, S>>("sessions")]
+    vec![
+        GroupWatermarks::table(),
+        TableSchema::of_fields(
+            "sessions",
+            "OpenSessions",
+            &[("key", K::schema), ("sessions", Sessions::<A, S>::schema)],
+        ),
+    ]
 }
 
 fn pop_due<K: Ord>(timers: &mut BTreeSet<Timer<K>>, upto: Time) -> Option<Timer<K>> {

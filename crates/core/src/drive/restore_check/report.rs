@@ -60,23 +60,26 @@ impl StateReport {
 }
 
 impl RestoreReport {
-    /// Refuses a restore that would fail or, unless it is allowed, lose state.
+    /// Refuses a restore that would fail or, unless it is allowed, lose state. Names every state that stands against it and what to do.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming every state that stands against it and what to do.
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) when a state does not fit;
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) when state would be lost, or a setting is another.
     pub fn refusal(&self, allow_non_restored_state: bool) -> Result<()> {
-        let mut reasons: Vec<_> = self.key_groups_reason().into_iter().collect();
-        for operator in &self.operators {
-            let states = operator.states.iter();
-            reasons.extend(states.filter_map(|state| operator.reason(state, allow_non_restored_state)));
+        let states = || {
+            self.operators
+                .iter()
+                .flat_map(|operator| operator.states.iter().map(move |state| (operator, state)))
+        };
+        let reasons =
+            states().filter_map(|(operator, state)| operator.reason(state, allow_non_restored_state));
+        let reasons: Vec<_> = self.key_groups_reason().into_iter().chain(reasons).collect();
+        if reasons.is_empty() {
+            return Ok(());
         }
-        match reasons.is_empty() {
-            true => Ok(()),
-            false => Err(Error::configuration(format!(
-                "the snapshot does not fit the job: {}",
-                reasons.join("; ")
-            ))),
-        }
+        let text = format!("the snapshot does not fit the job: {}", reasons.join("; "));
+        let misfit = states().any(|(_, state)| state.fate.is_misfit());
+        Err(if misfit { Error::data(text) } else { Error::configuration(text) })
     }
 
     fn key_groups_reason(&self) -> Option<String> {
@@ -123,6 +126,10 @@ impl OperatorReport {
 }
 
 impl Fate {
+    fn is_misfit(&self) -> bool {
+        matches!(self, Self::Incompatible(_) | Self::Foreign)
+    }
+
     fn lines(&self) -> Vec<String> {
         let listed = |word: &str, notes: &[Note]| {
             let line = |(number, note): (usize, &Note)| {
