@@ -7,6 +7,9 @@
 //! 1. [`open`](Stage::open), once.
 //! 2. [`process`](Stage::process) and [`mark`](Stage::mark) per input, as they arrive, unless the last step was *blocked* or *more*;
 //!    [`resume`](Stage::resume) after a step of *more*, when a wake-up time has come, and when the waker was called.
+//!    **While a checkpoint is under way whose barrier has not come on every channel**, data, marks and ends are brought to a *blocked* stage
+//!    as well: it takes them whatever its buffer holds. So a sink whose system is slow or away holds no barrier up for longer than it takes
+//!    to empty its bounded queue, and what it could not write is in the snapshot.
 //! 3. At a checkpoint, when the barrier has come on every input: [`prepare`](Stage::prepare) (until it no longer says *more* or
 //!    *blocked*, with `resume` in between), [`snapshot`](Stage::snapshot), and the barrier goes on behind what was emitted.
 //!    A `resume` follows; until then a source reads nothing. Later [`completed`](Stage::completed) or [`aborted`](Stage::aborted), or neither.
@@ -50,7 +53,8 @@ pub enum End {
 pub struct Step {
     /// There is more to do of what was asked: look at barriers, then `resume`; bring no data in between.
     pub more: bool,
-    /// Bring no data until a `resume` says otherwise; the waker or the wake-up time will ask for that.
+    /// Bring no data until a `resume` says otherwise; the waker or the wake-up time will ask for that. While a barrier is waited for, data
+    /// comes all the same.
     pub blocked: bool,
     /// Call `resume` at this processing time, earlier calls do no harm. Only `resume` takes a wish back: its answer replaces all
     /// earlier ones, while those of other calls add to them.

@@ -40,6 +40,8 @@ enum Channel {
 /// The state of one subtask's alignment.
 #[derive(Clone, Debug)]
 pub struct Alignment {
+    // Whether a channel whose barrier has come waits for the others.
+    holds: bool,
     channels: Vec<Channel>,
     current: Option<Current>,
     // The highest id that was ever begun, passed or aborted: older barriers mean nothing any more.
@@ -55,12 +57,28 @@ struct Current {
 impl Alignment {
     /// For a subtask with so many channels; none for a source.
     pub fn new(channels: usize) -> Self {
-        Self { channels: vec![Channel::Flowing; channels], current: None, last: 0 }
+        Self { holds: true, channels: vec![Channel::Flowing; channels], current: None, last: 0 }
+    }
+
+    /// For a subtask that takes part at least once: no channel waits for another, so what follows a barrier may be in the snapshot.
+    #[must_use]
+    pub fn without_holding(self) -> Self {
+        Self { holds: false, ..self }
+    }
+
+    /// Whether a checkpoint is under way whose barrier has not come on every channel.
+    pub fn is_waiting(&self) -> bool {
+        self.current.is_some_and(|current| !current.begun)
     }
 
     /// Whether elements of this channel must wait.
     pub fn is_held(&self, channel: usize) -> bool {
-        self.channels[channel] == Channel::Held
+        self.holds && self.channels[channel] == Channel::Held
+    }
+
+    /// Whether this checkpoint is the one under way here: known, and its barrier not yet passed on.
+    pub fn is_under_way(&self, id: CheckpointId) -> bool {
+        self.current.is_some_and(|current| current.id == id)
     }
 
     /// Takes an event.
@@ -140,6 +158,15 @@ mod tests {
         assert_eq!(alignment.on(Passed(1)), NOTHING);
         assert!(!alignment.is_held(0) && !alignment.is_held(1));
         assert_eq!(alignment.on(Triggered(1)), NOTHING, "it is over");
+    }
+
+    #[test]
+    fn at_least_once_no_channel_waits_for_another() {
+        let mut alignment = Alignment::new(2).without_holding();
+        assert_eq!(alignment.on(Barrier(0, 1)), NOTHING);
+        assert!(!alignment.is_held(0) && alignment.is_waiting());
+        assert_eq!(alignment.on(Barrier(1, 1)), begin(1));
+        assert!(!alignment.is_held(0) && !alignment.is_held(1) && !alignment.is_waiting());
     }
 
     #[test]
