@@ -1,11 +1,14 @@
 //! What can be asked of a job's checkpoints, and the answer.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use millstream_core::drive::checkpoint_stats::CheckpointKind;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::{Error, ErrorKind, Result};
 use serde::Serialize;
+
+use crate::snapshot::JobSnapshot;
 
 /// What somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +21,10 @@ pub(crate) enum Ask {
     Stop { dir: String, drain: bool },
 }
 
-/// Where the answer goes.
-pub(crate) type Reply = Sender<Result<CheckpointDone>>;
+/// Where the answer goes; with the snapshot itself, where it is kept in memory.
+pub(crate) type Reply = Sender<Answer>;
+
+type Answer = Result<(CheckpointDone, Option<Arc<JobSnapshot>>)>;
 
 /// A checkpoint or savepoint that is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +43,7 @@ pub struct CheckpointDone {
 
 /// A checkpoint or savepoint that was asked for.
 #[derive(Debug)]
-pub struct Pending(Receiver<Result<CheckpointDone>>);
+pub struct Pending(Receiver<Answer>);
 
 impl Pending {
     /// Something that is on its way, and where to say how it went.
@@ -52,6 +57,11 @@ impl Pending {
     /// # Errors
     /// Why there is none; [`ErrorKind::Restart`] when the attempt ended before it was complete.
     pub fn wait(self) -> Result<CheckpointDone> {
+        self.answer().map(|(done, _)| done)
+    }
+
+    /// Waits for it and the snapshot.
+    pub(crate) fn answer(self) -> Answer {
         self.0.recv().unwrap_or_else(|_| Err(job_is_over()))
     }
 }

@@ -10,7 +10,7 @@ use millstream_core::plan::Plan;
 use millstream_core::time::Time;
 use millstream_core::{Error, Result};
 
-use crate::ask::{Ask, CheckpointDone, Pending, job_is_over};
+use crate::ask::{Ask, CheckpointDone, Pending};
 use crate::life::{Life, Wish};
 use crate::shared::Event;
 use crate::signals;
@@ -74,10 +74,12 @@ impl JobControl {
     /// memory.
     ///
     /// # Errors
-    /// As [`checkpoint_now`](Self::checkpoint_now).
+    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where they
+    /// are kept elsewhere.
     pub fn checkpoint(&self) -> Result<JobSnapshot> {
-        self.checkpoint_now()?;
-        self.life.latest().map(|latest| (*latest).clone()).ok_or_else(job_is_over)
+        let (_, snapshot) = self.ask(Ask::Checkpoint).answer()?;
+        let elsewhere = || Error::configuration("this job keeps its checkpoints in a storage, not in memory");
+        snapshot.map(|snapshot| (*snapshot).clone()).ok_or_else(elsewhere)
     }
 
     /// Takes a savepoint below this URL, or below `state.savepoints.dir`, and waits for it. Nothing is committed by it, and the job does

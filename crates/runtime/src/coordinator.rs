@@ -1,27 +1,28 @@
-//! The one thread that looks after a job: starts its subtasks, asks its enumerators, collects checkpoints, sees to its end.
+//! The one thread that looks after an attempt: starts its subtasks, asks its enumerators, takes checkpoints, sees to its end.
+
+mod flight;
+mod snapshots;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
+use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event as Happened};
 use millstream_core::io::Io;
-use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::source::Assignment;
 use millstream_core::stage::End;
 use millstream_core::time::Nanos;
 use millstream_core::{Error, ErrorKind, Result};
 
-use crate::ask::{Ask, CheckpointDone, Reply, job_is_over};
-use crate::checkpoint::Collecting;
+use self::flight::{Askers, Flight};
 use crate::enumerators::{Assignments, Enumerators};
 use crate::inbox::Command;
 use crate::io::{self, TokioIo};
-use crate::job::guarded;
 use crate::life::Life;
 use crate::shared::{Event, Shared};
 use crate::snapshot::JobSnapshot;
+use crate::vault::Ledger;
 use crate::worker::Worker;
 
 // How long an aborted job waits for a thread that does not come back from a call of its stage.
@@ -29,19 +30,31 @@ const ABORT_GRACE: Duration = Duration::from_secs(10);
 // How long the last I/O may take when every subtask is closed.
 const IO_GRACE: Duration = Duration::from_secs(2);
 
-/// Runs an attempt to its end on this thread. `running` is called when every subtask is open; whether something failed is in `shared`.
-pub(crate) fn run(
-    shared: &Arc<Shared>,
-    life: &Life,
-    events: Receiver<Event>,
-    from: Option<&JobSnapshot>,
-    running: &mut dyn FnMut(),
-) -> End {
-    match Coordinator::start(shared, life, events, from, running) {
+/// What an attempt runs with.
+pub(crate) struct Begin<'a> {
+    pub(crate) events: Receiver<Event>,
+    pub(crate) from: Option<&'a JobSnapshot>,
+    pub(crate) next_checkpoint: u64,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    /// Called when every subtask is open.
+    pub(crate) running: &'a mut dyn FnMut(),
+}
+
+/// How an attempt ended, if nothing failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    pub(crate) end: End,
+    /// It was stopped with a savepoint.
+    pub(crate) with_savepoint: bool,
+}
+
+/// Runs an attempt to its end on this thread; whether something failed is in `shared`.
+pub(crate) fn run<'a>(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) -> Ending {
+    match Coordinator::start(shared, life, begin) {
         Ok(coordinator) => coordinator.run(),
         Err(error) => {
             shared.fail(error);
-            End::Stopped
+            Ending { end: End::Stopped, with_savepoint: false }
         }
     }
 }
@@ -55,34 +68,26 @@ struct Coordinator<'a> {
     running: &'a mut dyn FnMut(),
     threads: Vec<Option<JoinHandle<()>>>,
     runtime: tokio::runtime::Runtime,
-    checkpoints: Checkpoints,
+    machine: CheckpointCoordinator,
+    ledger: Arc<dyn Ledger>,
+    flight: Option<Flight>,
+    askers: Askers,
+    stopped_with_savepoint: bool,
     opened: usize,
     ended: Vec<bool>,
     end: End,
-    released: bool,
-    stopping: bool,
+    stopping: Option<End>,
     stop_deadline: Option<Nanos>,
     abort_deadline: Option<Nanos>,
 }
 
-struct Checkpoints {
-    next: CheckpointId,
-    collecting: Option<(Collecting, Reply)>,
-    storing: Option<(CheckpointId, Reply)>,
-}
-
 impl<'a> Coordinator<'a> {
-    fn start(
-        shared: &Arc<Shared>,
-        life: &'a Life,
-        events: Receiver<Event>,
-        from: Option<&JobSnapshot>,
-        running: &'a mut dyn FnMut(),
-    ) -> Result<Self> {
+    fn start(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) -> Result<Self> {
+        let Begin { events, from, next_checkpoint, ledger, running } = begin;
         let (enumerators, assignments) = Enumerators::start(&shared.plan, &shared.clock, from)?;
         let runtime = io::runtime(shared.options.io_threads)?;
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
-        let next = from.map_or(1, |from| from.checkpoint + 1);
+        let options = shared.options.checkpointing.clone();
         let mut coordinator = Self {
             shared: Arc::clone(shared),
             life,
@@ -92,12 +97,15 @@ impl<'a> Coordinator<'a> {
             running,
             threads: Vec::new(),
             runtime,
-            checkpoints: Checkpoints { next, collecting: None, storing: None },
+            machine: CheckpointCoordinator::new(options, shared.places.len(), next_checkpoint),
+            ledger,
+            flight: None,
+            askers: Askers::default(),
+            stopped_with_savepoint: false,
             opened: 0,
             ended: vec![false; shared.places.len()],
             end: End::Finished,
-            released: false,
-            stopping: false,
+            stopping: None,
             stop_deadline: None,
             abort_deadline: None,
         };
@@ -117,7 +125,7 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    fn run(mut self) -> End {
+    fn run(mut self) -> Ending {
         while self.threads.iter().any(Option::is_some) {
             let event = self.next_event();
             let handled = match event {
@@ -132,13 +140,14 @@ impl<'a> Coordinator<'a> {
             }
         }
         self.runtime.shutdown_timeout(IO_GRACE);
-        self.end
+        Ending { end: self.end, with_savepoint: self.stopped_with_savepoint }
     }
 
     // The next event; none when it is time for something.
     fn next_event(&self) -> Option<Event> {
         let ticks = if self.may_assign() { self.enumerators.next_tick() } else { None };
-        let Some(deadline) = [ticks, self.stop_deadline, self.abort_deadline].into_iter().flatten().min()
+        let deadlines = [ticks, self.machine.wake_at(), self.stop_deadline, self.abort_deadline];
+        let Some(deadline) = deadlines.into_iter().flatten().min()
         else {
             return self.events.recv().ok();
         };
@@ -154,13 +163,17 @@ impl<'a> Coordinator<'a> {
                 self.assign(assignments)?;
             }
             Event::ReaderReady(_) => {}
-            Event::Frozen(index, id, frozen) => self.on_frozen(index, id, frozen),
-            Event::Ended(index, end) => self.on_ended(index, end),
+            Event::Frozen(index, id, part) => self.on_frozen(index, id, part)?,
+            Event::Ended(index, end) => self.on_ended(index, end)?,
+            Event::Settled(subtask) => self.happened(Happened::Settled { subtask })?,
             Event::Exited(index) => self.join(index),
-            Event::Ask(ask, reply) => self.on_ask(&ask, reply)?,
-            Event::Stored(id, stored) => self.on_stored(id, stored),
-            Event::Stop => self.on_stop(),
-            Event::Failed => self.on_failed(),
+            Event::Ask(ask, reply) => self.on_ask(ask, reply)?,
+            Event::Written(id, written) => self.on_written(id, written)?,
+            Event::Logged(id, logged) => self.happened(Happened::Logged { id, logged })?,
+            Event::FinishLogged(logged) => self.happened(Happened::FinishLogged(logged))?,
+            Event::Cleaned(retired) => self.life.history(|history| history.discarded(&retired)),
+            Event::Stop => self.happened(Happened::Stop)?,
+            Event::Failed => self.on_failed()?,
         }
         Ok(())
     }
@@ -173,7 +186,7 @@ impl<'a> Coordinator<'a> {
             let assignments = self.enumerators.tick()?;
             self.assign(assignments)?;
         }
-        Ok(())
+        self.happened(Happened::Tick)
     }
 
     // When all are open, all run; before that nothing does.
@@ -186,18 +199,18 @@ impl<'a> Coordinator<'a> {
         let assignments = std::mem::take(&mut self.assignments);
         self.assign(assignments)?;
         (self.running)();
-        if self.stopping {
-            self.shared.command_sources(|| Command::Stop);
+        if let Some(end) = self.stopping {
+            self.shared.command_sources(|| Command::Stop(end));
         }
-        Ok(())
+        self.happened(Happened::Started)
     }
 
     // What comes before all are open waits until they are.
-    fn on_stop(&mut self) {
+    fn stop_sources(&mut self, end: End) {
         let patience = nanos(self.shared.options.stop_timeout);
         self.stop_deadline.get_or_insert(self.shared.clock.nanos().saturating_add(patience));
-        if !std::mem::replace(&mut self.stopping, true) && self.is_running() {
-            self.shared.command_sources(|| Command::Stop);
+        if self.stopping.replace(end).is_none() && self.is_running() {
+            self.shared.command_sources(|| Command::Stop(end));
         }
     }
 
@@ -216,105 +229,20 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    fn on_ask(&mut self, ask: &Ask, reply: Reply) -> Result<()> {
-        if let Some(refusal) = self.refusal(ask) {
-            let _ = reply.send(Err(refusal));
-            return Ok(());
-        }
-        let id = self.checkpoints.next;
-        self.checkpoints.next += 1;
-        // Before the barrier, so that an assignment is either in this snapshot or behind the barrier.
-        let enumerators = self.enumerators.snapshot(self.shared.plan.stages.len())?;
-        let collecting = Collecting::new(id, self.shared.places.len(), enumerators);
-        self.checkpoints.collecting = Some((collecting, reply));
-        self.life.history(|history| {
-            history.triggered(id, self.shared.epoch, CheckpointKind::Checkpoint, self.shared.clock.now());
-        });
-        self.shared.command_all(|| Command::Trigger(id));
-        Ok(())
-    }
-
-    fn refusal(&self, ask: &Ask) -> Option<Error> {
-        if *ask != Ask::Checkpoint {
-            return Some(Error::configuration(
-                "this job keeps its checkpoints in memory: it takes no savepoints",
-            ));
-        }
-        if self.released || self.shared.has_failed() {
-            return Some(job_is_over());
-        }
-        let busy = self.checkpoints.collecting.is_some() || self.checkpoints.storing.is_some();
-        busy.then(|| Error::retry("another checkpoint is under way: try again when it is complete"))
-    }
-
-    fn on_frozen(&mut self, index: usize, id: CheckpointId, frozen: Frozen) {
-        let complete = |(collecting, _): &mut (Collecting, _)| collecting.add(index, id, frozen);
-        if !self.checkpoints.collecting.as_mut().is_some_and(complete) {
-            return;
-        }
-        let Some((collecting, reply)) = self.checkpoints.collecting.take() else { return };
-        self.checkpoints.storing = Some((id, reply));
-        let shared = Arc::clone(&self.shared);
-        let parts = collecting.finish();
-        let store = move || {
-            let stored = guarded("storing a checkpoint", || parts.write(&shared).map(Arc::new));
-            shared.tell(Event::Stored(id, stored));
-        };
-        if let Err(error) = Builder::new().name("millstream-checkpoint".into()).spawn(store) {
-            let error = Error::retry("no thread can be started to store a checkpoint").caused_by(error);
-            self.on_stored(id, Err(error));
-        }
-    }
-
-    fn on_stored(&mut self, id: CheckpointId, stored: Result<Arc<JobSnapshot>>) {
-        let Some((_, reply)) = self.checkpoints.storing.take_if(|(storing, _)| *storing == id) else {
-            return;
-        };
-        let now = self.shared.clock.now();
-        let answer = match stored {
-            Ok(snapshot) => {
-                self.life.set_latest(snapshot);
-                self.life.history(|history| history.completed(id, now));
-                self.shared.command_all(|| Command::Completed(id));
-                let (epoch, kind) = (self.shared.epoch, CheckpointKind::Checkpoint);
-                Ok(CheckpointDone { id, epoch, kind, url: None, bytes: 0 })
-            }
-            Err(error) => {
-                self.life.history(|history| history.failed(id, &error.chain(), now));
-                self.shared.command_all(|| Command::Aborted(id));
-                Err(error)
-            }
-        };
-        // Whoever asked may not wait any more.
-        let _ = reply.send(answer);
-        self.release();
-    }
-
-    fn on_ended(&mut self, index: usize, end: End) {
-        self.ended[index] = true;
+    fn on_ended(&mut self, subtask: usize, end: End) -> Result<()> {
+        self.ended[subtask] = true;
         if end == End::Stopped {
             self.end = End::Stopped;
         }
-        self.release();
+        self.happened(Happened::Ended { subtask, end })
     }
 
-    // A checkpoint under way is seen through: sinks may commit by it.
-    fn release(&mut self) {
-        let busy = self.checkpoints.collecting.is_some() || self.checkpoints.storing.is_some();
-        if !busy && !self.released && self.ended.iter().all(|ended| *ended) {
-            self.released = true;
-            self.shared.command_all(|| Command::Release);
-        }
-    }
-
-    fn on_failed(&mut self) {
-        // Whoever waits for a checkpoint learns by the dropped channel that none comes.
-        self.checkpoints.collecting = None;
-        self.checkpoints.storing = None;
+    fn on_failed(&mut self) -> Result<()> {
         self.life.failing();
         self.stop_deadline = None;
         let deadline = self.shared.clock.nanos().saturating_add(nanos(ABORT_GRACE));
         self.abort_deadline.get_or_insert(deadline);
+        self.happened(Happened::Failed)
     }
 
     fn join(&mut self, index: usize) {
@@ -330,7 +258,10 @@ impl<'a> Coordinator<'a> {
 
     fn stop_timed_out(&self) -> Error {
         let busy = (0..self.ended.len()).filter(|index| !self.ended[*index]);
-        let busy: Vec<_> = busy.map(|index| self.shared.who(index)).collect();
+        let mut busy: Vec<_> = busy.map(|index| self.shared.who(index)).collect();
+        if busy.is_empty() {
+            busy.push("the last checkpoint".into());
+        }
         let message = format!(
             "the job did not stop within {}, what these hold was not written: {}",
             humantime::format_duration(self.shared.options.stop_timeout),

@@ -43,13 +43,21 @@ pub(crate) enum Command {
     /// Splits for a source.
     Assign(Assignment),
     /// A checkpoint starts: sources inject its barrier.
-    Trigger(CheckpointId),
+    Trigger {
+        id: CheckpointId,
+        /// Sources read nothing behind it until they hear that it was given up, or are to stop.
+        hold: bool,
+    },
     /// It is complete.
-    Completed(CheckpointId),
-    /// It will not complete.
+    Completed {
+        id: CheckpointId,
+        /// It is the job's last one: say when its output is committed.
+        last: bool,
+    },
+    /// It will not complete, or commits nothing.
     Aborted(CheckpointId),
     /// Sources: read no more.
-    Stop,
+    Stop(End),
     /// All subtasks have ended: close.
     Release,
 }

@@ -15,6 +15,7 @@ use crate::report::JobReport;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 use crate::supervisor::{self, Outcome};
+use crate::vault::Memory;
 use crate::{layout, panics};
 
 /// Runs a job to its end, stopping it in order at SIGTERM or SIGINT: what a program's `main` calls.
@@ -82,10 +83,10 @@ impl Launch {
         from.as_ref().map_or(Ok(()), |from| from.validate(&plan))?;
         let life = Arc::new(Life::new(Setup::new(plan, options, backend)));
         let (tell_started, started) = mpsc::channel();
-        let supervised = Arc::clone(&life);
+        let (supervised, vault) = (Arc::clone(&life), Box::new(Memory::new(from)));
         let thread = Builder::new()
             .name("millstream-job".into())
-            .spawn(move || supervisor::run(&supervised, from.map(Arc::new), tell_started));
+            .spawn(move || supervisor::run(&supervised, vault, tell_started));
         let thread =
             thread.map_err(|error| Error::configuration("no thread can be started").caused_by(error))?;
         let mut job = JobHandle { control: JobControl { life }, thread: Some(thread) };

@@ -7,7 +7,6 @@
 //! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `drive/alignment.rs` in the core (barriers).
 
 mod ask;
-mod checkpoint;
 mod clock;
 mod control;
 mod coordinator;
@@ -23,13 +22,13 @@ mod options;
 mod outputs;
 mod panics;
 mod report;
-mod restarts;
 mod setup;
 mod shared;
 mod signals;
 mod status;
 mod subtask;
 mod supervisor;
+mod vault;
 mod worker;
 
 pub use ask::{CheckpointDone, Pending};

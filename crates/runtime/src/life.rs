@@ -10,7 +10,6 @@ use millstream_core::time::Time;
 
 use crate::setup::Setup;
 use crate::shared::{Event, Failure, Shared};
-use crate::snapshot::JobSnapshot;
 use crate::status::{JobFailure, JobStatus};
 
 /// How many failures are remembered, as in Flink (`web.exception-history-size`).
@@ -44,8 +43,6 @@ struct Now {
     epoch: u64,
     failures: VecDeque<JobFailure>,
     history: CheckpointHistory,
-    // Where checkpoints are kept in memory alone: the last one.
-    latest: Option<Arc<JobSnapshot>>,
 }
 
 impl Life {
@@ -58,7 +55,6 @@ impl Life {
             epoch: 0,
             failures: VecDeque::new(),
             history: CheckpointHistory::default(),
-            latest: None,
         };
         let started_at = setup.clock.now();
         Self {
@@ -186,14 +182,6 @@ impl Life {
     /// Looks at the checkpoints' history or writes it on.
     pub(crate) fn history<T>(&self, with: impl FnOnce(&mut CheckpointHistory) -> T) -> T {
         with(&mut self.lock().history)
-    }
-
-    pub(crate) fn latest(&self) -> Option<Arc<JobSnapshot>> {
-        self.lock().latest.clone()
-    }
-
-    pub(crate) fn set_latest(&self, snapshot: Arc<JobSnapshot>) {
-        self.lock().latest = Some(snapshot);
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {

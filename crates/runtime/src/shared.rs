@@ -5,7 +5,8 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_core::figures::SubtaskFigures;
-use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::drive::checkpointing::Logged;
+use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
 use millstream_core::{Error, ErrorKind, Result};
 
@@ -13,7 +14,7 @@ use crate::ask::{Ask, Reply};
 use crate::inbox::{Command, Inbox};
 use crate::layout::{self, Place};
 use crate::setup::Setup;
-use crate::snapshot::JobSnapshot;
+use crate::vault::{Part, Written};
 
 /// What the coordinator is told. Subtasks are numbered over all stages.
 pub(crate) enum Event {
@@ -22,16 +23,24 @@ pub(crate) enum Event {
     /// A source's reader waits for splits.
     ReaderReady(usize),
     /// A subtask's part of a checkpoint.
-    Frozen(usize, CheckpointId, Frozen),
+    Frozen(usize, CheckpointId, Part),
     /// A subtask has done all its work and waits for its release.
     Ended(usize, End),
+    /// A subtask that has ended has committed what the last checkpoint holds.
+    Settled(usize),
     /// A subtask's thread is about to leave.
     Exited(usize),
     /// Somebody wants a checkpoint.
     Ask(Ask, Reply),
     /// The parts of a checkpoint were stored, or could not be.
-    Stored(CheckpointId, Result<Arc<JobSnapshot>>),
-    /// Sources are to read no more.
+    Written(CheckpointId, Result<Written>),
+    /// What came of a checkpoint's log entry.
+    Logged(CheckpointId, Logged),
+    /// What came of the entry that says that the job has finished.
+    FinishLogged(Logged),
+    /// Files that are of no use any more are deleted, and these checkpoints with them.
+    Cleaned(Vec<CheckpointId>),
+    /// The job is to end in order.
     Stop,
     /// Something failed: [`Shared::fail`].
     Failed,
@@ -72,6 +81,11 @@ impl Shared {
         };
         let inboxes = setup.places.iter().zip(&setup.figures.subtasks).map(inbox).collect();
         Self { setup, epoch, inboxes, events, failure: Mutex::default() }
+    }
+
+    /// What is the same for every attempt.
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// Tells the coordinator. After its end there is nobody to tell, and nothing to do.
@@ -120,10 +134,6 @@ impl Shared {
         self.failure().take()
     }
 
-    /// Whether something failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failure().is_some()
-    }
 
     fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)

@@ -17,6 +17,7 @@ use crate::inputs::{Inputs, News};
 use crate::meter::Meter;
 use crate::outputs::Outputs;
 use crate::shared::{Event, Shared};
+use crate::vault::Part;
 
 /// One subtask while it runs.
 pub(crate) struct Subtask<'a> {
@@ -36,6 +37,12 @@ pub(crate) struct State {
     inputs: Inputs,
     alignment: Alignment,
     barrier: Option<Barrier>,
+    // When the first barrier of a checkpoint came.
+    first_barrier: Option<(CheckpointId, Nanos)>,
+    // A source waits behind this barrier until it hears how the checkpoint ended.
+    hold: Option<CheckpointId>,
+    // The last checkpoint is complete: its output is to be committed.
+    settling: Option<Barrier>,
     // What the stage is to hear as soon as it is free.
     news: VecDeque<News>,
     // Commands that must not overtake the barrier at hand.
@@ -54,16 +61,20 @@ pub(crate) struct State {
 struct Barrier {
     id: CheckpointId,
     due: bool,
+    came: Nanos,
 }
 
 impl State {
     /// For a stage with inputs, or for a source.
-    pub(crate) fn new(inputs: Inputs, count: usize, lanes: usize, is_source: bool) -> Self {
+    pub(crate) fn new(inputs: Inputs, count: usize, alignment: Alignment, is_source: bool) -> Self {
         let news = inputs.unfed().collect();
         Self {
             inputs,
-            alignment: Alignment::new(lanes),
+            alignment,
             barrier: None,
+            first_barrier: None,
+            hold: None,
+            settling: None,
             news,
             held: VecDeque::new(),
             open_inputs: if is_source { 1 } else { count },
@@ -79,11 +90,21 @@ impl State {
     fn lanes(&self) -> Lanes {
         if self.barrier.is_some() || !self.news.is_empty() {
             Lanes::None
-        } else if self.step.is_complete() {
+        } else if self.takes_data() {
             Lanes::All
         } else {
             Lanes::Barriers
         }
+    }
+
+    // A blocked stage is given data too while a barrier is waited for: it must come through.
+    fn takes_data(&self) -> bool {
+        !self.step.more && (!self.step.blocked || self.alignment.is_waiting())
+    }
+
+    // A source that waits behind a barrier is left alone.
+    fn is_quiet(&self) -> bool {
+        self.barrier.is_none() && (self.hold.is_some() || self.ended && self.settling.is_none())
     }
 }
 
@@ -104,19 +125,20 @@ impl Subtask<'_> {
     // Everything that needs no look at the inbox.
     fn go_on(&mut self) -> Result<(), Halt> {
         self.try_barrier()?;
-        if self.state.is_source && self.state.barrier.is_none() {
+        if self.state.is_source && self.state.barrier.is_none() && self.state.hold.is_none() {
             self.look_at_reader()?;
         }
-        while self.state.barrier.is_none() && self.state.step.is_complete() {
+        while self.state.barrier.is_none() && self.state.takes_data() {
             let Some(news) = self.state.news.pop_front() else { break };
             self.hear(news)?;
         }
-        self.try_end()
+        self.try_end()?;
+        self.try_settle()
     }
 
     fn take(&mut self) -> Result<Taken, Halt> {
         let Step { more, blocked, wake_at } = self.state.step;
-        let over = self.state.ended && self.state.barrier.is_none();
+        let over = self.state.is_quiet();
         let want = Want {
             lanes: self.state.lanes(),
             alignment: &self.state.alignment,
@@ -171,15 +193,18 @@ impl Subtask<'_> {
 
     fn command(&mut self, command: Command) -> Result<(), Halt> {
         match command {
-            Command::Assign(_) | Command::Stop if self.state.barrier.is_some() => {
+            Command::Assign(_) | Command::Stop(_) if self.state.barrier.is_some() => {
                 self.state.held.push_back(command);
                 Ok(())
             }
             Command::Assign(assignment) => self.assign(assignment),
-            Command::Stop => self.stop(),
-            Command::Trigger(id) => self.align(alignment::Event::Triggered(id)),
-            Command::Aborted(id) => self.align(alignment::Event::Aborted(id)),
-            Command::Completed(id) => self.call(|stage, cx| stage.completed(cx, id).map(|()| Step::DONE)),
+            Command::Stop(end) => self.stop(end),
+            Command::Trigger { id, hold } => {
+                self.state.hold = Some(id).filter(|_| hold && self.state.is_source);
+                self.align(alignment::Event::Triggered(id))
+            }
+            Command::Aborted(id) => self.aborted(id),
+            Command::Completed { id, last } => self.completed(id, last),
             Command::Run | Command::Release => Ok(()),
         }
     }
@@ -196,11 +221,39 @@ impl Subtask<'_> {
         })
     }
 
-    fn stop(&mut self) -> Result<(), Halt> {
+    fn stop(&mut self, end: End) -> Result<(), Halt> {
+        self.let_go();
         if self.state.open_inputs == 0 {
             return Ok(());
         }
-        self.hear(News::End(0, End::Stopped))
+        self.hear(News::End(0, end))
+    }
+
+    fn completed(&mut self, id: CheckpointId, last: bool) -> Result<(), Halt> {
+        self.call(|stage, cx| stage.completed(cx, id).map(|()| Step::DONE))?;
+        if last {
+            self.state.settling = Some(Barrier { id, due: true, came: 0 });
+        }
+        Ok(())
+    }
+
+    // Operators hear of a savepoint that it was given up, though it stands: it commits nothing.
+    fn aborted(&mut self, id: CheckpointId) -> Result<(), Halt> {
+        if self.state.hold == Some(id) {
+            self.let_go();
+        }
+        // One that is still under way is told below.
+        if !self.state.alignment.is_under_way(id) {
+            self.stage.aborted(&mut self.cx, id);
+        }
+        self.align(alignment::Event::Aborted(id))
+    }
+
+    // A source goes on.
+    fn let_go(&mut self) {
+        if self.state.hold.take().is_some() {
+            self.state.step.more = true;
+        }
     }
 
     // Whether the reader has read everything, or wants more to read.
@@ -222,19 +275,25 @@ impl Subtask<'_> {
     }
 
     fn resume(&mut self) -> Result<(), Halt> {
-        if self.state.ended && self.state.barrier.is_none() {
+        if self.state.is_quiet() {
             return Ok(());
         }
         let budget = Budget { records: self.shared.options.records_per_call };
         // Its answer replaces all earlier wishes.
         self.state.step = Step::DONE;
-        if let Some(barrier) = &mut self.state.barrier {
+        for barrier in [&mut self.state.barrier, &mut self.state.settling].into_iter().flatten() {
             barrier.due = true;
         }
         self.call(|stage, cx| stage.resume(cx, budget))
     }
 
     fn align(&mut self, event: alignment::Event) -> Result<(), Halt> {
+        let now = self.shared.clock.nanos();
+        if let alignment::Event::Barrier(_, id) = event
+            && self.state.first_barrier.is_none_or(|(first, _)| first < id)
+        {
+            self.state.first_barrier = Some((id, now));
+        }
         let Decision { abandon, begin } = self.state.alignment.on(event);
         if let Some(id) = abandon {
             self.stage.aborted(&mut self.cx, id);
@@ -242,7 +301,7 @@ impl Subtask<'_> {
             self.after_barrier()?;
         }
         if let Some(id) = begin {
-            self.state.barrier = Some(Barrier { id, due: true });
+            self.state.barrier = Some(Barrier { id, due: true, came: now });
         }
         Ok(())
     }
@@ -251,25 +310,32 @@ impl Subtask<'_> {
         let Some(barrier) = self.state.barrier.as_mut().filter(|barrier| barrier.due) else {
             return Ok(());
         };
-        let id = barrier.id;
         barrier.due = false;
-        let mut prepared = Step::DONE;
-        self.call(|stage, cx| stage.prepare(cx, id).inspect(|step| prepared = *step))?;
-        if prepared.is_complete() { self.pass_barrier(id) } else { Ok(()) }
+        let barrier = *barrier;
+        if self.prepare(barrier.id)? { self.pass_barrier(barrier) } else { Ok(()) }
     }
 
-    fn pass_barrier(&mut self, id: CheckpointId) -> Result<(), Halt> {
+    fn prepare(&mut self, id: CheckpointId) -> Result<bool, Halt> {
+        let mut prepared = Step::DONE;
+        self.call(|stage, cx| stage.prepare(cx, id).inspect(|step| prepared = *step))?;
+        Ok(prepared.is_complete())
+    }
+
+    fn pass_barrier(&mut self, Barrier { id, came, .. }: Barrier) -> Result<(), Halt> {
         let mut frozen = None;
         self.call(|stage, cx| {
             frozen = Some(stage.snapshot(cx, id)?);
             Ok(Step::DONE)
         })?;
+        let first = self.state.first_barrier.filter(|(first, _)| *first == id).map_or(came, |(_, at)| at);
+        let alignment = came.saturating_sub(first);
+        let sync = self.shared.clock.nanos().saturating_sub(came);
         if !self.state.ended {
             let waited = self.outputs.barrier(id)?;
             self.count_wait(waited);
         }
         if let Some(frozen) = frozen {
-            self.shared.tell(Event::Frozen(self.index, id, frozen));
+            self.shared.tell(Event::Frozen(self.index, id, Part { frozen, alignment, sync }));
         }
         self.state.alignment.on(alignment::Event::Passed(id));
         self.state.barrier = None;
@@ -281,6 +347,21 @@ impl Subtask<'_> {
         self.state.step.more = true;
         let held = std::mem::take(&mut self.state.held);
         held.into_iter().try_for_each(|command| self.command(command))
+    }
+
+    // What a sink writes only after the last checkpoint is written when it is prepared once more.
+    fn try_settle(&mut self) -> Result<(), Halt> {
+        let ready = self.state.ended && self.state.barrier.is_none();
+        let Some(settling) = self.state.settling.as_mut().filter(|settling| ready && settling.due) else {
+            return Ok(());
+        };
+        settling.due = false;
+        let id = settling.id;
+        if self.prepare(id)? {
+            self.state.settling = None;
+            self.shared.tell(Event::Settled(self.index));
+        }
+        Ok(())
     }
 
     fn try_end(&mut self) -> Result<(), Halt> {

@@ -1,56 +1,54 @@
 //! Runs a job as a sequence of attempts: claims an epoch, restores, runs, and after a failure decides whether there is a next one.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use millstream_core::drive::checkpoint_stats::RestoredStats;
+use millstream_core::drive::restart::{Failure as Failed, Restarts, Verdict};
 use millstream_core::stage::End;
 use millstream_core::{Error, ErrorKind, Result};
 
-use crate::coordinator;
-use crate::epoch;
+use crate::coordinator::{self, Begin, Ending};
 use crate::job::guarded;
 use crate::life::{Life, Wish};
 use crate::report::JobReport;
-use crate::restarts::Restarts;
 use crate::shared::{Failure, Shared};
-use crate::snapshot::JobSnapshot;
 use crate::status::JobStatus;
+use crate::vault::Vault;
 
 /// How a job ended.
 pub(crate) type Outcome = Result<JobReport>;
 
 /// Runs a job to its end. `started` is told once, when the first attempt that comes so far has opened every subtask.
-pub(crate) fn run(life: &Arc<Life>, from: Option<Arc<JobSnapshot>>, started: Sender<()>) -> Outcome {
+pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>, started: Sender<()>) -> Outcome {
     let began = life.setup.clock.nanos();
-    let mut supervisor =
-        Supervisor { life, from, started: Some(started), restarts: Restarts::new(&life.setup), epoch: 0 };
+    let options = &life.setup.options;
+    let strategy = options.restart.resolved(options.checkpointing.interval.is_some());
+    let mut supervisor = Supervisor { life, vault, started: Some(started), restarts: Restarts::new(strategy) };
     let ended = guarded("the job's supervisor", || supervisor.run());
-    let status = match &ended {
-        Ok(Ended::By(End::Finished)) => JobStatus::Finished,
-        Ok(Ended::By(End::Stopped)) => JobStatus::Suspended,
-        Ok(Ended::Cancelled) => JobStatus::Canceled,
-        Err(_) => JobStatus::Failed,
+    let (end, status) = match &ended {
+        Ok(Ended::By(Ending { end, with_savepoint: true })) => (*end, JobStatus::Finished),
+        Ok(Ended::By(Ending { end: End::Finished, .. })) => (End::Finished, JobStatus::Finished),
+        Ok(Ended::By(Ending { end: End::Stopped, .. })) => (End::Stopped, JobStatus::Suspended),
+        Ok(Ended::Cancelled) => (End::Stopped, JobStatus::Canceled),
+        Err(_) => (End::Stopped, JobStatus::Failed),
     };
+    if matches!(status, JobStatus::Canceled | JobStatus::Failed) {
+        supervisor.vault.ended(&life.setup, status == JobStatus::Canceled);
+    }
     life.end(status);
-    let end = match ended? {
-        Ended::By(end) => end,
-        Ended::Cancelled => End::Stopped,
-    };
-    Ok(JobReport::new(life, end, status, began))
+    ended.map(|_| JobReport::new(life, end, status, began))
 }
 
 struct Supervisor<'a> {
     life: &'a Arc<Life>,
-    // Where to begin while there is no checkpoint.
-    from: Option<Arc<JobSnapshot>>,
+    vault: Box<dyn Vault>,
     started: Option<Sender<()>>,
     restarts: Restarts,
-    epoch: u64,
 }
 
 enum Ended {
-    By(End),
+    By(Ending),
     Cancelled,
 }
 
@@ -76,33 +74,42 @@ impl Supervisor<'_> {
             };
         }
         self.life.failed(&failure);
-        let Some(pause) = self.restarts.after(&failure.error, self.life.setup.clock.now()) else {
+        if self.life.wished().is_some() {
             return Err(failure.error);
-        };
-        tracing::warn!(
-            "{}; attempt {} begins in {}",
-            failure.error.chain(),
-            self.life.attempts() + 1,
-            humantime::format_duration(pause)
-        );
+        }
+        let clock = &self.life.setup.clock;
+        let random = RandomState::new().hash_one(clock.nanos()) as f64 / u64::MAX as f64;
+        match self.restarts.on_failure(Failed::Running(failure.error.kind()), clock.nanos(), random) {
+            Verdict::End { why } => {
+                tracing::error!("{why}: {}", failure.error.chain());
+                Err(failure.error)
+            }
+            Verdict::Restart { after } => self.pause(after, failure.error),
+            Verdict::FallBack { .. } => Err(failure.error),
+        }
+    }
+
+    fn pause(&self, pause: std::time::Duration, error: Error) -> Result<Option<Ended>> {
+        let (number, time) = (self.life.attempts() + 1, humantime::format_duration(pause));
+        tracing::warn!("{}; attempt {number} begins in {time}", error.chain());
         match self.life.pause(pause) {
             None => Ok(None),
-            Some(wish) => instead(&wish, failure.error).map(Some),
+            Some(wish) => instead(&wish, error).map(Some),
         }
     }
 
     fn attempt(&mut self) -> Result<Ended, Failure> {
         let unasked = |error| Failure { error, task: None, wanted: false };
-        self.epoch = self.claim().map_err(unasked)?;
-        let from = self.life.latest().or_else(|| self.from.clone());
+        let setup = Arc::clone(&self.life.setup);
+        let claim = guarded("claiming an epoch", || self.vault.claim(&setup)).map_err(unasked)?;
         let (events, inbound) = channel();
-        let shared = Arc::new(Shared::new(Arc::clone(&self.life.setup), self.epoch, events));
+        let shared = Arc::new(Shared::new(setup, claim.epoch, events));
         if let Some(wish) = self.life.begin(&shared) {
             let aborted = Error::new(ErrorKind::Restart, "the job was aborted before it ran");
             return instead(&wish, aborted).map_err(unasked);
         }
-        if let Some(from) = &from {
-            self.note_restored(from);
+        if let Some(restored) = claim.restored {
+            self.life.history(|history| history.restored(restored));
         }
         let (life, started) = (self.life, &mut self.started);
         let mut running = || {
@@ -112,28 +119,19 @@ impl Supervisor<'_> {
                 let _ = started.send(());
             }
         };
-        let ran = guarded("the job's coordinator", || {
-            Ok(coordinator::run(&shared, life, inbound, from.as_deref(), &mut running))
-        });
+        let begin = Begin {
+            events: inbound,
+            from: claim.from.as_deref(),
+            next_checkpoint: claim.next_checkpoint,
+            ledger: claim.ledger,
+            running: &mut running,
+        };
+        let ran = guarded("the job's coordinator", || Ok(coordinator::run(&shared, life, begin)));
         self.life.end_attempt();
         match (shared.take_failure(), ran) {
-            (None, Ok(end)) => Ok(Ended::By(end)),
+            (None, Ok(ending)) => Ok(Ended::By(ending)),
             (Some(failure), _) => Err(failure),
             (None, Err(error)) => Err(unasked(error)),
-        }
-    }
-
-    fn note_restored(&self, from: &JobSnapshot) {
-        let (id, epoch, time) = (from.checkpoint, from.epoch, self.life.setup.clock.now());
-        let restored = RestoredStats { id, epoch, time, savepoint: false, url: String::new() };
-        self.life.history(|history| history.restored(restored));
-    }
-
-    fn claim(&self) -> Result<u64> {
-        let options = &self.life.setup.options;
-        match (options.epoch, &options.job_dir) {
-            (None, Some(dir)) => epoch::claim(dir),
-            (given, _) => Ok(given.unwrap_or(1).max(self.epoch + 1)),
         }
     }
 }
@@ -142,7 +140,7 @@ impl Supervisor<'_> {
 fn instead(wish: &Wish, error: Error) -> Result<Ended> {
     match wish {
         Wish::Cancel => Ok(Ended::Cancelled),
-        Wish::Stop => Ok(Ended::By(End::Stopped)),
+        Wish::Stop => Ok(Ended::By(Ending { end: End::Stopped, with_savepoint: false })),
         Wish::Abort(_) => Err(error),
     }
 }

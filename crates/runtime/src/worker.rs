@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
 
 use millstream_core::context::{Context, OpenContext};
+use millstream_core::drive::checkpoint_options::CheckpointingMode;
 use millstream_core::io::Io;
 use millstream_core::key::owned_groups;
 use millstream_core::snapshot::Restored;
@@ -141,7 +142,11 @@ fn state(shared: &Shared, index: usize) -> State {
     let feeds: Vec<_> = layout::lanes(&shared.plan, place).iter().map(|lane| lane.input).collect();
     let count = layout::inputs(&shared.plan, place.stage);
     let is_source = shared.stage(index).enumerator.is_some();
-    State::new(Inputs::new(count, &feeds), usize::from(count), feeds.len(), is_source)
+    let alignment = match shared.options.checkpointing.mode {
+        CheckpointingMode::ExactlyOnce => Alignment::new(feeds.len()),
+        CheckpointingMode::AtLeastOnce => Alignment::new(feeds.len()).without_holding(),
+    };
+    State::new(Inputs::new(count, &feeds), usize::from(count), alignment, is_source)
 }
 
 fn outputs(shared: &Shared, index: usize) -> Outputs {

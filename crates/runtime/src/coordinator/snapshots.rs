@@ -1,0 +1,186 @@
+//! Does what the pure coordinator of checkpoints decides: tells subtasks, stores, logs, answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::Builder;
+
+use millstream_core::drive::checkpoint_stats::CheckpointKind;
+use millstream_core::drive::checkpointing::{AbortReason, Decision, Event as Happened, Logged, Request, Wanted};
+use millstream_core::snapshot::CheckpointId;
+use millstream_core::stage::End;
+use millstream_core::{Error, Result};
+
+use super::Coordinator;
+use super::flight::{Flight, millis};
+use crate::ask::{Ask, Reply};
+use crate::inbox::Command;
+use crate::job::guarded;
+use crate::shared::Event;
+use crate::vault::{Part, Written};
+
+impl Coordinator<'_> {
+    /// Tells the pure coordinator what happened, and does what it decides.
+    pub(super) fn happened(&mut self, event: Happened) -> Result<()> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for decision in self.machine.on(event, self.shared.clock.nanos()) {
+                events.extend(self.act(decision)?);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_ask(&mut self, ask: Ask, reply: Reply) -> Result<()> {
+        let wanted = match &ask {
+            Ask::Checkpoint => Wanted::Checkpoint,
+            Ask::Savepoint(_) => Wanted::Savepoint,
+            Ask::Stop { drain, .. } => Wanted::Stop { drain: *drain },
+        };
+        let token = self.askers.add(ask, reply);
+        self.happened(Happened::Requested(Request { token, wanted }))
+    }
+
+    pub(super) fn on_frozen(&mut self, index: usize, id: CheckpointId, part: Part) -> Result<()> {
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) else { return Ok(()) };
+        let stats = flight.add(self.shared.setup(), index, part);
+        let now = self.shared.clock.now();
+        self.life.history(|history| history.acknowledged(id, stats, now));
+        self.happened(Happened::Frozen { id, subtask: index })
+    }
+
+    pub(super) fn on_written(&mut self, id: CheckpointId, written: Result<Written>) -> Result<()> {
+        let result = match written {
+            Err(error) => Err(error.chain()),
+            Ok(written) => {
+                self.note_written(id, &written);
+                if let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) {
+                    flight.written = Some(written);
+                }
+                Ok(())
+            }
+        };
+        self.happened(Happened::Written { id, result })
+    }
+
+    fn note_written(&self, id: CheckpointId, written: &Written) {
+        self.life.history(|history| {
+            let Some(stats) = history.in_progress(id) else { return };
+            stats.url.clone_from(&written.url);
+            (stats.bytes, stats.bytes_written) = (written.bytes, written.bytes_written);
+            for (place, (nanos, bytes)) in self.shared.places.iter().zip(&written.parts) {
+                let stage = &self.shared.plan.stages[place.stage as usize].name;
+                let same = stats.subtasks.iter_mut().find(|s| s.stage == *stage && s.subtask == place.subtask);
+                if let Some(subtask) = same {
+                    (subtask.asynchronous, subtask.bytes) = (millis(*nanos), *bytes);
+                }
+            }
+        });
+    }
+
+    // Gives what happened by doing it.
+    fn act(&mut self, decision: Decision) -> Result<Option<Happened>> {
+        match decision {
+            Decision::Trigger { id, kind, hold, request } => self.trigger(id, kind, hold, request)?,
+            Decision::Write(id) => self.write(id),
+            Decision::Log(id) => self.log(id),
+            Decision::Complete { id, commits, last, request } => self.complete(id, commits, last, request),
+            Decision::Abort { id, reason, request } => self.give_up(id, &reason, request),
+            Decision::Refuse { token, why } => self.askers.answer(Some(token), Err(why)),
+            Decision::StopSources { drain } => {
+                self.stop_sources(if drain { End::Finished } else { End::Stopped });
+            }
+            Decision::LogFinish => {
+                let ledger = Arc::clone(&self.ledger);
+                self.beside(move |setup| Event::FinishLogged(ledger.finish(setup)));
+            }
+            Decision::Release => self.shared.command_all(|| Command::Release),
+            Decision::FailJob { kind, message } => self.shared.fail(Error::new(kind, message)),
+        }
+        Ok(None)
+    }
+
+    fn trigger(
+        &mut self,
+        id: CheckpointId,
+        kind: CheckpointKind,
+        hold: bool,
+        request: Option<u64>,
+    ) -> Result<()> {
+        // Before the barrier, so that an assignment is either in this snapshot or behind the barrier.
+        let enumerators = self.enumerators.snapshot(self.shared.plan.stages.len())?;
+        let parts = (0..self.shared.places.len()).map(|_| None).collect();
+        let default = || self.shared.options.savepoints_dir.clone();
+        let dir = request.and_then(|token| self.askers.dir(token)).or_else(default);
+        let (epoch, requested) = (self.shared.epoch, request.is_some());
+        let last = request.is_some_and(|token| self.askers.is_stop(token));
+        self.flight =
+            Some(Flight { id, epoch, kind, requested, last, dir, enumerators, parts, written: None });
+        let now = self.shared.clock.now();
+        self.life.history(|history| history.triggered(id, epoch, kind, now));
+        self.shared.command_all(|| Command::Trigger { id, hold });
+        Ok(())
+    }
+
+    fn write(&mut self, id: CheckpointId) {
+        let Some(flight) = self.flight.as_mut() else { return };
+        let (ledger, snapshot) = (Arc::clone(&self.ledger), flight.take());
+        self.beside(move |setup| {
+            Event::Written(id, guarded("storing a checkpoint", || ledger.write(setup, snapshot)))
+        });
+    }
+
+    fn log(&mut self, id: CheckpointId) {
+        let Some(flight) = &self.flight else { return };
+        let Some(written) = flight.written.clone() else { return };
+        let (ledger, last) = (Arc::clone(&self.ledger), flight.last);
+        self.beside(move |setup| {
+            let logged = guarded("logging a checkpoint", || Ok(ledger.log(setup, &written, last)));
+            Event::Logged(id, logged.unwrap_or_else(|error| Logged::Unknown(error.chain())))
+        });
+    }
+
+    fn complete(&mut self, id: CheckpointId, commits: bool, last: bool, request: Option<u64>) {
+        let now = self.shared.clock.now();
+        self.life.history(|history| history.completed(id, now));
+        if commits {
+            self.shared.command_all(|| Command::Completed { id, last });
+        } else {
+            self.shared.command_all(|| Command::Aborted(id));
+        }
+        let Some(flight) = self.flight.take() else { return };
+        self.stopped_with_savepoint |= last && flight.kind == CheckpointKind::Savepoint;
+        tracing::debug!("checkpoint {id} is complete");
+        self.askers.answer(request, Ok(flight.done()));
+        let ledger = Arc::clone(&self.ledger);
+        self.beside(move |_| Event::Cleaned(ledger.clean()));
+    }
+
+    fn give_up(&mut self, id: CheckpointId, reason: &AbortReason, request: Option<u64>) {
+        let now = self.shared.clock.now();
+        self.life.history(|history| history.failed(id, &reason.to_string(), now));
+        if *reason != AbortReason::JobFailed {
+            tracing::warn!("checkpoint {id} was given up: {reason}");
+        }
+        self.shared.command_all(|| Command::Aborted(id));
+        self.flight = None;
+        self.askers.answer(request, Err(format!("checkpoint {id} was given up: {reason}")));
+        let ledger = Arc::clone(&self.ledger);
+        self.beside(move |_| {
+            ledger.discard(id);
+            Event::Cleaned(Vec::new())
+        });
+    }
+
+    // Work that may take long, on a thread of its own: a slow store holds up neither the subtasks nor this thread.
+    fn beside(&self, work: impl FnOnce(&crate::setup::Setup) -> Event + Send + 'static) {
+        let shared = Arc::clone(&self.shared);
+        let work = move || {
+            let event = work(shared.setup());
+            shared.tell(event);
+        };
+        if let Err(error) = Builder::new().name("millstream-checkpoint".into()).spawn(work) {
+            let message = "no thread can be started to store a checkpoint";
+            self.shared.fail(Error::restart(message).caused_by(error));
+        }
+    }
+}

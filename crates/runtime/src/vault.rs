@@ -1,0 +1,95 @@
+//! Where the checkpoints of a job are kept: in memory, or in a storage with a log.
+
+mod memory;
+
+pub(crate) use memory::Memory;
+
+use std::sync::Arc;
+
+use millstream_core::Result;
+use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
+use millstream_core::drive::checkpointing::Logged;
+use millstream_core::drive::log::CheckpointRef;
+use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::time::Nanos;
+
+use crate::setup::Setup;
+use crate::snapshot::JobSnapshot;
+
+/// What one subtask froze, and how long that took.
+pub(crate) struct Part {
+    pub(crate) frozen: Frozen,
+    /// From the first barrier to the last one.
+    pub(crate) alignment: Nanos,
+    /// From the last barrier to the frozen state.
+    pub(crate) sync: Nanos,
+}
+
+/// All that a snapshot consists of.
+pub(crate) struct Snapshot {
+    pub(crate) id: CheckpointId,
+    pub(crate) epoch: u64,
+    pub(crate) kind: CheckpointKind,
+    /// Somebody asked for it.
+    pub(crate) requested: bool,
+    /// Of a savepoint: the URL below which it goes.
+    pub(crate) dir: Option<String>,
+    /// By subtask.
+    pub(crate) frozen: Vec<Frozen>,
+    /// By stage.
+    pub(crate) enumerators: Vec<Option<Vec<u8>>>,
+}
+
+/// A snapshot that was stored, and is not complete yet.
+#[derive(Clone)]
+pub(crate) struct Written {
+    /// Where it is; none where it is in memory.
+    pub(crate) reference: Option<CheckpointRef>,
+    /// Its URL.
+    pub(crate) url: Option<String>,
+    /// Where it is in memory: itself.
+    pub(crate) snapshot: Option<Arc<JobSnapshot>>,
+    /// How large it is.
+    pub(crate) bytes: u64,
+    /// What was written for it alone.
+    pub(crate) bytes_written: u64,
+    /// By subtask: how long writing its part took, and its size.
+    pub(crate) parts: Vec<(Nanos, u64)>,
+}
+
+/// What a new attempt begins with.
+pub(crate) struct Claim {
+    pub(crate) epoch: u64,
+    pub(crate) next_checkpoint: CheckpointId,
+    pub(crate) from: Option<Arc<JobSnapshot>>,
+    pub(crate) restored: Option<RestoredStats>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+}
+
+/// Where the checkpoints of a job are kept, through all of its attempts.
+pub(crate) trait Vault: Send {
+    /// Claims an epoch and reads what to go on from.
+    ///
+    /// # Errors
+    /// A place that cannot be written, or holds nothing that can be read.
+    fn claim(&mut self, setup: &Setup) -> Result<Claim>;
+    /// Somebody cancelled the job, or it failed: its checkpoints go, where its options say so.
+    fn ended(&mut self, setup: &Setup, cancelled: bool);
+}
+
+/// The checkpoints of one attempt. Its calls may take long: they are made on threads of their own.
+pub(crate) trait Ledger: Send + Sync {
+    /// Stores a snapshot.
+    ///
+    /// # Errors
+    /// Those of reading the frozen state and of the storage.
+    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written>;
+    /// Logs that a snapshot is complete. `last`: the job ends with it, and goes on from it.
+    fn log(&self, setup: &Setup, written: &Written, last: bool) -> Logged;
+    /// Logs that the job has read everything.
+    fn finish(&self, setup: &Setup) -> Logged;
+    /// Deletes what is retained no more; the numbers of the checkpoints that were given up.
+    fn clean(&self) -> Vec<CheckpointId>;
+    /// Deletes what was stored of a snapshot that was given up.
+    fn discard(&self, id: CheckpointId);
+}
