@@ -147,8 +147,7 @@ impl<'a> Coordinator<'a> {
     fn next_event(&self) -> Option<Event> {
         let ticks = if self.may_assign() { self.enumerators.next_tick() } else { None };
         let deadlines = [ticks, self.machine.wake_at(), self.stop_deadline, self.abort_deadline];
-        let Some(deadline) = deadlines.into_iter().flatten().min()
-        else {
+        let Some(deadline) = deadlines.into_iter().flatten().min() else {
             return self.events.recv().ok();
         };
         let left = deadline.saturating_sub(self.shared.clock.nanos());

@@ -35,6 +35,22 @@ pub fn latest(job_dir: &Path) -> Result<u64> {
         .map_err(|error| Error::configuration(format!("{} cannot be read", dir.display())).caused_by(error))
 }
 
+/// Notes an epoch that was claimed elsewhere, so that later claims here are higher.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the directory cannot be written.
+pub(crate) fn remember(job_dir: &Path, epoch: u64) -> Result<()> {
+    let dir = job_dir.join("epochs");
+    let noted = fs::create_dir_all(&dir).and_then(|()| {
+        let entry = dir.join(format!("{epoch:010}"));
+        let made = OpenOptions::new().write(true).create(true).truncate(false).open(entry)?;
+        sign(made, &dir)
+    });
+    noted.map_err(|error| {
+        Error::configuration(format!("epoch {epoch} cannot be noted in {}", dir.display())).caused_by(error)
+    })
+}
+
 fn claim_in(dir: &Path) -> io::Result<u64> {
     fs::create_dir_all(dir)?;
     let mut epoch = highest(dir)? + 1;

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle};
 
+use millstream_checkpoint::store::ReadOptions;
 use millstream_core::cold::{Heap, StateBackend};
 use millstream_core::plan::Plan;
 use millstream_core::{Error, Result};
@@ -15,8 +16,8 @@ use crate::report::JobReport;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 use crate::supervisor::{self, Outcome};
-use crate::vault::Memory;
-use crate::{layout, panics};
+use crate::vault::{Memory, Origin, Stored, Vault};
+use crate::{layout, panics, vault};
 
 /// Runs a job to its end, stopping it in order at SIGTERM or SIGINT: what a program's `main` calls.
 ///
@@ -51,13 +52,14 @@ pub struct Launch {
     plan: Plan,
     options: RuntimeOptions,
     backend: Arc<dyn StateBackend>,
-    from: Option<JobSnapshot>,
+    origin: Origin,
+    read: ReadOptions,
 }
 
 impl Launch {
     /// A job of this plan.
     pub fn new(plan: Plan, options: RuntimeOptions) -> Self {
-        Self { plan, options, backend: Arc::new(Heap), from: None }
+        Self { plan, options, backend: Arc::new(Heap), origin: Origin::Latest, read: ReadOptions::default() }
     }
 
     /// Keeps keyed state in this backend; in memory by default.
@@ -66,10 +68,23 @@ impl Launch {
         Self { backend, ..self }
     }
 
+    /// Says how files of cold stores in checkpoints are read; where the backend keeps state in files.
+    #[must_use]
+    pub fn with_native_files(self, read: ReadOptions) -> Self {
+        Self { read, ..self }
+    }
+
     /// Begins with this snapshot where the job has no checkpoint of its own.
     #[must_use]
     pub fn from_snapshot(self, snapshot: JobSnapshot) -> Self {
-        Self { from: Some(snapshot), ..self }
+        Self { origin: Origin::Snapshot(Arc::new(snapshot)), ..self }
+    }
+
+    /// Begins with the savepoint or checkpoint at this URL, unless the job has begun from this very one before and has a checkpoint of
+    /// its own since. State of operators that the job does not have is refused, or left behind where that is allowed.
+    #[must_use]
+    pub fn from_savepoint(self, url: &str, allow_non_restored: bool) -> Self {
+        Self { origin: Origin::Savepoint { url: url.to_owned(), allow_non_restored }, ..self }
     }
 
     /// Starts the job. When this returns, every operator was opened and all subtasks run.
@@ -77,13 +92,17 @@ impl Launch {
     /// # Errors
     /// As [`start`].
     pub fn start(self) -> Result<JobHandle> {
-        let Self { plan, options, backend, from } = self;
+        let Self { plan, options, backend, origin, read } = self;
         options.validate()?;
         layout::validate(&plan)?;
-        from.as_ref().map_or(Ok(()), |from| from.validate(&plan))?;
-        let life = Arc::new(Life::new(Setup::new(plan, options, backend)));
+        if let Origin::Snapshot(snapshot) = &origin {
+            snapshot.validate(&plan)?;
+        }
+        let setup = Setup::new(plan, options, backend);
+        let vault = vault(&setup, origin, read)?;
+        let life = Arc::new(Life::new(setup));
         let (tell_started, started) = mpsc::channel();
-        let (supervised, vault) = (Arc::clone(&life), Box::new(Memory::new(from)));
+        let supervised = Arc::clone(&life);
         let thread = Builder::new()
             .name("millstream-job".into())
             .spawn(move || supervisor::run(&supervised, vault, tell_started));
@@ -95,6 +114,22 @@ impl Launch {
             Err(_) => Err(job.join().err().unwrap_or_else(lost)),
         }
     }
+}
+
+fn vault(setup: &Setup, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vault>> {
+    if let Some(url) = setup.options.checkpoints_url()? {
+        return Ok(Box::new(Stored::new(&url, setup, origin, read)?));
+    }
+    let from = match origin {
+        Origin::Latest => None,
+        Origin::Snapshot(snapshot) => Some(snapshot),
+        Origin::Savepoint { url, allow_non_restored } => {
+            let snapshot = vault::read(&url, setup, &read)?;
+            vault::validate(&snapshot, &setup.plan, allow_non_restored)?;
+            Some(Arc::new(snapshot))
+        }
+    };
+    Ok(Box::new(Memory::new(from)))
 }
 
 /// A running job. Dropping it aborts the job.

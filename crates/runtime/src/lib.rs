@@ -36,6 +36,8 @@ pub use clock::SystemClock;
 pub use control::JobControl;
 pub use io::TokioIo;
 pub use job::{JobHandle, Launch, run, start, start_from};
+pub use millstream_checkpoint::storage::StorageOptions;
+pub use millstream_checkpoint::store::ReadOptions;
 pub use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
 pub use options::RuntimeOptions;
 pub use report::{JobReport, OperatorReport};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use millstream_checkpoint::storage::StorageOptions;
 use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartOptions};
 use millstream_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,12 @@ pub struct RuntimeOptions {
     /// Where savepoints go that are not told where (`state.savepoints.dir`).
     #[serde(skip)]
     pub savepoints_dir: Option<String>,
+    /// How storages are reached.
+    #[serde(skip)]
+    pub storage: StorageOptions,
+    /// Whether checkpoints keep the files of cold stores, so that only new ones travel (`execution.checkpointing.incremental`).
+    #[serde(skip)]
+    pub incremental: bool,
     /// What is done after a failure. In a configuration file these are keys of the top level.
     #[serde(skip)]
     pub restart: RestartOptions,
@@ -55,6 +62,8 @@ impl Default for RuntimeOptions {
             checkpointing: CheckpointOptions::default(),
             checkpoints_dir: None,
             savepoints_dir: None,
+            storage: StorageOptions::default(),
+            incremental: false,
             restart: RestartOptions::default(),
         }
     }
@@ -74,6 +83,24 @@ impl RuntimeOptions {
         match at_least_one.into_iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => Err(Error::configuration(format!("{name} must be at least 1"))),
             None => self.checkpointing.validate().and_then(|()| self.restart.validate()),
+        }
+    }
+
+    /// Where checkpoints are kept, as a URL; none for in memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a job directory that no URL can name.
+    pub(crate) fn checkpoints_url(&self) -> Result<Option<String>> {
+        let options = &self.checkpointing;
+        let wanted = options.interval.is_some() || options.savepoint_interval.is_some();
+        match (&self.checkpoints_dir, &self.job_dir) {
+            (Some(url), _) => Ok(Some(url.clone())),
+            (None, Some(dir)) if wanted || self.savepoints_dir.is_some() => {
+                let dir = std::path::absolute(dir.join("checkpoints"));
+                let url = dir.ok().and_then(|dir| dir.to_str().map(|dir| format!("file://{dir}")));
+                url.map(Some).ok_or_else(|| Error::configuration("job.dir has a name that no URL can have"))
+            }
+            _ => Ok(None),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::ops::Deref;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_core::figures::SubtaskFigures;
 use millstream_core::drive::checkpointing::Logged;
+use millstream_core::figures::SubtaskFigures;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
 use millstream_core::{Error, ErrorKind, Result};
@@ -133,7 +133,6 @@ impl Shared {
     pub(crate) fn take_failure(&self) -> Option<Failure> {
         self.failure().take()
     }
-
 
     fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,7 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
+use millstream_core::drive::log::CheckpointRef;
 use millstream_core::drive::restart::{Failure as Failed, Restarts, Verdict};
+use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
 use millstream_core::{Error, ErrorKind, Result};
 
@@ -14,7 +16,7 @@ use crate::life::{Life, Wish};
 use crate::report::JobReport;
 use crate::shared::{Failure, Shared};
 use crate::status::JobStatus;
-use crate::vault::Vault;
+use crate::vault::{Ledger, Vault};
 
 /// How a job ended.
 pub(crate) type Outcome = Result<JobReport>;
@@ -24,7 +26,13 @@ pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>, started: Sender<()>) 
     let began = life.setup.clock.nanos();
     let options = &life.setup.options;
     let strategy = options.restart.resolved(options.checkpointing.interval.is_some());
-    let mut supervisor = Supervisor { life, vault, started: Some(started), restarts: Restarts::new(strategy) };
+    let mut supervisor = Supervisor {
+        life,
+        vault,
+        started: Some(started),
+        restarts: Restarts::new(strategy),
+        restoring: None,
+    };
     let ended = guarded("the job's supervisor", || supervisor.run());
     let (end, status) = match &ended {
         Ok(Ended::By(Ending { end, with_savepoint: true })) => (*end, JobStatus::Finished),
@@ -45,6 +53,8 @@ struct Supervisor<'a> {
     vault: Box<dyn Vault>,
     started: Option<Sender<()>>,
     restarts: Restarts,
+    // What the present attempt goes on from, until it runs.
+    restoring: Option<(CheckpointRef, Arc<dyn Ledger>)>,
 }
 
 enum Ended {
@@ -77,16 +87,43 @@ impl Supervisor<'_> {
         if self.life.wished().is_some() {
             return Err(failure.error);
         }
-        let clock = &self.life.setup.clock;
-        let random = RandomState::new().hash_one(clock.nanos()) as f64 / u64::MAX as f64;
-        match self.restarts.on_failure(Failed::Running(failure.error.kind()), clock.nanos(), random) {
+        match self.judge(failure.error.kind()) {
             Verdict::End { why } => {
                 tracing::error!("{why}: {}", failure.error.chain());
                 Err(failure.error)
             }
             Verdict::Restart { after } => self.pause(after, failure.error),
-            Verdict::FallBack { .. } => Err(failure.error),
+            Verdict::FallBack { to, retire } => self.fall_back(&to, retire, &failure.error),
         }
+    }
+
+    fn judge(&mut self, kind: ErrorKind) -> Verdict {
+        let now = self.life.setup.clock.nanos();
+        let random = RandomState::new().hash_one(now) as f64 / u64::MAX as f64;
+        let retained = self.restoring.as_ref().map(|(_, ledger)| ledger.retained()).unwrap_or_default();
+        let failed = match &self.restoring {
+            Some((from, _)) => Failed::Restoring { kind, from, retained: &retained },
+            None => Failed::Running(kind),
+        };
+        self.restarts.on_failure(failed, now, random)
+    }
+
+    fn fall_back(
+        &self,
+        to: &CheckpointRef,
+        retire: Vec<CheckpointId>,
+        error: &Error,
+    ) -> Result<Option<Ended>> {
+        tracing::error!(
+            "checkpoint {} is damaged, the job goes back to checkpoint {}: {}",
+            retire.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            to.id,
+            error.chain()
+        );
+        if let Some((_, ledger)) = &self.restoring {
+            ledger.retire(retire)?;
+        }
+        Ok(None)
     }
 
     fn pause(&self, pause: std::time::Duration, error: Error) -> Result<Option<Ended>> {
@@ -100,6 +137,7 @@ impl Supervisor<'_> {
 
     fn attempt(&mut self) -> Result<Ended, Failure> {
         let unasked = |error| Failure { error, task: None, wanted: false };
+        self.restoring = None;
         let setup = Arc::clone(&self.life.setup);
         let claim = guarded("claiming an epoch", || self.vault.claim(&setup)).map_err(unasked)?;
         let (events, inbound) = channel();
@@ -111,9 +149,11 @@ impl Supervisor<'_> {
         if let Some(restored) = claim.restored {
             self.life.history(|history| history.restored(restored));
         }
-        let (life, started) = (self.life, &mut self.started);
+        self.restoring = claim.reference.map(|reference| (reference, Arc::clone(&claim.ledger)));
+        let (life, started, restoring) = (self.life, &mut self.started, &mut self.restoring);
         let mut running = || {
             life.running();
+            *restoring = None;
             if let Some(started) = started.take() {
                 // Nobody may be waiting any more; the job runs all the same.
                 let _ = started.send(());

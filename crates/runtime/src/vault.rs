@@ -1,8 +1,10 @@
 //! Where the checkpoints of a job are kept: in memory, or in a storage with a log.
 
 mod memory;
+mod stored;
 
 pub(crate) use memory::Memory;
+pub(crate) use stored::{Stored, read};
 
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use millstream_core::Result;
 use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
 use millstream_core::drive::checkpointing::Logged;
 use millstream_core::drive::log::CheckpointRef;
+use millstream_core::plan::Plan;
 use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::time::Nanos;
 
@@ -43,8 +46,8 @@ pub(crate) struct Snapshot {
 /// A snapshot that was stored, and is not complete yet.
 #[derive(Clone)]
 pub(crate) struct Written {
-    /// Where it is; none where it is in memory.
-    pub(crate) reference: Option<CheckpointRef>,
+    /// What the log is told of it; none where it is in memory.
+    pub(crate) stored: Option<millstream_checkpoint::store::Written>,
     /// Its URL.
     pub(crate) url: Option<String>,
     /// Where it is in memory: itself.
@@ -63,6 +66,8 @@ pub(crate) struct Claim {
     pub(crate) next_checkpoint: CheckpointId,
     pub(crate) from: Option<Arc<JobSnapshot>>,
     pub(crate) restored: Option<RestoredStats>,
+    /// What it goes on from, as the log knows it.
+    pub(crate) reference: Option<CheckpointRef>,
     pub(crate) ledger: Arc<dyn Ledger>,
 }
 
@@ -88,8 +93,39 @@ pub(crate) trait Ledger: Send + Sync {
     fn log(&self, setup: &Setup, written: &Written, last: bool) -> Logged;
     /// Logs that the job has read everything.
     fn finish(&self, setup: &Setup) -> Logged;
-    /// Deletes what is retained no more; the numbers of the checkpoints that were given up.
+    /// Deletes what is retained no more or was given up; gives the numbers of the checkpoints that were retained until then.
     fn clean(&self) -> Vec<CheckpointId>;
-    /// Deletes what was stored of a snapshot that was given up.
-    fn discard(&self, id: CheckpointId);
+    /// Logs that these are retained no more.
+    ///
+    /// # Errors
+    /// Those of the storage; fenced.
+    fn retire(&self, ids: Vec<CheckpointId>) -> Result<()>;
+    /// What is retained, oldest first.
+    fn retained(&self) -> Vec<CheckpointRef>;
+}
+
+/// What a job begins with where it has no checkpoint of its own.
+pub(crate) enum Origin {
+    /// Nothing.
+    Latest,
+    /// This snapshot.
+    Snapshot(Arc<JobSnapshot>),
+    /// The savepoint at this URL.
+    Savepoint {
+        url: String,
+        /// State of operators that the job does not have is left behind.
+        allow_non_restored: bool,
+    },
+}
+
+/// Refuses a snapshot that does not fit a plan; with `dropping`, state without an operator is left behind.
+///
+/// # Errors
+/// As [`JobSnapshot::validate`].
+pub(crate) fn validate(snapshot: &JobSnapshot, plan: &Plan, dropping: bool) -> Result<()> {
+    if !dropping {
+        return snapshot.validate(plan);
+    }
+    let bare = JobSnapshot { stages: Vec::new(), job: snapshot.job.clone(), ..*snapshot };
+    bare.validate(plan)
 }

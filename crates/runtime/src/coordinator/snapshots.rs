@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::thread::Builder;
 
 use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::checkpointing::{AbortReason, Decision, Event as Happened, Logged, Request, Wanted};
+use millstream_core::drive::checkpointing::{
+    AbortReason, Decision, Event as Happened, Logged, Request, Wanted,
+};
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
 use millstream_core::{Error, Result};
@@ -69,7 +71,8 @@ impl Coordinator<'_> {
             (stats.bytes, stats.bytes_written) = (written.bytes, written.bytes_written);
             for (place, (nanos, bytes)) in self.shared.places.iter().zip(&written.parts) {
                 let stage = &self.shared.plan.stages[place.stage as usize].name;
-                let same = stats.subtasks.iter_mut().find(|s| s.stage == *stage && s.subtask == place.subtask);
+                let same =
+                    stats.subtasks.iter_mut().find(|s| s.stage == *stage && s.subtask == place.subtask);
                 if let Some(subtask) = same {
                     (subtask.asynchronous, subtask.bytes) = (millis(*nanos), *bytes);
                 }
@@ -165,10 +168,7 @@ impl Coordinator<'_> {
         self.flight = None;
         self.askers.answer(request, Err(format!("checkpoint {id} was given up: {reason}")));
         let ledger = Arc::clone(&self.ledger);
-        self.beside(move |_| {
-            ledger.discard(id);
-            Event::Cleaned(Vec::new())
-        });
+        self.beside(move |_| Event::Cleaned(ledger.clean()));
     }
 
     // Work that may take long, on a thread of its own: a slow store holds up neither the subtasks nor this thread.

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-
 use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
 use millstream_core::drive::checkpointing::Logged;
+use millstream_core::drive::log::CheckpointRef;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::{Error, Result};
 
@@ -24,8 +24,8 @@ struct Place(Mutex<Option<Arc<JobSnapshot>>>);
 
 impl Memory {
     /// Begins with a snapshot where there is one.
-    pub(crate) fn new(from: Option<JobSnapshot>) -> Self {
-        Self { epoch: 0, place: Arc::new(Place(Mutex::new(from.map(Arc::new)))) }
+    pub(crate) fn new(from: Option<Arc<JobSnapshot>>) -> Self {
+        Self { epoch: 0, place: Arc::new(Place(Mutex::new(from))) }
     }
 }
 
@@ -46,7 +46,7 @@ impl Vault for Memory {
         });
         let next_checkpoint = from.as_ref().map_or(1, |from| from.checkpoint + 1);
         let ledger = Arc::clone(&self.place) as Arc<dyn Ledger>;
-        Ok(Claim { epoch: self.epoch, next_checkpoint, from, restored, ledger })
+        Ok(Claim { epoch: self.epoch, next_checkpoint, from, restored, reference: None, ledger })
     }
 
     fn ended(&mut self, _: &Setup, _: bool) {}
@@ -56,7 +56,9 @@ impl Ledger for Place {
     fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
         let Snapshot { id, epoch, kind, requested, frozen, enumerators, .. } = snapshot;
         if kind == CheckpointKind::Savepoint {
-            return Err(Error::configuration("this job keeps its checkpoints in memory: it takes no savepoints"));
+            return Err(Error::configuration(
+                "this job keeps its checkpoints in memory: set state.checkpoints.dir to take savepoints",
+            ));
         }
         let parts = vec![(0, 0); frozen.len()];
         // Nobody can go on from the last one: it is there for the sinks alone.
@@ -64,7 +66,7 @@ impl Ledger for Place {
         let frozen = setup.places.iter().copied().zip(frozen);
         let assemble = || JobSnapshot::assemble(&setup.plan, id, epoch, frozen, enumerators);
         let snapshot = wanted.then(assemble).transpose()?.map(Arc::new);
-        Ok(Written { reference: None, url: None, snapshot, bytes: 0, bytes_written: 0, parts })
+        Ok(Written { stored: None, url: None, snapshot, bytes: 0, bytes_written: 0, parts })
     }
 
     fn log(&self, _: &Setup, written: &Written, _: bool) -> Logged {
@@ -82,7 +84,13 @@ impl Ledger for Place {
         Vec::new()
     }
 
-    fn discard(&self, _: CheckpointId) {}
+    fn retire(&self, _: Vec<CheckpointId>) -> Result<()> {
+        Ok(())
+    }
+
+    fn retained(&self) -> Vec<CheckpointRef> {
+        Vec::new()
+    }
 }
 
 impl Place {

@@ -1,0 +1,253 @@
+//! Checkpoints in a storage, with a log: they survive the process.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use millstream_checkpoint::store::{
+    Attempt, CheckpointStore, CheckpointWriter, ReadOptions, Recovered, StoreOptions, open,
+};
+use millstream_core::drive::checkpoint_options::Retention;
+use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
+use millstream_core::drive::checkpointing::Logged;
+use millstream_core::drive::layout::Place;
+use millstream_core::drive::log::{Base, CheckpointRef};
+use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::time::Nanos;
+use millstream_core::{Error, ErrorKind, Result};
+use tokio::runtime::{Handle, Runtime};
+
+use super::{Claim, Ledger, Origin, Snapshot, Vault, Written};
+use crate::setup::Setup;
+use crate::snapshot::JobSnapshot;
+use crate::{epoch, io};
+
+// How many subtasks' parts are stored at a time.
+const PARTS_AT_A_TIME: usize = 4;
+// How long what is under way may take when the job has ended.
+const GRACE: Duration = Duration::from_secs(2);
+// Threads that wait for storages; what is heavy runs on others.
+const THREADS: usize = 1;
+
+/// A job's checkpoints below a URL.
+pub(crate) struct Stored {
+    store: CheckpointStore,
+    runtime: Option<Runtime>,
+    origin: Origin,
+    probed: bool,
+    attempt: Option<Arc<Attempt>>,
+}
+
+impl Stored {
+    /// Below this URL. No I/O.
+    ///
+    /// # Errors
+    /// A URL or options that are wrong.
+    pub(crate) fn new(url: &str, setup: &Setup, origin: Origin, read: ReadOptions) -> Result<Self> {
+        let options = StoreOptions {
+            storage: setup.options.storage.clone(),
+            savepoints: setup.options.savepoints_dir.clone(),
+            incremental: setup.options.incremental,
+            read,
+            clock: Arc::clone(&setup.clock),
+        };
+        let store = CheckpointStore::open(url, &setup.plan.name, options)?;
+        Ok(Self { store, runtime: Some(io::runtime(THREADS)?), origin, probed: false, attempt: None })
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T> {
+        let over = || Error::bug("the storage's threads have ended before the job");
+        Ok(self.runtime.as_ref().ok_or_else(over)?.block_on(future))
+    }
+
+    fn base(&self) -> Base {
+        match &self.origin {
+            Origin::Savepoint { url, .. } => Base::Savepoint(url.clone()),
+            Origin::Latest | Origin::Snapshot(_) => Base::Latest,
+        }
+    }
+
+    // Epochs that were claimed without a log count too: stores remember them in versions.
+    fn claim_above(&self, floor: u64) -> Result<Attempt> {
+        loop {
+            let attempt = self.wait(self.store.claim(self.base()))??;
+            if attempt.epoch() > floor {
+                return Ok(attempt);
+            }
+        }
+    }
+
+    fn recover(&self, setup: &Setup, attempt: &Attempt) -> Result<Option<Recovered>> {
+        let Some(recovered) = self.wait(attempt.restore())?? else { return Ok(None) };
+        let passed_over: Vec<_> = recovered.passed_over.iter().map(|(reference, _)| reference.id).collect();
+        if !passed_over.is_empty() {
+            self.wait(attempt.retire(passed_over))??;
+        }
+        let dropping = matches!(self.origin, Origin::Savepoint { allow_non_restored: true, .. });
+        super::validate(&recovered.snapshot, &setup.plan, dropping)?;
+        Ok(Some(recovered))
+    }
+}
+
+impl Vault for Stored {
+    fn claim(&mut self, setup: &Setup) -> Result<Claim> {
+        if !self.probed {
+            self.wait(self.store.probe())??;
+            self.probed = true;
+        }
+        let dir = setup.options.job_dir.as_deref();
+        let attempt = Arc::new(self.claim_above(dir.map_or(Ok(0), epoch::latest)?)?);
+        remember(dir, attempt.epoch());
+        let recovered = self.recover(setup, &attempt)?;
+        self.attempt = Some(Arc::clone(&attempt));
+        let restored = recovered.as_ref().map(|recovered| RestoredStats {
+            id: recovered.reference.id,
+            epoch: recovered.reference.epoch,
+            time: setup.clock.now(),
+            savepoint: recovered.reference.kind == CheckpointKind::Savepoint,
+            url: recovered.url.clone(),
+        });
+        let reference = recovered.as_ref().map(|recovered| recovered.reference.clone());
+        let from = match (recovered, &self.origin) {
+            (Some(recovered), _) => Some(Arc::new(recovered.snapshot)),
+            (None, Origin::Snapshot(snapshot)) => Some(Arc::clone(snapshot)),
+            (None, _) => None,
+        };
+        let (epoch, next_checkpoint) = (attempt.epoch(), attempt.next_checkpoint());
+        let handle = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        let handle = handle.ok_or_else(|| Error::bug("the storage's threads have ended"))?;
+        let ledger = Arc::new(Pages { attempt, handle, retained: Mutex::default() });
+        Ok(Claim { epoch, next_checkpoint, from, restored, reference, ledger })
+    }
+
+    fn ended(&mut self, setup: &Setup, cancelled: bool) {
+        let gone = match setup.options.checkpointing.retention {
+            Retention::RetainOnCancellation => false,
+            Retention::DeleteOnCancellation => cancelled,
+            Retention::NoExternalizedCheckpoints => true,
+        };
+        let Some(attempt) = self.attempt.clone().filter(|_| gone) else { return };
+        let removed = self.wait(async {
+            let ids = attempt.retained().await.iter().map(|reference| reference.id).collect();
+            attempt.retire(ids).await
+        });
+        if let Err(error) | Ok(Err(error)) = removed {
+            tracing::warn!("the job's checkpoints could not be deleted: {}", error.chain());
+        }
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(GRACE);
+        }
+    }
+}
+
+/// Reads a savepoint for a job that keeps its checkpoints in memory.
+///
+/// # Errors
+/// Those of the storage, and of what is there.
+pub(crate) fn read(url: &str, setup: &Setup, options: &ReadOptions) -> Result<JobSnapshot> {
+    let runtime = io::runtime(THREADS)?;
+    let opened = runtime.block_on(open(url, &setup.options.storage, options))?;
+    // Its parts are read later, by the subtasks' own means.
+    Ok(opened.snapshot)
+}
+
+/// The log of one attempt.
+struct Pages {
+    attempt: Arc<Attempt>,
+    handle: Handle,
+    // Checkpoints that stood before the last entry.
+    retained: Mutex<BTreeSet<CheckpointId>>,
+}
+
+impl Pages {
+    async fn store(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
+        let Snapshot { id, kind, dir, frozen, enumerators, .. } = snapshot;
+        let writer = match kind {
+            CheckpointKind::Savepoint => self.attempt.savepoint(id, dir.as_deref(), &setup.plan)?,
+            CheckpointKind::Checkpoint | CheckpointKind::Final => {
+                self.attempt.checkpoint(id, kind, &setup.plan)
+            }
+        };
+        let parts = setup.places.iter().copied().zip(frozen);
+        let parts = stream::iter(parts).map(|(place, frozen)| part(&writer, place, frozen));
+        let figures: Vec<_> = parts.buffered(PARTS_AT_A_TIME).try_collect().await?;
+        let bytes_written = figures.iter().map(|(_, _, written)| written).sum();
+        let parts = figures.iter().map(|(took, bytes, _)| (*took, *bytes)).collect();
+        let written = writer.finish(enumerators).await?;
+        let (url, bytes) = (Some(written.url.clone()), written.reference.bytes);
+        Ok(Written { stored: Some(written), url, snapshot: None, bytes, bytes_written, parts })
+    }
+}
+
+async fn part(writer: &CheckpointWriter, place: Place, frozen: Frozen) -> Result<(Nanos, u64, u64)> {
+    let figures = writer.part(place, frozen).await?;
+    Ok((figures.took.as_nanos() as Nanos, figures.bytes, figures.written))
+}
+
+impl Ledger for Pages {
+    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
+        self.handle.block_on(self.store(setup, snapshot))
+    }
+
+    fn log(&self, setup: &Setup, written: &Written, last: bool) -> Logged {
+        let Some(stored) = &written.stored else { return Logged::Stands };
+        let keep = setup.options.checkpointing.num_retained;
+        let logged = self.handle.block_on(async {
+            if stored.reference.kind == CheckpointKind::Savepoint && !last {
+                return self.attempt.savepoint_complete(stored).await.map(|()| Vec::new());
+            }
+            self.attempt.complete(stored, keep).await
+        });
+        self.outcome(logged)
+    }
+
+    fn finish(&self, _: &Setup) -> Logged {
+        let finished = self.handle.block_on(self.attempt.finish());
+        self.outcome(finished)
+    }
+
+    fn clean(&self) -> Vec<CheckpointId> {
+        std::mem::take(&mut *self.retained.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_iter()
+            .collect()
+    }
+
+    fn retire(&self, ids: Vec<CheckpointId>) -> Result<()> {
+        self.handle.block_on(self.attempt.retire(ids)).map(drop)
+    }
+
+    fn retained(&self) -> Vec<CheckpointRef> {
+        self.handle.block_on(self.attempt.retained())
+    }
+}
+
+impl Pages {
+    fn outcome(&self, logged: Result<Vec<CheckpointRef>>) -> Logged {
+        match logged {
+            Ok(retired) => {
+                let mut gone = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
+                gone.extend(retired.iter().map(|reference| reference.id));
+                Logged::Stands
+            }
+            Err(error) if error.kind() == ErrorKind::Fenced => Logged::Fenced(error.chain()),
+            Err(error) => Logged::Unknown(error.chain()),
+        }
+    }
+}
+
+// So that a job that goes on without a log claims a higher one.
+fn remember(job_dir: Option<&Path>, epoch: u64) {
+    if let Some(dir) = job_dir
+        && let Err(error) = epoch::remember(dir, epoch)
+    {
+        tracing::debug!("{}", error.chain());
+    }
+}

@@ -1,0 +1,264 @@
+//! Checkpoints in a storage: a new process goes on where the old one was, whatever happened to it.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use millstream_core::ErrorKind;
+use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_core::stage::End;
+use millstream_runtime::{JobStatus, Launch, RuntimeOptions, start};
+use support::numbers::Numbers;
+use support::plans::*;
+use support::wait;
+
+const SPLITS: [(i64, i64); 3] = [(0, 40_000), (1000, 41_000), (17, 40_017)];
+
+/// Checkpoints below a directory, as often as can be.
+fn stored(dir: &Path) -> RuntimeOptions {
+    let interval = Some(Duration::from_millis(10));
+    RuntimeOptions {
+        epoch: None,
+        checkpoints_dir: Some(format!("file://{}", dir.display())),
+        savepoints_dir: Some(format!("file://{}", dir.join("savepoints").display())),
+        checkpointing: CheckpointOptions { interval, ..CheckpointOptions::default() },
+        restart: RestartStrategy::None.into(),
+        ..support::options()
+    }
+}
+
+fn gated(at: i64) -> Numbers {
+    Numbers { gate_at: at, ..Numbers::new(&SPLITS) }
+}
+
+fn total() -> u64 {
+    SPLITS.iter().map(|(from, to)| (to - from) as u64).sum()
+}
+
+#[test]
+fn a_process_that_is_gone_leaves_its_checkpoints_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut read = 0;
+    for (round, gate) in [10_000, 20_000, 30_000].into_iter().enumerate() {
+        let numbers = gated(gate);
+        let at_gate = numbers.probe.gate();
+        let written = Sums::default();
+        let parallelism = [(2, 2), (1, 3), (3, 1)][round];
+        let job =
+            start(keyed_sum(&numbers, parallelism.0, parallelism.1, &written), stored(dir.path())).unwrap();
+        assert_eq!(job.epoch(), round as u64 + 1);
+        at_gate.recv().unwrap();
+        // One that was triggered after the gate was reached holds all that was read.
+        let before = job.checkpoint_stats().counts.total;
+        while job.checkpoint_stats().latest_completed.is_none_or(|latest| latest.id <= before) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        read += numbers.probe.read.load(SeqCst);
+        drop(job);
+        assert!(written.sorted().is_empty());
+    }
+    let (numbers, written) = (Numbers::new(&SPLITS), Sums::default());
+    let job = start(keyed_sum(&numbers, 2, 2, &written), stored(dir.path())).unwrap();
+    let control = job.control();
+    let report = wait(job).unwrap();
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+    assert_eq!((report.epoch, report.end, report.status), (4, End::Finished, JobStatus::Finished));
+    assert_eq!(control.checkpoint_stats().counts.restored, 1);
+    read += numbers.probe.read.load(SeqCst);
+    assert!(read < 2 * total(), "it went on, it did not begin anew: {read} of {}", total());
+
+    // It has finished: the next one begins from the start, with a higher epoch.
+    let written = Sums::default();
+    let report = wait(start(keyed_sum(&Numbers::new(&SPLITS), 1, 1, &written), stored(dir.path())).unwrap());
+    assert_eq!(report.unwrap().epoch, 5);
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+}
+
+#[test]
+fn a_job_that_was_stopped_goes_on_from_its_last_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = gated(15_000);
+    let at_gate = numbers.probe.gate();
+    let options = RuntimeOptions {
+        // No periodic ones: the last one alone.
+        checkpointing: CheckpointOptions::default(),
+        ..stored(dir.path())
+    };
+    let job = start(keyed_sum(&numbers, 2, 2, &Sums::default()), options.clone()).unwrap();
+    at_gate.recv().unwrap();
+    job.stop();
+    let report = wait(job).unwrap();
+    assert_eq!((report.end, report.status), (End::Stopped, JobStatus::Suspended));
+    let (again, written) = (Numbers::new(&SPLITS), Sums::default());
+    wait(start(keyed_sum(&again, 1, 2, &written), options).unwrap()).unwrap();
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+    let read = numbers.probe.read.load(SeqCst) + again.probe.read.load(SeqCst);
+    assert_eq!(read, total(), "nothing was read twice");
+}
+
+#[test]
+fn the_older_of_two_processes_is_fenced_and_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let restart = RestartStrategy::FixedDelay { attempts: 9, delay: Duration::from_millis(1) };
+    let options = RuntimeOptions { restart: restart.into(), ..stored(dir.path()) };
+    let numbers = gated(10_000);
+    let old = start(keyed_sum(&numbers, 1, 1, &Sums::default()), options.clone()).unwrap();
+    while old.checkpoint_stats().counts.completed == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let written = Sums::default();
+    let new = start(keyed_sum(&Numbers::new(&SPLITS), 2, 2, &written), options).unwrap();
+    let control = old.control();
+    let error = wait(old).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{}", error.chain());
+    assert_eq!(control.attempts(), 1, "it does not come back");
+    wait(new).unwrap();
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+}
+
+#[test]
+fn savepoints_restore_at_another_parallelism_and_under_another_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = gated(20_000);
+    let at_gate = numbers.probe.gate();
+    let written = Sums::default();
+    let job = start(keyed_sum(&numbers, 2, 3, &written), stored(dir.path())).unwrap();
+    at_gate.recv().unwrap();
+    let done = job.savepoint(None).unwrap();
+    let url = done.url.unwrap();
+    assert!(url.contains("/savepoints/savepoint-"), "{url}");
+    let heard = written.completed.lock().unwrap().values().flatten().any(|id| *id == done.id);
+    assert!(!heard, "a savepoint commits nothing");
+
+    // The fork, while the old one runs.
+    let forked = Sums::default();
+    let mut plan = keyed_sum(&Numbers::new(&SPLITS), 3, 1, &forked);
+    plan.name = "fork".into();
+    let fork = Launch::new(plan, stored(dir.path())).from_savepoint(&url, false).start().unwrap();
+    let report = wait(fork).unwrap();
+    assert_eq!(report.epoch, 1, "a job of its own");
+    assert_eq!(forked.sorted(), sums_of(&SPLITS));
+
+    numbers.probe.open_gate();
+    wait(job).unwrap();
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+    // Nobody but the user deletes it.
+    let restored = Sums::default();
+    let mut plan = keyed_sum(&Numbers::new(&SPLITS), 1, 2, &restored);
+    plan.name = "later".into();
+    wait(Launch::new(plan, stored(dir.path())).from_savepoint(&url, false).start().unwrap()).unwrap();
+    assert_eq!(restored.sorted(), sums_of(&SPLITS));
+}
+
+#[test]
+fn stop_with_savepoint_ends_the_job_and_its_name_goes_on_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = gated(20_000);
+    let at_gate = numbers.probe.gate();
+    let written = Sums::default();
+    let job = start(keyed_sum(&numbers, 2, 2, &written), stored(dir.path())).unwrap();
+    at_gate.recv().unwrap();
+    let done = job.stop_with_savepoint(None, false).unwrap();
+    let report = wait(job).unwrap();
+    assert_eq!((report.end, report.status), (End::Stopped, JobStatus::Finished));
+    assert!(written.sorted().is_empty(), "open sums are left alone");
+    let heard = written.completed.lock().unwrap().values().all(|ids| ids.contains(&done.id));
+    assert!(heard, "the last one commits");
+    let again = Numbers::new(&SPLITS);
+    wait(start(keyed_sum(&again, 1, 1, &written), stored(dir.path())).unwrap()).unwrap();
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+    assert_eq!(numbers.probe.read.load(SeqCst) + again.probe.read.load(SeqCst), total(), "nothing twice");
+}
+
+#[test]
+fn a_drain_fires_everything_that_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = gated(20_000);
+    let at_gate = numbers.probe.gate();
+    let written = Sums::default();
+    let job = start(keyed_sum(&numbers, 3, 2, &written), stored(dir.path())).unwrap();
+    at_gate.recv().unwrap();
+    let done = job.stop_with_savepoint(None, true).unwrap();
+    assert!(done.url.is_some());
+    assert_eq!(wait(job).unwrap().end, End::Finished);
+    assert_eq!(written.sorted(), sums_of(&[(0, 20_000), (1000, 20_000), (17, 20_000)]));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_an_older_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = stored(dir.path());
+    options.checkpointing.num_retained = 3;
+    let numbers = gated(20_000);
+    let job = start(keyed_sum(&numbers, 2, 2, &Sums::default()), options.clone()).unwrap();
+    while job.checkpoint_stats().counts.completed < 4 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(job);
+    // One loses its manifest's meaning, the other the bytes of its state.
+    let mut checkpoints = newest_first(dir.path());
+    assert!(checkpoints.len() >= 3, "{checkpoints:?}");
+    fs::write(checkpoints.remove(0).join("manifest"), "{}").unwrap();
+    let second = checkpoints.remove(0);
+    let state = files(&second).into_iter().find(|file| file.extension().is_some_and(|ext| ext == "state"));
+    let state = state.expect("a file of state");
+    let mut bytes = fs::read(&state).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&state, bytes).unwrap();
+    let written = Sums::default();
+    let job = start(keyed_sum(&Numbers::new(&SPLITS), 2, 2, &written), options).unwrap();
+    let restored = job.checkpoint_stats().latest_restored.unwrap();
+    let third = checkpoints[0].file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(restored.url.ends_with(&third), "{} is not {third}", restored.url);
+    wait(job).unwrap();
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+}
+
+// The folders of all checkpoints of the one job.
+fn newest_first(dir: &Path) -> Vec<PathBuf> {
+    let jobs = files(dir).into_iter().filter(|path| path.join("log").is_dir());
+    let mut all: Vec<_> = jobs.flat_map(|job| files(&job)).collect();
+    let number = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_prefix("chk-")?;
+        name.split('-').next()?.parse::<u64>().ok()
+    };
+    all.retain(|path| number(path).is_some() && path.join("manifest").exists());
+    all.sort_by_key(|path| std::cmp::Reverse(number(path)));
+    all
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn failed_checkpoints_are_tolerated_as_often_as_was_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = stored(dir.path());
+    options.checkpointing.tolerable_failed = 2;
+    options.storage.max_retries = 0;
+    let numbers = gated(10_000);
+    let job = start(keyed_sum(&numbers, 1, 1, &Sums::default()), options).unwrap();
+    while job.checkpoint_stats().counts.completed == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The storage becomes a file: nothing can be written below it.
+    let away = dir.path().with_extension("away");
+    fs::rename(dir.path(), &away).unwrap();
+    fs::write(dir.path(), "").unwrap();
+    let control = job.control();
+    let error = wait(job).unwrap_err();
+    fs::remove_file(dir.path()).unwrap();
+    fs::rename(&away, dir.path()).unwrap();
+    assert!(
+        error.chain().contains("3 checkpoints in a row have failed, 2 are tolerated"),
+        "{}",
+        error.chain()
+    );
+    let history = control.checkpoint_stats();
+    assert_eq!(history.counts.failed, 3);
+    assert!(history.latest_failed.unwrap().failure.unwrap().contains("could not be stored"));
+}
