@@ -13,7 +13,7 @@ use millstream_core::stage::End;
 use millstream_runtime::{JobStatus, Launch, RuntimeOptions, start};
 use support::numbers::Numbers;
 use support::plans::*;
-use support::wait;
+use support::{until, wait};
 
 const SPLITS: [(i64, i64); 3] = [(0, 40_000), (1000, 41_000), (17, 40_017)];
 
@@ -53,9 +53,7 @@ fn a_process_that_is_gone_leaves_its_checkpoints_to_the_next_one() {
         at_gate.recv().unwrap();
         // One that was triggered after the gate was reached holds all that was read.
         let before = job.checkpoint_stats().counts.total;
-        while job.checkpoint_stats().latest_completed.is_none_or(|latest| latest.id <= before) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until(|| job.checkpoint_stats().latest_completed.is_some_and(|latest| latest.id > before));
         read += numbers.probe.read.load(SeqCst);
         drop(job);
         assert!(written.sorted().is_empty());
@@ -106,9 +104,7 @@ fn the_older_of_two_processes_is_fenced_and_stops() {
     let options = RuntimeOptions { restart: restart.into(), ..stored(dir.path()) };
     let numbers = gated(10_000);
     let old = start(keyed_sum(&numbers, 1, 1, &Sums::default()), options.clone()).unwrap();
-    while old.checkpoint_stats().counts.completed == 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(|| old.checkpoint_stats().counts.completed > 0);
     let written = Sums::default();
     let new = start(keyed_sum(&Numbers::new(&SPLITS), 2, 2, &written), options).unwrap();
     let control = old.control();
@@ -194,9 +190,7 @@ fn a_damaged_checkpoint_is_passed_over_for_an_older_one() {
     options.checkpointing.num_retained = 3;
     let numbers = gated(20_000);
     let job = start(keyed_sum(&numbers, 2, 2, &Sums::default()), options.clone()).unwrap();
-    while job.checkpoint_stats().counts.completed < 4 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(|| job.checkpoint_stats().counts.completed >= 4);
     drop(job);
     // One loses its manifest's meaning, the other the bytes of its state.
     let mut checkpoints = newest_first(dir.path());
@@ -231,7 +225,8 @@ fn newest_first(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+    let entries = fs::read_dir(dir).expect("the directory is there");
+    entries.map(|entry| entry.expect("it can be read").path()).collect()
 }
 
 #[test]
@@ -242,9 +237,7 @@ fn failed_checkpoints_are_tolerated_as_often_as_was_said() {
     options.storage.max_retries = 0;
     let numbers = gated(10_000);
     let job = start(keyed_sum(&numbers, 1, 1, &Sums::default()), options).unwrap();
-    while job.checkpoint_stats().counts.completed == 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(|| job.checkpoint_stats().counts.completed > 0);
     // The storage becomes a file: nothing can be written below it.
     let away = dir.path().with_extension("away");
     fs::rename(dir.path(), &away).unwrap();

@@ -32,3 +32,10 @@ pub fn wait(job: JobHandle) -> Result<JobReport> {
     waiting.expect("the system has threads left");
     told.recv_timeout(Duration::from_secs(60)).expect("the job hangs")
 }
+
+/// Waits until something is so; the test's own time limit is that of the whole run.
+pub fn until(so: impl Fn() -> bool) {
+    while !so() {
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
