@@ -34,6 +34,8 @@
 mod backoff;
 mod disk;
 mod file;
+#[cfg(feature = "hdfs")]
+mod hdfs;
 mod location;
 mod options;
 mod path;
@@ -157,7 +159,9 @@ impl Storage {
     /// See the [module](self). The file may be there nevertheless.
     pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
         let full = self.full(path)?;
-        self.attempts("create", &full, || self.store.create(&full, bytes.clone())).await
+        let patience = self.patience.for_bytes(bytes.len() as u64);
+        let created = patience.attempts(|| self.store.create(&full, bytes.clone())).await;
+        self.about("create", &full, created)
     }
 
     /// Writes a file, over one that is there.
@@ -166,7 +170,9 @@ impl Storage {
     /// See the [module](self).
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
         let full = self.full(path)?;
-        self.attempts("write", &full, || self.store.put(&full, bytes.clone())).await
+        let patience = self.patience.for_bytes(bytes.len() as u64);
+        let written = patience.attempts(|| self.store.put(&full, bytes.clone())).await;
+        self.about("write", &full, written)
     }
 
     /// Begins a file of any size, written piece by piece, over one that is there. It becomes visible with
@@ -180,7 +186,7 @@ impl Storage {
         Ok(Upload::new(upload, self.url_of(&full), self.part_bytes))
     }
 
-    /// The whole file; `None` if there is none.
+    /// The whole file, which fits into memory; `None` if there is none. Large ones better come by [`Storage::download`].
     ///
     /// # Errors
     /// See the [module](self).
@@ -239,8 +245,7 @@ impl Storage {
     /// # Errors
     /// See the [module](self); [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when there is no such file.
     pub async fn copy(&self, from: &str, to: &str) -> Result<()> {
-        let (from, to) = (self.full(from)?, self.full(to)?);
-        self.attempts("copy", &from, || self.store.copy(&from, &to)).await
+        self.copy_to(from, self, to).await.map(drop)
     }
 
     /// Removes what writers that died left of files that never became visible, if nobody has written to it since
@@ -271,7 +276,11 @@ impl Storage {
     where
         F: Future<Output = Attempt<T>> + Send,
     {
-        let outcome = self.patience.attempts(attempt).await;
+        self.about(verb, full, self.patience.attempts(attempt).await)
+    }
+
+    /// An outcome whose error says what it is about.
+    fn about<T>(&self, verb: &str, full: &str, outcome: Result<T>) -> Result<T> {
         outcome.map_err(|error| error.in_context(format_args!("cannot {verb} {}", self.url_of(full))))
     }
 }

@@ -88,10 +88,22 @@ fn s3(_: &str, _: &str, _: &StorageOptions, _: &Arc<Patience>) -> Result<Arc<dyn
     Err(not_built_in("s3://", "s3"))
 }
 
+#[cfg(feature = "hdfs")]
+fn hdfs(
+    authority: &str,
+    path: &str,
+    options: &StorageOptions,
+    patience: &Arc<Patience>,
+) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(super::hdfs::HdfsStore::new(authority, path, options, patience)?))
+}
+
+#[cfg(not(feature = "hdfs"))]
 fn hdfs(_: &str, _: &str, _: &StorageOptions, _: &Arc<Patience>) -> Result<Arc<dyn Store>> {
     Err(not_built_in("hdfs://", "hdfs"))
 }
 
+#[cfg(not(all(feature = "s3", feature = "hdfs")))]
 fn not_built_in(scheme: &str, feature: &str) -> Error {
     Error::configuration(format!("this program cannot do {scheme}: build it with the feature `{feature}`"))
 }

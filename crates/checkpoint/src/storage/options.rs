@@ -16,7 +16,7 @@ pub struct StorageOptions {
     /// How long one request may take. A file is written and read in several requests if it is large.
     #[serde(with = "duration")]
     pub timeout: Duration,
-    /// How often a request is repeated that failed in a way that may pass.
+    /// How often a request is repeated that failed in a way that may pass: with the waits below, for some 20 s by default.
     pub max_retries: u32,
     /// The wait before the first repetition; it doubles with each further one.
     #[serde(rename = "retry.delay", with = "duration")]
@@ -65,7 +65,7 @@ impl Default for StorageOptions {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),
-            max_retries: 5,
+            max_retries: 10,
             retry_delay: Duration::from_millis(100),
             retry_max_delay: Duration::from_secs(5),
             part_bytes: 8 << 20,

@@ -9,6 +9,9 @@ use super::backoff::Backoff;
 use super::path::chance;
 use super::store::{Attempt, Failure};
 
+/// What even a slow store moves within the time-out.
+const LARGE: u64 = 64 << 20;
+
 /// Time-out and repetitions of every call.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
@@ -28,8 +31,22 @@ impl Patience {
         }
     }
 
-    /// The first success, or the last failure.
+    /// The same with more time for an attempt that moves many bytes: the time-out for each 64 MB begun.
+    pub(super) fn for_bytes(&self, bytes: u64) -> Self {
+        let times = u32::try_from(bytes / LARGE).unwrap_or(u32::MAX).saturating_add(1);
+        Self { timeout: self.timeout.saturating_mul(times), ..self.clone() }
+    }
+
+    /// The first success, or the last failure; each attempt within the time-out.
     pub(super) async fn attempts<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Attempt<T>>,
+    {
+        self.repeated(|| self.within(attempt())).await
+    }
+
+    /// The first success, or the last failure, of attempts that mind the time-out themselves.
+    pub(super) async fn repeated<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Attempt<T>>,
     {
@@ -37,7 +54,7 @@ impl Patience {
         let mut tries = 0;
         loop {
             tries += 1;
-            let failure = match self.within(attempt()).await {
+            let failure = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };

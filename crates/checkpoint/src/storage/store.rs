@@ -99,7 +99,7 @@ impl Failure {
     }
 
     /// The same with its cause.
-    #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "used by s3"))]
+    #[cfg(any(feature = "s3", feature = "hdfs"))]
     pub(super) fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { error: self.error.caused_by(cause), ..self }
     }

@@ -30,7 +30,7 @@ impl Storage {
         }
         let full = self.full(path)?;
         let sent = self.store.upload_file(&full, local, self.part_bytes).await;
-        sent.map_err(|error| error.in_context(format_args!("cannot write {}", self.url_of(&full))))
+        self.about("write", &full, sent)
     }
 
     /// Writes a file of this storage to the local one, which becomes visible whole; returns its size.
@@ -57,8 +57,8 @@ impl Storage {
         let bytes = self.size_of(path).await?;
         if Arc::ptr_eq(&self.store, &other.store) {
             let (from, to) = (self.full(path)?, other.full(to)?);
-            self.attempts("copy", &from, || self.store.copy(&from, &to)).await?;
-            return Ok(bytes);
+            let copied = self.patience.for_bytes(bytes).attempts(|| self.store.copy(&from, &to)).await;
+            return self.about("copy", &from, copied).map(|()| bytes);
         }
         let mut upload = other.upload(to).await?;
         let mut pieces = self.pieces(path, bytes);

@@ -27,6 +27,8 @@ pub(crate) async fn conforms(storage: &Storage) -> Result<()> {
     whole_files(&storage.child("whole")).await.context("whole files")?;
     sweeping(&storage.child("sweep")).await.context("sweeping")?;
     ensure!(storage.list("").await?.is_empty(), "something is left: {:?}", storage.list("").await?);
+    let hidden = storage.sweep("", now() + Duration::from_secs(3600)).await?;
+    ensure!(hidden == 0, "{hidden} files in the making are left");
     Ok(())
 }
 

@@ -1,0 +1,97 @@
+//! What it means that HDFS failed.
+
+use hdfs_native::HdfsError;
+use millstream_core::Error;
+
+use crate::storage::store::Failure;
+
+/// Whether there is no such file.
+pub(super) fn is_missing(error: &HdfsError) -> bool {
+    match error {
+        HdfsError::FileNotFound(_) | HdfsError::IsADirectoryError(_) => true,
+        HdfsError::RPCError(class, _) => simple(class) == "FileNotFoundException",
+        _ => false,
+    }
+}
+
+/// What to do about an error.
+pub(super) fn failure(error: HdfsError) -> Failure {
+    use HdfsError as E;
+    let passing = |what: &str| Failure::passing(Error::retry(what));
+    let configuration = |what: &str| Failure::lasting(Error::configuration(what));
+    let failure = match &error {
+        E::IOError(_) => passing("HDFS does not answer"),
+        E::RPCError(class, _) | E::FatalRPCError(class, _) => of_class(simple(class)),
+        E::ChecksumError => Failure::passing(Error::data("a block is damaged")),
+        E::DataTransferError(_) | E::BlocksNotFound(_) | E::OperationFailed(_) => {
+            passing("a DataNode failed")
+        }
+        E::AlreadyExists(_) | E::FileNotFound(_) => passing("somebody else changes the same files"),
+        E::InternalError(_) | E::InvalidRPCResponse(_) => passing("HDFS answers nonsense"),
+        E::SASLError(_) | E::GSSAPIError(..) | E::NoSASLMechanism => {
+            configuration("HDFS refuses the login: check the Kerberos ticket and hdfs.config-dir")
+        }
+        E::IsADirectoryError(_) => configuration("a directory is where a file should be"),
+        E::InvalidPath(_) | E::InvalidArgument(_) | E::UrlParseError(_) | E::XmlParseError(_) => {
+            configuration("the URL or Hadoop's configuration is wrong")
+        }
+        E::TrashNotEnabled
+        | E::UnsupportedErasureCodingPolicy(_)
+        | E::ErasureCodingError(_)
+        | E::UnsupportedFeature(_) => configuration("this HDFS has a setting that we cannot work with"),
+    };
+    failure.caused_by(error)
+}
+
+/// By the exception's name.
+fn of_class(class: &str) -> Failure {
+    match class {
+        "AccessControlException"
+        | "AuthorizationException"
+        | "SecretManager$InvalidToken"
+        | "SaslException" => {
+            let advice = "HDFS does not let this user do that: check hdfs.user, owner and mode";
+            Failure::lasting(Error::configuration(advice))
+        }
+        "DSQuotaExceededException" | "NSQuotaExceededException" | "QuotaByStorageTypeExceededException" => {
+            Failure::lasting(Error::retry(
+                "the quota of the directory is used up: raise it or free some space",
+            ))
+        }
+        "ParentNotDirectoryException" => {
+            Failure::lasting(Error::configuration("a file is where a directory should be"))
+        }
+        "SafeModeException" => Failure::passing(Error::retry("HDFS is in safe mode")),
+        // Mostly java.io.IOException: no DataNode takes the block (dead, full), or the lease was lost.
+        _ => Failure::passing(Error::retry("HDFS cannot do that now")),
+    }
+}
+
+fn simple(class: &str) -> &str {
+    class.rsplit('.').next().unwrap_or(class)
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn exceptions_are_told_apart_by_what_to_do() {
+        use ErrorKind::{Configuration, Retry};
+        for (class, wanted) in [
+            ("org.apache.hadoop.hdfs.server.namenode.SafeModeException", (true, Retry)),
+            ("java.io.IOException", (true, Retry)),
+            ("org.apache.hadoop.hdfs.protocol.DSQuotaExceededException", (false, Retry)),
+            ("org.apache.hadoop.security.AccessControlException", (false, Configuration)),
+            ("org.apache.hadoop.fs.ParentNotDirectoryException", (false, Configuration)),
+        ] {
+            let failure = failure(HdfsError::RPCError(class.to_owned(), "why".to_owned()));
+            assert_eq!((failure.may_pass(), failure.into_error().kind()), wanted, "{class}");
+        }
+        let away = failure(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+        assert!(away.may_pass());
+        assert!(is_missing(&HdfsError::RPCError("java.io.FileNotFoundException".into(), String::new())));
+    }
+}
