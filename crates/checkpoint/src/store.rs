@@ -44,7 +44,7 @@ use crate::manifest::{FileManifest, Manifest};
 use crate::storage::{Storage, StorageOptions};
 
 pub use attempt::{Attempt, Recovered};
-pub use native_part::NativeReader;
+pub use millstream_core::snapshot::NativeReader;
 pub use paths::random_digits;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
 pub use writer::{CheckpointWriter, PartFigures, Written};

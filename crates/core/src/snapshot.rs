@@ -11,7 +11,8 @@ use crate::Result;
 use crate::key::KeyGroup;
 
 pub use keyed::{
-    Emit, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeState, RestoredKeyed, TableSchema,
+    Emit, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeReader, NativeState, RestoredKeyed,
+    TableSchema,
 };
 pub use resolved::resolve_table;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{Emit, KeyedPart, NativeFile, NativeState, TableSchema};
+use millstream_core::snapshot::{Emit, KeyedPart, NativeFile, NativeReader, NativeState, TableSchema};
 use millstream_core::{Error, Result};
 
 use super::local::LocalFolder;
@@ -17,22 +17,6 @@ use crate::storage::Storage;
 
 /// How many files of one cold store travel at a time.
 const PARALLEL: usize = 4;
-
-/// Reads a cold store's files entry by entry, where they cannot be taken over as they are: another backend, another schema.
-pub trait NativeReader: Send + Sync {
-    /// Hands over the entries of these key groups, as a [`KeyedPart`] does; `tables` are those that were written.
-    ///
-    /// # Errors
-    /// Those of `emit`; [`ErrorKind::Data`](millstream_core::ErrorKind::Data), naming the file, when one is damaged;
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a format that it does not know.
-    fn entries(
-        &self,
-        native: &NativeState<'_>,
-        tables: &[TableSchema],
-        wanted: &Range<KeyGroup>,
-        emit: &mut Emit<'_>,
-    ) -> Result<()>;
-}
 
 /// Files of a cold store on this machine, until it is dropped.
 pub(super) struct NativePart {

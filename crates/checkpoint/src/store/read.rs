@@ -10,11 +10,11 @@ use millstream_core::drive::checkpoint_stats::CheckpointKind;
 use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
 use millstream_core::drive::log::CheckpointRef;
 use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{Committable, KeyedPart, OperatorList, StageSnapshot};
+use millstream_core::snapshot::{Committable, KeyedPart, NativeReader, OperatorList, StageSnapshot};
 use millstream_core::{Error, Result};
 
 use super::check;
-use super::native_part::{NativePart, NativeReader};
+use super::native_part::NativePart;
 use super::stored_part::StoredPart;
 use crate::format::{FileSummary, StateFile};
 use crate::manifest::{CHECKPOINT_MANIFEST, Items, Manifest, SAVEPOINT_MANIFEST, SubtaskManifest};

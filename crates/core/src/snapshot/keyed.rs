@@ -95,6 +95,22 @@ pub struct NativeFile {
     pub shared: bool,
 }
 
+/// Reads a cold store's files entry by entry, where they cannot be taken over as they are: another backend, another schema.
+pub trait NativeReader: Send + Sync {
+    /// Hands over the entries of these key groups, as a [`KeyedPart`] does; `tables` are those that were written.
+    ///
+    /// # Errors
+    /// Those of `emit`; [`ErrorKind::Data`](crate::ErrorKind::Data), naming the file, when one is damaged;
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a format that it does not know.
+    fn entries(
+        &self,
+        native: &NativeState<'_>,
+        tables: &[TableSchema],
+        wanted: &Range<KeyGroup>,
+        emit: &mut Emit<'_>,
+    ) -> Result<()>;
+}
+
 /// Keyed state in memory: entries that were encoded at the barrier, or a part that was read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryPart {
