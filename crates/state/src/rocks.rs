@@ -8,6 +8,7 @@ mod frozen;
 mod local_dir;
 mod memory;
 mod options;
+mod reader;
 mod restore;
 mod settings;
 mod store;

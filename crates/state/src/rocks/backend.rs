@@ -1,6 +1,7 @@
 //! Opens the databases of a job.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -55,7 +56,7 @@ impl RocksBackend {
 
     // The part that has most of the groups is taken over file by file, so that its files need not be stored again by the next
     // checkpoint; of the others, what is owned is copied.
-    fn open(&self, scope: &Scope, parts: &[NativeState<'_>]) -> Result<RocksStore> {
+    pub(crate) fn open(&self, scope: &Scope, parts: &[NativeState<'_>]) -> Result<RocksStore> {
         let name = self.name(scope);
         let folder = Folder::create(self.shared.dir.path().join(&name))?;
         let most =
@@ -80,6 +81,15 @@ impl RocksBackend {
         let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, settings.clone());
         DB::open_cf_descriptors(&settings, folder.path(), [family])
             .map_err(|error| errors::restoring("open a database", folder.path(), error))
+    }
+
+    /// Where a database that is opened in passing goes.
+    pub(crate) fn folder(&self, what: &str) -> PathBuf {
+        self.shared.dir.path().join(format!("{what}-{}", self.opened.fetch_add(1, Relaxed)))
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.shared.memory
     }
 
     // The epoch is unique to the attempt, the number to the opening within the process. Begins with the epoch, by which files that no

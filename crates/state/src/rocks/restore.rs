@@ -50,16 +50,22 @@ pub(crate) fn copy_into(
     if common(part.groups, owned).is_empty() {
         return Ok(());
     }
-    let old = Folder::create(db.path().with_extension("old"))?;
-    take_over(part, &old)?;
+    let (from, _old) = look_into(part, db.path().with_extension("old"), memory)?;
     let settings = settings::reading(memory);
-    let from = DB::open_for_read_only(&settings, old.path(), false);
-    let from = from.map_err(|error| errors::restoring("open restored files", old.path(), error))?;
     let tables = Folder::create(db.path().with_extension("tables"))?;
     let mut copy = Copy { settings: &settings, tables: &tables, writer: None, made: Vec::new() };
     let (first, end) = (owned.start.to_be_bytes(), owned.end.to_be_bytes());
     scan(&from, &first, Some(&end), &mut |key, value| copy.put(key, value))?;
     copy.ingest(db)
+}
+
+/// Opens a part for reading, in a folder of its own: even a reader leaves files there.
+pub(crate) fn look_into(part: &NativeState<'_>, folder: PathBuf, memory: &Memory) -> Result<(DB, Folder)> {
+    let folder = Folder::create(folder)?;
+    take_over(part, &folder)?;
+    let db = DB::open_for_read_only(&settings::reading(memory), folder.path(), false);
+    let db = db.map_err(|error| errors::restoring("open restored files", folder.path(), error))?;
+    Ok((db, folder))
 }
 
 /// The key groups that are in both.

@@ -77,7 +77,7 @@ impl RocksStore {
 impl ColdStore for RocksStore {
     fn multi_get(&mut self, keys: &[&[u8]], values: &mut Vec<Option<Vec<u8>>>) -> Result<()> {
         values.reserve(keys.len());
-        for value in self.db.batched_multi_get_cf(self.all(), keys.iter().copied(), false) {
+        for value in self.db.batched_multi_get_cf(self.all(), keys.iter().copied(), keys.is_sorted()) {
             let value = value.map_err(|error| self.failed("read", error))?;
             values.push(value.map(|value| value.to_vec()));
         }
@@ -140,5 +140,37 @@ impl Drop for RocksStore {
     fn drop(&mut self) {
         // The folder goes next: a compaction that is under way would be for nothing.
         self.db.cancel_all_background_work(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::cold::Scope;
+
+    use super::*;
+    use crate::{RocksBackend, RocksOptions};
+
+    #[test]
+    fn a_compaction_drops_what_is_expired_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = RocksOptions { localdir: Some(dir.path().to_owned()), memory: 16 << 20 };
+        let (job, operator) = ("job".to_owned(), "count".to_owned());
+        let scope = Scope { job, operator, subtask: 0, epoch: 1, key_groups: 128, owned: 0..128 };
+        let mut store = RocksBackend::new(&options).unwrap().open(&scope, &[]).unwrap();
+        let put = |table: u8, name: u8, expiry: Time| {
+            Change::Put(vec![0, 7, table, name], expiry.to_be_bytes().to_vec())
+        };
+        let pairs = [(1, b'o', 1000), (1, b'n', 1001), (1, b's', Time::MAX), (0, b'o', 1000)];
+        let mut left = |now| {
+            store.expire(1, now);
+            store.write(&mut pairs.map(|(table, name, expiry)| put(table, name, expiry)).to_vec()).unwrap();
+            store.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+            let mut pairs = Vec::new();
+            store.scan(&[]..&[0xff], 10, &mut pairs).unwrap();
+            pairs.into_iter().map(|(key, _)| (key[2], key[3])).collect::<Vec<_>>()
+        };
+        assert_eq!(left(999), [(0, b'o'), (1, b'n'), (1, b'o'), (1, b's')]);
+        assert_eq!(left(1000), [(0, b'o'), (1, b'n'), (1, b's')]);
+        assert_eq!(left(Time::MAX), [(0, b'o'), (1, b's')]);
     }
 }
