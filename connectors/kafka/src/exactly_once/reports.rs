@@ -23,6 +23,11 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
+    /// Whether every message that was reported was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// The places of messages that were not written, since the last call.
     pub(crate) fn take(&self) -> Vec<(usize, RDKafkaErrorCode)> {
         std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner))

@@ -95,7 +95,7 @@ impl Start {
         Ok((transactions, place))
     }
 
-    // Also with nothing to write: the marker then says that this attempt is here.
+    // The marker first says that this attempt is here: whoever is fenced by it then knows by whom.
     fn write_own(
         &self,
         transactions: &Transactions,
@@ -103,40 +103,38 @@ impl Start {
         marker: Option<Marker>,
         mut own: Vec<Arc<Interval>>,
     ) -> Result<Vec<Rejected>, Fault> {
-        if marker.is_none() {
-            self.without_marker(transactions, place, &mut own)?;
-        }
-        let mut marker = marker.unwrap_or(Marker { attempt: self.attempt, written: None });
-        own.retain(|interval| !marker.covers(interval.stamp));
+        let mut marker = match marker {
+            Some(marker) => marker,
+            None => self.without_marker(&transactions.id(), &place.topic, &own)?,
+        };
         marker.attempt = self.attempt;
-        marker.written = own.last().map(|interval| interval.stamp).or(marker.written);
+        transactions.write(&[], place, marker)?;
+        own.retain(|interval| !marker.covers(interval.stamp));
+        let Some(last) = own.last() else { return Ok(Vec::new()) };
+        marker.written = Some(last.stamp);
         transactions.write(&own, place, marker)
     }
 
     // An attempt marks that it is there before it takes its first snapshot: with output of a snapshot there was a marker.
-    fn without_marker(
-        &self,
-        transactions: &Transactions,
-        place: &Place,
-        own: &mut Vec<Arc<Interval>>,
-    ) -> Result<(), Fault> {
-        let Some(last) = own.last() else { return Ok(()) };
-        let id = transactions.id();
+    fn without_marker(&self, id: &str, topic: &str, own: &[Arc<Interval>]) -> Result<Marker, Fault> {
+        let nothing = Marker { attempt: self.attempt, written: None };
+        let Some(last) = own.last() else { return Ok(nothing) };
         let checkpoint = last.stamp.checkpoint;
         match self.options.on_missing_marker {
-            MissingMarker::Fail => Err(Fault::MarkerGone { id, topic: place.topic.clone(), checkpoint }),
+            MissingMarker::Fail => {
+                Err(Fault::MarkerGone { id: id.to_owned(), topic: topic.to_owned(), checkpoint })
+            }
             MissingMarker::Write => {
                 tracing::warn!(
                     id,
                     checkpoint,
                     "the marker is gone: restored output is written, perhaps again"
                 );
-                Ok(())
+                Ok(nothing)
             }
             MissingMarker::Skip => {
                 tracing::warn!(id, checkpoint, "the marker is gone: restored output is left out");
-                own.clear();
-                Ok(())
+                Ok(Marker { written: Some(last.stamp), ..nothing })
             }
         }
     }

@@ -24,6 +24,9 @@ const MESSAGES_PER_LOOK: usize = 256;
 /// The pause before a transaction is tried once more.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How often, with a pause each, it is looked who has fenced this writer.
+const LOOKS_FOR_NEWER: u32 = 5;
+
 /// The one writer of an origin's output, once its transactional id is initialised.
 pub(crate) struct Transactions {
     options: Arc<KafkaSinkOptions>,
@@ -109,7 +112,10 @@ impl Transactions {
             match self.try_write(intervals, place, marker, &mut blame, &patience) {
                 Ok(()) => return Ok(blame.rejected),
                 Err(Setback::Over(fault)) => return Err(fault),
-                Err(Setback::Again(reason)) => self.abort(&reason, &patience)?,
+                Err(Setback::Again(reason)) => {
+                    self.judge(intervals, &mut blame)?;
+                    self.abort(&reason, &patience)?;
+                }
             }
         }
     }
@@ -127,7 +133,7 @@ impl Transactions {
         for (number, parts) in messages.enumerate() {
             self.send(number, parts, blame, patience)?;
         }
-        self.deliver(intervals, blame, patience)?;
+        self.deliver(patience)?;
         let offsets = place.offsets(marker);
         self.step(patience, |time| self.client.send_offsets_to_transaction(&offsets, &place.group, time))?;
         self.step(patience, |time| self.client.commit_transaction(time))
@@ -167,18 +173,18 @@ impl Transactions {
         Ok(())
     }
 
-    // Waits until every message was reported, and looks at those that were not written.
-    fn deliver(
-        &self,
-        intervals: &[Arc<Interval>],
-        blame: &mut Blame,
-        patience: &Patience,
-    ) -> Result<(), Setback> {
+    // Waits until every message was reported.
+    fn deliver(&self, patience: &Patience) -> Result<(), Setback> {
         self.step(patience, |time| self.client.flush(time))?;
-        let failed = self.client.context().take();
-        let Some((_, first)) = failed.first() else { return Ok(()) };
-        let reason = first.to_string();
-        for (number, code) in failed {
+        if self.client.context().is_empty() {
+            return Ok(());
+        }
+        Err(Setback::Again("messages were not written".to_owned()))
+    }
+
+    // Which messages are at fault for a transaction that was not committed?
+    fn judge(&self, intervals: &[Arc<Interval>], blame: &mut Blame) -> Result<(), Fault> {
+        for (number, code) in self.client.context().take() {
             match refusal(code) {
                 Refusal::Record if blame.suspects.contains(&number) => {
                     let parts = intervals.iter().flat_map(|interval| interval.messages()).nth(number);
@@ -186,12 +192,12 @@ impl Transactions {
                 }
                 Refusal::Record => drop(blame.suspects.insert(number)),
                 Refusal::UnknownTopic | Refusal::NotAllowed => {
-                    return Err(Fault::of_refusal(code, &self.options.topic, &self.options.brokers).into());
+                    return Err(Fault::of_refusal(code, &self.options.topic, &self.options.brokers));
                 }
                 Refusal::Neighbour | Refusal::Closing | Refusal::GaveUp => {}
             }
         }
-        Err(Setback::Again(reason))
+        Ok(())
     }
 
     // One call, repeated while the client says that it may succeed.
@@ -254,18 +260,22 @@ impl Transactions {
         }
     }
 
-    // By whom? A newer attempt has left its number in the marker.
+    // By whom? A newer attempt leaves its number in the marker, right after it has initialised the id.
     fn fenced(&self, reason: String) -> Fault {
         let id = self.origin.transactional_id();
         let patience = Patience::new(&self.options.brokers, self.options.connect_timeout);
-        let marker =
-            Group::new(&self.options, &self.job, &self.origin).and_then(|group| group.read(&patience));
-        match marker {
-            Ok(Some(Marker { attempt, .. })) if attempt > self.attempt => {
-                Fault::Fenced { id, attempt: self.attempt, newer: attempt }
+        let Ok(group) = Group::new(&self.options, &self.job, &self.origin) else {
+            return Fault::TakenOver { id, reason };
+        };
+        for _ in 0..LOOKS_FOR_NEWER {
+            if let Ok(Some(Marker { attempt, .. })) = group.read(&patience)
+                && attempt > self.attempt
+            {
+                return Fault::Fenced { id, attempt: self.attempt, newer: attempt };
             }
-            Ok(_) | Err(_) => Fault::TakenOver { id, reason },
+            self.client.poll(PAUSE);
         }
+        Fault::TakenOver { id, reason }
     }
 
     /// The transactional id.

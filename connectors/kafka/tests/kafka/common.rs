@@ -16,6 +16,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
+/// How long a broker may take for an answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// By split, the offset and value of each message.
 pub(crate) type Read = BTreeMap<String, Vec<(i64, Vec<u8>)>>;
 

@@ -3,6 +3,8 @@
 
 mod bounds;
 mod common;
+mod exactly_once;
+mod exactly_once_crashes;
 mod sink;
 mod sink_conformance;
 mod source_conformance;

@@ -1,17 +1,14 @@
 //! Transactions: what is read of them, and that a bounded read ends among their markers.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
 use millstream_kafka::{Isolation, KafkaSource, KafkaSourceOptions};
 use millstream_testkit::unique_name;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::common::{
-    brokers, config, fill, options, read_all, read_splits, send, splits, text, texts, topic, values,
+    PATIENCE, brokers, config, fill, options, read_all, read_splits, send, splits, text, texts, topic, values,
 };
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn transactional() -> BaseProducer {
     let producer: BaseProducer =
