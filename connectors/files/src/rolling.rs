@@ -8,6 +8,7 @@ mod name;
 mod parquet;
 mod pending;
 mod place;
+mod remote;
 mod writer;
 
 use std::sync::Arc;

@@ -24,7 +24,6 @@ struct Row {
 enum Format {
     Csv,
     Json,
-    #[cfg(feature = "parquet")]
     Parquet,
 }
 
@@ -60,7 +59,6 @@ impl SinkFixture for Directory {
         match self.format {
             Format::Csv => Ok(RollingFilesSink::csv(options)),
             Format::Json => Ok(RollingFilesSink::json_lines(options)),
-            #[cfg(feature = "parquet")]
             Format::Parquet => RollingFilesSink::parquet(options),
         }
     }
@@ -97,7 +95,6 @@ fn visible(dir: &Path, format: Format) -> Vec<Row> {
                 let text = fs::read_to_string(path).unwrap();
                 rows.extend(text.lines().map(|line| serde_json::from_str::<Row>(line).unwrap()));
             }
-            #[cfg(feature = "parquet")]
             Format::Parquet => rows.extend(read_parquet(&path)),
         }
     }
@@ -105,7 +102,6 @@ fn visible(dir: &Path, format: Format) -> Vec<Row> {
     rows
 }
 
-#[cfg(feature = "parquet")]
 fn read_parquet(path: &Path) -> Vec<Row> {
     use parquet::record::RowAccessor;
     let file = parquet::file::reader::SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
@@ -126,7 +122,6 @@ fn json_lines_pass_the_list() {
     conformance::sink(&Directory::new(Format::Json, Duration::ZERO, false)).unwrap();
 }
 
-#[cfg(feature = "parquet")]
 #[test]
 fn parquet_passes_the_list() {
     conformance::sink(&Directory::new(Format::Parquet, NEVER, false)).unwrap();

@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use millstream_checkpoint::storage::StorageOptions;
 use millstream_core::options::{duration, size};
 use millstream_core::{Error, Result};
 
+use super::place::Place;
+
 /// Settings of a [`RollingFilesSink`](crate::RollingFilesSink).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RollingOptions {
-    /// The directory to write to; made where it is missing. `s3://bucket/prefix` for an object store.
+    /// The directory to write to; made where it is missing. `s3://bucket/prefix` (feature `s3`) and `hdfs://host:port/path` (feature
+    /// `hdfs`) close their files at every checkpoint.
     pub dir: String,
+    /// How to reach an object store or HDFS.
+    pub storage: StorageOptions,
     /// A file this large is closed; 128 MiB by default.
     #[serde(with = "size")]
     pub roll_size: usize,
@@ -28,6 +34,7 @@ impl Default for RollingOptions {
     fn default() -> Self {
         Self {
             dir: String::new(),
+            storage: StorageOptions::default(),
             roll_size: 128 << 20,
             roll_interval: Duration::from_secs(60),
             buffer_size: 4 << 20,
@@ -45,6 +52,7 @@ impl RollingOptions {
         if self.dir.is_empty() {
             return Err(Error::configuration("dir is empty: name the directory to write to"));
         }
+        Place::new(self)?;
         if self.roll_size == 0 || self.buffer_size == 0 {
             return Err(Error::configuration("roll-size and buffer-size must be at least 1 byte"));
         }

@@ -56,13 +56,7 @@ impl Local {
         let synced = growing.file.sync_all().and_then(|()| self.sync_names());
         synced.map_err(|error| errors::writing(self.staged(&growing.name).display(), error))?;
         let Growing { name, length, .. } = growing;
-        Ok(Pending {
-            name: name.clone(),
-            length: *length,
-            open: true,
-            upload: String::new(),
-            parts: Vec::new(),
-        })
+        Ok(Pending { name: name.clone(), length: *length, open: true })
     }
 
     /// Shows a file. Does nothing where that was done before.

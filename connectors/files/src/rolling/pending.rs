@@ -11,10 +11,6 @@ pub(crate) struct Pending {
     pub(crate) length: u64,
     /// Whether more was written behind them: the file was still open.
     pub(crate) open: bool,
-    /// An object store's name of the upload; empty on a file system.
-    pub(crate) upload: String,
-    /// The parts of the upload.
-    pub(crate) parts: Vec<String>,
 }
 
 impl Pending {

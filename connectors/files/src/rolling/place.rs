@@ -2,9 +2,11 @@
 
 use millstream_core::Result;
 
-use super::local::{Growing, Local};
+use super::config::RollingOptions;
+use super::local::{self, Local};
 use super::name::FileName;
 use super::pending::Pending;
+use super::remote::{self, Remote};
 
 /// One thing to do, in order.
 #[derive(Debug)]
@@ -36,54 +38,110 @@ pub(crate) struct Outcome {
 
 /// A directory, and the file of it that one subtask has open.
 #[derive(Debug)]
-pub(crate) struct Place {
-    local: Local,
-    open: Option<Growing>,
+pub(crate) enum Place {
+    /// On a file system. Its work blocks.
+    Local(Local, Option<local::Growing>),
+    /// In an object store or HDFS.
+    Remote(Remote, Option<remote::Growing>),
 }
 
 impl Place {
-    pub(crate) fn new(dir: &str) -> Self {
-        Self { local: Local::new(dir), open: None }
+    /// # Errors
+    /// A URL or an option that can never work.
+    pub(crate) fn new(options: &RollingOptions) -> Result<Self> {
+        match options.dir.split_once("://") {
+            Some((scheme, _)) if scheme != "file" => {
+                Ok(Self::Remote(Remote::new(&options.dir, &options.storage)?, None))
+            }
+            _ => Ok(Self::Local(Local::new(&options.dir), None)),
+        }
     }
 
-    /// Works tasks off. Blocks.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::Local(..))
+    }
+
+    /// Works tasks off.
     ///
     /// # Errors
     /// The first that cannot be done.
-    pub(crate) fn run(&mut self, tasks: Vec<Task>) -> Result<Outcome> {
+    pub(crate) async fn run(&mut self, tasks: Vec<Task>) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for task in tasks {
-            self.run_one(task, &mut outcome)?;
+            match task {
+                Task::Append(name, bytes) => {
+                    outcome.bytes += bytes.len() as u64;
+                    self.append(name, bytes).await?;
+                }
+                Task::Sync => outcome.synced = Some(self.sync()?),
+                Task::Close => {
+                    outcome.closed.extend(self.finish().await?);
+                    outcome.synced = Some(None);
+                }
+                Task::Show(files) => {
+                    outcome.shown += files.len();
+                    self.show(&files).await?;
+                }
+                Task::Clean(mine) => self.clean(&mine).await?,
+            }
         }
         Ok(outcome)
     }
 
-    fn run_one(&mut self, task: Task, outcome: &mut Outcome) -> Result<()> {
-        match task {
-            Task::Append(name, bytes) => {
-                outcome.bytes += bytes.len() as u64;
-                let open = match &mut self.open {
-                    Some(open) => open,
-                    none => none.insert(self.local.begin(name)?),
+    async fn append(&mut self, name: String, bytes: Vec<u8>) -> Result<()> {
+        match self {
+            Self::Local(dir, open) => {
+                let file = match open {
+                    Some(file) => file,
+                    none => none.insert(dir.begin(name)?),
                 };
-                self.local.append(open, &bytes)
+                dir.append(file, &bytes)
             }
-            Task::Sync => {
-                outcome.synced = Some(self.open.as_ref().map(|open| self.local.sync(open)).transpose()?);
-                Ok(())
+            Self::Remote(dir, open) => {
+                let file = match open {
+                    Some(file) => file,
+                    none => none.insert(dir.begin(name).await?),
+                };
+                dir.append(file, bytes).await
             }
-            Task::Close => {
-                if let Some(open) = self.open.take() {
-                    outcome.closed.push(Pending { open: false, ..self.local.sync(&open)? });
-                }
-                outcome.synced = Some(None);
-                Ok(())
+        }
+    }
+
+    // An object store has nothing of a file before its end.
+    fn sync(&self) -> Result<Option<Pending>> {
+        match self {
+            Self::Local(dir, open) => open.as_ref().map(|file| dir.sync(file)).transpose(),
+            Self::Remote(..) => Ok(None),
+        }
+    }
+
+    async fn finish(&mut self) -> Result<Option<Pending>> {
+        match self {
+            Self::Local(dir, open) => match open.take() {
+                Some(file) => Ok(Some(Pending { open: false, ..dir.sync(&file)? })),
+                None => Ok(None),
+            },
+            Self::Remote(dir, open) => match open.take() {
+                Some(file) => Ok(Some(dir.finish(file).await?)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    async fn show(&self, files: &[Pending]) -> Result<()> {
+        for file in files {
+            match self {
+                Self::Local(dir, _) => dir.show(file)?,
+                Self::Remote(dir, _) => dir.show(file).await?,
             }
-            Task::Show(files) => {
-                outcome.shown += files.len();
-                files.iter().try_for_each(|file| self.local.show(file))
-            }
-            Task::Clean(mine) => self.local.clean(|name| mine.inherits(name)),
+        }
+        Ok(())
+    }
+
+    async fn clean(&self, mine: &FileName) -> Result<()> {
+        match self {
+            Self::Local(dir, _) => dir.clean(|name| mine.inherits(name)),
+            Self::Remote(dir, _) => dir.clean(|name| mine.inherits(name)).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::executor::block_on;
 use millstream_core::batch::Rows;
 use millstream_core::context::{Context, OpenContext};
 use millstream_core::dead_letter::DeadLetter;
@@ -33,8 +34,9 @@ pub(crate) struct RollingWriter<T: Data> {
     part: Option<OpenPart<T>>,
     tasks: Vec<Task>,
     queued: usize,
-    // None while a call has it.
+    // None while its work is being done.
     place: Option<Place>,
+    is_local: bool,
     done: Completions<(Place, Result<Outcome>)>,
     // Closed files by the checkpoint that shows them; none: by the next one.
     closed: Vec<(Option<CheckpointId>, Pending)>,
@@ -57,7 +59,8 @@ struct OpenPart<T> {
 impl<T: Data> RollingWriter<T> {
     pub(crate) fn new(options: RollingOptions, format: Arc<dyn PartFormat<T>>) -> Self {
         Self {
-            place: Some(Place::new(&options.dir)),
+            place: None,
+            is_local: true,
             options,
             format,
             name: String::new(),
@@ -129,10 +132,15 @@ impl<T: Data> RollingWriter<T> {
         let Some(mut place) = self.place.take() else { return };
         let tasks = std::mem::take(&mut self.tasks);
         self.queued = 0;
-        self.done.spawn_blocking(cx.io().as_ref(), cx.waker(), move || {
-            let outcome = place.run(tasks);
+        let work = async move {
+            let outcome = place.run(tasks).await;
             (place, outcome)
-        });
+        };
+        if self.is_local {
+            self.done.spawn_blocking(cx.io().as_ref(), cx.waker(), || block_on(work));
+        } else {
+            self.done.spawn(cx.io().as_ref(), cx.waker(), work);
+        }
     }
 
     fn take(&mut self, cx: &Context<'_>, outcome: Outcome) {
@@ -168,12 +176,15 @@ impl<T: Data> RollingWriter<T> {
     // Object stores cannot keep a file open; a format may not allow it; a large or old file need not.
     fn closes_at_checkpoint(&self, now: Time) -> bool {
         let old = |part: &OpenPart<T>| now - part.since >= millis(self.options.roll_interval);
-        !self.format.can_be_cut() || self.part.as_ref().is_some_and(old)
+        !self.is_local || !self.format.can_be_cut() || self.part.as_ref().is_some_and(old)
     }
 }
 
 impl<T: Data> SinkWriter<T> for RollingWriter<T> {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        let place = Place::new(&self.options)?;
+        self.is_local = place.is_local();
+        self.place = Some(place);
         name.clone_into(&mut self.name);
         self.figures = cx.figures_of(name);
         self.names = FileName::new(&cx.job, name, cx.epoch, cx.subtask, cx.parallelism);
