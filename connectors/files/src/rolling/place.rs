@@ -80,9 +80,9 @@ impl Place {
                 }
                 Task::Show(files) => {
                     outcome.shown += files.len();
-                    self.show(&files).await?;
+                    self.show(files).await?;
                 }
-                Task::Clean(mine) => self.clean(&mine).await?,
+                Task::Clean(mine) => self.clean(mine).await?,
             }
         }
         Ok(outcome)
@@ -128,20 +128,20 @@ impl Place {
         }
     }
 
-    async fn show(&self, files: &[Pending]) -> Result<()> {
+    async fn show(&mut self, files: Vec<Pending>) -> Result<()> {
         for file in files {
             match self {
-                Self::Local(dir, _) => dir.show(file)?,
+                Self::Local(dir, _) => dir.show(&file)?,
                 Self::Remote(dir, _) => dir.show(file).await?,
             }
         }
         Ok(())
     }
 
-    async fn clean(&self, mine: &FileName) -> Result<()> {
+    async fn clean(&mut self, mine: FileName) -> Result<()> {
         match self {
             Self::Local(dir, _) => dir.clean(|name| mine.inherits(name)),
-            Self::Remote(dir, _) => dir.clean(|name| mine.inherits(name)).await,
+            Self::Remote(dir, _) => dir.clean(mine).await,
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use millstream_checkpoint::storage::{Storage, StorageOptions, Upload};
 use millstream_core::{Error, Result};
 
+use super::name::FileName;
 use super::pending::Pending;
 
 /// The place.
@@ -41,7 +42,7 @@ impl Remote {
     }
 
     /// Shows a file. Does nothing where that was done before.
-    pub(crate) async fn show(&self, pending: &Pending) -> Result<()> {
+    pub(crate) async fn show(&self, pending: Pending) -> Result<()> {
         let staged = staged(&pending.name);
         if self.storage.size(&staged).await?.is_some() {
             self.storage.copy(&staged, &pending.name).await?;
@@ -56,12 +57,14 @@ impl Remote {
         }
     }
 
-    /// Removes the unfinished files that `is_left_over` says of.
-    pub(crate) async fn clean(&self, is_left_over: impl Fn(&str) -> bool + Send) -> Result<()> {
-        let files = self.storage.list(STAGED).await?.into_iter().map(|file| file.path);
-        let own = |path: &String| path.strip_prefix("_staged/").is_some_and(&is_left_over);
-        let left_over: Vec<String> = files.filter(own).collect();
-        self.storage.delete(&left_over).await
+    /// Removes the unfinished files that this writer inherits.
+    pub(crate) async fn clean(&self, mine: FileName) -> Result<()> {
+        for file in self.storage.list(STAGED).await? {
+            if file.path.strip_prefix("_staged/").is_some_and(|name| mine.inherits(name)) {
+                self.storage.delete(&[file.path]).await?;
+            }
+        }
+        Ok(())
     }
 }
 
