@@ -4,13 +4,13 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use millstream::core::drive::job_snapshot::JobSnapshot;
-use millstream::core::drive::restore_check::{RestoreReport, check};
+use millstream::core::drive::restore_check::RestoreReport;
 use millstream::core::plan::Plan;
 use millstream::core::state::{ListState, ValueState};
 use millstream::prelude::*;
-use millstream::runtime::{RuntimeOptions, start, start_from};
+use millstream::runtime::{JobHandle, Launch, RuntimeOptions, dry_run};
 use support::paused::Paused;
+use tempfile::TempDir;
 
 #[derive(Clone, Debug, PartialEq, Record)]
 struct Purchase {
@@ -231,16 +231,47 @@ where
     env.plan().expect("the plan is right")
 }
 
-/// Runs the first version until a third of the input is read.
-fn state_of_the_first_version(results: &Results) -> JobSnapshot {
+/// A savepoint on disk, and where checkpoints go.
+struct Saved {
+    url: String,
+    dir: TempDir,
+}
+
+impl Saved {
+    /// The first version, stopped with a savepoint when a third of the input is read.
+    fn of_the_first_version() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let job = first_version(&dir, &Results::default());
+        let savepoint = job.stop_with_savepoint(Some(&url(&dir, "savepoints")), false).expect("a savepoint");
+        job.wait().expect("it stops in order");
+        Self { url: savepoint.url.expect("it is on disk"), dir }
+    }
+
+    /// A job of another plan, from the savepoint.
+    fn launch(&self, plan: Plan, name: &str) -> Launch {
+        Launch::new(plan, stored(&self.dir, name)).from_savepoint(&self.url, false)
+    }
+
+    fn report(&self, plan: &Plan) -> RestoreReport {
+        dry_run(plan, &stored(&self.dir, "checkpoints"), Some(&self.url)).expect("it can be read").report
+    }
+}
+
+/// The first version, running, with a third of its input read.
+fn first_version(dir: &TempDir, results: &Results) -> JobHandle {
     let (source, reached) = Paused::after(333, input());
     let plan = job(source, (first::Count::default(), first::PerHour), 2, results);
-    let job = start(plan, RuntimeOptions::default()).expect("it starts");
+    let job = Launch::new(plan, stored(dir, "checkpoints")).start().expect("it starts");
     reached.wait(SPLITS);
-    let snapshot = job.checkpoint().expect("a checkpoint");
-    job.cancel();
-    drop(job);
-    snapshot
+    job
+}
+
+fn url(dir: &TempDir, folder: &str) -> String {
+    format!("file://{}/{folder}", dir.path().display())
+}
+
+fn stored(dir: &TempDir, folder: &str) -> RuntimeOptions {
+    RuntimeOptions { checkpoints_dir: Some(url(dir, folder)), ..RuntimeOptions::default() }
 }
 
 /// The last row of each user: what was counted of all purchases.
@@ -265,15 +296,12 @@ fn expected<K: Ord>(key: impl Fn(&Purchase) -> K) -> BTreeMap<K, (i64, i64)> {
 
 #[test]
 fn counts_go_on_exact_when_the_structs_in_state_have_changed() {
-    let before = Results::default();
-    let snapshot = state_of_the_first_version(&before);
+    let saved = Saved::of_the_first_version();
     for parallelism in [1, 3] {
         let after = Results::default();
         let plan = job(input(), (second::Count::default(), second::PerHour), parallelism, &after);
-        start_from(plan, RuntimeOptions::default(), snapshot.clone())
-            .expect("it fits")
-            .wait()
-            .expect("it ends");
+        let job = saved.launch(plan, &format!("checkpoints-{parallelism}")).start().expect("it fits");
+        job.wait().expect("it ends");
         let running = after.running.take();
         assert_eq!(running.len(), purchases().len() - SPLITS * 333, "what was read before is not read again");
         assert_eq!(totals(running), expected(|purchase| purchase.user.clone()));
@@ -288,15 +316,11 @@ fn in_one_line(report: &RestoreReport) -> String {
     report.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn refusal(plan: Plan, snapshot: &JobSnapshot) -> Error {
-    start_from(plan, RuntimeOptions::default(), snapshot.clone()).expect_err("it does not fit")
-}
-
 #[test]
 fn the_dry_run_says_what_becomes_of_each_state() {
-    let snapshot = state_of_the_first_version(&Results::default());
+    let saved = Saved::of_the_first_version();
     let plan = job(input(), (second::Count::default(), second::PerHour), 2, &Results::default());
-    let report = check(&plan, &snapshot).expect("schemas");
+    let report = saved.report(&plan);
     report.refusal(false).expect("it fits");
     let text = in_one_line(&report);
     for line in [
@@ -316,9 +340,9 @@ fn the_dry_run_says_what_becomes_of_each_state() {
 
 #[test]
 fn a_version_that_does_not_fit_is_refused_before_anything_starts_and_says_what_to_do() {
-    let snapshot = state_of_the_first_version(&Results::default());
+    let saved = Saved::of_the_first_version();
     let plan = job(input(), (broken::Count, first::PerHour), 2, &Results::default());
-    let report = check(&plan, &snapshot).expect("schemas");
+    let report = saved.report(&plan);
     let text = in_one_line(&report);
     for line in [
         "totals INCOMPATIBLE: `totals.count`: int cannot become boolean: give the new field another name",
@@ -329,7 +353,7 @@ fn a_version_that_does_not_fit_is_refused_before_anything_starts_and_says_what_t
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }
-    let error = refusal(plan, &snapshot);
+    let error = saved.launch(plan, "checkpoints").start().expect_err("it does not fit");
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().contains("mark it with #[record(default = 0)]"), "{error}");
 }
@@ -361,12 +385,29 @@ impl KeyedProcess for Forgetful {
 
 #[test]
 fn a_state_is_given_up_only_by_whoever_says_so() {
-    let snapshot = state_of_the_first_version(&Results::default());
-    let after = Results::default();
-    let plan = job(input(), (Forgetful::default(), first::PerHour), 2, &after);
-    let report = check(&plan, &snapshot).expect("schemas");
-    report.refusal(true).expect("that is allowed");
-    let error = refusal(plan, &snapshot);
+    let saved = Saved::of_the_first_version();
+    let plan = || job(input(), (Forgetful::default(), first::PerHour), 2, &Results::default());
+    let error = saved.launch(plan(), "checkpoints").start().expect_err("it would be lost");
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("`count` (`recent`), the job has none"), "{error}");
+    let after = Results::default();
+    let plan = job(input(), (Forgetful::default(), first::PerHour), 2, &after);
+    let job = saved.launch(plan, "checkpoints").allowing_non_restored_state(true).start();
+    job.expect("it is allowed").wait().expect("it ends");
+    assert_eq!(totals(after.running.take()), expected(|purchase| purchase.user.clone()));
+}
+
+#[test]
+fn what_runs_is_not_disturbed_by_a_version_that_does_not_fit() {
+    let (dir, results) = (tempfile::tempdir().expect("a folder"), Results::default());
+    let running = first_version(&dir, &results);
+    running.checkpoint_now().expect("a checkpoint");
+    let plan = job(input(), (broken::Count, first::PerHour), 2, &Results::default());
+    let seen = dry_run(&plan, &stored(&dir, "checkpoints"), None).expect("the latest checkpoint");
+    assert!(seen.url.contains("/chk-"), "{}", seen.url);
+    let error = Launch::new(plan, stored(&dir, "checkpoints")).start().expect_err("it does not fit");
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("`totals.discount`: added (long) without a default"), "{error}");
+    running.checkpoint_now().expect("the old version still holds the job");
+    running.cancel();
 }

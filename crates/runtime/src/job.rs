@@ -10,6 +10,7 @@ use millstream_core::plan::Plan;
 use millstream_core::{Error, Result};
 
 use crate::control::JobControl;
+use crate::dry_run;
 use crate::life::Life;
 use crate::options::RuntimeOptions;
 use crate::report::JobReport;
@@ -53,13 +54,15 @@ pub struct Launch {
     options: RuntimeOptions,
     backend: Arc<dyn StateBackend>,
     origin: Origin,
+    allow_non_restored: bool,
     read: ReadOptions,
 }
 
 impl Launch {
     /// A job of this plan.
     pub fn new(plan: Plan, options: RuntimeOptions) -> Self {
-        Self { plan, options, backend: Arc::new(Heap), origin: Origin::Latest, read: ReadOptions::default() }
+        let (backend, read) = (Arc::new(Heap), ReadOptions::default());
+        Self { plan, options, backend, origin: Origin::Latest, allow_non_restored: false, read }
     }
 
     /// Keeps keyed state in this backend; in memory by default.
@@ -81,10 +84,17 @@ impl Launch {
     }
 
     /// Begins with the savepoint or checkpoint at this URL, unless the job has begun from this very one before and has a checkpoint of
-    /// its own since. State of operators that the job does not have is refused, or left behind where that is allowed.
+    /// its own since. State that the job has no place for is refused, or left behind where that is allowed.
     #[must_use]
     pub fn from_savepoint(self, url: &str, allow_non_restored: bool) -> Self {
-        Self { origin: Origin::Savepoint { url: url.to_owned(), allow_non_restored }, ..self }
+        Self { origin: Origin::Savepoint(url.to_owned()), ..self }
+            .allowing_non_restored_state(allow_non_restored)
+    }
+
+    /// Whether state that the job has no place for may be left behind, wherever the job goes on from. Else the job does not start.
+    #[must_use]
+    pub fn allowing_non_restored_state(self, allow_non_restored: bool) -> Self {
+        Self { allow_non_restored, ..self }
     }
 
     /// Starts the job. When this returns, every operator was opened and all subtasks run.
@@ -92,13 +102,11 @@ impl Launch {
     /// # Errors
     /// As [`start`].
     pub fn start(self) -> Result<JobHandle> {
-        let Self { plan, options, backend, origin, read } = self;
+        let Self { plan, options, backend, origin, allow_non_restored, read } = self;
         options.validate()?;
         layout::validate(&plan)?;
-        if let Origin::Snapshot(snapshot) = &origin {
-            snapshot.validate(&plan)?;
-        }
-        let setup = Setup::new(plan, options, backend);
+        let setup = Setup { allow_non_restored, ..Setup::new(plan, options, backend) };
+        refuse_misfit(&setup, &origin)?;
         let vault = vault(&setup, origin, read)?;
         let life = Arc::new(Life::new(setup));
         let (tell_started, started) = mpsc::channel();
@@ -116,6 +124,29 @@ impl Launch {
     }
 }
 
+/// Refuses state that does not fit before the attempt is claimed: until then, whoever runs the job goes on undisturbed. Where nothing can
+/// be read just now, that is left to the attempt, which tries again as it is told to.
+fn refuse_misfit(setup: &Setup, origin: &Origin) -> Result<()> {
+    let from = match origin {
+        Origin::Snapshot(snapshot) => {
+            return snapshot.validate_allowing(&setup.plan, setup.allow_non_restored);
+        }
+        Origin::Savepoint(url) => Some(url.as_str()),
+        Origin::Latest => None,
+    };
+    match dry_run::at_start(&setup.plan, &setup.options, from) {
+        Ok(Some(found)) => {
+            let refusal = found.report.refusal(setup.allow_non_restored);
+            refusal.map_err(|error| error.in_context(found.url))
+        }
+        Ok(None) => Ok(()),
+        Err(error) => {
+            tracing::warn!("what the job goes on from could not be looked at yet: {}", error.chain());
+            Ok(())
+        }
+    }
+}
+
 fn vault(setup: &Setup, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vault>> {
     if let Some(url) = setup.options.checkpoints_url()? {
         return Ok(Box::new(Stored::new(&url, setup, origin, read)?));
@@ -123,11 +154,7 @@ fn vault(setup: &Setup, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vau
     let from = match origin {
         Origin::Latest => None,
         Origin::Snapshot(snapshot) => Some(snapshot),
-        Origin::Savepoint { url, allow_non_restored } => {
-            let snapshot = vault::read(&url, setup, &read)?;
-            vault::validate(&snapshot, &setup.plan, allow_non_restored)?;
-            Some(Arc::new(snapshot))
-        }
+        Origin::Savepoint(url) => Some(Arc::new(vault::read(&url, setup, &read)?)),
     };
     Ok(Box::new(Memory::new(from)))
 }

@@ -17,6 +17,8 @@ pub(crate) struct Setup {
     pub(crate) id: JobId,
     pub(crate) plan: Plan,
     pub(crate) options: RuntimeOptions,
+    /// State that the job has no place for is left behind.
+    pub(crate) allow_non_restored: bool,
     pub(crate) backend: Arc<dyn StateBackend>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) places: Vec<Place>,
@@ -32,7 +34,7 @@ impl Setup {
         let subtasks = places.iter().map(figures).collect();
         let figures = Arc::new(JobFigures { job: plan.name.clone(), subtasks });
         let (id, clock) = (JobId::of(&plan.name), Arc::new(SystemClock::new()));
-        Self { id, plan, options, backend, clock, places, figures }
+        Self { id, plan, options, allow_non_restored: false, backend, clock, places, figures }
     }
 
     /// The stage that a subtask runs. Subtasks are numbered over all stages.

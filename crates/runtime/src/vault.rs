@@ -12,7 +12,6 @@ use millstream_core::Result;
 use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
 use millstream_core::drive::checkpointing::Logged;
 use millstream_core::drive::log::CheckpointRef;
-use millstream_core::plan::Plan;
 use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::time::Nanos;
 
@@ -111,21 +110,5 @@ pub(crate) enum Origin {
     /// This snapshot.
     Snapshot(Arc<JobSnapshot>),
     /// The savepoint at this URL.
-    Savepoint {
-        url: String,
-        /// State of operators that the job does not have is left behind.
-        allow_non_restored: bool,
-    },
-}
-
-/// Refuses a snapshot that does not fit a plan; with `dropping`, state without an operator is left behind.
-///
-/// # Errors
-/// As [`JobSnapshot::validate`].
-pub(crate) fn validate(snapshot: &JobSnapshot, plan: &Plan, dropping: bool) -> Result<()> {
-    if !dropping {
-        return snapshot.validate(plan);
-    }
-    let bare = JobSnapshot { stages: Vec::new(), job: snapshot.job.clone(), ..*snapshot };
-    bare.validate(plan)
+    Savepoint(String),
 }

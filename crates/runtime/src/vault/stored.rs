@@ -65,7 +65,7 @@ impl Stored {
 
     fn base(&self) -> Base {
         match &self.origin {
-            Origin::Savepoint { url, .. } => Base::Savepoint(url.clone()),
+            Origin::Savepoint(url) => Base::Savepoint(url.clone()),
             Origin::Latest | Origin::Snapshot(_) => Base::Latest,
         }
     }
@@ -86,8 +86,7 @@ impl Stored {
         if !passed_over.is_empty() {
             self.wait(attempt.retire(passed_over))??;
         }
-        let dropping = matches!(self.origin, Origin::Savepoint { allow_non_restored: true, .. });
-        super::validate(&recovered.snapshot, &setup.plan, dropping)?;
+        recovered.snapshot.validate_allowing(&setup.plan, setup.allow_non_restored)?;
         Ok(Some(recovered))
     }
 }
