@@ -67,9 +67,12 @@ enum Name {
     State,
     /// Peak memory of the demo
     Demo,
-    /// State in RocksDB, against the bare crate
+    /// State in RocksDB, against the bare crate and the heap
     #[cfg(feature = "rocksdb")]
     Rocksdb,
+    /// 20 million keys in RocksDB with 512 MB, checkpointed and restored at another parallelism
+    #[cfg(feature = "rocksdb")]
+    Keys,
 }
 
 impl Name {
@@ -85,6 +88,8 @@ impl Name {
             Self::Demo => demo::run(arguments, report),
             #[cfg(feature = "rocksdb")]
             Self::Rocksdb => rocksdb::run(arguments, report),
+            #[cfg(feature = "rocksdb")]
+            Self::Keys => rocksdb::many(arguments, report),
         }
     }
 }

@@ -54,6 +54,12 @@ impl RocksBackend {
         self
     }
 
+    /// Where files of a checkpoint are best brought to before they are restored: from here they are linked, not copied. What is there is
+    /// removed with all else at the next start.
+    pub fn folder_for_restores(&self) -> PathBuf {
+        self.shared.dir.path().join("restored")
+    }
+
     // The part that has most of the groups is taken over file by file, so that its files need not be stored again by the next
     // checkpoint; of the others, what is owned is copied.
     pub(crate) fn open(&self, scope: &Scope, parts: &[NativeState<'_>]) -> Result<RocksStore> {

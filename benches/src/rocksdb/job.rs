@@ -1,0 +1,114 @@
+//! A job that counts each key, with its state on the heap and in RocksDB.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use millstream::core::plan::Plan;
+use millstream::core::state::ValueState;
+use millstream::prelude::*;
+use millstream::runtime::{Launch, ReadOptions, RuntimeOptions};
+use millstream::state::{RocksBackend, RocksOptions};
+use tempfile::TempDir;
+
+use super::numbers::Numbers;
+use crate::Arguments;
+use crate::discard::Discard;
+use crate::measure::{Took, best_of, time};
+use crate::report::Report;
+
+const KEYS: f64 = 1_000_000.0;
+const PASSES: u64 = 3;
+
+/// Counts each number; gives the count back each time.
+#[derive(Clone, Default)]
+pub(super) struct CountEach {
+    count: Option<ValueState<u64>>,
+    /// Whether each key gets a timer far ahead, which gives 0.
+    pub(super) timers: bool,
+}
+
+impl KeyedProcess for CountEach {
+    type Key = u64;
+    type In = u64;
+    type Out = u64;
+
+    fn open(&mut self, states: &mut States) -> millstream::Result<()> {
+        self.count = Some(states.value("count")?);
+        Ok(())
+    }
+
+    fn process(&mut self, number: u64, cx: &mut KeyedContext<'_, u64, u64>) -> millstream::Result<()> {
+        let Some(state) = &self.count else { return Ok(()) };
+        let count = state.get(cx).copied().unwrap_or(0) + 1;
+        state.set(cx, count);
+        if self.timers && count == 1 {
+            cx.register_timer(TimerKind::EventTime, 1_000_000 + (number % 1000) as Time);
+        }
+        cx.collect(count);
+        Ok(())
+    }
+
+    fn on_timer(&mut self, _: Timer, cx: &mut KeyedContext<'_, u64, u64>) -> millstream::Result<()> {
+        cx.collect(0);
+        Ok(())
+    }
+}
+
+/// The job, and what comes out of it.
+pub(super) fn plan(
+    numbers: Numbers,
+    timers: bool,
+    parallelism: u16,
+) -> millstream::Result<(Plan, Discard<u64>)> {
+    let env = Environment::new("keys").with_parallelism(parallelism);
+    let discard = Discard::new(|count: &u64| *count);
+    let count = CountEach { timers, ..CountEach::default() };
+    env.source("numbers", numbers)
+        .key_by(|number| *number)
+        .process("count", count)
+        .sink_to("discard", discard.clone());
+    Ok((env.plan()?, discard))
+}
+
+/// A launch with state in RocksDB below a folder.
+pub(super) fn on_rocksdb(launch: Launch, folder: &Path, memory: u64) -> millstream::Result<Launch> {
+    let options = RocksOptions { localdir: Some(folder.join("rocksdb")), memory };
+    let backend = Arc::new(RocksBackend::new(&options)?);
+    let read = ReadOptions { local: Some(backend.folder_for_restores()), natives: Some(backend.clone()) };
+    Ok(launch.with_backend(backend).with_native_files(read))
+}
+
+/// Runs it.
+pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let keys = (KEYS * arguments.scale) as u64;
+    report.line(format!("a job that counts {keys} keys {PASSES} times each, parallelism 1, no checkpoints"));
+    let mut heap = None;
+    for (name, memory) in
+        [("heap", None), ("RocksDB, all in its cache", Some(2 << 30)), ("RocksDB, 64 MiB", Some(64 << 20))]
+    {
+        let (_, took) = best_of(arguments.runs, || once(keys, memory))?;
+        let heap: &Took = heap.get_or_insert(took);
+        report.line(format!(
+            "{name:<34}{:>9.0} ns CPU{:>9.0} ns wall per record; throughput of heap's by CPU {:.2}",
+            took.cpu_per(keys * PASSES),
+            took.wall_per(keys * PASSES),
+            heap.cpu.as_secs_f64() / took.cpu.as_secs_f64()
+        ));
+    }
+    Ok(())
+}
+
+fn once(keys: u64, memory: Option<u64>) -> Result<((), Took)> {
+    let folder = TempDir::new()?;
+    let (plan, discard) = plan(Numbers { keys, passes: PASSES, ends: true }, false, 1)?;
+    let launch = Launch::new(plan, RuntimeOptions::default());
+    let launch = match memory {
+        Some(memory) => on_rocksdb(launch, folder.path(), memory)?,
+        None => launch,
+    };
+    let took = time(|| Ok(launch.start()?.wait()?))?.1;
+    let expected = (keys * PASSES, keys * (1..=PASSES).sum::<u64>());
+    ensure!(discard.totals() == expected, "{:?} came out, {expected:?} expected", discard.totals());
+    Ok(((), took))
+}

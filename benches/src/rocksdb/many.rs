@@ -1,0 +1,129 @@
+//! Far more keys than the memory budget holds: they are counted under incremental checkpoints, then a second run at another parallelism
+//! goes on from the last one, counts each again and fires a timer of each.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use millstream::core::drive::checkpoint_stats::{CheckpointHistory, CheckpointStats, CheckpointStatus};
+use millstream::runtime::{JobHandle, Launch, RuntimeOptions};
+use tempfile::TempDir;
+
+use super::job;
+use super::numbers::Numbers;
+use crate::Arguments;
+use crate::discard::Discard;
+use crate::measure::{forget_peak, peak, time, wait};
+use crate::report::Report;
+
+const KEYS: f64 = 20_000_000.0;
+const MEMORY: u64 = 512 << 20;
+
+/// Runs it.
+pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let keys = (KEYS * arguments.scale) as u64;
+    let folder = TempDir::new()?;
+    report.line(format!(
+        "{keys} keys with a timer each, RocksDB with {} MiB for all state, incremental checkpoints every 10 s",
+        MEMORY >> 20
+    ));
+    forget_peak()?;
+    first(keys, folder.path(), report)?;
+    report.line(format!("  peak memory of the process {} MiB", peak()? >> 20));
+    forget_peak()?;
+    second(keys, folder.path(), report)?;
+    report.line(format!("  peak memory of the process {} MiB", peak()? >> 20));
+    Ok(())
+}
+
+// Counts every key once, then ends as a job does that is cancelled: its checkpoint stays.
+fn first(keys: u64, folder: &Path, report: &mut Report) -> Result<()> {
+    let (running, took) = time(|| {
+        let running = start(Numbers { keys, passes: 1, ends: false }, 1, folder)?;
+        running.wait_for_rows(keys)?;
+        Ok(running)
+    })?;
+    report.line(format!(
+        "parallelism 1: {keys} new keys, {:.2} M records/s",
+        keys as f64 / took.wall.as_secs_f64() / 1e6
+    ));
+    let (_, last) = time(|| Ok(running.job.control().checkpoint_now()?))?;
+    let history = running.job.checkpoint_stats();
+    ensure!(running.discard.totals() == (keys, keys), "{:?} came out", running.discard.totals());
+    // A hundredth of the keys again would be the next change; here nothing has changed.
+    running.job.control().checkpoint_now()?;
+    let nothing = running.job.checkpoint_stats();
+    running.job.cancel();
+    running.job.wait()?;
+    report.line(format!("  the last checkpoint took {:.1} s", last.wall.as_secs_f64()));
+    checkpoints(&history, report);
+    if let Some(stats) = nothing.latest_completed {
+        report.line(format!("  with no change: {}", row(&stats)));
+    }
+    Ok(())
+}
+
+// At twice the parallelism: every count must be 2, and every timer is still there.
+fn second(keys: u64, folder: &Path, report: &mut Report) -> Result<()> {
+    let (running, started) = time(|| start(Numbers { keys, passes: 2, ends: true }, 2, folder))?;
+    report.line(format!("parallelism 2: restored and running after {:.1} s", started.wall.as_secs_f64()));
+    let (totals, took) = time(|| {
+        running.wait_for_rows(2 * keys)?;
+        let history = running.job.checkpoint_stats();
+        running.job.wait()?;
+        checkpoints(&history, report);
+        Ok(running.discard.totals())
+    })?;
+    let expected = (2 * keys, 2 * keys);
+    ensure!(totals == expected, "{totals:?} rows and counts came out, {expected:?} expected");
+    report.line(format!(
+        "  {keys} keys counted again and {keys} timers fired, all right, {:.2} M records/s",
+        2.0 * keys as f64 / took.wall.as_secs_f64() / 1e6
+    ));
+    Ok(())
+}
+
+struct Running {
+    job: JobHandle,
+    discard: Discard<u64>,
+}
+
+impl Running {
+    fn wait_for_rows(&self, rows: u64) -> Result<()> {
+        while self.discard.totals().0 < rows {
+            ensure!(!self.job.is_over(), "the job ended after {} rows", self.discard.totals().0);
+            wait(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+fn start(numbers: Numbers, parallelism: u16, folder: &Path) -> Result<Running> {
+    let (plan, discard) = job::plan(numbers, true, parallelism)?;
+    let mut options = RuntimeOptions {
+        checkpoints_dir: Some(format!("file://{}/checkpoints", folder.display())),
+        incremental: true,
+        ..RuntimeOptions::default()
+    };
+    options.checkpointing.interval = Some(Duration::from_secs(10));
+    let launch = job::on_rocksdb(Launch::new(plan, options), folder, MEMORY)?;
+    Ok(Running { job: launch.start()?, discard })
+}
+
+fn checkpoints(history: &CheckpointHistory, report: &mut Report) {
+    let done = |stats: &&CheckpointStats| stats.status == CheckpointStatus::Completed;
+    for stats in history.history.iter().filter(done).rev() {
+        report.line(format!("  {}", row(stats)));
+    }
+}
+
+fn row(stats: &CheckpointStats) -> String {
+    let sync = stats.subtasks.iter().map(|subtask| subtask.sync).max().unwrap_or(0);
+    format!(
+        "checkpoint {:>3}: {:>6} MiB, of which {:>6} new; stood still for {sync} ms, complete after {} ms",
+        stats.id,
+        stats.bytes >> 20,
+        stats.bytes_written >> 20,
+        stats.end_to_end.unwrap_or(0)
+    )
+}
