@@ -47,9 +47,9 @@ impl NativePart {
         if let Some(dir) = &options.local {
             let folder = LocalFolder::create(dir)?;
             let local = |number: usize| folder.path().join(format!("{number:06}"));
-            let files = stream::iter(stored.files.iter().enumerate());
-            let files = files.map(|(number, file)| download(base, file, local(number))).buffered(PARALLEL);
-            part.files = files.try_collect().await?;
+            let files = stored.files.iter().enumerate();
+            let files: Vec<_> = files.map(|(number, file)| download(base, file, local(number))).collect();
+            part.files = stream::iter(files).buffered(PARALLEL).try_collect().await?;
             part._folder = Some(folder);
         }
         Ok(part)

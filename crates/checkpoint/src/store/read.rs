@@ -97,9 +97,10 @@ async fn whole(base: &Storage, path: &str, options: &ReadOptions) -> Result<(Man
     check::complete(base, &manifest).await?;
     let mut stages = Vec::new();
     for stage in &manifest.stages {
-        let subtasks = stream::iter(&stage.subtasks).map(|subtask| part(base, subtask, options));
+        // Collected first: else the compiler does not see that the whole can be sent to another thread.
+        let parts: Vec<_> = stage.subtasks.iter().map(|subtask| part(base, subtask, options)).collect();
+        let parts: Vec<_> = stream::iter(parts).buffered(PARALLEL).try_collect().await?;
         let mut state = StageSnapshot::default();
-        let parts: Vec<_> = subtasks.buffered(PARALLEL).try_collect().await?;
         parts.into_iter().for_each(|part| merge(&mut state, part));
         let enumerator = stage.enumerator.clone().map(|encoded| encoded.0);
         stages.push(StagePart {

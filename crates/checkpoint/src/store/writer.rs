@@ -164,9 +164,8 @@ impl Writing {
             return Ok((Vec::new(), keyed));
         }
         let (mut natives, mut entries) = (Vec::new(), Vec::new());
-        let stores = keyed.into_iter().map(|(operator, state)| async move {
-            native::store(self, place, &operator, state).await.map(|stored| (operator, stored))
-        });
+        // Collected first: else the compiler does not see that the whole can be sent to another thread.
+        let stores: Vec<_> = keyed.into_iter().map(|(name, state)| self.native(place, name, state)).collect();
         let stored: Vec<_> = stream::iter(stores).buffered(2).try_collect().await?;
         for (operator, stored) in stored {
             match stored {
@@ -175,6 +174,16 @@ impl Writing {
             }
         }
         Ok((natives, entries))
+    }
+
+    async fn native(
+        &self,
+        place: Place,
+        operator: String,
+        state: Box<dyn FrozenState>,
+    ) -> Result<(String, Result<StoredNative, Box<dyn FrozenState>>)> {
+        let stored = native::store(self, place, &operator, state).await?;
+        Ok((operator, stored))
     }
 
     fn complete(&self, enumerators: Vec<Option<Vec<u8>>>) -> Result<Manifest> {

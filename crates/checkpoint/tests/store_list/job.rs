@@ -110,6 +110,11 @@ impl Job {
         Self { item_bytes, ..Self::default() }
     }
 
+    /// How often it went on.
+    pub(crate) fn round(&self) -> u64 {
+        self.round
+    }
+
     /// Goes on: each cold store gets a file, and from the third on loses its oldest.
     pub(crate) fn advance(&mut self, parallelism: u16) {
         self.round += 1;

@@ -2,6 +2,8 @@
 
 mod clean_up;
 mod damage;
+mod faults;
+mod faulty;
 mod fences;
 mod job;
 mod round_trip;
@@ -16,8 +18,8 @@ use millstream_core::drive::job_id::JobId;
 
 use self::job::{Job, Machine};
 
-/// Goes through the list below `root`, which `Storage::open` gives with these options.
-pub(crate) async fn conforms(root: &Storage, options: &StorageOptions) -> Result<()> {
+/// Goes through the list below `root`, which `Storage::open` gives with these options; with a fault at every `step`-th call of a run.
+pub(crate) async fn conforms(root: &Storage, options: &StorageOptions, step: usize) -> Result<()> {
     let machine = Machine::new(options)?;
     let place = |name: &str| root.child(name);
     round_trip::whatever_is_frozen_is_restored(&machine, &place("round")).await.context("round trip")?;
@@ -27,6 +29,7 @@ pub(crate) async fn conforms(root: &Storage, options: &StorageOptions) -> Result
     fences::a_zombie_changes_nothing(&machine, &place("zombie")).await.context("zombie")?;
     damage::is_named(&machine, &place("damage")).await.context("damage")?;
     damage::an_older_checkpoint_helps(&machine, &place("older")).await.context("fallback")?;
+    faults::harm_nothing(&machine, &place("faults"), step).await.context("faults")?;
     savepoints::can_be_moved_and_forked(&machine, root).await.context("savepoints")
 }
 
