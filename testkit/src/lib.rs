@@ -52,6 +52,7 @@ mod name;
 mod opensearch;
 mod prometheus;
 mod redis;
+mod s3proxy;
 mod watchdog;
 
 pub use chromium::Chromium;
@@ -63,3 +64,4 @@ pub use name::unique_name;
 pub use opensearch::OpenSearch;
 pub use prometheus::{Prometheus, PrometheusBuilder};
 pub use redis::{Redis, RedisBuilder};
+pub use s3proxy::S3Proxy;
