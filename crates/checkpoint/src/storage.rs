@@ -53,7 +53,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use millstream_core::Result;
 
 use self::location::Location;
@@ -235,11 +235,7 @@ impl Storage {
     /// See the [module](self). Others than the one in the message may be gone or not.
     pub async fn delete<P: AsRef<str> + Sync>(&self, paths: &[P]) -> Result<()> {
         let full: Vec<String> = paths.iter().map(|path| self.full(path.as_ref())).collect::<Result<_>>()?;
-        // Boxed: so that the whole can move between threads, which the compiler does not see through the closure otherwise.
-        let mut deletions = Vec::new();
-        for full in &full {
-            deletions.push(self.attempts("delete", full, || self.store.delete(full)).boxed());
-        }
+        let deletions = full.into_iter().map(|full| self.delete_one(full));
         stream::iter(deletions).buffer_unordered(PARALLEL).try_collect().await
     }
 
@@ -261,6 +257,10 @@ impl Storage {
     pub async fn sweep(&self, prefix: &str, before: SystemTime) -> Result<u64> {
         let full = self.directory(prefix)?;
         self.attempts("sweep", &full, || self.store.sweep(&full, before)).await
+    }
+
+    async fn delete_one(&self, full: String) -> Result<()> {
+        self.attempts("delete", &full, || self.store.delete(&full)).await
     }
 
     fn full(&self, path: &str) -> Result<String> {

@@ -107,3 +107,25 @@ fn opening_touches_nothing() -> Result<()> {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     Ok(())
 }
+
+/// Whoever calls this may do so from a task that moves between threads.
+#[test]
+fn every_call_can_be_awaited_in_a_task() -> Result<()> {
+    fn movable<T: Send>(_: T) {}
+    let storage = open(Path::new("/nowhere"))?;
+    movable(storage.probe());
+    movable(storage.create("a", "".into()));
+    movable(storage.put("a", "".into()));
+    movable(async { storage.upload("a").await?.finish().await });
+    movable(storage.get("a"));
+    movable(storage.get_range("a", 0..1));
+    movable(storage.size("a"));
+    movable(storage.list(""));
+    movable(storage.delete(&["a"]));
+    movable(storage.copy("a", "b"));
+    movable(storage.copy_to("a", &storage, "b"));
+    movable(storage.upload_file("a", Path::new("b")));
+    movable(storage.download("a", Path::new("b")));
+    movable(storage.sweep("", storage_list::now()));
+    Ok(())
+}

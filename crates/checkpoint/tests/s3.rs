@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use millstream_checkpoint::storage::{Storage, StorageOptions};
 use millstream_core::ErrorKind;
-use millstream_testkit::{MinIo, unique_name};
+use millstream_testkit::{MinIo, S3Proxy, unique_name};
 
 use crate::storage_list::{pattern, refused};
 
@@ -150,5 +150,27 @@ async fn a_store_that_is_away_or_hangs_costs_a_bounded_time() -> Result<()> {
     }
     minio.restart()?;
     assert_eq!(storage.get("log/1").await?.as_deref(), Some(&b"entry"[..]));
+    Ok(())
+}
+
+/// S3Proxy takes the condition and ignores it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_atomic_creation_is_refused() -> Result<()> {
+    let careless = S3Proxy::start()?;
+    careless.create_bucket("bucket")?;
+    let options = StorageOptions {
+        s3_endpoint: Some(careless.endpoint().to_owned()),
+        s3_access_key: Some(careless.access_key().into()),
+        s3_secret_key: Some(careless.secret_key().into()),
+        ..StorageOptions::default()
+    };
+    let storage = Storage::open("s3://bucket/job", &options)?;
+    let error = refused(storage.probe().await)?;
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{}", error.chain());
+    assert!(
+        error.to_string().contains("exactly-once rests on atomic exclusive creation"),
+        "{}",
+        error.chain()
+    );
     Ok(())
 }
