@@ -3,6 +3,14 @@
 //! A cold store holds one operator's state of one subtask. Its keys begin with the key group (2 bytes, big endian) and the table's number
 //! (1 byte); what follows is the table's own and ordered as the table wants it. Its values begin with 8 bytes, big endian: the time in
 //! epoch milliseconds at which the value expires, `i64::MAX` for never.
+//!
+//! Tables below [`FIRST_INDEX`] are those of the operator's snapshots, in the order of [`FrozenState::tables`](crate::snapshot::FrozenState):
+//! what follows the expiry is an entry as snapshots have it. Tables from there on are indexes of the operator's own, such as its timers by
+//! time: they follow from the entries, and whoever reads entries out of a store's files leaves them out.
+
+mod cache;
+mod frozen;
+mod keys;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +19,10 @@ use crate::Result;
 use crate::key::KeyGroup;
 use crate::snapshot::{CheckpointId, KeyedPart, NativeState};
 use crate::time::Time;
+
+pub(crate) use cache::{Cache, ColdTable};
+pub use keys::FIRST_INDEX;
+pub(crate) use keys::{after, entry_of, pair, prefix, push_time, read_time};
 
 /// Whose state it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

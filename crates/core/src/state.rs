@@ -5,7 +5,9 @@ mod context;
 mod frozen;
 mod handles;
 mod keyed;
+mod rows;
 mod states;
+mod timer_index;
 mod timers;
 mod watermark;
 
@@ -14,5 +16,6 @@ pub use context::KeyedContext;
 pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use keyed::KeyedStates;
 pub use states::States;
+pub(crate) use timer_index::{OfKey, TimerIndex};
 pub use timers::{Timer, TimerKind};
 pub(crate) use watermark::{Floors, GroupWatermarks};

@@ -1,10 +1,12 @@
 //! The typed table that keyed state lives in: keys are looked up once, by the hash that travels with the batch.
 
 pub(crate) mod segments;
+mod tracking;
 
 use crate::Key;
 use crate::slot_index::SlotIndex;
 use segments::Segments;
+use tracking::Tracking;
 
 /// A place in a [`KeyedTable`]; stays the same while its key is there.
 pub type Slot = u32;
@@ -15,6 +17,8 @@ pub struct KeyedTable<K, V> {
     entries: Segments<Option<Entry<K, V>>>,
     slots: Slot,
     free: Vec<Slot>,
+    // Only where a cold store lies below.
+    tracking: Option<Box<Tracking<K>>>,
 }
 
 /// The entries of a table as they were when it was frozen, by slot.
@@ -33,7 +37,13 @@ pub struct Entry<K, V> {
 
 impl<K, V> Default for KeyedTable<K, V> {
     fn default() -> Self {
-        Self { index: SlotIndex::default(), entries: Segments::default(), slots: 0, free: Vec::new() }
+        Self {
+            index: SlotIndex::default(),
+            entries: Segments::default(),
+            slots: 0,
+            free: Vec::new(),
+            tracking: None,
+        }
     }
 }
 
@@ -81,6 +91,14 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
 
     /// Forgets a key; its slot will be used again.
     pub fn remove(&mut self, slot: Slot) -> Option<Entry<K, V>> {
+        let entry = self.take(slot)?;
+        if let Some(tracking) = &mut self.tracking {
+            tracking.removed(slot, entry.hash, &entry.key);
+        }
+        Some(entry)
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<Entry<K, V>> {
         let entry = self.entries.get_mut(slot as usize)?.take()?;
         self.index.remove(entry.hash, slot);
         self.free.push(slot);
@@ -96,6 +114,9 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
     /// What is in a slot, to change its value.
     #[inline]
     pub fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V>> {
+        if let Some(tracking) = &mut self.tracking {
+            tracking.written(slot);
+        }
         self.entries.get_mut(slot as usize)?.as_mut()
     }
 
@@ -123,6 +144,72 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
     /// gone is copied then.
     pub(crate) fn freeze(&mut self) -> FrozenEntries<K, V> {
         self.entries.freeze()
+    }
+}
+
+/// A table above a cold store holds some of its entries. It remembers what the store must be told, and never forgets an entry by itself.
+impl<K: Key, V: Clone> KeyedTable<K, V> {
+    /// An empty table above a store.
+    pub(crate) fn tracked() -> Self {
+        Self { tracking: Some(Box::default()), ..Self::default() }
+    }
+
+    /// Says that the store has entries from before.
+    pub(crate) fn set_behind(&mut self) {
+        if let Some(tracking) = &mut self.tracking {
+            tracking.behind = true;
+        }
+    }
+
+    /// Whether the store may have entries that the table has not.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.tracking.as_ref().is_some_and(|tracking| tracking.behind)
+    }
+
+    /// Adds an entry as the store has it, unless it is there.
+    pub(crate) fn load(&mut self, hash: u64, key: K, value: V) -> Option<Slot> {
+        if self.find(hash, &key).is_some() {
+            return None;
+        }
+        let slot = self.insert(Entry { hash, key, value });
+        if let Some(tracking) = &mut self.tracking {
+            tracking.loaded(slot);
+        }
+        Some(slot)
+    }
+
+    /// What is in a slot, to change it in a way that the store need not know, or will be told by [`entry_mut`](Self::entry_mut).
+    pub(crate) fn peek_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V>> {
+        self.entries.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Drops an entry that the store has too.
+    pub(crate) fn evict(&mut self, slot: Slot) {
+        if self.take(slot).is_some()
+            && let Some(tracking) = &mut self.tracking
+        {
+            tracking.evicted(slot);
+        }
+    }
+
+    /// An entry that can be dropped: the store has it, and it was not used of late.
+    pub(crate) fn victim(&mut self) -> Option<Slot> {
+        self.tracking.as_mut()?.victim(self.slots)
+    }
+
+    /// How much the store has not been told.
+    pub(crate) fn changes(&self) -> usize {
+        self.tracking.as_ref().map_or(0, |tracking| tracking.changes())
+    }
+
+    /// The keys that were removed.
+    pub(crate) fn take_gone(&mut self) -> Vec<(u64, K)> {
+        self.tracking.as_mut().map(|tracking| tracking.take_gone()).unwrap_or_default()
+    }
+
+    /// The slots that were written to.
+    pub(crate) fn take_changed(&mut self) -> Vec<Slot> {
+        self.tracking.as_mut().map(|tracking| tracking.take_changed()).unwrap_or_default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod assigner;
+mod cold;
 mod emit;
 mod frozen;
 pub mod lateness;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use millstream_core::cold::Heap;
+use millstream_core::cold::{Heap, StateBackend};
 use millstream_core::context::{Context, OpenContext};
 use millstream_core::figures::SubtaskFigures;
 use millstream_core::io::Io;
@@ -28,6 +28,7 @@ pub struct Harness {
     routes: Vec<(EdgeId, u16)>,
     budget: Budget,
     restored: Restored,
+    backend: Arc<dyn StateBackend>,
     figures: Arc<SubtaskFigures>,
 }
 
@@ -48,6 +49,7 @@ impl Harness {
             routes: Vec::new(),
             budget: Budget::default(),
             restored: Restored::default(),
+            backend: Arc::new(Heap),
             figures: SubtaskFigures::new("test", 0),
         }
     }
@@ -82,6 +84,12 @@ impl Harness {
         Self { budget: Budget { records }, ..self }
     }
 
+    /// Where keyed state lives; on the heap unless it is said.
+    #[must_use]
+    pub fn backend(self, backend: Arc<dyn StateBackend>) -> Self {
+        Self { backend, ..self }
+    }
+
     /// What was in the snapshot.
     #[must_use]
     pub fn restored(self, restored: Restored) -> Self {
@@ -102,7 +110,7 @@ impl Harness {
             io: Arc::clone(&self.io),
             waker: self.waker.clone(),
             figures: Arc::clone(&self.figures),
-            backend: Arc::new(Heap),
+            backend: Arc::clone(&self.backend),
             restored: self.restored.clone(),
         }
     }

@@ -45,16 +45,19 @@ impl<P: KeyedProcess, KF> Process<P, KF> {
     }
 
     fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {
+        self.states.load_due(now, budget.records)?;
         for _ in 0..budget.records {
-            let Some((slot, timer)) = self.states.pop_due(now) else {
-                out.marks.extend(self.mark.take());
-                return Ok(self.states.wake_step());
-            };
+            let Some((slot, timer)) = self.states.pop_due(now) else { break };
             let mut cx = self.states.context(slot, timer.time, now, out);
             self.function.on_timer(timer, &mut cx)?;
             self.states.release(slot);
         }
-        Ok(Step::MORE)
+        self.states.settle()?;
+        if self.states.load_due(now, 1)? {
+            return Ok(Step::MORE);
+        }
+        out.marks.extend(self.mark.take());
+        Ok(self.states.wake_step())
     }
 }
 
@@ -84,6 +87,10 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
         out: &mut Output<P::Out>,
     ) -> Result<Step> {
         let now = cx.now();
+        if self.states.is_cold() {
+            let keys = rows.rec.iter().map(|record| (self.key)(record));
+            self.states.load(rows.hash.iter().copied().zip(keys))?;
+        }
         let hashes = std::mem::take(&mut rows.hash);
         for ((record, ts), hash) in rows.drain().zip(hashes) {
             let slot = self.states.resolve(hash, (self.key)(&record));
@@ -91,6 +98,7 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
             self.function.process(record, &mut cx)?;
             self.states.release(slot);
         }
+        self.states.settle()?;
         Ok(self.states.wake_step())
     }
 
@@ -110,9 +118,8 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
         Ok(if self.mark.is_none() { Step::DONE } else { Step::MORE })
     }
 
-    fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        let state = Box::new(self.states.freeze());
-        frozen.keyed.push((self.name.clone(), state));
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        frozen.keyed.push((self.name.clone(), self.states.freeze(id)?));
         Ok(())
     }
 }

@@ -48,6 +48,8 @@ pub(super) trait Column: Send {
     fn is_empty(&self, slot: Slot) -> bool;
     fn encode(&self, slot: Slot, out: &mut Vec<u8>);
     fn decode(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<()>;
+    /// Empties a cell.
+    fn clear(&mut self, slot: Slot);
     /// The column as it is now.
     fn freeze(&mut self) -> Box<dyn Column>;
 }
@@ -99,6 +101,12 @@ impl<C: StateCell> Column for Cells<C> {
     fn decode(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<()> {
         *self.cell(slot) = C::decode(bytes)?;
         Ok(())
+    }
+
+    fn clear(&mut self, slot: Slot) {
+        if let Some(cell) = self.cells.get_mut(slot as usize) {
+            *cell = C::default();
+        }
     }
 
     fn freeze(&mut self) -> Box<dyn Column> {

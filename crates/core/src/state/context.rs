@@ -3,7 +3,8 @@
 use super::TimerKind;
 use super::cell::{Cells, Column, StateCell};
 use super::handles::Place;
-use super::timers::{KeyTimers, Timers};
+use super::timer_index::TimerIndex;
+use super::timers::KeyTimers;
 use crate::operator::{Output, SideTag};
 use crate::table::Slot;
 use crate::time::Time;
@@ -15,8 +16,8 @@ pub struct KeyedContext<'a, K, O> {
     pub(super) slot: Slot,
     pub(super) timers: &'a mut KeyTimers,
     pub(super) columns: &'a mut [Box<dyn Column>],
-    pub(super) event_timers: &'a mut Timers<K>,
-    pub(super) processing_timers: &'a mut Timers<K>,
+    pub(super) event_timers: &'a mut TimerIndex<K>,
+    pub(super) processing_timers: &'a mut TimerIndex<K>,
     pub(super) time: Time,
     pub(super) now: Time,
     pub(super) watermark: Time,
@@ -58,7 +59,7 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
     pub fn register_timer(&mut self, kind: TimerKind, time: Time) {
         if self.timers.add(kind, time) {
             let key = self.key;
-            self.index(kind).add(time, key);
+            self.index(kind).add(time, key.clone());
         }
     }
 
@@ -70,7 +71,7 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
         }
     }
 
-    fn index(&mut self, kind: TimerKind) -> &mut Timers<K> {
+    fn index(&mut self, kind: TimerKind) -> &mut TimerIndex<K> {
         match kind {
             TimerKind::EventTime => self.event_timers,
             TimerKind::ProcessingTime => self.processing_timers,

@@ -1,6 +1,7 @@
 //! The states and timers of all keys as they were at a barrier.
 
 use super::cell::Column;
+use super::rows;
 use super::timers::KeyTimers;
 use super::watermark::GroupWatermarks;
 use crate::key::key_group;
@@ -28,9 +29,7 @@ impl<K: Key> FrozenState for FrozenKeys<K> {
         for (slot, entry) in (0..).zip(self.keys.iter()) {
             let Some(entry) = entry else { continue };
             bytes.clear();
-            entry.key.encode(&mut bytes);
-            entry.value.encode(&mut bytes);
-            self.columns.iter().for_each(|column| column.encode(slot, &mut bytes));
+            rows::encode(slot, entry, &self.columns, &mut bytes);
             emit(key_group(entry.hash, self.groups), 1, &bytes)?;
         }
         Ok(())

@@ -2,41 +2,45 @@
 
 use std::ops::Range;
 
-use super::cell::Column;
 use super::context::KeyedContext;
 use super::frozen::{self, FrozenKeys};
+use super::rows::{self, Rows};
 use super::states::States;
-use super::timers::{KeyTimers, Timer, TimerKind, Timers};
+use super::timer_index::TimerIndex;
+use super::timers::{KeyTimers, Timer, TimerKind};
 use super::watermark::{Floors, GroupWatermarks};
+use crate::cold::{Cache, ColdTable, FIRST_INDEX, pair};
 use crate::key::KeyGroup;
 use crate::operator::Output;
 use crate::plan::{KeyedSpec, StateSpec};
-use crate::snapshot::{FrozenState, RestoredKeyed, TableSchema};
+use crate::snapshot::{CheckpointId, FrozenState, RestoredKeyed, TableSchema};
 use crate::table::{KeyedTable, Slot};
-use crate::time::{MIN_TIME, Time};
+use crate::time::{MAX_TIME, MIN_TIME, Time};
 use crate::{Data, Key, OpenContext, Result, Step};
 
 /// The states and timers of all keys of one subtask.
+///
+/// Above a cold store [`load`](Self::load) what a batch needs before it, and [`settle`](Self::settle) behind it.
 pub struct KeyedStates<K> {
-    keys: KeyedTable<K, KeyTimers>,
-    columns: Vec<Box<dyn Column>>,
-    event_timers: Timers<K>,
-    processing_timers: Timers<K>,
+    rows: Rows<K>,
+    event_timers: TimerIndex<K>,
+    processing_timers: TimerIndex<K>,
     watermark: Time,
     floors: Floors,
-    groups: (u16, Range<KeyGroup>),
+    owned: Range<KeyGroup>,
+    cold: Option<Cache>,
 }
 
 impl<K: Key> Default for KeyedStates<K> {
     fn default() -> Self {
         Self {
-            keys: KeyedTable::default(),
-            columns: Vec::new(),
-            event_timers: Timers::default(),
-            processing_timers: Timers::default(),
+            rows: Rows { keys: KeyedTable::default(), columns: Vec::new(), groups: 1 },
+            event_timers: TimerIndex::default(),
+            processing_timers: TimerIndex::default(),
             watermark: MIN_TIME,
             floors: Floors::default(),
-            groups: (1, 0..1),
+            owned: 0..1,
+            cold: None,
         }
     }
 }
@@ -45,18 +49,52 @@ impl<K: Key> KeyedStates<K> {
     /// The states that a function declared, with what was restored of them.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) when restored bytes do not fit.
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) when restored bytes do not fit; those of the cold store, as all calls below.
     pub fn open(operator: &str, states: States, cx: &mut OpenContext) -> Result<Self> {
-        let groups = (cx.key_groups, cx.owned.clone());
+        let mut all = Self { owned: cx.owned.clone(), ..Self::default() };
         let tables = Self::tables(&states);
-        let mut all = Self { columns: states.columns, groups, ..Self::default() };
-        all.restore(&cx.restored.take_keyed(operator), &tables)?;
+        (all.rows.columns, all.rows.groups) = (states.columns, cx.key_groups);
+        let restored = cx.restored.take_keyed(operator);
+        match Cache::open(operator, &tables, &restored, cx)? {
+            None => all.restore(&restored, &tables)?,
+            Some((cache, done)) => all.open_cold(cache, (!done).then_some(&restored), &tables)?,
+        }
+        all.advance(all.floors.lowest(&all.owned));
         Ok(all)
     }
 
     /// The slot of a key.
     pub fn resolve(&mut self, hash: u64, key: K) -> Slot {
-        self.keys.resolve(hash, key, KeyTimers::default)
+        self.rows.keys.resolve(hash, key, KeyTimers::default)
+    }
+
+    /// Brings the states of these keys into memory; does nothing where all are there.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub fn load(&mut self, keys: impl Iterator<Item = (u64, K)>) -> Result<()> {
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        let rows = &mut self.rows;
+        let missing = keys.filter(|(hash, key)| rows.keys.find(*hash, key).is_none());
+        let missing = missing.map(|(hash, key)| rows.cold_key(hash, &key)).collect();
+        cache.write_gone(rows);
+        cache.fetch(missing, &mut |entry| rows.decode(entry))
+    }
+
+    /// Whether keys must be loaded.
+    pub fn is_cold(&self) -> bool {
+        self.cold.is_some()
+    }
+
+    /// Between two batches: writes back what changed, and makes room.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub fn settle(&mut self) -> Result<()> {
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        self.event_timers.write_back(cache);
+        self.processing_timers.write_back(cache);
+        cache.settle(std::slice::from_mut(&mut self.rows))
     }
 
     /// What a function may use for the key in a slot.
@@ -70,27 +108,27 @@ impl<K: Key> KeyedStates<K> {
         now: Time,
         out: &'a mut Output<O>,
     ) -> KeyedContext<'a, K, O> {
+        let Rows { keys, columns, groups } = &mut self.rows;
         let entry =
-            self.keys.entry_mut(slot).expect("slots come from resolve or from a timer, which keeps its key");
+            keys.entry_mut(slot).expect("slots come from resolve or from a timer, which keeps its key");
         KeyedContext {
             key: &entry.key,
             slot,
             timers: &mut entry.value,
-            columns: &mut self.columns,
+            columns,
             event_timers: &mut self.event_timers,
             processing_timers: &mut self.processing_timers,
             time,
             now,
-            watermark: self.watermark.max(self.floors.of(entry.hash, self.groups.0)),
+            watermark: self.watermark.max(self.floors.of(entry.hash, *groups)),
             out,
         }
     }
 
     /// Forgets the key in a slot if nothing is left of it.
     pub fn release(&mut self, slot: Slot) {
-        let idle = self.keys.entry(slot).is_some_and(|entry| entry.value.is_empty());
-        if idle && self.columns.iter().all(|column| column.is_empty(slot)) {
-            self.keys.remove(slot);
+        if self.rows.is_empty(slot) {
+            self.rows.keys.remove(slot);
         }
     }
 
@@ -100,14 +138,38 @@ impl<K: Key> KeyedStates<K> {
         self.floors.caught_up(self.watermark);
     }
 
-    /// The next timer that is due: event time first.
+    /// Whether a timer is due; brings the keys of the first so many into memory.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub fn load_due(&mut self, now: Time, most: usize) -> Result<bool> {
+        let Some(cache) = &mut self.cold else {
+            return Ok(self.event_timers.is_due(self.watermark) || self.processing_timers.is_due(now));
+        };
+        let due = self.event_timers.due(self.watermark, most, cache)?;
+        let due = if due.is_empty() { self.processing_timers.due(now, most, cache)? } else { due };
+        let keys: Vec<_> = due.into_iter().map(|key| (key.key_hash(), key.clone())).collect();
+        self.load(keys.iter().cloned())?;
+        // All are there now, so that the timers are not waited for in vain.
+        let any = !keys.is_empty();
+        for (hash, key) in keys {
+            self.resolve(hash, key);
+        }
+        Ok(any)
+    }
+
+    /// The next timer that is due, event time first; none where its key must be loaded first.
     pub fn pop_due(&mut self, now: Time) -> Option<(Slot, Timer)> {
-        let event = self.event_timers.pop_due(self.watermark).map(|due| (due, TimerKind::EventTime));
-        let due =
-            event.or_else(|| self.processing_timers.pop_due(now).map(|due| (due, TimerKind::ProcessingTime)));
-        let ((time, key), kind) = due?;
+        let (keys, cold) = (&self.rows.keys, self.cold.is_some());
+        let here = |key: &K| !cold || keys.find(key.key_hash(), key).is_some();
+        let event = self.event_timers.is_due(self.watermark);
+        let ((time, key), kind) = if event {
+            (self.event_timers.pop_due(self.watermark, here)?, TimerKind::EventTime)
+        } else {
+            (self.processing_timers.pop_due(now, here)?, TimerKind::ProcessingTime)
+        };
         let slot = self.resolve(key.key_hash(), key);
-        let entry = self.keys.entry_mut(slot).expect("the slot was just resolved");
+        let entry = self.rows.keys.entry_mut(slot).expect("the slot was just resolved");
         entry.value.remove(kind, time);
         Some((slot, Timer { time, kind }))
     }
@@ -130,35 +192,70 @@ impl<K: Key> KeyedStates<K> {
     }
 
     /// Everything as it is now. Work per segment of 256 keys, not per key.
-    pub fn freeze(&mut self) -> impl FrozenState + use<K> {
-        let (groups, owned) = &self.groups;
-        FrozenKeys {
-            watermarks: GroupWatermarks::new(owned, self.watermark, &self.floors),
-            groups: *groups,
-            keys: self.keys.freeze(),
-            columns: self.columns.iter_mut().map(|column| column.freeze()).collect(),
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        if let Some(cache) = &mut self.cold {
+            self.event_timers.write_back(cache);
+            self.processing_timers.write_back(cache);
+            let tables = frozen::tables::<K>(&self.rows.columns);
+            return cache.freeze(id, std::slice::from_mut(&mut self.rows), &watermarks, tables);
         }
+        let Rows { keys, columns, groups } = &mut self.rows;
+        let columns = columns.iter_mut().map(|column| column.freeze()).collect();
+        Ok(Box::new(FrozenKeys { watermarks, groups: *groups, keys: keys.freeze(), columns }))
     }
 
-    // All timers up to the watermark of a restored group have fired.
     fn restore(&mut self, restored: &RestoredKeyed, tables: &[TableSchema]) -> Result<()> {
-        restored.read(tables, &mut |group, table, mut entry| match table {
+        restored.read(tables, &mut |group, table, entry| match table {
             0 => self.floors.restore(group, entry),
-            _ => self.restore_key(&mut entry),
-        })?;
-        self.advance(self.floors.lowest(&self.groups.1));
+            _ => {
+                self.restore_timers(entry)?;
+                self.rows.decode(entry)
+            }
+        })
+    }
+
+    fn restore_timers(&mut self, entry: &[u8]) -> Result<(u64, K)> {
+        let (key, timers) = rows::timers_of::<K>(entry)?;
+        for (kind, time) in timers {
+            match kind {
+                TimerKind::EventTime => self.event_timers.add(time, key.clone()),
+                TimerKind::ProcessingTime => self.processing_timers.add(time, key.clone()),
+            }
+        }
+        Ok((key.key_hash(), key))
+    }
+
+    fn open_cold(
+        &mut self,
+        mut cache: Cache,
+        unread: Option<&RestoredKeyed>,
+        tables: &[TableSchema],
+    ) -> Result<()> {
+        self.rows.keys = KeyedTable::tracked();
+        self.event_timers = TimerIndex::above(FIRST_INDEX, &cache);
+        self.processing_timers = TimerIndex::above(FIRST_INDEX + 1, &cache);
+        match unread {
+            None => cache.each(0, &mut |group, entry| self.floors.restore(group, entry))?,
+            Some(restored) => restored.read(tables, &mut |group, table, entry| match table {
+                0 => self.floors.restore(group, entry),
+                _ => self.store(&mut cache, entry),
+            })?,
+        }
+        self.cold = Some(cache);
         Ok(())
     }
 
-    fn restore_key(&mut self, bytes: &mut &[u8]) -> Result<()> {
-        let (key, timers) = (K::decode(bytes)?, KeyTimers::decode(bytes)?);
-        for (kind, time) in timers.iter() {
-            match kind {
-                TimerKind::EventTime => self.event_timers.add(time, &key),
-                TimerKind::ProcessingTime => self.processing_timers.add(time, &key),
-            }
-        }
-        let slot = self.keys.resolve(key.key_hash(), key, || timers);
-        self.columns.iter_mut().try_for_each(|column| column.decode(slot, bytes))
+    fn store(&mut self, cache: &mut Cache, entry: &[u8]) -> Result<()> {
+        let (hash, key) = self.restore_timers(entry)?;
+        let (key, mut value) = pair(self.rows.cold_key(hash, &key), MAX_TIME);
+        value.extend_from_slice(entry);
+        cache.put((key, value));
+        self.event_timers.write_back(cache);
+        self.processing_timers.write_back(cache);
+        cache.write_if_many()
     }
 }

@@ -1,9 +1,7 @@
 //! Timers of keys, in event time and processing time.
 
-use std::collections::BTreeSet;
-
+use crate::Record;
 use crate::time::Time;
-use crate::{Key, Record};
 
 /// Which clock a timer follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,33 +88,5 @@ impl KeyTimers {
         let lists = Lists::decode(bytes)?;
         let none = lists.event.is_empty() && lists.processing.is_empty();
         Ok(Self((!none).then(|| Box::new(lists))))
-    }
-}
-
-/// The order of all timers of one clock: by time, then by key, so that every run fires them alike. One per key and time, as in Flink.
-pub(super) struct Timers<K>(BTreeSet<(Time, K)>);
-
-impl<K> Default for Timers<K> {
-    fn default() -> Self {
-        Self(BTreeSet::new())
-    }
-}
-
-impl<K: Key> Timers<K> {
-    pub(super) fn add(&mut self, time: Time, key: &K) {
-        self.0.insert((time, key.clone()));
-    }
-
-    pub(super) fn remove(&mut self, time: Time, key: &K) {
-        self.0.remove(&(time, key.clone()));
-    }
-
-    pub(super) fn pop_due(&mut self, upto: Time) -> Option<(Time, K)> {
-        let due = self.0.first().is_some_and(|(time, ..)| *time <= upto);
-        if due { self.0.pop_first() } else { None }
-    }
-
-    pub(super) fn next(&self) -> Option<Time> {
-        self.0.first().map(|(time, ..)| *time)
     }
 }

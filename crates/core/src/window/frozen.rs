@@ -59,13 +59,14 @@ struct FrozenPane<K, A, S> {
 }
 
 impl<K: Key, A: Record, S: Record> FrozenWindows<K, A, S> {
-    pub(super) fn new(watermarks: GroupWatermarks, groups: u16, panes: &mut Panes<K, A, S>) -> Self {
+    pub(super) fn new(watermarks: GroupWatermarks, panes: &mut Panes<K, A, S>) -> Self {
         let freeze = |pane: &mut Pane<K, A, S>| FrozenPane {
             window: pane.window,
             timers: pane.timers.clone(),
             entries: pane.table.freeze(),
         };
-        Self { watermarks, groups, panes: panes.iter_mut().map(freeze).collect() }
+        let groups = panes.groups();
+        Self { watermarks, groups, panes: panes.all().iter_mut().map(freeze).collect() }
     }
 }
 

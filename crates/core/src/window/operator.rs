@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::assigner::require_time;
+use super::cold::{self, Cursor};
 use super::emit::{WindowFunction, emit};
 use super::frozen::{self, FrozenWindows, WindowEntry};
-use super::pane::{Cell, PaneTimers, Panes, StateOf, add_time};
+use super::pane::{Cell, Panes, StateOf, add_time};
 use super::{Aggregate, Assigner, Fire, Timers, Trigger, Window, lateness};
+use crate::cold::{Cache, ColdTable};
 use crate::figures::OperatorFigures;
 use crate::key::KeyGroup;
 use crate::operator::SideTag;
@@ -15,7 +17,7 @@ use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::from_bytes;
 use crate::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
 use crate::state::{Floors, GroupWatermarks};
-use crate::table::WARM;
+use crate::table::{Entry, WARM};
 use crate::time::{MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step};
 
@@ -49,7 +51,8 @@ where
     watermark: Time,
     floors: Floors,
     firing: Firing,
-    groups: (u16, std::ops::Range<KeyGroup>),
+    owned: std::ops::Range<KeyGroup>,
+    cold: Option<Cache>,
     assigned: Vec<Window>,
     figures: Arc<OperatorFigures>,
     of: std::marker::PhantomData<fn(T) -> R>,
@@ -66,6 +69,7 @@ enum Domain {
 struct Firing {
     due: VecDeque<(Domain, Time, Window)>,
     slot: u32,
+    cursor: Cursor,
     mark: Option<Mark>,
 }
 
@@ -91,11 +95,12 @@ where
         Self {
             spec,
             name: String::new(),
-            panes: Panes::new(),
+            panes: Panes::new(1, false),
             watermark: MIN_TIME,
             floors: Floors::default(),
             firing: Firing::default(),
-            groups: (1, 0..1),
+            owned: 0..1,
+            cold: None,
             assigned: Vec::new(),
             figures: OperatorFigures::new(""),
             of: std::marker::PhantomData,
@@ -107,7 +112,7 @@ where
         let time = if event_time { require_time(ts)? } else { now };
         self.assigned.clear();
         self.spec.assigner.assign(time, &mut self.assigned);
-        let watermark = self.watermark.max(self.floors.of(hash, self.groups.0));
+        let watermark = self.watermark.max(self.floors.of(hash, self.panes.groups()));
         let mut late = !self.assigned.is_empty();
         for index in 0..self.assigned.len() {
             let window = self.assigned[index];
@@ -146,66 +151,89 @@ where
     }
 
     // Works off what is due; `More` while something is left.
-    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<R>) -> Step {
+    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<R>) -> Result<Step> {
         let mut left = budget.records;
         while let Some(due) = self.firing.due.front().copied() {
-            if !self.fire_window(due, &mut left, &mut out.rows) {
-                return Step::MORE;
+            if !self.fire_window(due, &mut left, &mut out.rows)? {
+                self.settle()?;
+                return Ok(Step::MORE);
             }
             self.firing.due.pop_front();
             self.firing.slot = 0;
         }
         self.expire(now);
+        self.settle()?;
         if let Some(mark) = self.firing.mark.take() {
             out.marks.push_back(mark);
         }
-        Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE }
+        Ok(Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE })
     }
 
+    // False while some keys of the window are left.
     fn fire_window(
         &mut self,
-        (domain, time, window): (Domain, Time, Window),
+        due: (Domain, Time, Window),
         left: &mut usize,
         out: &mut Rows<R>,
-    ) -> bool {
-        let Some(pane) = self.panes.get(&window) else { return true };
-        let WindowSpec { trigger, aggregate, function, .. } = &self.spec;
-        while self.firing.slot < pane.table.slots() {
-            if *left == 0 {
-                return false;
-            }
-            let entry = pane.table.entry_mut(self.firing.slot);
-            self.firing.slot += 1;
-            let Some(entry) = entry else { continue };
-            if domain == Domain::Event
-                && lateness::has_fired(&window, self.floors.of(entry.hash, self.groups.0))
-            {
-                continue;
-            }
-            *left -= 1;
-            let Cell { acc, trigger: state } = &mut entry.value;
-            let fire = match domain {
-                Domain::Event => trigger.on_event_time(time, &window, state),
-                Domain::Processing => trigger.on_processing_time(time, &window, state),
-            };
-            let Fire { fire, purge } = fire;
-            if fire {
-                emit(function.as_ref(), &entry.key, &window, aggregate.result(acc), out);
-            }
-            if purge {
-                *acc = aggregate.create();
-            }
+    ) -> Result<bool> {
+        let Self { spec, panes, floors, firing, cold, .. } = self;
+        let groups = panes.groups();
+        let Some(pane) = panes.get(&due.2) else { return Ok(true) };
+        if let Some(cache) = cold {
+            let mut fire = |entry: &mut _| fire_entry(spec, due, floors, groups, entry, out);
+            return cold::fire(cache, pane, &mut firing.cursor, left, &mut fire);
         }
-        true
+        while firing.slot < pane.table.slots() {
+            if *left == 0 {
+                return Ok(false);
+            }
+            let entry = pane.table.entry_mut(firing.slot);
+            firing.slot += 1;
+            let Some(entry) = entry else { continue };
+            *left -= usize::from(fire_entry(spec, due, floors, groups, entry, out).is_some());
+        }
+        Ok(true)
     }
 
     fn expire(&mut self, now: Time) {
+        let cold = &mut self.cold;
+        let dropped = |window: &Window| {
+            if let Some(cache) = cold {
+                cold::forget(cache, window);
+            }
+        };
         if self.spec.assigner.is_event_time() {
-            self.panes.expire(self.spec.allowed_lateness, self.watermark);
+            self.panes.expire(self.spec.allowed_lateness, self.watermark, dropped);
             self.floors.caught_up(self.watermark);
         } else {
-            self.panes.expire(0, now);
+            self.panes.expire(0, now, dropped);
         }
+    }
+
+    // Above a cold store: brings the keys of a batch into memory.
+    fn load(&mut self, now: Time, rows: &Rows<T>) -> Result<()> {
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        let event_time = self.spec.assigner.is_event_time();
+        let mut missing = Vec::new();
+        for ((record, ts), hash) in rows.rec.iter().zip(&rows.ts).zip(&rows.hash) {
+            self.assigned.clear();
+            self.spec.assigner.assign(if event_time { *ts } else { now }, &mut self.assigned);
+            for window in &self.assigned {
+                let Some(pane) = self.panes.get(window).filter(|pane| pane.table.is_behind()) else {
+                    continue;
+                };
+                let key = (self.spec.key)(record);
+                if pane.table.find(*hash, &key).is_none() {
+                    missing.push(pane.cold_key(*hash, &key));
+                }
+            }
+        }
+        cold::load(cache, &mut self.panes, missing)
+    }
+
+    // Above a cold store, between two batches: writes back what changed, and makes room.
+    fn settle(&mut self) -> Result<()> {
+        self.cold.as_mut().map_or(Ok(()), |cache| cache.settle(self.panes.all()))
     }
 
     /// What its snapshots consist of.
@@ -217,17 +245,11 @@ where
         restored.read(&Self::tables(), &mut |group, table, entry| {
             match table {
                 0 => self.floors.restore(group, entry)?,
-                1 => self.restore_pane(from_bytes(entry)?),
+                1 => drop(self.panes.restore(from_bytes(entry)?)),
                 _ => self.restore_entry(from_bytes(entry)?),
             }
             Ok(())
         })
-    }
-
-    fn restore_pane(&mut self, (window, timers): (Window, PaneTimers)) {
-        let pane = self.panes.open(window);
-        timers.event.into_iter().for_each(|time| add_time(&mut pane.timers.event, Some(time)));
-        timers.processing.into_iter().for_each(|time| add_time(&mut pane.timers.processing, Some(time)));
     }
 
     fn restore_entry(&mut self, (window, key, acc, trigger): WindowEntry<K, A::Acc, StateOf<G>>) {
@@ -235,10 +257,46 @@ where
         pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
     }
 
-    fn freeze(&mut self) -> impl FrozenState + use<K, T, R, KF, W, G, A, F> {
-        let watermarks = GroupWatermarks::new(&self.groups.1, self.watermark, &self.floors);
-        FrozenWindows::new(watermarks, self.groups.0, &mut self.panes)
+    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        match &mut self.cold {
+            None => Ok(Box::new(FrozenWindows::new(watermarks, &mut self.panes))),
+            Some(cache) => cold::freeze(cache, &mut self.panes, &watermarks, id),
+        }
     }
+}
+
+// Asks the trigger of one key; nothing where the key group had come so far before a restore.
+fn fire_entry<K, T, R, KF, W, G, A, F>(
+    spec: &WindowSpec<T, KF, W, G, A, F>,
+    (domain, time, window): (Domain, Time, Window),
+    floors: &Floors,
+    groups: u16,
+    entry: &mut Entry<K, Cell<A::Acc, StateOf<G>>>,
+    out: &mut Rows<R>,
+) -> Option<Fire>
+where
+    R: Data,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    if domain == Domain::Event && lateness::has_fired(&window, floors.of(entry.hash, groups)) {
+        return None;
+    }
+    let WindowSpec { trigger, aggregate, function, .. } = spec;
+    let Cell { acc, trigger: state } = &mut entry.value;
+    let asked = match domain {
+        Domain::Event => trigger.on_event_time(time, &window, state),
+        Domain::Processing => trigger.on_processing_time(time, &window, state),
+    };
+    if asked.fire {
+        emit(function.as_ref(), &entry.key, &window, aggregate.result(acc), out);
+    }
+    if asked.purge {
+        *acc = aggregate.create();
+    }
+    Some(asked)
 }
 
 impl<K, T, R, KF, W, G, A, F> Operator for WindowOperator<K, T, R, KF, W, G, A, F>
@@ -264,13 +322,19 @@ where
         self.spec.assigner.validate()?;
         self.name = name.to_owned();
         self.figures = cx.figures_of(name);
-        self.groups = (cx.key_groups, cx.owned.clone());
+        self.owned = cx.owned.clone();
         let restored = cx.restored.take_keyed(name);
-        self.restore(&restored)
+        let opened = Cache::open(name, &Self::tables(), &restored, cx)?;
+        self.panes = Panes::new(cx.key_groups, opened.is_some());
+        let Some((mut cache, done)) = opened else { return self.restore(&restored) };
+        cold::restore(&mut cache, &mut self.panes, &mut self.floors, (!done).then_some(&restored))?;
+        self.cold = Some(cache);
+        Ok(())
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
         let now = cx.now();
+        self.load(now, rows)?;
         let hashes = std::mem::take(&mut rows.hash);
         let mut records = rows.drain();
         for block in hashes.chunks(WARM) {
@@ -282,6 +346,7 @@ where
                 }
             }
         }
+        self.settle()?;
         Ok(Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE })
     }
 
@@ -291,12 +356,12 @@ where
             self.collect_due(Domain::Event, time);
         }
         self.firing.mark = Some(mark);
-        Ok(self.fire(cx.now(), cx.budget, out))
+        self.fire(cx.now(), cx.budget, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
         self.collect_due(Domain::Processing, cx.now());
-        Ok(self.fire(cx.now(), budget, out))
+        self.fire(cx.now(), budget, out)
     }
 
     // A window that fires in slices is fired to its end before the barrier: a snapshot holds no half-fired window.
@@ -304,13 +369,13 @@ where
         Ok(if self.firing.is_done() { Step::DONE } else { Step::MORE })
     }
 
-    fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        let state = Box::new(self.freeze());
-        frozen.keyed.push((self.name.clone(), state));
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        frozen.keyed.push((self.name.clone(), self.freeze(id)?));
         Ok(())
     }
 
     fn close(&mut self) {
-        self.panes = Panes::new();
+        self.panes = Panes::new(1, false);
+        self.cold = None;
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct Cell<A, S> {
 /// One open window.
 pub(super) struct Pane<K, A, S> {
     pub(super) window: Window,
+    pub(super) groups: u16,
     pub(super) table: KeyedTable<K, Cell<A, S>>,
     pub(super) timers: PaneTimers,
 }
@@ -40,18 +41,22 @@ pub(super) fn add_time(times: &mut Vec<Time>, time: Option<Time>) {
 pub(super) struct Panes<K, A, S> {
     panes: Vec<Pane<K, A, S>>,
     last: usize,
+    groups: u16,
+    /// Whether a cold store lies below.
+    cold: bool,
 }
 
 impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
-    pub(super) fn new() -> Self {
-        Self { panes: Vec::new(), last: 0 }
+    pub(super) fn new(groups: u16, cold: bool) -> Self {
+        Self { panes: Vec::new(), last: 0, groups, cold }
     }
 
     /// The pane of a window, made where there is none. Records come in bursts for the same windows: the last hit is tried first.
     pub(super) fn open(&mut self, window: Window) -> &mut Pane<K, A, S> {
         if self.panes.get(self.last).is_none_or(|pane| pane.window != window) {
             self.last = self.position(&window).unwrap_or_else(|place| {
-                let pane = Pane { window, table: KeyedTable::default(), timers: PaneTimers::default() };
+                let table = if self.cold { KeyedTable::tracked() } else { KeyedTable::default() };
+                let pane = Pane { window, groups: self.groups, table, timers: PaneTimers::default() };
                 self.panes.insert(place, pane);
                 place
             });
@@ -66,6 +71,14 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
         }
     }
 
+    /// Opens a window with timers that were restored.
+    pub(super) fn restore(&mut self, (window, timers): (Window, PaneTimers)) -> &mut Pane<K, A, S> {
+        let pane = self.open(window);
+        timers.event.into_iter().for_each(|time| add_time(&mut pane.timers.event, Some(time)));
+        timers.processing.into_iter().for_each(|time| add_time(&mut pane.timers.processing, Some(time)));
+        pane
+    }
+
     pub(super) fn get(&mut self, window: &Window) -> Option<&mut Pane<K, A, S>> {
         let place = self.position(window).ok()?;
         Some(&mut self.panes[place])
@@ -76,8 +89,12 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
             .binary_search_by_key(&(window.end, window.start), |pane| (pane.window.end, pane.window.start))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pane<K, A, S>> {
-        self.panes.iter_mut()
+    pub(super) fn all(&mut self) -> &mut [Pane<K, A, S>] {
+        &mut self.panes
+    }
+
+    pub(super) fn groups(&self) -> u16 {
+        self.groups
     }
 
     /// Takes the timers that are due out of the panes: by time, then by window.
@@ -100,9 +117,15 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
         due
     }
 
-    /// Drops the windows whose time is over.
-    pub(super) fn expire(&mut self, lateness: Time, upto: Time) {
-        self.panes.retain(|pane| !lateness::is_window_late(&pane.window, lateness, upto));
+    /// Drops the windows whose time is over, and tells which.
+    pub(super) fn expire(&mut self, lateness: Time, upto: Time, mut dropped: impl FnMut(&Window)) {
+        self.panes.retain(|pane| {
+            let late = lateness::is_window_late(&pane.window, lateness, upto);
+            if late {
+                dropped(&pane.window);
+            }
+            !late
+        });
     }
 
     pub(super) fn next_processing_timer(&self) -> Option<Time> {

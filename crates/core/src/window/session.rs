@@ -1,21 +1,21 @@
 //! Session windows, as Flink's `WindowOperator` with a `MergingWindowSet`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::assigner::{Session, require_time};
 use super::emit::{WindowFunction, emit};
 use super::operator::WindowSpec;
 use super::{Aggregate, Fire, Timers, Trigger, Window, lateness};
+use crate::cold::{Cache, ColdTable, FIRST_INDEX, pair, prefix};
 use crate::figures::OperatorFigures;
 use crate::key::{KeyGroup, key_group};
 use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::{Names, from_bytes};
 use crate::schema::write::{self, SchemaOf};
 use crate::snapshot::{CheckpointId, Emit, Frozen, FrozenState, RestoredKeyed, TableSchema};
-use crate::state::{Floors, GroupWatermarks};
+use crate::state::{Floors, GroupWatermarks, OfKey, TimerIndex};
 use crate::table::{FrozenEntries, KeyedTable, Slot};
-use crate::time::{MIN_TIME, Time};
+use crate::time::{MAX_TIME, MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
 
 /// Windows that each key has for itself and that merge when they touch.
@@ -26,13 +26,14 @@ where
 {
     spec: WindowSpec<T, KF, Session, G, A, F>,
     name: String,
-    keys: KeyedTable<K, Sessions<A::Acc, G::State>>,
-    event_timers: BTreeSet<Timer<K>>,
-    processing_timers: BTreeSet<Timer<K>>,
+    table: Table<K, A::Acc, G::State>,
+    event_timers: TimerIndex<Timer<K>>,
+    processing_timers: TimerIndex<Timer<K>>,
+    cold: Option<Cache>,
     mark: Option<Mark>,
     watermark: Time,
     floors: Floors,
-    groups: (u16, std::ops::Range<KeyGroup>),
+    owned: std::ops::Range<KeyGroup>,
     figures: Arc<OperatorFigures>,
     of: std::marker::PhantomData<fn(T) -> R>,
 }
@@ -75,14 +76,54 @@ impl<A: Record, S: Record> Record for Open<A, S> {
 }
 
 // At equal times a trigger is asked before the session is dropped.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
 enum Due {
     Trigger,
     Cleanup,
 }
 
-// By time, then by key: every run fires them alike.
-type Timer<K> = (Time, Due, K, Window);
+type Timer<K> = (Due, K, Window);
+
+impl<K: Key> OfKey for Timer<K> {
+    fn hash(&self) -> u64 {
+        self.1.key_hash()
+    }
+}
+
+// The table that all sessions are in, and its number among the tables of a snapshot.
+struct Table<K, A, S> {
+    keys: KeyedTable<K, Sessions<A, S>>,
+    groups: u16,
+}
+
+const SESSIONS: u8 = 1;
+
+impl<K: Key, A: Record, S: Record> ColdTable for Table<K, A, S> {
+    type Key = K;
+    type Value = Sessions<A, S>;
+
+    fn keyed(&self) -> &KeyedTable<K, Sessions<A, S>> {
+        &self.keys
+    }
+
+    fn keyed_mut(&mut self) -> &mut KeyedTable<K, Sessions<A, S>> {
+        &mut self.keys
+    }
+
+    fn cold_key(&self, hash: u64, key: &K) -> Vec<u8> {
+        let mut cold = prefix(key_group(hash, self.groups), SESSIONS);
+        key.encode(&mut cold);
+        cold
+    }
+
+    fn pair(&self, slot: Slot) -> Option<(Vec<u8>, Vec<u8>)> {
+        let entry = self.keys.entry(slot)?;
+        let (key, mut value) = pair(self.cold_key(entry.hash, &entry.key), MAX_TIME);
+        entry.key.encode(&mut value);
+        entry.value.encode(&mut value);
+        Some((key, value))
+    }
+}
 
 impl<K, T, R, KF, G, A, F> SessionOperator<K, T, R, KF, G, A, F>
 where
@@ -99,13 +140,14 @@ where
         Self {
             spec,
             name: String::new(),
-            keys: KeyedTable::default(),
-            event_timers: BTreeSet::new(),
-            processing_timers: BTreeSet::new(),
+            table: Table { keys: KeyedTable::default(), groups: 1 },
+            event_timers: TimerIndex::default(),
+            processing_timers: TimerIndex::default(),
+            cold: None,
             mark: None,
             watermark: MIN_TIME,
             floors: Floors::default(),
-            groups: (1, 0..1),
+            owned: 0..1,
             figures: OperatorFigures::new(""),
             of: std::marker::PhantomData,
         }
@@ -116,8 +158,8 @@ where
         let event_time = self.spec.assigner.is_event_time();
         let time = if event_time { require_time(ts)? } else { now };
         let single = self.spec.assigner.window(time);
-        let slot = self.keys.resolve(hash, (self.spec.key)(record), Vec::new);
-        let watermark = self.watermark.max(self.floors.of(hash, self.groups.0));
+        let slot = self.table.keys.resolve(hash, (self.spec.key)(record), Vec::new);
+        let watermark = self.watermark.max(self.floors.of(hash, self.table.groups));
         let merged = self.merged_window(slot, single);
         if event_time && lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
             self.forget_empty(slot);
@@ -129,7 +171,7 @@ where
     }
 
     fn merged_window(&self, slot: Slot, single: Window) -> Window {
-        let sessions = self.keys.entry(slot).map_or(&[][..], |entry| &entry.value);
+        let sessions = self.table.keys.entry(slot).map_or(&[][..], |entry| &entry.value);
         let touched = sessions.iter().filter(|session| session.window.intersects(&single));
         touched.fold(single, |all, session| all.cover(&session.window))
     }
@@ -137,7 +179,7 @@ where
     // Makes one session of all that the window covers and answers its place among the key's sessions.
     fn merge(&mut self, slot: Slot, window: Window) -> usize {
         let WindowSpec { aggregate, trigger, .. } = &self.spec;
-        let sessions = &mut self.keys.entry_mut(slot).expect("the slot was just resolved").value;
+        let sessions = &mut self.table.keys.entry_mut(slot).expect("the slot was just resolved").value;
         let mut whole =
             Open { window, acc: aggregate.create(), trigger: G::State::default(), asked: (None, None) };
         let mut place = 0;
@@ -157,7 +199,7 @@ where
 
     fn add(&mut self, slot: Slot, place: usize, record: &T, mut timers: Timers, out: &mut Rows<R>) {
         let WindowSpec { aggregate, trigger, function, .. } = &self.spec;
-        let entry = self.keys.entry_mut(slot).expect("the slot was just resolved");
+        let entry = self.table.keys.entry_mut(slot).expect("the slot was just resolved");
         let session = &mut entry.value[place];
         aggregate.add(&mut session.acc, record);
         let fire = trigger.on_element(&session.window, &mut session.trigger, &mut timers);
@@ -174,50 +216,101 @@ where
     }
 
     fn register(&mut self, key: K, window: Window, asked: (Option<Time>, Option<Time>)) {
-        self.event_timers.extend(asked.0.map(|time| (time, Due::Trigger, key.clone(), window)));
-        self.processing_timers.extend(asked.1.map(|time| (time, Due::Trigger, key.clone(), window)));
+        if let Some(time) = asked.0 {
+            self.event_timers.add(time, (Due::Trigger, key.clone(), window));
+        }
+        if let Some(time) = asked.1 {
+            self.processing_timers.add(time, (Due::Trigger, key.clone(), window));
+        }
         if self.spec.assigner.is_event_time() {
             let cleanup = lateness::cleanup_time(&window, self.spec.allowed_lateness);
-            self.event_timers.insert((cleanup, Due::Cleanup, key, window));
+            self.event_timers.add(cleanup, (Due::Cleanup, key, window));
         } else {
-            self.processing_timers.insert((window.max_timestamp(), Due::Cleanup, key, window));
+            self.processing_timers.add(window.max_timestamp(), (Due::Cleanup, key, window));
         }
     }
 
     fn forget_empty(&mut self, slot: Slot) {
-        if self.keys.entry(slot).is_some_and(|entry| entry.value.is_empty()) {
-            self.keys.remove(slot);
+        if self.table.keys.entry(slot).is_some_and(|entry| entry.value.is_empty()) {
+            self.table.keys.remove(slot);
         }
     }
 
     // Works off the timers that are due; `More` while something is left.
-    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<R>) -> Step {
+    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<R>) -> Result<Step> {
+        self.load_due(now, budget.records)?;
         for _ in 0..budget.records {
-            if let Some(timer) = pop_due(&mut self.event_timers, self.watermark) {
-                self.on_timer(timer, true, &mut out.rows);
-            } else if let Some(timer) = pop_due(&mut self.processing_timers, now) {
-                self.on_timer(timer, false, &mut out.rows);
-            } else {
-                self.floors.caught_up(self.watermark);
-                out.marks.extend(self.mark.take());
-                return Step { wake_at: self.processing_timers.first().map(|timer| timer.0), ..Step::DONE };
-            }
+            let (keys, cold) = (&self.table.keys, self.cold.is_some());
+            let here = |timer: &Timer<K>| !cold || keys.find(timer.hash(), &timer.1).is_some();
+            let event = self.event_timers.is_due(self.watermark);
+            let due = match event {
+                true => self.event_timers.pop_due(self.watermark, here),
+                false => self.processing_timers.pop_due(now, here),
+            };
+            let Some(due) = due else { break };
+            self.on_timer(due, event, &mut out.rows);
         }
-        Step::MORE
+        self.settle()?;
+        if self.load_due(now, 1)? {
+            return Ok(Step::MORE);
+        }
+        self.floors.caught_up(self.watermark);
+        out.marks.extend(self.mark.take());
+        Ok(Step { wake_at: self.processing_timers.next(), ..Step::DONE })
+    }
+
+    // Whether a timer is due; brings the keys of the first so many into memory.
+    fn load_due(&mut self, now: Time, most: usize) -> Result<bool> {
+        let Some(cache) = &mut self.cold else {
+            return Ok(self.event_timers.is_due(self.watermark) || self.processing_timers.is_due(now));
+        };
+        let due = self.event_timers.due(self.watermark, most, cache)?;
+        let due = if due.is_empty() { self.processing_timers.due(now, most, cache)? } else { due };
+        let keys: Vec<_> = due.into_iter().map(|timer| (timer.hash(), timer.1.clone())).collect();
+        self.load(keys.iter().cloned())?;
+        // Also of a key whose sessions have gone: its timers must not be waited for in vain.
+        let any = !keys.is_empty();
+        for (hash, key) in keys {
+            self.table.keys.resolve(hash, key, Vec::new);
+        }
+        Ok(any)
+    }
+
+    fn load(&mut self, keys: impl Iterator<Item = (u64, K)>) -> Result<()> {
+        let (Some(cache), table) = (&mut self.cold, &mut self.table) else { return Ok(()) };
+        let missing = keys.filter(|(hash, key)| table.keys.find(*hash, key).is_none());
+        let missing = missing.map(|(hash, key)| table.cold_key(hash, &key)).collect();
+        cache.write_gone(table);
+        cache.fetch(missing, &mut |entry| {
+            let (key, sessions): KeyEntry<K, A::Acc, G::State> = from_bytes(entry)?;
+            table.keys.load(key.key_hash(), key, sessions);
+            Ok(())
+        })
+    }
+
+    // Between two batches: writes back what changed, and makes room.
+    fn settle(&mut self) -> Result<()> {
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        self.event_timers.write_back(cache);
+        self.processing_timers.write_back(cache);
+        cache.settle(std::slice::from_mut(&mut self.table))
     }
 
     // A timer of a session that has merged into another since finds nothing and does nothing.
-    fn on_timer(&mut self, (time, due, key, window): Timer<K>, event: bool, out: &mut Rows<R>) {
+    fn on_timer(&mut self, (time, (due, key, window)): (Time, Timer<K>), event: bool, out: &mut Rows<R>) {
         let WindowSpec { aggregate, trigger, function, .. } = &self.spec;
-        let Some(slot) = self.keys.find(key.key_hash(), &key) else { return };
-        let Some(entry) = self.keys.entry_mut(slot) else { return };
-        let Some(place) = entry.value.iter().position(|session| session.window == window) else { return };
+        let Some(slot) = self.table.keys.find(key.key_hash(), &key) else { return };
+        let Some(entry) = self.table.keys.entry_mut(slot) else { return };
+        let Some(place) = entry.value.iter().position(|session| session.window == window) else {
+            return self.forget_empty(slot);
+        };
         if due == Due::Cleanup {
             entry.value.swap_remove(place);
             return self.forget_empty(slot);
         }
         let session = &mut entry.value[place];
-        let fired_before = event && lateness::has_fired(&window, self.floors.of(entry.hash, self.groups.0));
+        let fired_before =
+            event && lateness::has_fired(&window, self.floors.of(entry.hash, self.table.groups));
         let Fire { fire, purge } = match event {
             _ if fired_before => Fire::CONTINUE,
             true => trigger.on_event_time(time, &window, &mut session.trigger),
@@ -237,25 +330,57 @@ where
     }
 
     fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
-        restored.read(&Self::tables(), &mut |group, table, entry| {
-            match table {
-                0 => self.floors.restore(group, entry)?,
-                _ => self.restore_key(from_bytes(entry)?),
-            }
-            Ok(())
+        restored.read(&Self::tables(), &mut |group, table, entry| match table {
+            0 => self.floors.restore(group, entry),
+            _ => self.restore_key(from_bytes(entry)?),
         })
     }
 
-    fn restore_key(&mut self, (key, sessions): KeyEntry<K, A::Acc, G::State>) {
+    fn restore_key(&mut self, (key, sessions): KeyEntry<K, A::Acc, G::State>) -> Result<()> {
         for session in &sessions {
             self.register(key.clone(), session.window, session.asked);
         }
-        self.keys.resolve(key.key_hash(), key, || sessions);
+        self.table.keys.resolve(key.key_hash(), key, || sessions);
+        Ok(())
     }
 
-    fn freeze(&mut self) -> FrozenSessions<K, A::Acc, G::State> {
-        let watermarks = GroupWatermarks::new(&self.groups.1, self.watermark, &self.floors);
-        FrozenSessions { watermarks, groups: self.groups.0, keys: self.keys.freeze() }
+    fn open_cold(&mut self, mut cache: Cache, unread: Option<&RestoredKeyed>) -> Result<()> {
+        self.table.keys = KeyedTable::tracked();
+        self.event_timers = TimerIndex::above(FIRST_INDEX, &cache);
+        self.processing_timers = TimerIndex::above(FIRST_INDEX + 1, &cache);
+        match unread {
+            None => cache.each(0, &mut |group, entry| self.floors.restore(group, entry))?,
+            Some(restored) => restored.read(&Self::tables(), &mut |group, table, entry| match table {
+                0 => self.floors.restore(group, entry),
+                _ => self.store(&mut cache, entry),
+            })?,
+        }
+        self.cold = Some(cache);
+        Ok(())
+    }
+
+    fn store(&mut self, cache: &mut Cache, entry: &[u8]) -> Result<()> {
+        let (key, sessions): KeyEntry<K, A::Acc, G::State> = from_bytes(entry)?;
+        let (cold, mut value) = pair(self.table.cold_key(key.key_hash(), &key), MAX_TIME);
+        value.extend_from_slice(entry);
+        cache.put((cold, value));
+        for session in &sessions {
+            self.register(key.clone(), session.window, session.asked);
+        }
+        self.event_timers.write_back(cache);
+        self.processing_timers.write_back(cache);
+        cache.write_if_many()
+    }
+
+    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        let Some(cache) = &mut self.cold else {
+            let (groups, keys) = (self.table.groups, self.table.keys.freeze());
+            return Ok(Box::new(FrozenSessions { watermarks, groups, keys }));
+        };
+        self.event_timers.write_back(cache);
+        self.processing_timers.write_back(cache);
+        cache.freeze(id, std::slice::from_mut(&mut self.table), &watermarks, Self::tables())
     }
 }
 
@@ -296,11 +421,6 @@ fn tables<K: Key, A: Record, S: Record>() -> Vec<TableSchema> {
     ]
 }
 
-fn pop_due<K: Ord>(timers: &mut BTreeSet<Timer<K>>, upto: Time) -> Option<Timer<K>> {
-    let due = timers.first().is_some_and(|timer| timer.0 <= upto);
-    if due { timers.pop_first() } else { None }
-}
-
 impl<K, T, R, KF, G, A, F> Operator for SessionOperator<K, T, R, KF, G, A, F>
 where
     K: Key,
@@ -323,13 +443,21 @@ where
         self.spec.assigner.validate()?;
         self.name = name.to_owned();
         self.figures = cx.figures_of(name);
-        self.groups = (cx.key_groups, cx.owned.clone());
+        (self.table.groups, self.owned) = (cx.key_groups, cx.owned.clone());
         let restored = cx.restored.take_keyed(name);
-        self.restore(&restored)
+        match Cache::open(name, &Self::tables(), &restored, cx)? {
+            None => self.restore(&restored),
+            Some((cache, done)) => self.open_cold(cache, (!done).then_some(&restored)),
+        }
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
         let now = cx.now();
+        if self.cold.is_some() {
+            let key = Arc::clone(&self.spec.key);
+            let keys = rows.rec.iter().map(|record| key(record));
+            self.load(rows.hash.iter().copied().zip(keys))?;
+        }
         let hashes = std::mem::take(&mut rows.hash);
         for ((record, ts), hash) in rows.drain().zip(hashes) {
             if !self.element(now, &record, ts, hash, &mut out.rows)? {
@@ -337,7 +465,8 @@ where
                 out.side(&self.spec.late).push(record, ts);
             }
         }
-        Ok(Step { wake_at: self.processing_timers.first().map(|timer| timer.0), ..Step::DONE })
+        self.settle()?;
+        Ok(Step { wake_at: self.processing_timers.next(), ..Step::DONE })
     }
 
     fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
@@ -345,24 +474,24 @@ where
             self.watermark = self.watermark.max(time);
         }
         self.mark = Some(mark);
-        Ok(self.fire(cx.now(), cx.budget, out))
+        self.fire(cx.now(), cx.budget, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
-        Ok(self.fire(cx.now(), budget, out))
+        self.fire(cx.now(), budget, out)
     }
 
     fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
         Ok(if self.mark.is_none() { Step::DONE } else { Step::MORE })
     }
 
-    fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        let state = Box::new(self.freeze());
-        frozen.keyed.push((self.name.clone(), state));
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        frozen.keyed.push((self.name.clone(), self.freeze(id)?));
         Ok(())
     }
 
     fn close(&mut self) {
-        self.keys = KeyedTable::default();
+        self.table.keys = KeyedTable::default();
+        self.cold = None;
     }
 }

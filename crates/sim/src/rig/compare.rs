@@ -4,7 +4,8 @@ use std::fmt;
 
 use millstream_core::{Error, Result};
 
-use super::mode::{KEYED, MODES, Mode, PARALLEL};
+use super::below::Below;
+use super::mode::{KEYED, MODES, Mode, PARALLEL, Restore};
 use super::run::{Layout, Run};
 use super::script::Script;
 use super::transcript::Segment;
@@ -53,26 +54,43 @@ pub(super) struct Rules {
 pub(super) fn run_all(layout: &Layout, script: &Script, rules: Rules) -> Result<Vec<Segment>> {
     let keyed: &[Mode] = if layout.keyed { KEYED } else { &[] };
     let parallel: &[Mode] = if rules.parallel { PARALLEL } else { &[] };
-    let (first, others) = MODES.split_first().expect("there is a first mode");
-    let reference = run(layout, script, first)?.segments;
-    for mode in others.iter().chain(keyed).chain(parallel) {
+    let reference = run(layout, script, &MODES[0], Below::Nothing)?.segments;
+    let backends = if layout.keyed { Below::ALL.as_slice() } else { &[Below::Nothing] };
+    for mode in MODES.iter().chain(keyed).chain(parallel) {
         if mode.batch > 1 && !rules.batches {
             continue;
         }
-        let transcript = run(layout, script, mode)?;
-        let ordered = rules.ordered && mode.keeps_order();
-        let compared = same(script, &reference, &transcript.segments, ordered);
-        compared.map_err(|error| in_mode(error, mode, ""))?;
-        if let Some(shadow) = transcript.shadow {
-            let compared = same(script, &reference, &shadow, ordered);
-            compared.map_err(|error| in_mode(error, mode, " (the stage that went on after its snapshot)"))?;
+        for below in backends {
+            if *below == Below::InTurn && mode.restore == Restore::Never {
+                continue;
+            }
+            let rules = Rules { ordered: rules.ordered && *below == Below::Nothing, ..rules };
+            check(layout, script, mode, *below, rules, &reference)?;
         }
     }
     Ok(reference)
 }
 
-fn run(layout: &Layout, script: &Script, mode: &Mode) -> Result<super::run::Transcript> {
-    Run::new(layout, script, mode).go().map_err(|error| in_mode(error, mode, ""))
+fn check(
+    layout: &Layout,
+    script: &Script,
+    mode: &Mode,
+    below: Below,
+    rules: Rules,
+    reference: &[Segment],
+) -> Result<()> {
+    let transcript = run(layout, script, mode, below)?;
+    let ordered = rules.ordered && mode.keeps_order();
+    let compared = same(script, reference, &transcript.segments, ordered);
+    compared.map_err(|error| in_mode(error, mode, below.name()))?;
+    let Some(shadow) = transcript.shadow else { return Ok(()) };
+    let compared = same(script, reference, &shadow, ordered);
+    let which = format!("{} (the stage that went on after its snapshot)", below.name());
+    compared.map_err(|error| in_mode(error, mode, &which))
+}
+
+fn run(layout: &Layout, script: &Script, mode: &Mode, below: Below) -> Result<super::run::Transcript> {
+    Run::new(layout, script, mode, below).go().map_err(|error| in_mode(error, mode, below.name()))
 }
 
 fn in_mode(error: Error, mode: &Mode, which: &str) -> Error {

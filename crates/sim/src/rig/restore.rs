@@ -96,8 +96,7 @@ impl Run<'_> {
 
     /// The stages die and new ones are opened from the snapshot.
     fn replace(&mut self, frozen: Vec<Frozen>) -> Result<()> {
-        let mut snapshot = StageSnapshot::default();
-        frozen.into_iter().try_for_each(|part| snapshot.add(part))?;
+        let snapshot = self.below.stored(frozen)?;
         self.subtasks.drain(..).try_for_each(DrivenStage::close)?;
         self.world.executor().abandon();
         self.restores += 1;
@@ -115,6 +114,7 @@ impl Run<'_> {
             let share = snapshot.share(index, parallelism, &owned_groups(index, groups, parallelism));
             let harness = Harness::new(world).subtask(index, parallelism).key_groups(groups).restored(share);
             let harness = harness.epoch(self.restores as u64 + 1).budget(self.mode.budget);
+            let harness = harness.backend(self.below.backend(self.restores));
             let routes = self.layout.outputs.iter().map(|output| (output.edge, 1)).collect();
             debug_assert!(self.layout.outputs.iter().any(|output| output.edge == MAIN));
             self.subtasks.push(DrivenStage::open(self.layout.make.as_ref(), harness.routes(routes))?);

@@ -11,6 +11,7 @@ use millstream_core::stage::{End, InputId, Stage};
 use millstream_core::time::{Clock, MIN_TIME, Time};
 use millstream_core::{Mark, Result};
 
+use super::below::Below;
 use super::mode::{Mode, Restore};
 use super::script::{Happening, Script, Step};
 use super::transcript::{Entry, ReadRows, Segment};
@@ -65,6 +66,7 @@ pub(super) struct Run<'a> {
     pub(super) layout: &'a Layout,
     pub(super) script: &'a Script,
     pub(super) mode: &'a Mode,
+    pub(super) below: Below,
     pub(super) world: Arc<Simulated>,
     pub(super) subtasks: Vec<DrivenStage>,
     pub(super) progress: Vec<Progress>,
@@ -82,11 +84,12 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(layout: &'a Layout, script: &'a Script, mode: &'a Mode) -> Self {
+    pub(super) fn new(layout: &'a Layout, script: &'a Script, mode: &'a Mode, below: Below) -> Self {
         Self {
             layout,
             script,
             mode,
+            below,
             world: Arc::new(Simulated::new(0, 0)),
             subtasks: Vec::new(),
             progress: vec![Progress::default(); script.inputs.len()],

@@ -1,0 +1,195 @@
+//! Windows above a cold store.
+//!
+//! The list of open windows with their timers stays in memory; their keys are in the store, ordered by window within each key group: a
+//! window that fires is read in slices, and one whose time is over is dropped by range.
+
+use super::frozen::{self, WindowEntry, encode_entry};
+use super::pane::{Cell, Pane, PaneTimers, Panes};
+use super::{Fire, Window};
+use crate::cold::{Cache, ColdTable, after, pair, prefix};
+use crate::key::key_group;
+use crate::record::{from_bytes, to_bytes};
+use crate::snapshot::{CheckpointId, FrozenState, RestoredKeyed};
+use crate::state::{Floors, GroupWatermarks};
+use crate::table::{Entry, KeyedTable, Slot};
+use crate::time::MAX_TIME;
+use crate::{Key, Record, Result};
+
+const PANES: u8 = 1;
+const WINDOWS: u8 = 2;
+
+fn of_window(group: u16, table: u8, window: &Window) -> Vec<u8> {
+    let mut key = prefix(group, table);
+    crate::cold::push_time(&mut key, window.end);
+    crate::cold::push_time(&mut key, window.start);
+    key
+}
+
+impl<K: Key, A: Record, S: Record> ColdTable for Pane<K, A, S> {
+    type Key = K;
+    type Value = Cell<A, S>;
+
+    fn keyed(&self) -> &KeyedTable<K, Cell<A, S>> {
+        &self.table
+    }
+
+    fn keyed_mut(&mut self) -> &mut KeyedTable<K, Cell<A, S>> {
+        &mut self.table
+    }
+
+    fn cold_key(&self, hash: u64, key: &K) -> Vec<u8> {
+        let mut cold = of_window(key_group(hash, self.groups), WINDOWS, &self.window);
+        key.encode(&mut cold);
+        cold
+    }
+
+    fn pair(&self, slot: Slot) -> Option<(Vec<u8>, Vec<u8>)> {
+        let entry = self.table.entry(slot)?;
+        let (key, mut value) = pair(self.cold_key(entry.hash, &entry.key), MAX_TIME);
+        encode_entry(&self.window, entry, &mut value);
+        Some((key, value))
+    }
+}
+
+/// Fires one key, and says what came of it.
+pub(super) type FireEntry<'a, K, A, S> = dyn FnMut(&mut Entry<K, Cell<A, S>>) -> Option<Fire> + 'a;
+
+/// Where in the store a window that fires has come to.
+#[derive(Default)]
+pub(super) struct Cursor(Option<Vec<u8>>);
+
+/// The open windows of a store that holds all of them; else of entries, which are written to it.
+pub(super) fn restore<K: Key, A: Record, S: Record>(
+    cache: &mut Cache,
+    panes: &mut Panes<K, A, S>,
+    floors: &mut Floors,
+    unread: Option<&RestoredKeyed>,
+) -> Result<()> {
+    if let Some(restored) = unread {
+        return restored.read(&frozen::tables::<K, A, S>(), &mut |group, table, entry| match table {
+            0 => floors.restore(group, entry),
+            1 => {
+                panes.restore(from_bytes(entry)?);
+                Ok(())
+            }
+            _ => store(cache, panes, entry),
+        });
+    }
+    cache.each(0, &mut |group, entry| floors.restore(group, entry))?;
+    cache.each(PANES, &mut |_, entry| {
+        panes.restore(from_bytes::<(Window, PaneTimers)>(entry)?).table.set_behind();
+        Ok(())
+    })
+}
+
+fn store<K: Key, A: Record, S: Record>(
+    cache: &mut Cache,
+    panes: &mut Panes<K, A, S>,
+    entry: &[u8],
+) -> Result<()> {
+    let (window, key, ..): WindowEntry<K, A, S> = from_bytes(entry)?;
+    let pane = panes.open(window);
+    pane.table.set_behind();
+    let (key, mut value) = pair(pane.cold_key(key.key_hash(), &key), MAX_TIME);
+    value.extend_from_slice(entry);
+    cache.put((key, value));
+    cache.write_if_many()
+}
+
+/// Brings keys of windows into memory.
+pub(super) fn load<K: Key, A: Record, S: Record>(
+    cache: &mut Cache,
+    panes: &mut Panes<K, A, S>,
+    missing: Vec<Vec<u8>>,
+) -> Result<()> {
+    cache.fetch(missing, &mut |entry| {
+        let (window, key, acc, trigger): WindowEntry<K, A, S> = from_bytes(entry)?;
+        panes.open(window).table.load(key.key_hash(), key, Cell { acc, trigger });
+        Ok(())
+    })
+}
+
+/// Fires the keys of a window that are next; false while some are left.
+pub(super) fn fire<K: Key, A: Record, S: Record>(
+    cache: &mut Cache,
+    pane: &mut Pane<K, A, S>,
+    cursor: &mut Cursor,
+    left: &mut usize,
+    fire: &mut FireEntry<'_, K, A, S>,
+) -> Result<bool> {
+    let window = pane.window;
+    let mut from = cursor.0.take().unwrap_or_else(|| {
+        // Now the store has all keys of the window.
+        cache.write_back(pane);
+        of_window(cache.owned.start, WINDOWS, &window)
+    });
+    for group in key_group_of(&from)..cache.owned.end {
+        let all = of_window(group, WINDOWS, &window);
+        from = from.max(all.clone());
+        loop {
+            if *left == 0 {
+                cursor.0 = Some(from);
+                return Ok(false);
+            }
+            let pairs = cache.scan(&from..&after(&all), *left)?;
+            let Some((last, _)) = pairs.last() else { break };
+            from.clone_from(last);
+            from.push(0);
+            for (_, value) in &pairs {
+                *left -= usize::from(fire_one(pane, crate::cold::entry_of(value)?, fire)?);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn key_group_of(key: &[u8]) -> u16 {
+    key.first_chunk().map_or(0, |group| u16::from_be_bytes(*group))
+}
+
+// Memory has the newer entry, where it has one. What was brought in for this alone, and has not changed, goes again.
+fn fire_one<K: Key, A: Record, S: Record>(
+    pane: &mut Pane<K, A, S>,
+    entry: &[u8],
+    fire: &mut FireEntry<'_, K, A, S>,
+) -> Result<bool> {
+    let (_, key, acc, trigger): WindowEntry<K, A, S> = from_bytes(entry)?;
+    let hash = key.key_hash();
+    let known = pane.table.find(hash, &key);
+    let loaded = known.is_none().then(|| pane.table.load(hash, key, Cell { acc, trigger })).flatten();
+    let Some(slot) = known.or(loaded) else { return Ok(false) };
+    let Some(entry) = pane.table.peek_mut(slot) else { return Ok(false) };
+    let asked = fire(entry);
+    if asked.is_some_and(|fire| fire.purge || size_of::<S>() > 0) {
+        pane.table.entry_mut(slot);
+    } else if loaded.is_some() {
+        pane.table.evict(slot);
+    }
+    Ok(asked.is_some())
+}
+
+/// Drops all keys of a window, and its timers.
+pub(super) fn forget(cache: &mut Cache, window: &Window) {
+    for group in cache.owned.clone() {
+        cache.drop_all(of_window(group, WINDOWS, window));
+        cache.drop_all(of_window(group, PANES, window));
+    }
+}
+
+/// The store as it is now, with the timers of each window in each key group.
+pub(super) fn freeze<K: Key, A: Record, S: Record>(
+    cache: &mut Cache,
+    panes: &mut Panes<K, A, S>,
+    watermarks: &GroupWatermarks,
+    id: CheckpointId,
+) -> Result<Box<dyn FrozenState>> {
+    for pane in panes.all() {
+        let timers = to_bytes(&(pane.window, pane.timers.clone()));
+        for group in cache.owned.clone() {
+            let (key, mut value) = pair(of_window(group, PANES, &pane.window), MAX_TIME);
+            value.extend_from_slice(&timers);
+            cache.put((key, value));
+        }
+    }
+    cache.freeze(id, panes.all(), watermarks, frozen::tables::<K, A, S>())
+}
