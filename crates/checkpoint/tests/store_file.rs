@@ -4,10 +4,12 @@ mod store_list;
 
 use anyhow::Result;
 use millstream_checkpoint::storage::{Storage, StorageOptions};
-use millstream_checkpoint::store::{Attempt, CheckpointStore, CheckpointWriter, Written};
+use millstream_checkpoint::store::{Attempt, CheckpointStore, CheckpointWriter, ReadOptions, Written, open};
 use millstream_core::drive::layout::Place;
 use millstream_core::drive::log::Base;
 use millstream_core::snapshot::Frozen;
+
+use crate::store_list::job::{Job, Machine, plan};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_on_a_directory_conforms() -> Result<()> {
@@ -33,4 +35,21 @@ fn all_futures_can_be_sent() {
     };
     let _ = |writer: CheckpointWriter| sent(async move { writer.finish(Vec::new()).await });
     let _ = |writer: CheckpointWriter| sent(async move { writer.discard().await });
+}
+
+#[test]
+fn a_snapshot_outlives_the_runtime_that_opened_it() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let options = StorageOptions::default();
+    let root = Storage::open(&format!("file://{}", dir.path().display()), &options)?;
+    let machine = Machine::new(&options)?;
+    let mut job = Job::large_items(0);
+    job.advance(2);
+    let opened = tokio::runtime::Runtime::new()?.block_on(async {
+        let attempt = machine.claim(&root, "job").await?;
+        let writer = attempt.savepoint(1, None, &plan("job", 2))?;
+        let (written, _) = job.write(&machine, writer, 2).await?;
+        anyhow::Ok(open(&written.url, &options, &ReadOptions::default()).await?)
+    })?;
+    job.compare(&opened.snapshot, false)
 }

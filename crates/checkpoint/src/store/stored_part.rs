@@ -7,7 +7,7 @@ use futures::StreamExt;
 use millstream_core::key::KeyGroup;
 use millstream_core::snapshot::{Emit, KeyedPart, TableSchema};
 use millstream_core::{Error, Result};
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
 use crate::format::{Entries, StateFile};
@@ -50,15 +50,32 @@ impl KeyedPart for StoredPart {
     fn entries(&self, wanted: &Range<KeyGroup>, emit: &mut Emit<'_>) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let (runs, mut arrived) = mpsc::channel(RUNS);
-        let (file, section, wanted) = (Arc::clone(file), self.section, wanted.clone());
-        self.runtime.spawn(async move { bring(&file, section, &wanted, &runs).await });
+        let (source, section, groups) = (Arc::clone(file), self.section, wanted.clone());
+        self.runtime.spawn(async move { bring(&source, section, &groups, &runs).await });
+        let mut begun = false;
         loop {
             match futures::executor::block_on(arrived.recv()) {
-                None => return Err(Error::restart("the runtime that reads the snapshot has ended")),
+                None if begun => return Err(Error::restart("the runtime that reads the snapshot has ended")),
+                None => return self.read_here(file, wanted, emit),
                 Some(Run::End) => return Ok(()),
                 Some(Run::Blocks(blocks)) => blocks?.iter().try_for_each(|block| block.emit(emit))?,
             }
+            begun = true;
         }
+    }
+}
+
+impl StoredPart {
+    /// Reads on the caller's thread: the runtime that opened the snapshot is gone.
+    fn read_here(&self, file: &StateFile, wanted: &Range<KeyGroup>, emit: &mut Emit<'_>) -> Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|cause| Error::restart("cannot make a runtime to read a snapshot").caused_by(cause))?;
+        let mut blocks = file.blocks(self.section, wanted);
+        while let Some(run) = runtime.block_on(blocks.next()) {
+            run?.iter().try_for_each(|block| block.emit(emit))?;
+        }
+        Ok(())
     }
 }
 

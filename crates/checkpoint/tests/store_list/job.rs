@@ -233,7 +233,8 @@ impl Job {
         tokio::task::spawn_blocking(move || job.compare(&snapshot, native)).await?
     }
 
-    fn compare(&self, snapshot: &JobSnapshot, native: bool) -> Result<()> {
+    /// The same, on this thread, which waits for the storage.
+    pub(crate) fn compare(&self, snapshot: &JobSnapshot, native: bool) -> Result<()> {
         let (mut counted, mut files, mut items, mut commits) = (Entries::new(), Vec::new(), Vec::new(), 0);
         let plan = plan("any", 3);
         for place in places(&plan) {

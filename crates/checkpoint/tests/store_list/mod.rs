@@ -5,7 +5,7 @@ mod damage;
 mod faults;
 mod faulty;
 mod fences;
-mod job;
+pub(crate) mod job;
 mod round_trip;
 mod savepoints;
 
