@@ -32,6 +32,7 @@ pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>, started: Sender<()>) 
         started: Some(started),
         restarts: Restarts::new(strategy),
         restoring: None,
+        given_up: Vec::new(),
     };
     let ended = guarded("the job's supervisor", || supervisor.run());
     let (end, status) = match &ended {
@@ -55,6 +56,8 @@ struct Supervisor<'a> {
     restarts: Restarts,
     // What the present attempt goes on from, until it runs.
     restoring: Option<(CheckpointRef, Arc<dyn Ledger>)>,
+    // Checkpoints that turned out to be damaged.
+    given_up: Vec<CheckpointId>,
 }
 
 enum Ended {
@@ -93,7 +96,10 @@ impl Supervisor<'_> {
                 Err(failure.error)
             }
             Verdict::Restart { after } => self.pause(after, failure.error),
-            Verdict::FallBack { to, retire } => self.fall_back(&to, retire, &failure.error),
+            Verdict::FallBack { to, retire } => {
+                self.fall_back(to.id, retire, &failure.error);
+                Ok(None)
+            }
         }
     }
 
@@ -108,22 +114,15 @@ impl Supervisor<'_> {
         self.restarts.on_failure(failed, now, random)
     }
 
-    fn fall_back(
-        &self,
-        to: &CheckpointRef,
-        retire: Vec<CheckpointId>,
-        error: &Error,
-    ) -> Result<Option<Ended>> {
+    // The log hears of it when the older one has proved to be whole: until then nothing may be lost that was retained.
+    fn fall_back(&mut self, to: CheckpointId, damaged: Vec<CheckpointId>, error: &Error) {
+        let names: Vec<_> = damaged.iter().map(ToString::to_string).collect();
         tracing::error!(
-            "checkpoint {} is damaged, the job goes back to checkpoint {}: {}",
-            retire.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-            to.id,
+            "checkpoint {} cannot be read, the job goes back to checkpoint {to}: {}",
+            names.join(", "),
             error.chain()
         );
-        if let Some((_, ledger)) = &self.restoring {
-            ledger.retire(retire)?;
-        }
-        Ok(None)
+        self.given_up.extend(damaged);
     }
 
     fn pause(&self, pause: std::time::Duration, error: Error) -> Result<Option<Ended>> {
@@ -139,7 +138,8 @@ impl Supervisor<'_> {
         let unasked = |error| Failure { error, task: None, wanted: false };
         self.restoring = None;
         let setup = Arc::clone(&self.life.setup);
-        let claim = guarded("claiming an epoch", || self.vault.claim(&setup)).map_err(unasked)?;
+        let claim =
+            guarded("claiming an epoch", || self.vault.claim(&setup, &self.given_up)).map_err(unasked)?;
         let (events, inbound) = channel();
         let shared = Arc::new(Shared::new(setup, claim.epoch, events));
         if let Some(wish) = self.life.begin(&shared) {
@@ -151,9 +151,12 @@ impl Supervisor<'_> {
         }
         self.restoring = claim.reference.map(|reference| (reference, Arc::clone(&claim.ledger)));
         let (life, started, restoring) = (self.life, &mut self.started, &mut self.restoring);
+        let (ledger, given_up, passed_over) = (&claim.ledger, &mut self.given_up, &claim.passed_over);
         let mut running = || {
             life.running();
             *restoring = None;
+            given_up.clear();
+            retire(ledger.as_ref(), passed_over);
             if let Some(started) = started.take() {
                 // Nobody may be waiting any more; the job runs all the same.
                 let _ = started.send(());
@@ -163,7 +166,7 @@ impl Supervisor<'_> {
             events: inbound,
             from: claim.from.as_deref(),
             next_checkpoint: claim.next_checkpoint,
-            ledger: claim.ledger,
+            ledger: Arc::clone(&claim.ledger),
             running: &mut running,
         };
         let ran = guarded("the job's coordinator", || Ok(coordinator::run(&shared, life, begin)));
@@ -173,6 +176,16 @@ impl Supervisor<'_> {
             (Some(failure), _) => Err(failure),
             (None, Err(error)) => Err(unasked(error)),
         }
+    }
+}
+
+// The past that these belong to is given up.
+fn retire(ledger: &dyn Ledger, damaged: &[CheckpointId]) {
+    if damaged.is_empty() {
+        return;
+    }
+    if let Err(error) = ledger.retire(damaged.to_vec()) {
+        tracing::warn!("damaged checkpoints are still retained: {}", error.chain());
     }
 }
 

@@ -67,16 +67,18 @@ pub(crate) struct Claim {
     pub(crate) restored: Option<RestoredStats>,
     /// What it goes on from, as the log knows it.
     pub(crate) reference: Option<CheckpointRef>,
+    /// Newer ones that cannot be read: to be retired once the job runs without them.
+    pub(crate) passed_over: Vec<CheckpointId>,
     pub(crate) ledger: Arc<dyn Ledger>,
 }
 
 /// Where the checkpoints of a job are kept, through all of its attempts.
 pub(crate) trait Vault: Send {
-    /// Claims an epoch and reads what to go on from.
+    /// Claims an epoch and reads what to go on from, but for these checkpoints.
     ///
     /// # Errors
     /// A place that cannot be written, or holds nothing that can be read.
-    fn claim(&mut self, setup: &Setup) -> Result<Claim>;
+    fn claim(&mut self, setup: &Setup, given_up: &[CheckpointId]) -> Result<Claim>;
     /// Somebody cancelled the job, or it failed: its checkpoints go, where its options say so.
     fn ended(&mut self, setup: &Setup, cancelled: bool);
 }

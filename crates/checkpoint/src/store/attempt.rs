@@ -116,9 +116,17 @@ impl Attempt {
     /// # Errors
     /// [`ErrorKind::Data`] when there are checkpoints, and none is whole; those of the storage.
     pub async fn restore(&self) -> Result<Option<Recovered>> {
+        self.restore_without(&[]).await
+    }
+
+    /// The same, without the checkpoints whose damage came to light only when operators read them.
+    ///
+    /// # Errors
+    /// See [`restore`](Self::restore).
+    pub async fn restore_without(&self, given_up: &[CheckpointId]) -> Result<Option<Recovered>> {
         self.store.build_on_nothing();
         let mut passed_over = Vec::new();
-        for reference in self.claimed.retained.iter().rev() {
+        for reference in self.claimed.retained.iter().rev().filter(|it| !given_up.contains(&it.id)) {
             match self.read(reference).await {
                 Ok(opened) => return Ok(Some(self.recovered(reference.clone(), opened, passed_over))),
                 Err(error) if error.kind() == ErrorKind::Data => {
@@ -138,6 +146,11 @@ impl Attempt {
                 "no retained checkpoint is whole, the newest ({}) is damaged: start from a savepoint, or under another name",
                 reference.id
             )));
+        }
+        if !given_up.is_empty() {
+            return Err(Error::data(
+                "no retained checkpoint is left that could be read: start from a savepoint",
+            ));
         }
         let Some(url) = &self.claimed.base else { return Ok(None) };
         let opened = self.store.read(url).await?;

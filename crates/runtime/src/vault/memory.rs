@@ -30,7 +30,7 @@ impl Memory {
 }
 
 impl Vault for Memory {
-    fn claim(&mut self, setup: &Setup) -> Result<Claim> {
+    fn claim(&mut self, setup: &Setup, _: &[CheckpointId]) -> Result<Claim> {
         let options = &setup.options;
         self.epoch = match (options.epoch, &options.job_dir) {
             (None, Some(dir)) => epoch::claim(dir)?,
@@ -46,7 +46,15 @@ impl Vault for Memory {
         });
         let next_checkpoint = from.as_ref().map_or(1, |from| from.checkpoint + 1);
         let ledger = Arc::clone(&self.place) as Arc<dyn Ledger>;
-        Ok(Claim { epoch: self.epoch, next_checkpoint, from, restored, reference: None, ledger })
+        Ok(Claim {
+            epoch: self.epoch,
+            next_checkpoint,
+            from,
+            restored,
+            reference: None,
+            passed_over: Vec::new(),
+            ledger,
+        })
     }
 
     fn ended(&mut self, _: &Setup, _: bool) {}

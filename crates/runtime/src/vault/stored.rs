@@ -80,19 +80,20 @@ impl Stored {
         }
     }
 
-    fn recover(&self, setup: &Setup, attempt: &Attempt) -> Result<Option<Recovered>> {
-        let Some(recovered) = self.wait(attempt.restore())?? else { return Ok(None) };
-        let passed_over: Vec<_> = recovered.passed_over.iter().map(|(reference, _)| reference.id).collect();
-        if !passed_over.is_empty() {
-            self.wait(attempt.retire(passed_over))??;
-        }
+    fn recover(
+        &self,
+        setup: &Setup,
+        attempt: &Attempt,
+        given_up: &[CheckpointId],
+    ) -> Result<Option<Recovered>> {
+        let Some(recovered) = self.wait(attempt.restore_without(given_up))?? else { return Ok(None) };
         recovered.snapshot.validate_allowing(&setup.plan, setup.allow_non_restored)?;
         Ok(Some(recovered))
     }
 }
 
 impl Vault for Stored {
-    fn claim(&mut self, setup: &Setup) -> Result<Claim> {
+    fn claim(&mut self, setup: &Setup, given_up: &[CheckpointId]) -> Result<Claim> {
         if !self.probed {
             self.wait(self.store.probe())??;
             self.probed = true;
@@ -100,7 +101,7 @@ impl Vault for Stored {
         let dir = setup.options.job_dir.as_deref();
         let attempt = Arc::new(self.claim_above(dir.map_or(Ok(0), epoch::latest)?)?);
         remember(dir, attempt.epoch());
-        let recovered = self.recover(setup, &attempt)?;
+        let recovered = self.recover(setup, &attempt, given_up)?;
         self.attempt = Some(Arc::clone(&attempt));
         let restored = recovered.as_ref().map(|recovered| RestoredStats {
             id: recovered.reference.id,
@@ -110,6 +111,9 @@ impl Vault for Stored {
             url: recovered.url.clone(),
         });
         let reference = recovered.as_ref().map(|recovered| recovered.reference.clone());
+        let mut passed_over = given_up.to_vec();
+        let damaged = recovered.iter().flat_map(|recovered| &recovered.passed_over);
+        passed_over.extend(damaged.map(|(reference, _)| reference.id));
         let from = match (recovered, &self.origin) {
             (Some(recovered), _) => Some(Arc::new(recovered.snapshot)),
             (None, Origin::Snapshot(snapshot)) => Some(Arc::clone(snapshot)),
@@ -119,7 +123,7 @@ impl Vault for Stored {
         let handle = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
         let handle = handle.ok_or_else(|| Error::bug("the storage's threads have ended"))?;
         let ledger = Arc::new(Pages { attempt, handle, retained: Mutex::default() });
-        Ok(Claim { epoch, next_checkpoint, from, restored, reference, ledger })
+        Ok(Claim { epoch, next_checkpoint, from, restored, reference, passed_over, ledger })
     }
 
     fn ended(&mut self, setup: &Setup, cancelled: bool) {
@@ -131,7 +135,8 @@ impl Vault for Stored {
         let Some(attempt) = self.attempt.clone().filter(|_| gone) else { return };
         let removed = self.wait(async {
             let ids = attempt.retained().await.iter().map(|reference| reference.id).collect();
-            attempt.retire(ids).await
+            attempt.retire(ids).await?;
+            attempt.clean().await
         });
         if let Err(error) | Ok(Err(error)) = removed {
             tracing::warn!("the job's checkpoints could not be deleted: {}", error.chain());
@@ -177,7 +182,15 @@ impl Pages {
         };
         let parts = setup.places.iter().copied().zip(frozen);
         let parts = stream::iter(parts).map(|(place, frozen)| part(&writer, place, frozen));
-        let figures: Vec<_> = parts.buffered(PARTS_AT_A_TIME).try_collect().await?;
+        let figures: Vec<_> = match parts.buffered(PARTS_AT_A_TIME).try_collect().await {
+            Ok(figures) => figures,
+            Err(error) => {
+                if let Err(left) = writer.discard().await {
+                    tracing::warn!("what was written of it is left behind: {}", left.chain());
+                }
+                return Err(error);
+            }
+        };
         let bytes_written = figures.iter().map(|(_, _, written)| written).sum();
         let parts = figures.iter().map(|(took, bytes, _)| (*took, *bytes)).collect();
         let written = writer.finish(enumerators).await?;
@@ -210,10 +223,18 @@ impl Ledger for Pages {
 
     fn finish(&self, _: &Setup) -> Logged {
         let finished = self.handle.block_on(self.attempt.finish());
-        self.outcome(finished)
+        let logged = self.outcome(finished);
+        if logged == Logged::Stands {
+            self.clean();
+        }
+        logged
     }
 
     fn clean(&self) -> Vec<CheckpointId> {
+        if let Err(error) = self.handle.block_on(self.attempt.clean()) {
+            // The next one tries again.
+            tracing::warn!("{}", error.chain());
+        }
         std::mem::take(&mut *self.retained.lock().unwrap_or_else(PoisonError::into_inner))
             .into_iter()
             .collect()
