@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_core::chain::SourceStage;
+use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_core::drive::job_settings::{BackendOptions, JobSettings};
 use millstream_core::plan::Plan;
 use millstream_core::source::Source;
 use millstream_core::{Result, Stage};
@@ -35,6 +37,47 @@ impl Environment {
     pub fn with_key_groups(self, groups: u16) -> Self {
         self.graph().key_groups = groups;
         self
+    }
+
+    /// When checkpoints are taken and what is kept of them; none are taken by default. Keys of the configuration file
+    /// (`execution.checkpointing.*`) come before this, those of the command line (`--set`) before both; so for all that follows.
+    #[must_use]
+    pub fn with_checkpointing(self, options: CheckpointOptions) -> Self {
+        self.graph().settings.checkpointing = options;
+        self
+    }
+
+    /// What is done after a failure: `restart-strategy.*`.
+    #[must_use]
+    pub fn with_restart_strategy(self, strategy: RestartStrategy) -> Self {
+        self.graph().settings.restart = strategy.into();
+        self
+    }
+
+    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks`: `state.checkpoints.dir`.
+    #[must_use]
+    pub fn with_checkpoints_dir(self, url: &str) -> Self {
+        self.graph().settings.checkpoints_dir = Some(url.to_owned());
+        self
+    }
+
+    /// Where savepoints go that are not told where: `state.savepoints.dir`.
+    #[must_use]
+    pub fn with_savepoints_dir(self, url: &str) -> Self {
+        self.graph().settings.savepoints_dir = Some(url.to_owned());
+        self
+    }
+
+    /// Where keyed state lives: `state.backend.*`. In memory by default.
+    #[must_use]
+    pub fn with_state_backend(self, backend: BackendOptions) -> Self {
+        self.graph().settings.backend = backend;
+        self
+    }
+
+    /// Everything that was said about checkpoints, restarts and state.
+    pub fn settings(&self) -> JobSettings {
+        self.graph().settings.clone()
     }
 
     /// Adds a source.

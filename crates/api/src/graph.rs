@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_core::batch::{EdgeId, RecordCodec};
+use millstream_core::drive::job_settings::JobSettings;
 use millstream_core::key::DEFAULT_KEY_GROUPS;
 use millstream_core::plan::{
     EdgeSpec, Exchange, KeyedSpec, MakeEnumerator, MakeStage, OperatorSpec, Plan, StageId, StageSpec,
@@ -15,6 +16,7 @@ pub(crate) struct Graph {
     pub(crate) name: String,
     pub(crate) parallelism: u16,
     pub(crate) key_groups: u16,
+    pub(crate) settings: JobSettings,
     stages: Vec<StageDraft>,
     edges: Vec<EdgeSpec>,
     names: BTreeSet<String>,
@@ -35,6 +37,7 @@ impl Graph {
             name: name.to_owned(),
             parallelism: 1,
             key_groups: DEFAULT_KEY_GROUPS,
+            settings: JobSettings::default(),
             stages: Vec::new(),
             edges: Vec::new(),
             names: BTreeSet::new(),

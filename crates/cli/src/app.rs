@@ -67,6 +67,13 @@ pub struct ConfigArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    /// Begin with the savepoint or checkpoint at this URL. When the command is repeated after a crash, the job goes on from its own
+    /// latest checkpoint
+    #[arg(short = 's', long, value_name = "URL")]
+    pub(crate) from_savepoint: Option<String>,
+    /// Leave state behind that belongs to operators which the job does not have any more
+    #[arg(short = 'n', long, requires = "from_savepoint")]
+    pub(crate) allow_non_restored_state: bool,
 }
 
 /// What `plan` can be told.
@@ -99,7 +106,8 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
     match command {
         Command::Run(args) => {
             let config = load(&args.config.config, &args.config.set)?;
-            run::run(app, &config)
+            let from = args.from_savepoint.as_deref();
+            run::run_from(app, &config, from.map(|url| (url, args.allow_non_restored_state)))
         }
         Command::Plan(args) => {
             let config = load(&args.config.config, &args.config.set)?;

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use millstream_core::drive::job_settings::JobSettings;
 use millstream_core::options::Secret;
 use millstream_core::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::state_keys::StateKeys;
 use crate::strict;
 
 /// Keys that every pipeline has; the rest belongs to the application.
@@ -41,6 +43,9 @@ pub struct EngineOptions {
     pub dir: Option<PathBuf>,
     /// The thread driver's settings.
     pub runtime: millstream_runtime::RuntimeOptions,
+    /// Checkpoints, restarts and state: `execution.checkpointing.*`, `state.*`, `restart-strategy.*`, `s3.*`, `hdfs.*`.
+    #[serde(skip)]
+    pub state: StateKeys,
     /// Where the page and `/metrics` listen; loopback by default. Anything else needs a password.
     #[serde(rename = "rest.bind-address")]
     pub bind_address: String,
@@ -63,6 +68,7 @@ impl Default for EngineOptions {
             parallelism: 1,
             dir: None,
             runtime: millstream_runtime::RuntimeOptions::default(),
+            state: StateKeys::default(),
             bind_address: "127.0.0.1".to_owned(),
             port: None,
             password: None,
@@ -72,10 +78,13 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// The thread driver's settings with the job's directory in them.
-    pub fn runtime(&self) -> millstream_runtime::RuntimeOptions {
+    /// The thread driver's settings: with the job's directory, and what the program or this file says about checkpoints, restarts and
+    /// state.
+    pub fn runtime(&self, settings: &JobSettings) -> millstream_runtime::RuntimeOptions {
         let dir = self.dir.clone().unwrap_or_else(|| Path::new(".millstream").join(&self.name));
-        millstream_runtime::RuntimeOptions { job_dir: Some(dir), ..self.runtime.clone() }
+        let storage = self.state.storage().clone();
+        let runtime = self.runtime.clone().with_settings(settings);
+        millstream_runtime::RuntimeOptions { job_dir: Some(dir), storage, ..runtime }
     }
 
     /// The password of the page, from wherever it stands.
@@ -135,11 +144,11 @@ pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T
         apply(&mut map, change)?;
     }
     let mut map = resolve_variables(Value::Object(map))?;
+    let state = map.as_object_mut().map_or_else(|| Ok(StateKeys::default()), StateKeys::take)?;
     let engine = take_engine(&mut map);
-    Ok(Config {
-        engine: strict::read(engine).map_err(|mistake| Error::configuration(mistake.to_string()))?,
-        app: read_app(map)?,
-    })
+    let engine: EngineOptions =
+        strict::read(engine).map_err(|mistake| Error::configuration(mistake.to_string()))?;
+    Ok(Config { engine: EngineOptions { state, ..engine }, app: read_app(map)? })
 }
 
 // Only `true` and `false` are booleans: a host called `no` stays a text.

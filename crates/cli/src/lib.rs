@@ -28,12 +28,15 @@
 //! ```
 
 mod app;
+mod backend;
 mod config;
 mod exit;
 pub mod logs;
 mod progress;
 mod run;
 pub mod show_plan;
+mod spelling;
+mod state_keys;
 mod strict;
 
 pub use app::{
@@ -41,4 +44,5 @@ pub use app::{
 };
 pub use config::{Config, EngineOptions, load, parse};
 pub use exit::EXIT_CODES;
-pub use run::{environment, run, watch};
+pub use run::{environment, launch, run, watch};
+pub use state_keys::StateKeys;

@@ -2,11 +2,11 @@
 
 use millstream_api::Environment;
 use millstream_core::Result;
-use millstream_runtime::{JobHandle, JobReport};
+use millstream_runtime::{JobHandle, JobReport, Launch};
 
 use crate::app::Application;
 use crate::config::Config;
-use crate::{logs, progress};
+use crate::{backend, logs, progress};
 
 /// The pipeline of a configuration.
 ///
@@ -21,14 +21,40 @@ pub fn environment<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
     Ok(env)
 }
 
+/// A job of a configuration that is about to start.
+///
+/// # Errors
+/// Those of the configuration and the pipeline.
+pub fn launch<A: Application>(app: &A, config: &Config<A::Options>) -> Result<Launch> {
+    for note in config.engine.state.notes() {
+        tracing::warn!("{note}");
+    }
+    let env = environment(app, config)?;
+    let settings = config.engine.state.over(&env.settings())?;
+    let plan = env.plan()?;
+    let launch = Launch::new(plan.clone(), config.engine.runtime(&settings));
+    backend::add(launch, &plan, &settings.backend)
+}
+
 /// Runs a job to its end and prints its report.
 ///
 /// # Errors
 /// Those of the configuration, the pipeline and the job.
 pub fn run<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
-    let plan = environment(app, config)?.plan()?;
-    plan.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    let job = millstream_runtime::start(plan, config.engine.runtime())?;
+    run_from(app, config, None)
+}
+
+/// The same from a savepoint, and whether state without an operator may be left behind.
+pub(crate) fn run_from<A: Application>(
+    app: &A,
+    config: &Config<A::Options>,
+    from: Option<(&str, bool)>,
+) -> Result<()> {
+    let launch = launch(app, config)?;
+    let job = match from {
+        Some((url, allow_non_restored)) => launch.from_savepoint(url, allow_non_restored).start()?,
+        None => launch.start()?,
+    };
     job.stop_on_signals()?;
     let running = app.started(config, &job);
     let running = running.inspect_err(|_| job.abort("what belongs to the job could not be started"))?;

@@ -9,6 +9,7 @@ pub mod checkpointing;
 pub mod cleanup;
 pub mod inputs;
 pub mod job_id;
+pub mod job_settings;
 pub mod job_snapshot;
 pub mod layout;
 pub mod log;

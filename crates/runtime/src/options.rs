@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millstream_checkpoint::storage::StorageOptions;
 use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartOptions};
+use millstream_core::drive::job_settings::JobSettings;
 use millstream_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,14 @@ impl RuntimeOptions {
             Some((name, _)) => Err(Error::configuration(format!("{name} must be at least 1"))),
             None => self.checkpointing.validate().and_then(|()| self.restart.validate()),
         }
+    }
+
+    /// Takes over what a program says about its checkpoints, restarts and state.
+    #[must_use]
+    pub fn with_settings(self, settings: &JobSettings) -> Self {
+        let JobSettings { checkpointing, restart, checkpoints_dir, savepoints_dir, backend } = settings.clone();
+        let incremental = backend.incremental;
+        Self { checkpointing, restart, checkpoints_dir, savepoints_dir, incremental, ..self }
     }
 
     /// Where checkpoints are kept, as a URL; none for in memory.
