@@ -18,6 +18,7 @@ pub fn environment<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
         .with_parallelism(engine.parallelism)
         .with_key_groups(engine.key_groups);
     app.build(&config.app, &env)?;
+    engine.state.over(&env.settings())?;
     Ok(env)
 }
 

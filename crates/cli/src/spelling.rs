@@ -91,7 +91,9 @@ fn rename_family(map: &mut Map<String, Value>, old: &str, new: &str) {
 fn rename(map: &mut Map<String, Value>, old: &str, new: &str) -> Result<bool> {
     let Some(value) = map.remove(old) else { return Ok(false) };
     if map.contains_key(new) {
-        return Err(Error::configuration(format!("`{old}` and `{new}` mean the same: leave one of them away")));
+        return Err(Error::configuration(format!(
+            "`{old}` and `{new}` mean the same: leave one of them away"
+        )));
     }
     map.insert(new.to_owned(), value);
     Ok(true)

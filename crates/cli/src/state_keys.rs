@@ -130,7 +130,11 @@ impl StateKeys {
             }
         }
         let notes = modernise(&mut state)?;
-        let s3: Vec<_> = state.keys().filter(|key| STORAGE.iter().any(|family| key.starts_with(family))).cloned().collect();
+        let s3: Vec<_> = state
+            .keys()
+            .filter(|key| STORAGE.iter().any(|family| key.starts_with(family)))
+            .cloned()
+            .collect();
         storage.extend(s3.iter().filter_map(|key| state.remove_entry(key)));
         let wrong = |mistake: strict::Mistake| Error::configuration(mistake.to_string());
         let keys = Self {
@@ -139,7 +143,7 @@ impl StateKeys {
             notes,
         };
         keys.storage.validate()?;
-        keys.over(&JobSettings::default()).and(Ok(keys))
+        Ok(keys)
     }
 
     /// What a program says, with what the file says over it.
@@ -147,7 +151,8 @@ impl StateKeys {
     /// # Errors
     /// Settings that do not go together.
     pub fn over(&self, code: &JobSettings) -> Result<JobSettings> {
-        let Keys { checkpoints_dir, savepoints_dir, backend, incremental, memory, localdir, .. } = self.keys.clone();
+        let Keys { checkpoints_dir, savepoints_dir, backend, incremental, memory, localdir, .. } =
+            self.keys.clone();
         let mut settings = code.clone();
         self.checkpointing(&mut settings.checkpointing);
         if let Some(strategy) = self.restart(code)? {
@@ -223,14 +228,18 @@ impl StateKeys {
         let keys = &self.keys;
         let fixed = keys.fixed_attempts.is_some() || keys.fixed_delay.is_some();
         let rate = keys.rate_failures.is_some() || keys.rate_interval.is_some() || keys.rate_delay.is_some();
-        let exponential = [keys.initial_backoff, keys.max_backoff, keys.reset_after].iter().any(Option::is_some)
-            || keys.multiplier.is_some()
-            || keys.jitter.is_some()
-            || keys.backoff_attempts.is_some();
+        let exponential =
+            [keys.initial_backoff, keys.max_backoff, keys.reset_after].iter().any(Option::is_some)
+                || keys.multiplier.is_some()
+                || keys.jitter.is_some()
+                || keys.backoff_attempts.is_some();
         let stray = [
             (fixed && !matches!(chosen, Some(RestartStrategy::FixedDelay { .. })), "fixed-delay"),
             (rate && !matches!(chosen, Some(RestartStrategy::FailureRate { .. })), "failure-rate"),
-            (exponential && !matches!(chosen, Some(RestartStrategy::ExponentialDelay { .. })), "exponential-delay"),
+            (
+                exponential && !matches!(chosen, Some(RestartStrategy::ExponentialDelay { .. })),
+                "exponential-delay",
+            ),
         ];
         match stray.iter().find(|(stray, _)| *stray) {
             Some((_, family)) => Err(Error::configuration(format!(

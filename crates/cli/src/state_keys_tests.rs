@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn read(value: Value) -> Result<StateKeys> {
-    let mut map = value.as_object().expect("keys and values").clone();
+    let Value::Object(mut map) = value else { return Err(Error::bug("the test gives no keys")) };
     StateKeys::take(&mut map)
 }
 
@@ -41,7 +41,10 @@ fn the_settings_of_the_mission_in_todays_words() {
     assert_eq!(read.checkpointing, checkpointing);
     let strategy = RestartStrategy::FixedDelay { attempts: 5, delay: Duration::from_secs(10) };
     assert_eq!(read.restart, strategy.into());
-    assert_eq!((read.backend.kind, read.backend.incremental, read.backend.memory), (BackendKind::RocksDb, true, 1 << 30));
+    assert_eq!(
+        (read.backend.kind, read.backend.incremental, read.backend.memory),
+        (BackendKind::RocksDb, true, 1 << 30)
+    );
     assert_eq!(read.checkpoints_dir.as_deref(), Some("hdfs://namenode:8020/flink/checkpoints"));
 }
 
@@ -81,14 +84,20 @@ fn the_file_comes_before_the_program() {
         ..JobSettings::default()
     };
     let file = read(json!({
-        "execution.checkpointing.interval": "5s", "restart-strategy.fixed-delay.delay": "1s",
-    }));
-    let both = file.unwrap_err();
-    assert!(both.chain().contains("unless restart-strategy.type is fixed-delay"), "{}", both.chain());
-    let file = read(json!({"execution.checkpointing.interval": "5s", "state.savepoints.dir": "file:///file"}));
-    let both = file.unwrap().over(&code).unwrap();
-    assert_eq!((both.checkpointing.interval, both.checkpointing.num_retained), (Some(Duration::from_secs(5)), 7));
-    assert_eq!(both.restart, code.restart);
+        "execution.checkpointing.interval": "5s",
+        "restart-strategy.fixed-delay.delay": "1s",
+        "state.savepoints.dir": "file:///file",
+    }))
+    .unwrap();
+    let alone = file.over(&JobSettings::default()).unwrap_err().chain();
+    assert!(alone.contains("unless restart-strategy.type is fixed-delay"), "{alone}");
+    let both = file.over(&code).unwrap();
+    assert_eq!(
+        (both.checkpointing.interval, both.checkpointing.num_retained),
+        (Some(Duration::from_secs(5)), 7)
+    );
+    let strategy = RestartStrategy::FixedDelay { attempts: 3, delay: Duration::from_secs(1) };
+    assert_eq!(both.restart, strategy.into());
     assert_eq!(both.checkpoints_dir.as_deref(), Some("file:///code"));
     assert_eq!(both.savepoints_dir.as_deref(), Some("file:///file"));
 }
@@ -107,9 +116,13 @@ fn storages_are_reached_with_flinks_keys() {
 
 #[test]
 fn mistakes_are_refused_with_what_to_do() {
-    let refused = |value: Value| read(value).unwrap_err().chain();
+    let over = |keys: StateKeys| keys.over(&JobSettings::default());
+    let refused = |value: Value| read(value).and_then(over).unwrap_err().chain();
     for (value, text) in [
-        (json!({"execution.checkpointing.intervall": "1s"}), "did you mean \"execution.checkpointing.interval\"?"),
+        (
+            json!({"execution.checkpointing.intervall": "1s"}),
+            "did you mean \"execution.checkpointing.interval\"?",
+        ),
         (json!({"state.backend.typ": "heap"}), "did you mean \"state.backend.type\"?"),
         (json!({"s3.acess-key": "x"}), "did you mean \"s3.access-key\"?"),
         (json!({"execution.checkpointing.interval": "1ms"}), "10 ms at least"),
@@ -117,7 +130,10 @@ fn mistakes_are_refused_with_what_to_do() {
         (json!({"execution.checkpointing.aligned-checkpoint-timeout": "10s"}), "always aligned"),
         (json!({"execution.checkpointing.unaligned": true}), "always aligned"),
         (json!({"state.backend": "heap", "state.backend.type": "rocksdb"}), "mean the same"),
-        (json!({"restart-strategy.type": "none", "restart-strategy.fixed-delay.attempts": 5}), "does nothing"),
+        (
+            json!({"restart-strategy.type": "none", "restart-strategy.fixed-delay.attempts": 5}),
+            "does nothing",
+        ),
         (json!({"state.checkpoints.num-retained": 0}), "1 at least"),
     ] {
         let error = refused(value.clone());

@@ -21,8 +21,6 @@ pub use millstream_server as server;
 pub use millstream_sim as sim;
 #[cfg(feature = "rocksdb")]
 pub use millstream_state as state;
-#[cfg(feature = "rocksdb")]
-pub use millstream_state as state;
 
 /// Systems to read from and to write to, each behind the feature of its name.
 pub mod connectors {

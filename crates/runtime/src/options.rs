@@ -90,7 +90,8 @@ impl RuntimeOptions {
     /// Takes over what a program says about its checkpoints, restarts and state.
     #[must_use]
     pub fn with_settings(self, settings: &JobSettings) -> Self {
-        let JobSettings { checkpointing, restart, checkpoints_dir, savepoints_dir, backend } = settings.clone();
+        let JobSettings { checkpointing, restart, checkpoints_dir, savepoints_dir, backend } =
+            settings.clone();
         let incremental = backend.incremental;
         Self { checkpointing, restart, checkpoints_dir, savepoints_dir, incremental, ..self }
     }
