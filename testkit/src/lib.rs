@@ -40,6 +40,7 @@ pub mod wait;
 mod chromium;
 mod elasticsearch;
 mod files;
+mod flink_client;
 mod go;
 mod hdfs;
 mod hdfs_software;
@@ -57,6 +58,7 @@ mod watchdog;
 
 pub use chromium::Chromium;
 pub use elasticsearch::{Elasticsearch, ElasticsearchBuilder};
+pub use flink_client::FlinkClient;
 pub use hdfs::{Hdfs, HdfsBuilder};
 pub use kafka::{Kafka, KafkaBuilder};
 pub use minio::{MinIo, MinIoBuilder};

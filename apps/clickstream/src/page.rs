@@ -46,7 +46,7 @@ impl LivePage {
     /// Those of [`Server::start`].
     pub fn start(options: &ServerOptions, job: &JobControl, board: &Arc<Board>) -> Result<Self> {
         let live = Live::default();
-        let server = Server::start(options, job.figures(), &FILES, live.clone())?;
+        let server = Server::for_job(options, job, &FILES, live.clone())?;
         let sampler = Sampler::start(job.clone(), Arc::clone(board), live)?;
         Ok(Self { server, _sampler: sampler })
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::header;
@@ -11,9 +12,11 @@ use axum::routing::get;
 use millstream_core::figures::JobFigures;
 use millstream_core::options::Secret;
 use millstream_core::{Error, Result};
+use millstream_runtime::JobControl;
 use tokio::sync::oneshot;
 
 use crate::live::Live;
+use crate::rest::{self, Requests};
 use crate::{auth, prometheus};
 
 /// Where to listen, and who may look.
@@ -39,14 +42,27 @@ pub struct Page {
 }
 
 /// A server; it ends when this is dropped.
-#[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    requests: Requests,
 }
 
+/// How long a job that has ended waits for those who ended it over HTTP to ask how it went.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+
 impl Server {
+    /// Starts to listen for a job: what [`start`](Self::start) serves, and Flink's REST interface.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn for_job(options: &ServerOptions, job: &JobControl, pages: &[Page], live: Live) -> Result<Self> {
+        let requests = Requests::default();
+        let router = router(job.figures(), pages, live).merge(rest::routes(job.clone(), requests.clone()));
+        Self::serve(options, router, requests)
+    }
+
     /// Starts to listen: the files of the page, `/live` (server-sent events of `live`) and `/metrics`.
     ///
     /// # Errors
@@ -58,17 +74,20 @@ impl Server {
         pages: &[Page],
         live: Live,
     ) -> Result<Self> {
+        Self::serve(options, router(figures, pages, live), Requests::default())
+    }
+
+    fn serve(options: &ServerOptions, router: Router, requests: Requests) -> Result<Self> {
         let listener = listen(options)?;
         let address = listener.local_addr().map_err(|error| failed("the address is unknown", error))?;
-        let router =
-            router(figures, pages, live).layer(from_fn_with_state(options.password.clone(), auth::check));
+        let router = router.layer(from_fn_with_state(options.password.clone(), auth::check));
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed("no runtime can be started", error))?;
         let serve = move || runtime.block_on(serve(listener, router, stopped));
         let thread = Builder::new().name("millstream-http".into()).spawn(serve);
         let thread = thread.map_err(|error| failed("no thread can be started", error))?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, stop: Some(stop), thread: Some(thread), requests })
     }
 
     /// Where it listens.
@@ -77,8 +96,15 @@ impl Server {
     }
 }
 
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        self.requests.wait_until_told(LAST_ANSWER);
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // A server that panicked has said so; there is nothing to add.
