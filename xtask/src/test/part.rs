@@ -51,6 +51,8 @@ impl Part {
             Some("crates") if package == "crates/checkpoint" && matches!(program, "s3" | "hdfs") => {
                 Self::Connectors
             }
+            // The real `flink` command.
+            Some("crates") if package == "crates/server" && program == "rest" => Self::Connectors,
             Some("connectors" | "testkit") => Self::Connectors,
             Some("apps") => Self::Apps,
             _ => Self::Unit,
