@@ -138,7 +138,7 @@ fn flinks_command_lists_saves_and_stops() {
     let Running { job, server, dir: _dir } = running;
     // As a program does: the server goes when the job has ended, but not before the answer was fetched.
     let served = Arc::clone(&server);
-    let ends = std::thread::spawn(move || (job.wait(), drop(server)).0);
+    let ends = std::thread::Builder::new().spawn(move || (job.wait(), drop(server)).0).unwrap();
     let address = served.address().to_string();
     drop(served);
     let output = client.run(&["stop", "-m", &address, &id]).unwrap();
