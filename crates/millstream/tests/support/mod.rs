@@ -1,3 +1,5 @@
-//! A source that stops half-way, so that a test can take a savepoint there.
+//! What several test programs share: a source that stops half-way, and the jobs of the golden savepoints.
+#![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod golden;
 pub(crate) mod paused;
