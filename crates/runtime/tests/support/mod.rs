@@ -34,7 +34,7 @@ pub fn wait(job: JobHandle) -> Result<JobReport> {
 }
 
 /// Waits until something is so; the test's own time limit is that of the whole run.
-pub fn until(so: impl Fn() -> bool) {
+pub fn until(mut so: impl FnMut() -> bool) {
     while !so() {
         std::thread::park_timeout(Duration::from_millis(2));
     }
