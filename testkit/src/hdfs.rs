@@ -1,6 +1,6 @@
 //! HDFS: a NameNode and two DataNodes, from the jars on Maven Central.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -53,6 +53,14 @@ impl Hdfs {
         static SHARED: OnceLock<Result<Hdfs, String>> = OnceLock::new();
         let remote = |url| Self { url, http: 0, namenode: None, datanodes: Vec::new() };
         server::shared(&SHARED, "MILLSTREAM_TEST_HDFS", remote, Self::start)
+    }
+
+    /// Fetches the software, if that has not been done, and returns the directory with its jars.
+    ///
+    /// # Errors
+    /// If it cannot be fetched.
+    pub fn software() -> Result<PathBuf> {
+        software::fetch()
     }
 
     /// `hdfs://127.0.0.1:PORT`.

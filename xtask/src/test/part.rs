@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use millstream_testkit::Chromium;
+use millstream_testkit::{Chromium, Hdfs, MinIo};
 
 /// A part; the cheap ones come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,8 +47,8 @@ impl Part {
     pub(super) fn of(package: &str, program: &str) -> Self {
         match package.split('/').next() {
             _ if program.contains("browser") => Self::Browser,
-            // Storage on real servers; they bring their own.
-            Some("crates") if package == "crates/checkpoint" && matches!(program, "s3" | "hdfs") => {
+            // Storage on real servers, which the tests start themselves.
+            _ if package == "crates/checkpoint" && (program.contains("s3") || program.contains("hdfs")) => {
                 Self::Connectors
             }
             // The real `flink` command.
@@ -69,6 +69,10 @@ impl Part {
         if self == Self::Browser {
             Chromium::executable()?;
         }
+        if self == Self::Connectors {
+            MinIo::executable()?;
+            Hdfs::software()?;
+        }
         Ok(())
     }
 }
@@ -83,7 +87,7 @@ mod tests {
         assert_eq!(Part::of("connectors/kafka", "restart"), Part::Connectors);
         assert_eq!(Part::of("apps/clickstream", "main_job"), Part::Apps);
         assert_eq!(Part::of("apps/clickstream", "browser"), Part::Browser);
-        assert_eq!(Part::of("crates/checkpoint", "s3"), Part::Connectors);
+        assert_eq!(Part::of("crates/checkpoint", "store_s3"), Part::Connectors);
         assert_eq!(Part::of("crates/checkpoint", "file"), Part::Unit);
         assert_eq!(Part::of("xtask", "xtask"), Part::Unit);
     }
