@@ -35,7 +35,7 @@ pub struct StorageOptions {
     pub s3_region: Option<String>,
     /// Whether the bucket is in the path of requests (most servers but Amazon's) instead of the host name. Without it, it is
     /// if there is an endpoint.
-    #[serde(rename = "s3.path-style-access")]
+    #[serde(rename = "s3.path.style.access", alias = "s3.path-style-access")]
     pub s3_path_style_access: Option<bool>,
     /// Key id and secret key belong together; without them, those of the environment (`AWS_ACCESS_KEY_ID`, ...) or of the
     /// machine's role.
@@ -115,7 +115,7 @@ mod tests {
     fn keys_are_read_and_misspelt_ones_refused() {
         let options: StorageOptions = serde_json::from_value(serde_json::json!({
             "timeout": "5s", "max-retries": 2, "retry.delay": "10ms", "part-size": "16mb",
-            "s3.endpoint": "http://127.0.0.1:9000", "s3.access-key": "k", "s3.secret-key": "geheim",
+            "s3.endpoint": "http://127.0.0.1:9000", "s3.path.style.access": true, "s3.access-key": "k", "s3.secret-key": "geheim",
             "hdfs.user": "flink", "hdfs.config": { "dfs.replication": "2" },
         }))
         .unwrap();
