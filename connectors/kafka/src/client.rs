@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -37,6 +38,14 @@ pub(crate) struct Events {
 struct Said {
     new: VecDeque<ClientError>,
     last: Option<String>,
+    commits: Commits,
+}
+
+/// What became of offsets that were to be committed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Commits {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
 }
 
 /// An error of a client as a whole, such as a lost connection.
@@ -54,6 +63,11 @@ impl Events {
     /// The next error since the last call.
     pub(crate) fn next(&self) -> Option<ClientError> {
         self.said().new.pop_front()
+    }
+
+    /// What became of commits since the last call.
+    pub(crate) fn take_commits(&self) -> Commits {
+        std::mem::take(&mut self.said().commits)
     }
 
     /// The newest error, however old.
@@ -87,7 +101,17 @@ impl ClientContext for Events {
     }
 }
 
-impl ConsumerContext for Events {}
+impl ConsumerContext for Events {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        match result {
+            Ok(()) => self.said().commits.succeeded += 1,
+            Err(error) => {
+                tracing::warn!("positions were not committed to the consumer group: {error}");
+                self.said().commits.failed += 1;
+            }
+        }
+    }
+}
 
 /// The settings of a client: what we suggest, what the user says, what we insist on.
 pub(crate) fn client_config(
@@ -132,6 +156,19 @@ pub(crate) fn consumer_config(options: &KafkaSourceOptions, job: &str) -> Client
         ("enable.auto.offset.store", "false"),
     ];
     client_config(job, &suggested, &options.client, &fixed)
+}
+
+/// The settings of a client in the name of a consumer group, which it never joins.
+pub(crate) fn group_config(brokers: &str, group: &str, properties: &Properties, job: &str) -> ClientConfig {
+    let fixed = [
+        ("bootstrap.servers", brokers),
+        ("group.id", group),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        // An offset is answered only when no open transaction can change it any more.
+        ("isolation.level", "read_committed"),
+    ];
+    client_config(job, &[], properties, &fixed)
 }
 
 /// The settings of a client that writes at once.

@@ -19,6 +19,13 @@ pub struct KafkaSourceOptions {
     pub topic: Topics,
     /// Where to start where there is no snapshot; earliest by default.
     pub start: Start,
+    /// A consumer group, for `start: group-offsets`, and to which the positions of each complete checkpoint are committed, so that
+    /// tools that watch its lag see this job. What the job itself goes on from is in its checkpoints alone. It never joins the group.
+    pub group_id: Option<String>,
+    /// With `start: group-offsets`: where a partition is read from for which the group has no offset; earliest by default.
+    pub on_missing_group_offset: GroupFallback,
+    /// What to do when the topic no longer has, or does not yet have, the offset to go on from; fail by default.
+    pub on_missing_offset: MissingOffset,
     /// Where to end; without it the source never ends.
     pub bounded: Option<Bounded>,
     /// Whether messages of open and aborted transactions are read; they are not by default.
@@ -45,6 +52,9 @@ impl Default for KafkaSourceOptions {
             brokers: String::new(),
             topic: Topics::default(),
             start: Start::default(),
+            group_id: None,
+            on_missing_group_offset: GroupFallback::default(),
+            on_missing_offset: MissingOffset::default(),
             bounded: None,
             isolation: Isolation::default(),
             connect_timeout: Duration::from_secs(15),
@@ -98,8 +108,37 @@ pub enum Start {
     Earliest,
     /// What comes after the job's start.
     Latest,
+    /// Where the consumer group `group-id` stands.
+    GroupOffsets,
     /// The first message whose own time stamp is this or a later one, in ms since 1970.
     Timestamp(Time),
+}
+
+/// Where a partition is read from for which the consumer group has no offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupFallback {
+    /// Its oldest message.
+    #[default]
+    Earliest,
+    /// What comes after the job's start.
+    Latest,
+    /// The job does not start.
+    Fail,
+}
+
+/// What becomes of a partition whose stored offset is not there: its retention has deleted it, or the topic was created anew and is
+/// shorter. Which partition, which offset and what there is stands in the error, or in a warning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingOffset {
+    /// The job ends with an error.
+    #[default]
+    Fail,
+    /// It goes on with the oldest message that there is.
+    Earliest,
+    /// It goes on behind the newest one.
+    Latest,
 }
 
 /// Where a partition ends.
@@ -143,6 +182,16 @@ impl KafkaSourceOptions {
             return Err(Error::configuration("`topic` is missing: name the Kafka topic to read"));
         }
         self.topic.0.iter().try_for_each(|topic| check_topic(topic))?;
+        if self.start == Start::GroupOffsets && self.group_id.is_none() {
+            return Err(Error::configuration(
+                "`start: group-offsets` needs `group-id`: name the consumer group",
+            ));
+        }
+        if self.group_id.as_ref().is_some_and(String::is_empty) {
+            return Err(Error::configuration(
+                "`group-id` must not be empty: name a consumer group, or leave it out",
+            ));
+        }
         if self.poll_messages == 0 {
             return Err(Error::configuration("`poll-messages` must be at least 1"));
         }
@@ -199,6 +248,15 @@ mod tests {
             source(r#"{"topic": ["a", "b"], "start": {"timestamp": 5}, "bounded": {"timestamp": 9}}"#)
                 .unwrap();
         assert_eq!(options.topic.0, ["a", "b"]);
+        let group = source(
+            r#"{"start": "group-offsets", "group-id": "g", "on-missing-group-offset": "latest", "on-missing-offset": "earliest"}"#,
+        )
+        .unwrap();
+        assert_eq!((group.start, group.group_id.as_deref()), (Start::GroupOffsets, Some("g")));
+        assert_eq!(
+            (group.on_missing_group_offset, group.on_missing_offset),
+            (GroupFallback::Latest, MissingOffset::Earliest)
+        );
         assert_eq!((options.start, options.bounded), (Start::Timestamp(5), Some(Bounded::Timestamp(9))));
     }
 
@@ -217,6 +275,8 @@ mod tests {
             (KafkaSourceOptions { topic: Topics::default(), ..good.clone() }, "topic"),
             (KafkaSourceOptions { topic: "a b".into(), ..good.clone() }, "a b"),
             (KafkaSourceOptions { poll_messages: 0, ..good.clone() }, "poll-messages"),
+            (KafkaSourceOptions { start: Start::GroupOffsets, ..good.clone() }, "group-id"),
+            (KafkaSourceOptions { group_id: Some(String::new()), ..good.clone() }, "group-id"),
             (KafkaSourceOptions { client: [("group.id", "g")].into_iter().collect(), ..good }, "group.id"),
         ];
         for (options, named) in wrong {

@@ -13,12 +13,15 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::client::{Consumer, Events, Patience, consumer_config};
-use crate::config::{Bounded, KafkaSourceOptions, Start};
+use crate::config::{Bounded, GroupFallback, KafkaSourceOptions, Start};
+use crate::group_offsets::group_offsets;
 use crate::retry::Fault;
 use crate::split::{EARLIEST, KafkaSplit};
 
-type Partition = (String, i32);
-type Offsets = BTreeMap<Partition, i64>;
+/// A topic and the number of one of its partitions.
+pub(crate) type Partition = (String, i32);
+/// By partition: an offset.
+pub(crate) type Offsets = BTreeMap<Partition, i64>;
 
 /// The enumerator of a [`KafkaSource`](crate::KafkaSource).
 pub(crate) struct KafkaEnumerator {
@@ -61,7 +64,35 @@ impl KafkaEnumerator {
             return Ok(Vec::new());
         }
         let start = if fresh { self.options.start } else { Start::Earliest };
-        Ok(Asking { client: &client, patience: &patience }.splits(partitions, start, self.options.bounded)?)
+        let asking = Asking { client: &client, patience: &patience };
+        let next = match start {
+            Start::Earliest => Offsets::new(),
+            Start::Latest => asking.ends(&partitions)?,
+            Start::Timestamp(time) => asking.at(&partitions, time)?,
+            Start::GroupOffsets => self.of_group(cx, &asking, &partitions)?,
+        };
+        Ok(asking.splits(partitions, &next, self.options.bounded)?)
+    }
+
+    fn of_group(
+        &self,
+        cx: &EnumeratorContext,
+        asking: &Asking<'_>,
+        partitions: &[Partition],
+    ) -> Result<Offsets, Fault> {
+        let mut offsets = group_offsets(&self.options, &cx.job, partitions, asking.patience)?;
+        let unknown = |partition: &&Partition| !offsets.contains_key(*partition);
+        let unknown: Vec<_> = partitions.iter().filter(unknown).cloned().collect();
+        let Some((topic, number)) = unknown.first() else { return Ok(offsets) };
+        match self.options.on_missing_group_offset {
+            GroupFallback::Earliest => {}
+            GroupFallback::Latest => offsets.extend(asking.ends(&unknown)?),
+            GroupFallback::Fail => {
+                let group = self.options.group_id.clone().unwrap_or_default();
+                return Err(Fault::NoGroupOffset { group, split: format!("{topic}-{number}") });
+            }
+        }
+        Ok(offsets)
     }
 
     fn assign(&mut self, cx: &EnumeratorContext, splits: &[KafkaSplit], last: bool) -> Vec<Assignment> {
@@ -122,24 +153,20 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    // From `next` on, or from the oldest message where that says nothing.
     fn splits(
         &self,
         partitions: Vec<Partition>,
-        start: Start,
+        next: &Offsets,
         bounded: Option<Bounded>,
     ) -> Result<Vec<KafkaSplit>, Fault> {
-        let next = match start {
-            Start::Earliest => None,
-            Start::Latest => Some(self.ends(&partitions)?),
-            Start::Timestamp(time) => Some(self.at(&partitions, time)?),
-        };
         let stop = match bounded {
             None => None,
             Some(Bounded::Latest) => Some(self.ends(&partitions)?),
             Some(Bounded::Timestamp(time)) => Some(self.at(&partitions, time)?),
         };
         let split = |partition: Partition| KafkaSplit {
-            next: next.as_ref().map_or(EARLIEST, |offsets| offsets[&partition]),
+            next: next.get(&partition).copied().unwrap_or(EARLIEST),
             stop: stop.as_ref().map(|offsets| offsets[&partition]),
             topic: partition.0,
             partition: partition.1,

@@ -1,16 +1,18 @@
-//! Kafka: a source of topics, and a plain producer sink.
+//! Kafka: a source of topics, and a sink, at least once or exactly once.
 //!
 //! Both stand on librdkafka, which brings threads of its own; a stage only ever takes what these have ready and is woken by them.
 //! Start reading at `source.rs` and `sink.rs`; `fetch.rs`, `native.rs` and `waking.rs` hold the `unsafe` parts,
 //! `retry.rs` says which error means what.
 
 mod client;
+mod committer;
 mod config;
 mod delivery;
 mod encode;
 mod enumerator;
 mod exactly_once;
 mod fetch;
+mod group_offsets;
 mod native;
 mod partition;
 mod partitions;
@@ -24,7 +26,7 @@ mod split;
 mod waking;
 mod writer;
 
-pub use config::{Bounded, Isolation, KafkaSourceOptions, Start, Topics};
+pub use config::{Bounded, GroupFallback, Isolation, KafkaSourceOptions, MissingOffset, Start, Topics};
 pub use encode::Message;
 pub use properties::Properties;
 pub use sink::KafkaSink;

@@ -55,6 +55,16 @@ impl Partitions {
         &self.list[index]
     }
 
+    /// One of them, for changing.
+    pub(crate) fn get_mut(&mut self, index: usize) -> &mut Partition {
+        &mut self.list[index]
+    }
+
+    /// All of them, also those whose end was handed on.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Partition> {
+        self.list.iter()
+    }
+
     /// Those of `splits` that are still to be read, for changing.
     pub(crate) fn named(&mut self, splits: &[SplitId]) -> impl Iterator<Item = &mut Partition> {
         self.list.iter_mut().filter(|partition| !partition.finished && splits.contains(&partition.id))

@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use millstream_core::batch::SplitId;
-use millstream_core::figures::Counter;
+use millstream_core::figures::{Counter, OperatorFigures};
 use millstream_core::raw::RawBatch;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::source::{Polled, Split, SplitReader};
@@ -14,7 +14,8 @@ use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows};
 use rdkafka::TopicPartitionList;
 
 use crate::client::{Peer, consumer_config};
-use crate::config::KafkaSourceOptions;
+use crate::committer::Committer;
+use crate::config::{KafkaSourceOptions, MissingOffset};
 use crate::fetch::Fetcher;
 use crate::native::NativeConsumer;
 use crate::partition::Partition;
@@ -31,7 +32,9 @@ pub(crate) struct KafkaReader {
     waker: Option<Waker>,
     fetcher: Option<Fetcher>,
     partitions: Partitions,
+    committer: Option<Committer>,
     troubles: Arc<Counter>,
+    missing: Arc<Counter>,
 }
 
 impl KafkaReader {
@@ -42,7 +45,9 @@ impl KafkaReader {
             waker: None,
             fetcher: None,
             partitions: Partitions::default(),
+            committer: None,
             troubles: Arc::default(),
+            missing: Arc::default(),
         }
     }
 
@@ -114,6 +119,11 @@ impl KafkaReader {
         let Failed { partition, code, reason } = failed;
         let split = partition.map_or_else(String::new, |index| self.partitions.get(index).id.to_string());
         let trouble = trouble(code);
+        if let (Trouble::OutOfRange, Some(index)) = (trouble, partition)
+            && self.options.on_missing_offset != MissingOffset::Fail
+        {
+            return self.go_on_elsewhere(index);
+        }
         let Some(index) = partition.filter(|_| trouble != Trouble::Passing) else {
             tracing::warn!(split, ?code, "{reason}");
             return Ok(());
@@ -122,7 +132,7 @@ impl KafkaReader {
         let topic = position.topic.clone();
         Err(Error::from(match trouble {
             Trouble::OutOfRange => {
-                Fault::OutOfRange { split, offset: position.next, range: self.range(index) }
+                Fault::OutOfRange { split, offset: position.next, range: self.shown_range(index) }
             }
             Trouble::Gone => Fault::PartitionGone { split },
             Trouble::Damaged => Fault::Damaged { split, reason },
@@ -132,17 +142,49 @@ impl KafkaReader {
         }))
     }
 
-    // The job is ending anyway: worth a short wait.
-    fn range(&self, index: usize) -> String {
-        let split = &self.partitions.get(index).split;
-        let asked = self
-            .fetcher
-            .as_ref()
-            .map(|fetcher| fetcher.client().range(&split.topic, split.partition, Duration::from_secs(1)));
-        match asked {
-            Some(Ok((low, high))) => format!(", which holds {low} up to {high}"),
-            Some(Err(_)) | None => String::new(),
+    // As the options say. Never silently.
+    fn go_on_elsewhere(&mut self, index: usize) -> Result<()> {
+        let id = Arc::clone(&self.partitions.get(index).id);
+        let Some((low, high)) = self.range(index) else {
+            return Err(Fault::NoRange { split: id.to_string() }.into());
+        };
+        let next = if self.options.on_missing_offset == MissingOffset::Earliest { low } else { high };
+        let partition = self.partitions.get_mut(index);
+        let (topic, number) = (partition.split.topic.clone(), partition.split.partition);
+        tracing::warn!(
+            topic,
+            partition = number,
+            offset = partition.split.next,
+            "the stored offset is not in the topic, which holds {low} up to {high}: by `on-missing-offset` it is read from {next} on"
+        );
+        partition.split.next = next;
+        // A topic that was created anew may never become as long as the old one was.
+        partition.split.stop = partition.split.stop.map(|stop| stop.min(high));
+        let over = partition.split.is_empty();
+        let fetching = partition.topic.take();
+        self.missing.add(1);
+        if let (Some(fetcher), Some(handle)) = (&mut self.fetcher, fetching) {
+            fetcher.stop(handle, number);
         }
+        if over {
+            self.partitions.end(index);
+            return Ok(());
+        }
+        let started = self.fetcher()?.start(&topic, number, next);
+        let refused = |code| Fault::NotStarted { split: id.to_string(), offset: next, code };
+        self.partitions.get_mut(index).topic = Some(started.map_err(refused)?);
+        Ok(())
+    }
+
+    // What there is of a partition. The job is ending, or jumping, anyway: worth a short wait.
+    fn range(&self, index: usize) -> Option<(i64, i64)> {
+        let split = &self.partitions.get(index).split;
+        let fetcher = self.fetcher.as_ref()?;
+        fetcher.client().range(&split.topic, split.partition, Duration::from_secs(1)).ok()
+    }
+
+    fn shown_range(&self, index: usize) -> String {
+        self.range(index).map_or_else(String::new, |(low, high)| format!(", which holds {low} up to {high}"))
     }
 
     fn hand_on(&mut self, rows: &mut Rows<RawBatch>) -> Option<Polled> {
@@ -180,9 +222,10 @@ impl SplitReader for KafkaReader {
         self.job.clone_from(&cx.job);
         self.waker = Some(cx.waker.clone());
         // The stage has just made its source's figures.
-        if let Some(figures) = cx.figures.operators().last() {
-            self.troubles = figures.counter("kafkaErrors");
-        }
+        let figures = cx.figures.operators().pop().unwrap_or_else(|| OperatorFigures::new(""));
+        self.troubles = figures.counter("kafkaErrors");
+        self.missing = figures.counter("missingOffsets");
+        self.committer = Committer::new(&self.options, &self.job, figures);
         Ok(())
     }
 
@@ -208,11 +251,19 @@ impl SplitReader for KafkaReader {
         Ok(self.hand_on(rows).unwrap_or(Polled::Pending(Some(again))))
     }
 
-    fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
+    fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {
+        if let Some(committer) = &mut self.committer {
+            committer.frozen(id, self.partitions.all().map(|partition| &partition.split));
+        }
         Ok(self.partitions.snapshot())
+    }
+
+    fn completed(&mut self, id: CheckpointId) -> Result<()> {
+        self.committer.as_mut().map_or(Ok(()), |committer| committer.completed(id))
     }
 
     fn close(&mut self) {
         self.fetcher = None;
+        self.committer = None;
     }
 }

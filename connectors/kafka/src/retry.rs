@@ -36,9 +36,17 @@ pub(crate) enum Fault {
     State { split: String },
     #[error(
         "{split}: offset {offset} is not in the topic{range}. Its retention has deleted it or the topic was created \
-         anew, so messages are lost to this job: start it without this state to go on from `start`"
+         anew, so messages are lost to this job: to go on all the same set `on-missing-offset` to `earliest` or \
+         `latest`, or start it without this state to go on from `start`"
     )]
     OutOfRange { split: String, offset: i64, range: String },
+    #[error("{split}: the stored offset is not in the topic, and no broker says which ones are")]
+    NoRange { split: String },
+    #[error(
+        "{split}: consumer group {group} has no offset for this partition: check `group-id`, or set \
+         `on-missing-group-offset` to `earliest` or `latest`"
+    )]
+    NoGroupOffset { group: String, split: String },
     #[error("{split}: the Kafka client does not fetch from offset {offset} ({code})")]
     NotStarted { split: String, offset: i64, code: Code },
     #[error("{split}: the partition is gone: the topic was deleted or created anew")]
@@ -75,9 +83,7 @@ pub(crate) enum Fault {
          Write on the topic, and Read on the consumer groups that begin with that id ({reason})"
     )]
     TransactionsNotAllowed { id: String, reason: String },
-    #[error(
-        "Kafka does not let this user use consumer group {name}, which keeps the sink's marker: grant Read ({reason})"
-    )]
+    #[error("Kafka does not let this user use consumer group {name}: grant Read ({reason})")]
     GroupNotAllowed { name: String, reason: String },
     #[error(
         "`transaction-timeout` is {timeout} s, which is longer than the brokers allow: shorten it to at most their \
@@ -123,10 +129,12 @@ impl Fault {
             Self::NotDelivered { .. } | Self::NotCommitted { .. } | Self::TakenOver { .. } => {
                 ErrorKind::Restart
             }
-            Self::Closed => ErrorKind::Restart,
+            Self::Closed | Self::NoRange { .. } => ErrorKind::Restart,
             Self::Fenced { .. } => ErrorKind::Fenced,
             Self::TransactionsNotAllowed { .. } | Self::GroupNotAllowed { .. } => ErrorKind::Configuration,
-            Self::TimeoutTooLong { .. } | Self::MarkerGone { .. } => ErrorKind::Configuration,
+            Self::TimeoutTooLong { .. } | Self::MarkerGone { .. } | Self::NoGroupOffset { .. } => {
+                ErrorKind::Configuration
+            }
             Self::NotStarted { .. } | Self::Misdealt { .. } => ErrorKind::Bug,
             Self::State { .. } | Self::SinkState => ErrorKind::Data,
             Self::OutOfRange { .. } | Self::Damaged { .. } => ErrorKind::Data,

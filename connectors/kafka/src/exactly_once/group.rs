@@ -7,7 +7,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::marker::Marker;
 use super::origin::Origin;
-use crate::client::{Consumer, Events, Patience, SLICE, client_config};
+use crate::client::{Consumer, Events, Patience, SLICE, group_config};
 use crate::retry::{Fault, is_forbidden};
 use crate::sink_config::KafkaSinkOptions;
 
@@ -30,15 +30,8 @@ impl Group {
     /// The group of an origin; connections follow.
     pub(crate) fn new(options: &KafkaSinkOptions, job: &str, origin: &Origin) -> Result<Self, Fault> {
         let name = origin.group();
-        let fixed = [
-            ("bootstrap.servers", options.brokers.as_str()),
-            ("group.id", &name),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            // An offset is answered only when no open transaction can change it any more.
-            ("isolation.level", "read_committed"),
-        ];
-        let created = client_config(job, &[], &options.client, &fixed).create_with_context(Events::default());
+        let config = group_config(&options.brokers, &name, &options.client, job);
+        let created = config.create_with_context(Events::default());
         Ok(Self { client: created.map_err(Fault::of_creation)?, name, topic: origin.topic.clone() })
     }
 

@@ -8,13 +8,11 @@ use millstream_core::source::{EnumeratorEvent, Source as _};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions, Start, Topics};
 use millstream_sim::Reading;
 use millstream_testkit::Kafka;
-use rdkafka::admin::{AdminOptions, NewPartitions};
 use rdkafka::producer::{BaseRecord, Producer as _};
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::common::{
-    Read, administer, assert_names, brokers, enumerator_context, fill, note, options, producer, read_all,
-    read_splits, reader, send, splits, start, text, texts, topic, values,
+    Read, assert_names, brokers, delete_before, enumerator_context, fill, grow, note, options, producer,
+    read_all, read_splits, reader, send, splits, start, text, texts, topic, values,
 };
 
 #[test]
@@ -201,21 +199,6 @@ fn new_partitions_of_an_unbounded_source_are_found_once_and_read_from_their_begi
     reader.close();
     assert_eq!(read.keys().collect::<Vec<_>>(), [&format!("{name}-1"), &format!("{name}-2")]);
     assert_eq!(values(&read, &format!("{name}-2")), texts(2, 0, 5));
-}
-
-fn grow(topic: &str, partitions: usize) {
-    administer(async |admin| {
-        let more = [NewPartitions::new(topic, partitions)];
-        admin.create_partitions(&more, &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
-    });
-}
-
-fn delete_before(topic: &str, offset: i64) {
-    let mut offsets = TopicPartitionList::new();
-    offsets.add_partition_offset(topic, 0, Offset::Offset(offset)).unwrap();
-    administer(async |admin| {
-        admin.delete_records(&offsets, &AdminOptions::new()).await.unwrap();
-    });
 }
 
 #[test]

@@ -10,11 +10,11 @@ use millstream_core::{ErrorKind, Result};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions};
 use millstream_sim::{DrivenReader, Harness, Reading, TokioWorld, World};
 use millstream_testkit::{Kafka, unique_name, wait};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// How long a broker may take for an answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -182,4 +182,21 @@ pub(crate) fn await_transactions(brokers: &str, topic: &str, partitions: i32) {
     };
     let closed = || ends("read_uncommitted") == ends("read_committed");
     assert!(wait::until(Duration::from_secs(30), closed), "a transaction stays open in {topic}");
+}
+
+/// Gives a topic more partitions.
+pub(crate) fn grow(topic: &str, partitions: usize) {
+    administer(async |admin| {
+        let more = [NewPartitions::new(topic, partitions)];
+        admin.create_partitions(&more, &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    });
+}
+
+/// Does what retention does.
+pub(crate) fn delete_before(topic: &str, offset: i64) {
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(topic, 0, Offset::Offset(offset)).unwrap();
+    administer(async |admin| {
+        admin.delete_records(&offsets, &AdminOptions::new()).await.unwrap();
+    });
 }
