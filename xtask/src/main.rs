@@ -6,6 +6,7 @@ mod console;
 mod licenses;
 mod services;
 mod shell;
+mod sim;
 mod test;
 mod workspace;
 
@@ -32,6 +33,8 @@ enum Task {
     /// Start, stop or show servers to try things out on
     #[command(subcommand)]
     Services(services::ServicesCommand),
+    /// Prove exactly-once in a simulation, under as many seeds as wanted
+    Sim(sim::SimArguments),
     /// Run benchmarks and record them in benches/RESULTS.md
     Bench(bench::BenchArguments),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Check => check::run(),
         Task::Services(command) => services::run(&command).map(|()| true),
+        Task::Sim(arguments) => sim::run(&arguments).map(|()| true),
         Task::Bench(arguments) => bench::run(&arguments).map(|()| true),
     };
     match outcome {

@@ -4,6 +4,10 @@
 //! polled, when the clock goes on, when a checkpoint is taken or given up, when the process dies. Channels are two elements long, so
 //! that back-pressure is the rule. After a crash the job goes on from its last checkpoint, at another parallelism if asked to.
 //!
+//! What decides is what decides in the thread driver: the coordinator, the log, the restarts and the clean-up of
+//! [`millstream_core::drive`]. What is a model here is the storage of log and checkpoints: it errs, delays, tears, loses
+//! acknowledgements and answers twice. And a process that is taken for dead may live on beside the one that has taken its place.
+//!
 //! ```
 //! # use millstream_core::plan::Plan;
 //! # fn sums(_: &Plan) -> Vec<u64> { Vec::new() }
@@ -19,13 +23,19 @@
 //! ```
 
 mod attempt;
+mod broken;
+mod checkpoints;
 mod lane;
 mod open;
+mod process;
+mod shared;
 mod sources;
+mod storage;
 mod subtask;
 
 use std::sync::Arc;
 
+use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
 use millstream_core::drive::job_snapshot::JobSnapshot;
 use millstream_core::drive::layout;
 use millstream_core::plan::Plan;
@@ -34,23 +44,15 @@ use millstream_core::time::Time;
 use millstream_core::{ErrorKind, Result};
 use rand::{RngExt, SeedableRng};
 
+use crate::clock::VirtualClock;
+use crate::driven_writer::wrong;
 use crate::world::Simulated;
-use attempt::{Attempt, Job, Went};
+use process::{Process, Progress};
+use shared::{Chaos, Shared};
+
+pub use broken::Broken;
 
 type Chance = rand_chacha::ChaCha8Rng;
-
-/// What may go wrong, and how often.
-#[derive(Clone, Copy, Debug)]
-struct Chaos {
-    checkpoint_every: Option<u64>,
-    aborts: f64,
-    crashes: f64,
-    most_restarts: u64,
-    late_writes: bool,
-    rescale: Option<u16>,
-    stop_after: Option<u64>,
-    most_steps: u64,
-}
 
 /// Runs a plan under a seed.
 #[derive(Clone, Debug)]
@@ -70,6 +72,14 @@ pub struct SimOutcome {
     pub attempts: u64,
     /// How many checkpoints were completed.
     pub checkpoints: u64,
+    /// How many checkpoints and savepoints were given up.
+    pub failed_checkpoints: u64,
+    /// How many savepoints were completed.
+    pub savepoints: u64,
+    /// How many older processes found out that a newer one had taken over.
+    pub fenced: u64,
+    /// How often the job was stopped in order and started again.
+    pub stops: u64,
     /// How many things happened.
     pub steps: u64,
     /// The last checkpoint that was completed.
@@ -77,10 +87,12 @@ pub struct SimOutcome {
 }
 
 impl SeededDriver {
-    /// A run without checkpoints and without faults.
+    /// A run without checkpoints but the final one, and without faults.
     pub fn new(seed: u64) -> Self {
         let chaos = Chaos {
             checkpoint_every: None,
+            checkpoints: CheckpointOptions { tolerable_failed: u32::MAX, ..CheckpointOptions::default() },
+            restarts: None,
             aborts: 0.0,
             crashes: 0.0,
             most_restarts: 0,
@@ -88,6 +100,12 @@ impl SeededDriver {
             rescale: None,
             stop_after: None,
             most_steps: 2_000_000,
+            storage_faults: 0.0,
+            zombies: 0.0,
+            slow: 0.0,
+            requests: 0.0,
+            broken: None,
+            trace: None,
         };
         Self { seed, start: 1_511_500_000_000, chaos, from: None }
     }
@@ -142,6 +160,62 @@ impl SeededDriver {
         self
     }
 
+    /// Takes checkpoints by time, and gives them up, as the job's options say.
+    #[must_use]
+    pub fn checkpoints(mut self, options: CheckpointOptions) -> Self {
+        self.chaos.checkpoints = options;
+        self
+    }
+
+    /// Starts a failed job again in the same process, as a strategy says. Without it a failure counts as a crash.
+    #[must_use]
+    pub fn restarts(mut self, strategy: RestartStrategy) -> Self {
+        self.chaos.restarts = Some(strategy);
+        self
+    }
+
+    /// Lets calls of the checkpoint storage err, with this probability: they are late, torn, without an answer, or answered twice.
+    #[must_use]
+    pub fn storage_faults(mut self, probability: f64) -> Self {
+        self.chaos.storage_faults = probability.clamp(0.0, 0.9);
+        self
+    }
+
+    /// Lets a process that is taken for dead live on beside the new one, with this probability.
+    #[must_use]
+    pub fn zombies(mut self, probability: f64) -> Self {
+        self.chaos.zombies = probability.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Lets a subtask stand still for a while with this probability at each step; with checkpoints by time, some never move again.
+    #[must_use]
+    pub fn slow_subtasks(mut self, probability: f64) -> Self {
+        self.chaos.slow = probability.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Asks for savepoints, or stops the job (with a savepoint or without) and starts it again, with this probability at each step.
+    #[must_use]
+    pub fn requests(mut self, probability: f64) -> Self {
+        self.chaos.requests = probability.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Breaks a rule, to see whether it is found.
+    #[must_use]
+    pub fn broken(mut self, rule: Broken) -> Self {
+        self.chaos.broken = Some(rule);
+        self
+    }
+
+    /// Hands over everything that happens, a line at a time.
+    #[must_use]
+    pub fn trace(mut self, told: fn(&str)) -> Self {
+        self.chaos.trace = Some(told);
+        self
+    }
+
     /// Starts from a snapshot.
     #[must_use]
     pub fn from_snapshot(self, snapshot: JobSnapshot) -> Self {
@@ -163,60 +237,183 @@ impl SeededDriver {
         if let Some(from) = &self.from {
             from.validate(plan)?;
         }
-        let mut job = self.job();
-        let mut plan = plan.clone();
-        loop {
-            let went = match Attempt::start(&mut job, &plan).and_then(Attempt::run) {
-                Err(error)
-                    if error.kind() == ErrorKind::Restart && job.restarts < job.chaos.most_restarts =>
-                {
-                    Went::Crashed
-                }
-                went => went?,
-            };
-            match went {
-                Went::Ended(end) => return Ok(job.outcome(end)),
-                Went::Crashed => job.die(&mut plan),
-            }
+        let clock = Arc::new(VirtualClock::at(self.start));
+        let mut shared = Shared::new(clock, Chance::seed_from_u64(self.seed), self.chaos);
+        if let Some(from) = self.from {
+            shared.begin_from(from);
         }
-    }
-
-    fn job(self) -> Job {
-        let next_checkpoint = self.from.as_ref().map_or(1, |from| from.checkpoint + 1);
-        Job {
-            world: Arc::new(Simulated::new(self.seed, self.start)),
-            chance: Chance::seed_from_u64(self.seed),
-            chaos: self.chaos,
-            steps: 0,
-            checkpoints: 0,
-            next_checkpoint,
-            restarts: 0,
-            first_epoch: self.from.as_ref().map_or(1, |from| from.epoch + 1),
-            last: self.from,
-        }
+        let mut simulation = Simulation::new(&mut shared, plan);
+        let end = simulation.run(&mut shared)?;
+        Ok(outcome(shared, end))
     }
 }
 
-impl Job {
-    fn die(&mut self, plan: &mut Plan) {
-        self.restarts += 1;
-        if !self.chaos.late_writes || self.chance.random_bool(0.5) {
-            self.world.executor().abandon();
-        }
-        if let Some(most) = self.chaos.rescale {
-            for stage in &mut plan.stages {
-                stage.parallelism = self.chance.random_range(1..=most.min(plan.key_groups));
+fn outcome(shared: Shared, end: End) -> SimOutcome {
+    let tally = shared.tally;
+    SimOutcome {
+        end,
+        attempts: tally.attempts,
+        checkpoints: tally.checkpoints,
+        failed_checkpoints: tally.failed_checkpoints,
+        savepoints: tally.savepoints,
+        fenced: tally.fenced,
+        stops: tally.stops,
+        steps: shared.steps,
+        snapshot: shared.last,
+    }
+}
+
+/// How long a process that is taken for dead lives on at most, in steps of all.
+const AFTERLIFE: u64 = 3_000;
+
+/// The processes of a job: the one that runs it, and those that should not any more.
+struct Simulation {
+    current: Process,
+    /// With the step at which each is gone for good.
+    zombies: Vec<(Process, u64)>,
+    /// What the dead have sent may still arrive.
+    ghosts: Vec<Arc<Simulated>>,
+}
+
+impl Simulation {
+    fn new(shared: &mut Shared, plan: &Plan) -> Self {
+        Self { current: Process::start(shared, plan.clone()), zombies: Vec::new(), ghosts: Vec::new() }
+    }
+
+    fn run(&mut self, shared: &mut Shared) -> Result<End> {
+        loop {
+            self.weather(shared)?;
+            if !self.zombies.is_empty() && shared.chance.random_ratio(1, 3) {
+                self.haunt(shared)?;
+                continue;
+            }
+            let random = shared.chance.random_bool(shared.chaos.crashes);
+            if random && shared.tally.crashes < shared.chaos.most_restarts {
+                self.crash(shared);
+                continue;
+            }
+            match self.current.step(shared)? {
+                Progress::Did => {}
+                Progress::Idle => self.pass_time(shared)?,
+                Progress::Over(End::Finished) if shared.storage.is_finished => {
+                    return self.bury(shared).map(|()| End::Finished);
+                }
+                Progress::Over(_) if shared.chaos.stop_after.is_none() => self.start_again(shared),
+                Progress::Over(end) => return self.bury(shared).map(|()| end),
             }
         }
     }
 
-    fn outcome(self, end: End) -> SimOutcome {
-        SimOutcome {
-            end,
-            attempts: self.restarts + 1,
-            checkpoints: self.checkpoints,
-            steps: self.steps,
-            snapshot: self.last,
+    fn weather(&mut self, shared: &mut Shared) -> Result<()> {
+        shared.steps += 1;
+        if shared.steps > shared.chaos.most_steps {
+            let message = format!("the job has not ended after {} steps", shared.chaos.most_steps);
+            return Err(wrong(message).in_context(self.current.describe(shared)));
         }
+        shared.storage.weather(&mut shared.chance);
+        // Work takes time.
+        if shared.chance.random_ratio(1, 32) {
+            let nanos = shared.chance.random_range(0..3_000_000);
+            shared.pass(nanos);
+            self.wake_sleepers();
+        }
+        if !self.ghosts.is_empty() && shared.chance.random_ratio(1, 8) {
+            let ghost = shared.chance.random_range(0..self.ghosts.len());
+            self.ghosts[ghost].executor().step();
+        }
+        Ok(())
+    }
+
+    fn wake_sleepers(&self) {
+        let zombies = self.zombies.iter().map(|(zombie, _)| &zombie.world);
+        let worlds = zombies.chain(&self.ghosts).chain([&self.current.world]);
+        worlds.for_each(|world| world.executor().wake_sleepers());
+    }
+
+    // An older process takes a step. It may err in any way but break a contract.
+    fn haunt(&mut self, shared: &mut Shared) -> Result<()> {
+        let index = shared.chance.random_range(0..self.zombies.len());
+        let (zombie, gone_at) = &mut self.zombies[index];
+        let stepped = if *gone_at <= shared.steps {
+            Ok(Progress::Over(End::Stopped))
+        } else if zombie.frozen_until > shared.now() {
+            return Ok(());
+        } else {
+            zombie.step_once(shared)
+        };
+        match stepped {
+            Ok(Progress::Did | Progress::Idle) => return Ok(()),
+            Ok(Progress::Over(_)) => {}
+            Err(error) if error.kind() == ErrorKind::Fenced => shared.tally.fenced += 1,
+            Err(error) if error.kind() == ErrorKind::Bug => return Err(error),
+            Err(_) => {}
+        }
+        let (zombie, _) = self.zombies.swap_remove(index);
+        self.ghosts.push(zombie.world);
+        Ok(())
+    }
+
+    fn crash(&mut self, shared: &mut Shared) {
+        shared.tally.crashes += 1;
+        let plan = self.rescaled(shared);
+        let next = Process::start(shared, plan);
+        let mut old = std::mem::replace(&mut self.current, next);
+        let lives_on = old.is_running() && shared.chance.random_bool(shared.chaos.zombies);
+        if lives_on {
+            // It may also have been frozen, and come back when much has happened.
+            old.frozen_until = shared.now() + shared.chance.random_range(0..30_000_000);
+            let gone_at = shared.steps + shared.chance.random_range(0..AFTERLIFE);
+            self.zombies.push((old, gone_at));
+        } else if shared.chaos.late_writes && shared.chance.random_bool(0.5) {
+            self.ghosts.push(old.world);
+        } else {
+            old.world.executor().abandon();
+        }
+        shared.note(|| format!("the process {}", if lives_on { "is taken for dead" } else { "dies" }));
+    }
+
+    // It was stopped in order; whoever stopped it starts it again.
+    fn start_again(&mut self, shared: &mut Shared) {
+        shared.tally.stops += 1;
+        shared.note(|| "stopped in order, and started again".into());
+        let plan = self.rescaled(shared);
+        self.current = Process::start(shared, plan);
+    }
+
+    fn rescaled(&self, shared: &mut Shared) -> Plan {
+        let mut plan = self.current.plan.clone();
+        if let Some(most) = shared.chaos.rescale {
+            for stage in &mut plan.stages {
+                stage.parallelism = shared.chance.random_range(1..=most.min(plan.key_groups));
+            }
+        }
+        plan
+    }
+
+    // Nobody can do anything now: on to the next time at which somebody wants to be woken.
+    fn pass_time(&mut self, shared: &mut Shared) -> Result<()> {
+        let zombies = self.zombies.iter().filter_map(|(zombie, _)| zombie.next_wake());
+        let next = zombies.chain(self.current.next_wake()).filter(|at| *at > shared.now()).min();
+        let next = next.ok_or_else(|| {
+            wrong("nothing can happen any more, and the job has not ended")
+                .in_context(self.current.describe(shared))
+        })?;
+        shared.clock.advance_to(next);
+        self.wake_sleepers();
+        Ok(())
+    }
+
+    // The job has ended. What the others do now must change nothing any more.
+    fn bury(&mut self, shared: &mut Shared) -> Result<()> {
+        for _ in 0..200 {
+            if self.zombies.is_empty() && self.ghosts.is_empty() {
+                break;
+            }
+            self.weather(shared)?;
+            if !self.zombies.is_empty() {
+                self.haunt(shared)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -27,7 +27,7 @@ mod world;
 pub use clock::VirtualClock;
 pub use driven_reader::{DrivenReader, Reading};
 pub use driven_writer::DrivenWriter;
-pub use driver::{SeededDriver, SimOutcome};
+pub use driver::{Broken, SeededDriver, SimOutcome};
 pub use executor::Executor;
 pub use harness::Harness;
 pub use memory_cold::MemoryCold;

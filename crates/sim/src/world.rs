@@ -71,6 +71,11 @@ impl Simulated {
         Self { executor: Executor::new(Arc::clone(&clock), seed), clock }
     }
 
+    /// A world beside others, under the same clock, with I/O of its own: another process.
+    pub fn beside(clock: &Arc<VirtualClock>, seed: u64) -> Self {
+        Self { executor: Executor::new(Arc::clone(clock), seed), clock: Arc::clone(clock) }
+    }
+
     /// Its clock.
     pub fn virtual_clock(&self) -> &Arc<VirtualClock> {
         &self.clock

@@ -228,7 +228,7 @@ impl Operator for Forgetful {
 
 #[test]
 fn lost_state_shows() {
-    let caught = (0..20).filter(|seed| {
+    let caught = (0..40).filter(|seed| {
         let env = Environment::new("forgetful");
         let results = Collected::default();
         env.source("clicks", Collection::of(clicks(9_000)))

@@ -81,6 +81,11 @@ impl Alignment {
         self.current.is_some_and(|current| current.id == id)
     }
 
+    /// Whether a checkpoint is under way whose barrier has not come on every channel yet.
+    pub fn is_aligning(&self) -> bool {
+        self.current.is_some_and(|current| !current.begun)
+    }
+
     /// Takes an event.
     pub fn on(&mut self, event: Event) -> Decision {
         let mut decision = Decision::default();

@@ -1,221 +1,270 @@
-//! One attempt to run a job: picks what happens next, until the job ends, crashes or fails.
+//! One attempt to run a job: picks what happens next, until the job ends or fails.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event, Request, Wanted};
 use millstream_core::drive::job_snapshot::JobSnapshot;
 use millstream_core::drive::layout;
+use millstream_core::drive::log::{Append, JobLog};
 use millstream_core::plan::Plan;
-use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::stage::End;
-use millstream_core::time::Clock;
+use millstream_core::time::{Clock, Nanos};
 use millstream_core::{Error, Result};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
-use super::lane::Element;
+use super::checkpoints::{Collecting, Logging, Writing};
+use super::lane::{Element, Lane};
 use super::open::Ground;
+use super::shared::Shared;
 use super::sources::{Assignments, Sources};
 use super::subtask::{Command, Move, Subtask, Told};
-use super::{Chance, Chaos};
 use crate::driven_stage::DrivenStage;
 use crate::driven_writer::wrong;
 use crate::world::{Simulated, World};
 
-/// How many of the last things that happened are told with an error.
-const REMEMBERED: usize = 30;
-
-/// How an attempt went.
+/// What came of a step.
 pub(super) enum Went {
-    Ended(End),
-    Crashed,
+    Did,
+    Idle,
+    Over(End),
 }
 
 /// One thing that can happen.
 #[derive(Clone, Copy, Debug)]
-enum Choice {
+pub(super) enum Choice {
     Subtask(usize, Move),
     Future,
     Tick,
-    Stored,
+    Wake,
+    Write(usize),
+    Log,
+    LogFinish,
+    Delete,
 }
 
-/// A checkpoint whose parts come in.
-struct Collecting {
-    id: CheckpointId,
-    parts: Vec<Option<Frozen>>,
-    enumerators: Vec<Option<Vec<u8>>>,
-}
-
-/// What outlives an attempt.
-pub(super) struct Job {
+pub(super) struct Attempt {
+    pub(super) plan: Plan,
     pub(super) world: Arc<Simulated>,
-    pub(super) chance: Chance,
-    pub(super) chaos: Chaos,
-    pub(super) steps: u64,
-    pub(super) checkpoints: u64,
-    pub(super) next_checkpoint: CheckpointId,
-    pub(super) last: Option<JobSnapshot>,
-    pub(super) restarts: u64,
-    pub(super) first_epoch: u64,
-}
-
-pub(super) struct Attempt<'a> {
-    job: &'a mut Job,
-    plan: &'a Plan,
-    epoch: u64,
-    subtasks: Vec<Subtask>,
-    sources: Sources,
-    collecting: Option<Collecting>,
-    storing: Option<JobSnapshot>,
-    stopping: bool,
+    pub(super) epoch: u64,
+    pub(super) log: JobLog,
+    pub(super) coordinator: CheckpointCoordinator,
+    pub(super) subtasks: Vec<Subtask>,
+    pub(super) sources: Sources,
+    pub(super) collecting: Option<Collecting>,
+    /// Snapshots whose files are being written, also those that were given up meanwhile.
+    pub(super) writing: Vec<Writing>,
+    pub(super) logging: Option<Logging>,
+    pub(super) finishing: Option<Append>,
+    /// Files that were found to be of no more use, and are deleted some time later.
+    pub(super) deleting: Vec<String>,
+    pub(super) dropped: BTreeSet<String>,
+    pub(super) stopping: bool,
+    pub(super) released: bool,
     stopped: bool,
+    slow: Option<(usize, Nanos)>,
     since_checkpoint: u64,
-    trace: VecDeque<Choice>,
+    requests: u64,
+    asked_to_stop: bool,
 }
 
-impl<'a> Attempt<'a> {
+impl Attempt {
     /// Opens everything.
-    pub(super) fn start(job: &'a mut Job, plan: &'a Plan) -> Result<Self> {
+    pub(super) fn start(
+        shared: &mut Shared,
+        world: &Arc<Simulated>,
+        plan: &Plan,
+        log: JobLog,
+        from: Option<&JobSnapshot>,
+    ) -> Result<Self> {
         let places = layout::places(plan);
-        let (world, epoch) = (Arc::clone(&job.world), job.first_epoch + job.restarts);
-        let (sources, assignments) = Sources::start(plan, &world.clock(), job.last.as_ref())?;
-        let ground = Ground { plan, world: &world, epoch, from: job.last.as_ref() };
+        let epoch = log.last().epoch;
+        let (sources, assignments) = Sources::start(plan, &world.clock(), from)?;
+        let ground = Ground { plan, world, epoch, from, broken: shared.chaos.broken };
         let mut subtasks = Vec::new();
         for place in &places {
-            subtasks.push(ground.open(&places, *place, budget(&mut job.chance))?);
+            subtasks.push(ground.open(&places, *place, budget(&mut shared.chance))?);
         }
+        let next = log.last().next_checkpoint;
         let mut attempt = Self {
-            job,
-            plan,
+            plan: plan.clone(),
+            world: Arc::clone(world),
             epoch,
+            log,
+            coordinator: CheckpointCoordinator::new(shared.chaos.checkpoints.clone(), subtasks.len(), next),
             subtasks,
             sources,
             collecting: None,
-            storing: None,
+            writing: Vec::new(),
+            logging: None,
+            finishing: None,
+            deleting: Vec::new(),
+            dropped: BTreeSet::new(),
             stopping: false,
+            released: false,
             stopped: false,
+            slow: None,
             since_checkpoint: 0,
-            trace: VecDeque::new(),
+            requests: 0,
+            asked_to_stop: false,
         };
+        attempt.tell(shared, Event::Started)?;
         attempt.assign(assignments)?;
         Ok(attempt)
     }
 
-    /// Runs until it ends or crashes.
-    pub(super) fn run(mut self) -> Result<Went> {
-        loop {
-            self.step_counted()?;
-            if self.is_over() {
-                let end = if self.stopped { End::Stopped } else { End::Finished };
-                self.close()?;
-                return Ok(Went::Ended(end));
-            }
-            if self.crashes() {
-                return Ok(Went::Crashed);
-            }
-            let Some(choice) = self.choose() else {
-                self.pass_time().map_err(|error| self.explain(error))?;
-                continue;
-            };
-            self.trace.push_back(choice);
-            if self.trace.len() > REMEMBERED {
-                self.trace.pop_front();
-            }
-            self.happen(choice).map_err(|error| self.explain(error))?;
+    /// Lets one thing happen.
+    pub(super) fn step(&mut self, shared: &mut Shared) -> Result<Went> {
+        self.disturb(shared)?;
+        if self.is_over() {
+            return Ok(Went::Over(if self.stopped { End::Stopped } else { End::Finished }));
         }
+        let Some(choice) = self.choose(shared) else { return Ok(Went::Idle) };
+        let epoch = self.epoch;
+        shared.note(|| match choice {
+            Choice::Subtask(index, made) => format!("epoch {epoch}: {}: {made:?}", self.subtasks[index].name),
+            other => format!("epoch {epoch}: {other:?}"),
+        });
+        self.happen(shared, choice)?;
+        Ok(Went::Did)
     }
 
-    fn step_counted(&mut self) -> Result<()> {
-        self.job.steps += 1;
+    /// When it wants to go on, where time alone helps.
+    pub(super) fn next_wake(&self) -> Option<Nanos> {
+        let clock = self.world.virtual_clock();
+        let slow = self.slow.map(|(index, _)| index);
+        let subtasks = self.subtasks.iter().enumerate().filter(|(index, _)| Some(*index) != slow);
+        let stages = subtasks.filter_map(|(_, subtask)| subtask.wake_at()).map(|at| clock.nanos_at(at));
+        let tick = self.sources.next_tick().filter(|_| !self.stopping);
+        let writing = self.writing.iter().map(|writing| writing.ready_at);
+        let until = self.slow.map(|(_, until)| until).filter(|until| *until < Nanos::MAX);
+        let logging =
+            self.logging.as_ref().filter(|logging| logging.is_asked).map(|logging| logging.ready_at);
+        stages
+            .chain(self.world.executor().next_wake())
+            .chain(tick)
+            .chain(writing)
+            .chain(until)
+            .chain(logging)
+            .chain(self.coordinator.wake_at())
+            .min()
+    }
+
+    // What the world does to it, unasked.
+    fn disturb(&mut self, shared: &mut Shared) -> Result<()> {
         self.since_checkpoint += 1;
-        let chaos = self.job.chaos;
-        if self.job.steps > chaos.most_steps {
-            let message = format!("the job has not ended after {} steps", chaos.most_steps);
-            return Err(self.explain(wrong(message)));
+        if shared.chaos.stop_after.is_some_and(|steps| shared.steps >= steps) && !self.asked_to_stop {
+            self.asked_to_stop = true;
+            self.tell(shared, Event::Stop)?;
         }
-        if chaos.stop_after.is_some_and(|steps| self.job.steps >= steps) && !self.stopping {
-            self.stopping = true;
-            self.subtasks.iter_mut().for_each(|subtask| subtask.commands.push_back(Command::Stop));
+        if shared.chaos.checkpoint_every.is_some_and(|every| self.since_checkpoint >= every)
+            && self.coordinator.in_flight().is_none()
+        {
+            self.since_checkpoint = 0;
+            self.request(shared, Wanted::Checkpoint)?;
         }
-        if chaos.checkpoint_every.is_some_and(|every| self.since_checkpoint >= every) {
-            self.trigger();
+        if let Some(id) =
+            self.coordinator.in_flight().filter(|_| shared.chance.random_bool(shared.chaos.aborts))
+        {
+            self.tell(shared, Event::Declined { id, why: "chance".into() })?;
         }
-        if self.collecting.is_some() && self.job.chance.random_bool(chaos.aborts) {
-            self.abort();
+        if shared.chaos.requests > 0.0 && shared.chance.random_bool(shared.chaos.requests) {
+            self.bother(shared)?;
         }
-        // Work takes time.
-        if self.job.chance.random_ratio(1, 32) {
-            let clock = self.job.world.virtual_clock();
-            clock.advance_to(clock.nanos() + self.job.chance.random_range(0..3_000_000));
-            self.job.world.executor().wake_sleepers();
+        if shared.chaos.slow > 0.0 && shared.chance.random_bool(shared.chaos.slow) {
+            self.slow_down(shared);
         }
+        self.slow.take_if(|(_, until)| *until <= shared.now());
         Ok(())
     }
 
-    fn choose(&mut self) -> Option<Choice> {
-        let now = self.job.world.clock().now();
-        let room: Vec<Vec<bool>> = self
-            .subtasks
-            .iter()
-            .map(|subtask| subtask.lanes.iter().map(super::lane::Lane::has_room).collect())
-            .collect();
+    fn bother(&mut self, shared: &mut Shared) -> Result<()> {
+        match shared.chance.random_range(0..4) {
+            0 | 1 => self.request(shared, Wanted::Savepoint),
+            2 => self.request(shared, Wanted::Stop { drain: false }),
+            _ => self.tell(shared, Event::Stop),
+        }
+    }
+
+    fn request(&mut self, shared: &mut Shared, wanted: Wanted) -> Result<()> {
+        self.requests += 1;
+        self.tell(shared, Event::Requested(Request { token: self.requests, wanted }))
+    }
+
+    fn slow_down(&mut self, shared: &mut Shared) {
+        let index = shared.chance.random_range(0..self.subtasks.len());
+        let dead = shared.chaos.checkpoints.interval.is_some() && shared.chance.random_ratio(1, 8);
+        let until = if dead { Nanos::MAX } else { shared.now() + shared.chance.random_range(0..100_000_000) };
+        self.slow = Some((index, until));
+    }
+
+    fn choose(&mut self, shared: &mut Shared) -> Option<Choice> {
+        let (now, time) = (shared.now(), shared.clock.now());
+        let room: Vec<Vec<bool>> =
+            self.subtasks.iter().map(|subtask| subtask.lanes.iter().map(Lane::has_room).collect()).collect();
         let mut choices = Vec::new();
+        let slow = self.slow.map(|(index, _)| index);
         for (index, subtask) in self.subtasks.iter_mut().enumerate() {
-            let moves = subtask.moves(now, |target| room[target.subtask][target.lane]);
+            if Some(index) == slow {
+                continue;
+            }
+            let moves = subtask.moves(time, |target| room[target.subtask][target.lane]);
             choices.extend(moves.into_iter().map(|made| Choice::Subtask(index, made)));
-            let may_resume = subtask.out.is_empty() && !subtask.ended;
-            if may_resume && self.job.chance.random_ratio(1, 64) {
+            if subtask.may_resume() && shared.chance.random_ratio(1, 64) {
                 choices.push(Choice::Subtask(index, Move::Resume));
             }
         }
-        if self.job.world.executor().has_work() {
+        if self.world.executor().has_work() {
             choices.push(Choice::Future);
         }
-        if !self.stopping && self.sources.next_tick().is_some_and(|at| at <= self.job.world.clock().nanos()) {
+        if !self.stopping && self.sources.next_tick().is_some_and(|at| at <= now) {
             choices.push(Choice::Tick);
         }
-        if self.storing.is_some() {
-            choices.push(Choice::Stored);
+        if self.coordinator.wake_at().is_some_and(|at| at <= now) {
+            choices.push(Choice::Wake);
         }
-        choices.choose(&mut self.job.chance).copied()
+        choices.extend(self.storage_choices(now));
+        choices.choose(&mut shared.chance).copied()
     }
 
-    // Nobody can do anything now: on to the next time at which somebody wants to be woken.
-    fn pass_time(&mut self) -> Result<()> {
-        let clock = self.job.world.virtual_clock();
-        let stages = self.subtasks.iter().filter_map(Subtask::wake_at).map(|at| clock.nanos_at(at));
-        let tick = self.sources.next_tick().filter(|_| !self.stopping);
-        let next = stages.chain(self.job.world.executor().next_wake()).chain(tick).min();
-        let next = next.ok_or_else(|| wrong("nothing can happen any more, and the job has not ended"))?;
-        clock.advance_to(next);
-        self.job.world.executor().wake_sleepers();
-        Ok(())
+    fn storage_choices(&self, now: Nanos) -> Vec<Choice> {
+        let written = self.writing.iter().enumerate().filter(|(_, writing)| writing.ready_at <= now);
+        let mut choices: Vec<_> = written.map(|(index, _)| Choice::Write(index)).collect();
+        let asked = |logging: &&Logging| logging.is_asked && logging.ready_at <= now;
+        choices.extend(self.logging.as_ref().filter(asked).map(|_| Choice::Log));
+        choices.extend(self.finishing.as_ref().map(|_| Choice::LogFinish));
+        choices.extend((!self.deleting.is_empty()).then_some(Choice::Delete));
+        choices
     }
 
-    fn happen(&mut self, choice: Choice) -> Result<()> {
+    fn happen(&mut self, shared: &mut Shared, choice: Choice) -> Result<()> {
         match choice {
             Choice::Future => {
-                self.job.world.executor().step();
+                self.world.executor().step();
                 Ok(())
             }
             Choice::Tick => {
-                let assignments = self.sources.tick(self.job.world.clock().nanos())?;
+                let assignments = self.sources.tick(shared.now())?;
                 self.assign(assignments)
             }
-            Choice::Stored => {
-                self.stored();
+            Choice::Wake => self.tell(shared, Event::Tick),
+            Choice::Write(index) => self.write(shared, index),
+            Choice::Log => self.log(shared),
+            Choice::LogFinish => self.log_finish(shared),
+            Choice::Delete => {
+                self.delete_one(shared);
                 Ok(())
             }
             Choice::Subtask(index, made) => {
-                let moved = self.make(index, made);
+                let moved = self.make(shared, index, made);
                 moved.map_err(|error| error.in_context(&self.subtasks[index].name))?;
-                self.listen(index)
+                self.listen(shared, index)
             }
         }
     }
 
-    fn make(&mut self, index: usize, made: Move) -> Result<()> {
+    fn make(&mut self, shared: &mut Shared, index: usize, made: Move) -> Result<()> {
         match made {
             Move::Send => {
                 if let Some((target, element)) = self.subtasks[index].out.pop_front() {
@@ -225,31 +274,37 @@ impl<'a> Attempt<'a> {
             }
             Move::Take(lane) => {
                 let Some(element) = self.subtasks[index].lanes[lane].pop() else { return Ok(()) };
-                let element = self.transport(index, lane, element)?;
+                let element = self.transport(shared, index, lane, element)?;
                 self.subtasks[index].take(lane, element)
             }
             other => {
-                let records = budget(&mut self.job.chance);
+                let records = budget(&mut shared.chance);
                 self.subtasks[index].make(other, records)
             }
         }
     }
 
     // A batch may be cut anew on its way, or go through bytes.
-    fn transport(&mut self, index: usize, lane: usize, element: Element) -> Result<Element> {
+    fn transport(
+        &mut self,
+        shared: &mut Shared,
+        index: usize,
+        lane: usize,
+        element: Element,
+    ) -> Result<Element> {
         let Element::Batch(mut batch) = element else { return Ok(element) };
         let codec = Arc::clone(&self.plan.edges[batch.edge as usize].codec);
         let lane = &mut self.subtasks[index].lanes[lane];
-        if self.job.chance.random_ratio(1, 3) {
+        if shared.chance.random_ratio(1, 3) {
             let mut batches = vec![batch];
             batches.extend(lane.pop_batch());
             let records: u32 = batches.iter().map(|batch| batch.records).sum();
-            let at_most = self.job.chance.random_range(1..=records.max(1)) as usize;
+            let at_most = shared.chance.random_range(1..=records.max(1)) as usize;
             let mut cut = codec.recut(batches, at_most)?;
             batch = cut.remove(0);
             lane.put_back(cut);
         }
-        if self.job.chance.random_ratio(1, 4) {
+        if shared.chance.random_ratio(1, 4) {
             let mut bytes = Vec::new();
             codec.encode(&batch, &mut bytes)?;
             batch = codec.decode(&bytes, batch.edge, batch.route, batch.ingest)?;
@@ -257,15 +312,26 @@ impl<'a> Attempt<'a> {
         Ok(Element::Batch(batch))
     }
 
-    fn listen(&mut self, index: usize) -> Result<()> {
+    fn listen(&mut self, shared: &mut Shared, index: usize) -> Result<()> {
         for told in std::mem::take(&mut self.subtasks[index].told) {
             match told {
                 Told::ReaderReady => {
                     let assignments = self.sources.reader_ready(self.subtasks[index].place)?;
                     self.assign(assignments)?;
                 }
-                Told::Frozen(id, frozen) => self.collect(index, id, frozen)?,
-                Told::Ended(end) => self.stopped |= end == End::Stopped,
+                Told::Frozen(id, frozen) => {
+                    if let Some(collecting) =
+                        self.collecting.as_mut().filter(|collecting| collecting.id == id)
+                    {
+                        collecting.parts[index] = Some(frozen);
+                    }
+                    self.tell(shared, Event::Frozen { id, subtask: index })?;
+                }
+                Told::Ended(end) => {
+                    self.stopped |= end == End::Stopped;
+                    self.tell(shared, Event::Ended { subtask: index, end })?;
+                }
+                Told::Settled => self.tell(shared, Event::Settled { subtask: index })?,
             }
         }
         Ok(())
@@ -285,81 +351,41 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn trigger(&mut self) {
-        let over = self.subtasks.iter().all(|subtask| subtask.ended);
-        if self.collecting.is_some() || self.storing.is_some() || over {
-            return;
-        }
-        let id = self.job.next_checkpoint;
-        self.job.next_checkpoint += 1;
-        self.since_checkpoint = 0;
-        let enumerators = self.sources.snapshot(self.plan.stages.len());
-        let parts = self.subtasks.iter().map(|_| None).collect();
-        self.collecting = Some(Collecting { id, parts, enumerators });
-        self.subtasks.iter_mut().for_each(|subtask| subtask.commands.push_back(Command::Trigger(id)));
-    }
-
-    fn abort(&mut self) {
-        if let Some(collecting) = self.collecting.take() {
-            let aborted = || Command::Aborted(collecting.id);
-            self.subtasks.iter_mut().for_each(|subtask| subtask.commands.push_back(aborted()));
-        }
-    }
-
-    fn collect(&mut self, index: usize, id: CheckpointId, frozen: Frozen) -> Result<()> {
-        let Some(collecting) = self.collecting.as_mut().filter(|collecting| collecting.id == id) else {
-            return Ok(());
-        };
-        collecting.parts[index] = Some(frozen);
-        if collecting.parts.iter().any(Option::is_none) {
-            return Ok(());
-        }
-        let Some(Collecting { id, parts, enumerators }) = self.collecting.take() else { return Ok(()) };
-        let places = self.subtasks.iter().map(|subtask| subtask.place);
-        let frozen = places.zip(parts).filter_map(|(place, part)| Some((place, part?)));
-        self.storing = Some(JobSnapshot::assemble(self.plan, id, self.epoch, frozen, enumerators)?);
-        Ok(())
-    }
-
-    fn stored(&mut self) {
-        let Some(snapshot) = self.storing.take() else { return };
-        let id = snapshot.checkpoint;
-        self.job.last = Some(snapshot);
-        self.job.checkpoints += 1;
-        self.subtasks.iter_mut().for_each(|subtask| subtask.commands.push_back(Command::Completed(id)));
+    /// Tells all subtasks.
+    pub(super) fn command_all(&mut self, command: impl Fn() -> Command) {
+        self.subtasks.iter_mut().for_each(|subtask| subtask.commands.push_back(command()));
     }
 
     fn is_over(&self) -> bool {
         let done = |subtask: &Subtask| subtask.ended && subtask.commands.is_empty() && subtask.out.is_empty();
-        self.collecting.is_none() && self.storing.is_none() && self.subtasks.iter().all(done)
+        self.released && self.subtasks.iter().all(done)
     }
 
-    fn crashes(&mut self) -> bool {
-        let chaos = self.job.chaos;
-        self.job.restarts < chaos.most_restarts && self.job.chance.random_bool(chaos.crashes)
-    }
-
-    fn close(self) -> Result<()> {
+    pub(super) fn close(self) -> Result<()> {
         self.subtasks.into_iter().map(|subtask| subtask.stage).try_for_each(DrivenStage::close)
     }
 
-    fn explain(&self, error: Error) -> Error {
-        let last = self.trace.iter().map(|choice| match choice {
-            Choice::Subtask(index, made) => format!("{}: {made:?}", self.subtasks[*index].name),
-            other => format!("{other:?}"),
-        });
+    /// Says with an error what went before, if it is one of a contract.
+    pub(super) fn explain(&self, shared: &Shared, error: Error) -> Error {
+        if error.kind() != millstream_core::ErrorKind::Bug {
+            return error;
+        }
+        error.in_context(self.describe(shared))
+    }
+
+    /// What happened last, and where everybody stands.
+    pub(super) fn describe(&self, shared: &Shared) -> String {
         let now: Vec<_> = self.subtasks.iter().map(Subtask::describe).collect();
-        let context = format!(
+        format!(
             "attempt {}, step {}\n  what happened last:\n    {}\n  where everybody stands:\n    {}\n  ",
             self.epoch,
-            self.job.steps,
-            last.collect::<Vec<_>>().join("\n    "),
+            shared.steps,
+            shared.told(),
             now.join("\n    ")
-        );
-        error.in_context(context)
+        )
     }
 }
 
-fn budget(chance: &mut impl Rng) -> usize {
+pub(super) fn budget(chance: &mut impl Rng) -> usize {
     *[1, 3, 17, 4096].choose(chance).expect("there are four")
 }

@@ -9,6 +9,7 @@ use millstream_core::drive::layout::{self, LaneSpec, Place};
 use millstream_core::plan::{EdgeSpec, Plan};
 use millstream_core::snapshot::Restored;
 
+use super::broken::{Broken, without_watermarks};
 use super::lane::Target;
 use super::subtask::{Route, Subtask};
 use crate::driven_stage::DrivenStage;
@@ -21,6 +22,7 @@ pub(super) struct Ground<'a> {
     pub(super) world: &'a Arc<Simulated>,
     pub(super) epoch: u64,
     pub(super) from: Option<&'a JobSnapshot>,
+    pub(super) broken: Option<Broken>,
 }
 
 impl Ground<'_> {
@@ -28,26 +30,30 @@ impl Ground<'_> {
     pub(super) fn open(&self, places: &[Place], place: Place, budget: usize) -> Result<Subtask> {
         let spec = &self.plan.stages[place.stage as usize];
         let name = format!("{} {}/{}", spec.name, place.subtask + 1, spec.parallelism);
-        let stage = DrivenStage::open(spec.make.as_ref(), self.harness(place, budget));
+        let stage = DrivenStage::open(spec.make.as_ref(), self.harness(place, budget)?);
         let stage = stage.map_err(|error| error.in_context(&name))?;
         let feeds: Vec<_> = layout::lanes(self.plan, place).iter().map(|lane| lane.input).collect();
         let count = layout::inputs(self.plan, place.stage);
         let inputs = (usize::from(count), Inputs::new(count, &feeds), feeds.len());
-        Ok(Subtask::new(place, name, stage, inputs, self.routes(places, place)))
+        Ok(Subtask::new(place, name, stage, inputs, self.routes(places, place), self.broken))
     }
 
-    fn harness(&self, place: Place, budget: usize) -> Harness {
+    fn harness(&self, place: Place, budget: usize) -> Result<Harness> {
+        let restored = self.from.map_or_else(Restored::default, |from| from.restored(self.plan, place));
+        let forgets = self.broken == Some(Broken::WatermarkNotRestored);
+        let restored = if forgets { without_watermarks(restored)? } else { restored };
         let stages = &self.plan.stages;
         let routes = self.plan.outputs(place.stage);
         let routes = routes.map(|(id, edge)| (id, stages[edge.to as usize].parallelism)).collect();
         let world = Arc::<Simulated>::clone(self.world) as Arc<dyn World>;
-        Harness::new(world)
+        let harness = Harness::new(world)
             .subtask(place.subtask, stages[place.stage as usize].parallelism)
             .key_groups(self.plan.key_groups)
             .epoch(self.epoch)
             .routes(routes)
             .budget(budget)
-            .restored(self.from.map_or_else(Restored::default, |from| from.restored(self.plan, place)))
+            .restored(restored);
+        Ok(harness)
     }
 
     fn routes(&self, places: &[Place], from: Place) -> Vec<Route> {

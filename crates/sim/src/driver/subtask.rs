@@ -13,6 +13,7 @@ use millstream_core::stage::End;
 use millstream_core::time::Time;
 use millstream_core::{Result, Step};
 
+use super::broken::Broken;
 use super::lane::{Element, Lane, Target};
 use crate::driven_stage::DrivenStage;
 use crate::driven_writer::wrong;
@@ -21,9 +22,11 @@ use crate::driven_writer::wrong;
 pub(super) enum Command {
     Assign(Assignment),
     Stop,
-    Trigger(CheckpointId),
+    /// The second one: read nothing behind the barrier until it is over.
+    Trigger(CheckpointId, bool),
     Aborted(CheckpointId),
-    Completed(CheckpointId),
+    /// The second one: nothing follows it, so say when everything is committed.
+    Completed(CheckpointId, bool),
 }
 
 /// What a subtask tells the coordinator.
@@ -31,6 +34,7 @@ pub(super) enum Told {
     ReaderReady,
     Frozen(CheckpointId, Frozen),
     Ended(End),
+    Settled,
 }
 
 /// An exchange that leaves a subtask; by route, where it leads to.
@@ -58,6 +62,8 @@ pub(super) enum Move {
     Reader,
     /// Ends.
     End,
+    /// Sees whether what the last checkpoint ordered is done.
+    Settle,
 }
 
 /// A barrier that has come on every channel; due when `prepare` is to be called.
@@ -83,6 +89,10 @@ pub(super) struct Subtask {
     barrier: Option<Barrier>,
     news: VecDeque<News>,
     held: Vec<Command>,
+    /// The snapshot behind whose barrier nothing is read.
+    hold: Option<CheckpointId>,
+    settling: Option<Barrier>,
+    broken: Option<Broken>,
     open_inputs: usize,
     is_source: bool,
     told_ready: bool,
@@ -97,6 +107,7 @@ impl Subtask {
         stage: DrivenStage,
         inputs: (usize, Inputs, usize),
         routes: Vec<Route>,
+        broken: Option<Broken>,
     ) -> Self {
         let (count, inputs, lanes) = inputs;
         let is_source = count == 0;
@@ -114,6 +125,9 @@ impl Subtask {
             alignment: Alignment::new(lanes),
             barrier: None,
             held: Vec::new(),
+            hold: None,
+            settling: None,
+            broken,
             open_inputs: count.max(1),
             is_source,
             told_ready: false,
@@ -131,7 +145,7 @@ impl Subtask {
         if !self.commands.is_empty() {
             moves.push(Move::Obey);
         }
-        let takes_data = self.stage.pace().takes_data();
+        let takes_data = self.takes_data();
         if self.barrier.is_none() && self.news.is_empty() {
             let takes = |lane: &usize| takes_data || self.lanes[*lane].barrier_first();
             let open = (0..self.lanes.len())
@@ -144,17 +158,26 @@ impl Subtask {
         moves
     }
 
+    // While a barrier is awaited, a stage that is blocked gets data all the same: it must not hold the barrier.
+    fn takes_data(&self) -> bool {
+        let pace = self.stage.pace();
+        pace.takes_data() || (self.alignment.is_aligning() && !pace.wants_resume())
+    }
+
     // What needs neither a channel nor a command.
     fn inner_moves(&mut self) -> Vec<Move> {
         if let Some(barrier) = self.barrier {
             return if barrier.due { vec![Move::Barrier] } else { Vec::new() };
         }
         let mut moves = Vec::new();
+        if self.ended && self.settling.is_some_and(|settling| settling.due) {
+            moves.push(Move::Settle);
+        }
         let complete = self.stage.pace().takes_data();
         if !self.news.is_empty() && complete {
             moves.push(Move::News);
         }
-        if self.is_source && self.open_inputs > 0 {
+        if self.is_source && self.open_inputs > 0 && self.hold.is_none() {
             let told = self.told_ready;
             let reader = self.stage.source();
             if reader.is_some_and(|reader| reader.is_finished() || (reader.is_waiting() && !told)) {
@@ -167,8 +190,18 @@ impl Subtask {
         moves
     }
 
+    /// Whether it may be resumed at any time, in vain perhaps.
+    pub(super) fn may_resume(&self) -> bool {
+        self.out.is_empty() && !self.is_over() && self.hold.is_none()
+    }
+
+    // It has ended, and waits for nothing of its own.
+    fn is_over(&self) -> bool {
+        self.ended && self.barrier.is_none() && self.settling.is_none()
+    }
+
     fn wants_resume(&self, now: Time) -> bool {
-        if self.ended && self.barrier.is_none() {
+        if self.is_over() || (self.is_held() && self.barrier.is_none()) {
             return false;
         }
         let pace = self.stage.pace();
@@ -177,8 +210,11 @@ impl Subtask {
 
     /// When it wants to be resumed although nothing happens.
     pub(super) fn wake_at(&self) -> Option<Time> {
-        let over = self.ended && self.barrier.is_none();
-        if over || !self.out.is_empty() { None } else { self.stage.pace().wake_at() }
+        if self.is_over() || self.is_held() || !self.out.is_empty() {
+            None
+        } else {
+            self.stage.pace().wake_at()
+        }
     }
 
     /// Makes any move but sending and taking.
@@ -190,6 +226,7 @@ impl Subtask {
             Move::News => self.hear_news(),
             Move::Reader => self.look_at_reader(),
             Move::End => self.end(),
+            Move::Settle => self.settle(),
             Move::Send | Move::Take(_) => Err(wrong("a move of the channels was made by a subtask")),
         }
     }
@@ -201,6 +238,9 @@ impl Subtask {
             Element::Mark(mark) => {
                 self.news.extend(self.inputs.mark(lane, mark).into_iter().flatten());
                 Ok(())
+            }
+            Element::Barrier(id) if self.broken == Some(Broken::AlignmentSkipped) => {
+                (0..self.lanes.len()).try_for_each(|lane| self.align(Event::Barrier(lane, id)))
             }
             Element::Barrier(id) => self.align(Event::Barrier(lane, id)),
             Element::End(end) => {
@@ -245,10 +285,26 @@ impl Subtask {
             Command::Assign(assignment) => self.assign(assignment),
             Command::Stop if self.is_source && self.open_inputs > 0 => self.hear(News::End(0, End::Stopped)),
             Command::Stop => Ok(()),
-            Command::Trigger(id) => self.align(Event::Triggered(id)),
-            Command::Aborted(id) => self.align(Event::Aborted(id)),
-            Command::Completed(id) => {
+            Command::Trigger(id, hold) => {
+                self.hold = (hold && self.is_source).then_some(id);
+                self.align(Event::Triggered(id))
+            }
+            Command::Aborted(id) => {
+                self.let_go(id);
+                let decision = self.alignment.on(Event::Aborted(id));
+                let emitted = self.stage.aborted(id)?;
+                self.send(emitted)?;
+                if decision.abandon.is_some() {
+                    self.barrier = None;
+                    self.after_barrier();
+                }
+                Ok(())
+            }
+            Command::Completed(id, last) => {
+                self.let_go(id);
+                self.settling = last.then_some(Barrier { id, due: true });
                 let emitted = self.stage.completed(id)?;
+                self.stage.want_resume();
                 self.send(emitted)
             }
         }
@@ -280,8 +336,8 @@ impl Subtask {
 
     fn resume(&mut self, records: usize) -> Result<()> {
         self.stage.harness().take_wake();
-        if let Some(barrier) = &mut self.barrier {
-            barrier.due = true;
+        for waiting in [&mut self.barrier, &mut self.settling].into_iter().flatten() {
+            waiting.due = true;
         }
         let emitted = self.stage.resume(records)?;
         self.send(emitted)
@@ -292,6 +348,7 @@ impl Subtask {
         if let Some(id) = decision.abandon {
             let emitted = self.stage.aborted(id)?;
             self.send(emitted)?;
+            self.let_go(id);
             self.barrier = None;
             self.after_barrier();
         }
@@ -308,7 +365,7 @@ impl Subtask {
         barrier.due = false;
         let (step, emitted) = self.stage.prepare(id)?;
         self.send(emitted)?;
-        if !step.is_complete() {
+        if !step.is_complete() && self.broken != Some(Broken::AcknowledgeBeforeFlush) {
             return Ok(());
         }
         let frozen = self.stage.snapshot(id)?;
@@ -319,6 +376,30 @@ impl Subtask {
         self.alignment.on(Event::Passed(id));
         self.barrier = None;
         self.after_barrier();
+        Ok(())
+    }
+
+    fn let_go(&mut self, id: CheckpointId) {
+        if self.hold.take_if(|held| *held <= id).is_some() {
+            self.stage.want_resume();
+        }
+    }
+
+    // A source reads nothing behind the barrier of a savepoint that the job may stop with.
+    fn is_held(&self) -> bool {
+        self.hold.is_some() && !self.alignment.is_aligning() && self.barrier.is_none()
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        let Some(settling) = &mut self.settling else { return Ok(()) };
+        let id = settling.id;
+        settling.due = false;
+        let (step, emitted) = self.stage.prepare(id)?;
+        self.send(emitted)?;
+        if step.is_complete() {
+            self.settling = None;
+            self.told.push(Told::Settled);
+        }
         Ok(())
     }
 
@@ -377,7 +458,11 @@ impl Subtask {
         format!(
             "{} ({}, {} of {} channels with elements{}{})",
             self.name,
-            if self.ended { "ended".to_owned() } else { format!("{:?}", self.stage.pace()) },
+            match (self.ended, self.settling) {
+                (true, None) => "ended".to_owned(),
+                (true, Some(_)) => format!("settles, {:?}", self.stage.pace()),
+                (false, _) => format!("{:?}", self.stage.pace()),
+            },
             queued,
             self.lanes.len(),
             if self.out.is_empty() { "" } else { ", waits for room downstream" },

@@ -59,6 +59,7 @@ enum Phase {
     /// The last snapshot stands: subtasks end and settle.
     Leaving {
         finished: bool,
+        until: Nanos,
     },
     /// Everything is committed, and is to be logged.
     Finishing {
@@ -120,7 +121,8 @@ impl CheckpointCoordinator {
     /// When [`Event::Tick`] is wanted, unless something happens before.
     pub fn wake_at(&self) -> Option<Nanos> {
         match &self.phase {
-            Phase::Opening | Phase::Leaving { .. } | Phase::Over => None,
+            Phase::Opening | Phase::Over => None,
+            Phase::Leaving { until, .. } => Some(*until),
             Phase::Finishing { doubt, .. } => doubt.retry_at,
             Phase::Running | Phase::Draining { .. } => match &self.in_flight {
                 Some(InFlight { step: Step::Logging(doubt), .. }) => doubt.retry_at,
@@ -133,6 +135,12 @@ impl CheckpointCoordinator {
     /// The snapshot that is under way.
     pub fn in_flight(&self) -> Option<CheckpointId> {
         self.in_flight.as_ref().map(|in_flight| in_flight.id)
+    }
+
+    /// Whether operators will commit by the snapshot under way: then its log entry is a
+    /// [`Complete`](crate::drive::log::Change::Complete), else a [`Savepoint`](crate::drive::log::Change::Savepoint).
+    pub fn commits(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.commits)
     }
 
     /// The number that the next snapshot will have.
@@ -187,7 +195,7 @@ impl CheckpointCoordinator {
             Phase::Draining { token } if self.all_ended() => {
                 self.trigger(CheckpointKind::Savepoint, Last::Ended, Some(token), now);
             }
-            Phase::Leaving { finished } => self.leave(finished, now),
+            Phase::Leaving { finished, until } => self.leave(finished, until, now),
             _ => {}
         }
     }
@@ -290,13 +298,14 @@ impl CheckpointCoordinator {
         let Some(InFlight { id, kind, commits, last, request, .. }) = self.in_flight.take() else { return };
         self.failures = 0;
         self.pause(now);
+        // First the end of the sources: what they would still read behind a savepoint that is the last would be of no use.
+        if last && !self.all_ended() {
+            self.decisions.push(Decision::StopSources { drain: false });
+        }
         self.decisions.push(Decision::Complete { id, commits, last, request });
         if last {
-            if !self.all_ended() {
-                self.decisions.push(Decision::StopSources { drain: false });
-            }
             let finished = kind == CheckpointKind::Final;
-            self.phase = Phase::Leaving { finished };
+            self.phase = Phase::Leaving { finished, until: now.saturating_add(nanos(self.options.timeout)) };
         }
     }
 
@@ -365,8 +374,16 @@ impl CheckpointCoordinator {
         }
     }
 
-    fn leave(&mut self, finished: bool, now: Nanos) {
+    fn leave(&mut self, finished: bool, until: Nanos, now: Nanos) {
         if !self.all_ended() || self.settled.contains(&false) {
+            if until <= now {
+                let message = format!(
+                    "the last checkpoint stands, but not everything was committed by it within {:?} \
+                     (execution.checkpointing.timeout): a restart from it goes on with that",
+                    self.options.timeout
+                );
+                self.fail_job(ErrorKind::Restart, message);
+            }
             return;
         }
         if finished && self.ended.iter().all(|end| *end == Some(End::Finished)) {

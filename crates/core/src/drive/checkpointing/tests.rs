@@ -204,6 +204,17 @@ fn the_final_checkpoint_commits_the_rest_and_a_finished_job_says_so() {
 }
 
 #[test]
+fn a_sink_that_never_commits_fails_the_job() {
+    let mut job = Job::started(options());
+    job.end(End::Finished, 3);
+    job.store(1, 4);
+    assert_eq!(job.on(Event::Settled { subtask: 1 }, 5), []);
+    assert_eq!(job.wake_at(), Some(64));
+    let decisions = job.on(Event::Tick, 64);
+    assert!(matches!(decisions[..], [FailJob { kind: ErrorKind::Restart, .. }]), "{decisions:?}");
+}
+
+#[test]
 fn a_final_checkpoint_that_fails_is_tried_again() {
     let mut job = Job::started(options());
     job.end(End::Stopped, 3);
@@ -221,7 +232,7 @@ fn a_stop_with_savepoint_commits_and_then_the_sources_stop() {
     let held = Trigger { id: 1, kind: CheckpointKind::Savepoint, hold: true, request: Some(77) };
     assert_eq!(job.ask(Wanted::Stop { drain: false }, 1), [held]);
     let done = Complete { id: 1, commits: true, last: true, request: Some(77) };
-    assert_eq!(job.store(1, 2), [done, StopSources { drain: false }]);
+    assert_eq!(job.store(1, 2), [StopSources { drain: false }, done]);
     assert!(matches!(job.ask(Wanted::Savepoint, 3)[..], [Refuse { .. }]));
     assert_eq!(job.end(End::Stopped, 4), [], "no final checkpoint: the savepoint was it");
     assert_eq!(job.settle(5), [Release]);

@@ -1,0 +1,69 @@
+//! What a seed means: the job, what goes wrong, and whether the results are right all the same.
+
+use std::time::Duration;
+
+use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_sim::{Broken, SeededDriver, SimOutcome};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::job::{Outside, Shape, audit, plan};
+
+/// Runs a seed.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(crate) fn run(seed: u64, broken: Option<Broken>, trace: Option<fn(&str)>) -> Result<SimOutcome, String> {
+    let mut chance = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
+    let shape = Shape::of(&mut chance, broken == Some(Broken::FiringNumberAsVersion));
+    let faults = *pick(&mut chance, &[0.0, 0.02, 0.1]);
+    let outside = Outside::new(chance.random(), faults);
+    let job = plan(&shape, &outside).map_err(|error| error.chain())?;
+    let mut driver = driver(seed, &mut chance);
+    if let Some(rule) = broken {
+        driver = driver.broken(rule);
+    }
+    if let Some(told) = trace {
+        driver = driver.trace(told);
+    }
+    let outcome = driver.run(&job).map_err(|error| error.chain())?;
+    audit(&shape, &outside)
+        .map_err(|wrong| format!("seed {seed}, {} attempts: {wrong}", outcome.attempts))?;
+    Ok(outcome)
+}
+
+fn driver(seed: u64, chance: &mut impl Rng) -> SeededDriver {
+    let millis = Duration::from_millis;
+    let options = CheckpointOptions {
+        interval: Some(millis(chance.random_range(2..40))),
+        min_pause: millis(chance.random_range(0..10)),
+        timeout: millis(chance.random_range(50..1_000)),
+        tolerable_failed: chance.random_range(0..4),
+        num_retained: chance.random_range(1..4),
+        savepoint_interval: chance.random_bool(0.2).then(|| millis(50)),
+        ..CheckpointOptions::default()
+    };
+    let strategy = RestartStrategy::ExponentialDelay {
+        initial: millis(2),
+        max: millis(50),
+        multiplier: 2.0,
+        reset_after: millis(1_000),
+        jitter: 0.3,
+        attempts: None,
+    };
+    SeededDriver::new(seed)
+        .checkpoints(options)
+        .restarts(strategy)
+        .crashes(*pick(chance, &[0.0005, 0.002, 0.006]), chance.random_range(0..9))
+        .late_writes()
+        .zombies(*pick(chance, &[0.0, 0.5, 0.9]))
+        .rescale_up_to(chance.random_range(1..5))
+        .storage_faults(*pick(chance, &[0.0, 0.02, 0.1]))
+        .slow_subtasks(*pick(chance, &[0.0, 0.0005]))
+        .requests(*pick(chance, &[0.0, 0.0007]))
+        .most_steps(400_000)
+}
+
+fn pick<'a, T>(chance: &mut impl Rng, from: &'a [T]) -> &'a T {
+    &from[chance.random_range(0..from.len())]
+}

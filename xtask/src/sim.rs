@@ -1,0 +1,42 @@
+//! `cargo xtask sim`: the proof of exactly-once under as many seeds as wanted.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::shell::{cargo, succeed};
+
+/// Which seeds to run.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask sim --seeds 10000                           the proof: about three minutes
+  cargo xtask sim --from 4711 --seeds 1 --trace           one seed, and everything that happens in it
+  cargo xtask sim --seeds 200 --broken alignment-skipped  does it find a broken rule?")]
+pub(crate) struct SimArguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 300, value_name = "COUNT")]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    from: u64,
+    /// Break a rule on purpose: acknowledge-before-flush, complete-without-entry, alignment-skipped, firing-number-as-version or
+    /// watermark-not-restored
+    #[arg(long, value_name = "RULE")]
+    broken: Option<String>,
+    /// Tell everything that happens
+    #[arg(long)]
+    trace: bool,
+}
+
+/// Builds with overflow checks and debug assertions, then runs: it is quick enough.
+pub(crate) fn run(arguments: &SimArguments) -> Result<()> {
+    let mut command = cargo(&["run", "--quiet", "--package", "millstream-sim", "--example", "sim", "--"]);
+    command.args(["--from", &arguments.from.to_string(), "--seeds", &arguments.seeds.to_string()]);
+    if let Some(rule) = &arguments.broken {
+        command.args(["--broken", rule]);
+    }
+    if arguments.trace {
+        command.arg("--trace");
+    }
+    succeed(&mut command)
+}
