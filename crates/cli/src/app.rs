@@ -9,7 +9,7 @@ use millstream_core::Result;
 use serde::de::DeserializeOwned;
 
 use crate::config::{Config, load};
-use crate::{exit, logs, run, show_plan};
+use crate::{exit, logs, restore, run, show_plan};
 
 /// A program around a pipeline.
 pub trait Application {
@@ -49,6 +49,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show the operators of the job and how they are connected, without running it
     Plan(PlanArgs),
+    /// Show what would become of each state if the job went on from a savepoint or checkpoint, without starting or stopping anything
+    Restore(RestoreArgs),
 }
 
 /// Where the configuration comes from.
@@ -67,12 +69,28 @@ pub struct ConfigArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Begin with the savepoint or checkpoint at this URL. When the command is repeated after a crash, the job goes on from its own
+    /// Begin with the savepoint or checkpoint at this URL or path. When the command is repeated after a crash, the job goes on from its own
     /// latest checkpoint
     #[arg(short = 's', long, value_name = "URL")]
     pub(crate) from_savepoint: Option<String>,
-    /// Leave state behind that belongs to operators which the job does not have any more
-    #[arg(short = 'n', long, requires = "from_savepoint")]
+    /// Leave state behind that the job has no place for any more
+    #[arg(short = 'n', long)]
+    pub(crate) allow_non_restored_state: bool,
+}
+
+/// What `restore` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only look: to start the job from a savepoint, use `run --from-savepoint`
+    #[arg(long, required = true)]
+    dry_run: bool,
+    /// The savepoint or checkpoint, a URL or path; without it, what the job would go on from by itself
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    /// State that the job has no place for any more is no reason to refuse
+    #[arg(short = 'n', long)]
     pub(crate) allow_non_restored_state: bool,
 }
 
@@ -106,9 +124,10 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
     match command {
         Command::Run(args) => {
             let config = load(&args.config.config, &args.config.set)?;
-            let from = args.from_savepoint.as_deref();
-            run::run_from(app, &config, from.map(|url| (url, args.allow_non_restored_state)))
+            let from = args.from_savepoint.as_deref().map(restore::as_url).transpose()?;
+            run::run_from(app, &config, from.as_deref(), args.allow_non_restored_state)
         }
+        Command::Restore(args) => restore::restore(app, args),
         Command::Plan(args) => {
             let config = load(&args.config.config, &args.config.set)?;
             let plan = run::environment(app, &config)?.plan()?;

@@ -1,4 +1,4 @@
-//! The commands `run` and `plan` for any pipeline, its configuration file, its exit codes.
+//! The commands `run`, `plan` and `restore` for any pipeline, its configuration file, its exit codes.
 //!
 //! ```no_run
 //! use millstream_api::Environment;
@@ -33,6 +33,7 @@ mod config;
 mod exit;
 pub mod logs;
 mod progress;
+mod restore;
 mod run;
 pub mod show_plan;
 mod spelling;
@@ -40,7 +41,8 @@ mod state_keys;
 mod strict;
 
 pub use app::{
-    Application, Command, ConfigArgs, PlanArgs, RunArgs, Running, execute, finish, main, with_exit_codes,
+    Application, Command, ConfigArgs, PlanArgs, RestoreArgs, RunArgs, Running, execute, finish, main,
+    with_exit_codes,
 };
 pub use config::{Config, EngineOptions, load, parse};
 pub use exit::EXIT_CODES;

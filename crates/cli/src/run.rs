@@ -42,18 +42,19 @@ pub fn launch<A: Application>(app: &A, config: &Config<A::Options>) -> Result<La
 /// # Errors
 /// Those of the configuration, the pipeline and the job.
 pub fn run<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
-    run_from(app, config, None)
+    run_from(app, config, None, false)
 }
 
-/// The same from a savepoint, and whether state without an operator may be left behind.
+/// The same from a savepoint, and whether state that the job has no place for may be left behind.
 pub(crate) fn run_from<A: Application>(
     app: &A,
     config: &Config<A::Options>,
-    from: Option<(&str, bool)>,
+    from: Option<&str>,
+    allow_non_restored: bool,
 ) -> Result<()> {
-    let launch = launch(app, config)?;
+    let launch = launch(app, config)?.allowing_non_restored_state(allow_non_restored);
     let job = match from {
-        Some((url, allow_non_restored)) => launch.from_savepoint(url, allow_non_restored).start()?,
+        Some(url) => launch.from_savepoint(url, allow_non_restored).start()?,
         None => launch.start()?,
     };
     job.stop_on_signals()?;

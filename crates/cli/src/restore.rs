@@ -1,0 +1,51 @@
+//! The command `restore --dry-run`: what would become of each state.
+
+use std::path::Path;
+
+use millstream_core::{Error, Result};
+use millstream_runtime::dry_run;
+
+use crate::app::{Application, RestoreArgs};
+use crate::config::load;
+use crate::{logs, run};
+
+/// Prints what a start would do with a job's state, and refuses what the start would refuse.
+///
+/// # Errors
+/// Those of the configuration, the pipeline and the storage; state that does not fit, or would be lost.
+pub(crate) fn restore<A: Application>(app: &A, args: &RestoreArgs) -> Result<()> {
+    let config = load(&args.config.config, &args.config.set)?;
+    let env = run::environment(app, &config)?;
+    let settings = config.engine.state.over(&env.settings())?;
+    let from = args.from.as_deref().map(as_url).transpose()?;
+    let seen = dry_run(&env.plan()?, &config.engine.runtime(&settings), from.as_deref())?;
+    logs::out(&format!("from {}\n\n{}", seen.url, seen.report));
+    seen.report.refusal(args.allow_non_restored_state)?;
+    logs::out("\nThe job can go on from it.\n");
+    Ok(())
+}
+
+/// A URL as it is, a path of this machine as a URL.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a path that no URL can name.
+pub(crate) fn as_url(place: &str) -> Result<String> {
+    if place.contains("://") {
+        return Ok(place.to_owned());
+    }
+    let path = std::path::absolute(Path::new(place)).ok();
+    let url = path.and_then(|path| Some(format!("file://{}", path.to_str()?)));
+    url.ok_or_else(|| Error::configuration(format!("{place:?} is neither a URL nor a path")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_url;
+
+    #[test]
+    fn a_path_is_a_url_of_this_machine() {
+        assert_eq!(as_url("s3://bucket/savepoint-1").unwrap(), "s3://bucket/savepoint-1");
+        assert_eq!(as_url("/var/savepoint-1").unwrap(), "file:///var/savepoint-1");
+        assert!(as_url("savepoint-1").unwrap().ends_with("/savepoint-1"));
+    }
+}
