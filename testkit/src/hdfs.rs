@@ -1,6 +1,7 @@
 //! HDFS: a NameNode and two DataNodes, from the jars on Maven Central.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::port::Port;
 use crate::process::{Launch, Ready};
 use crate::server::{Home, Server};
-use crate::{hdfs_software as software, http, server, wait};
+use crate::{fetch, hdfs_software as software, http, server, wait};
 
 const DATANODES: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -87,6 +88,18 @@ impl Hdfs {
     /// The NameNode's process, to ask for its pid or log; `None` if somebody else runs it.
     pub fn server(&self) -> Option<&Server> {
         self.namenode.as_ref()
+    }
+
+    /// Runs `hdfs dfsadmin` with these arguments, such as `-setSpaceQuota`, `20m`, `/dir`.
+    ///
+    /// # Errors
+    /// If somebody else runs the cluster, or the command fails.
+    pub fn admin(&self, arguments: &[&str]) -> Result<()> {
+        let namenode = self.namenode.as_ref().context("this HDFS is somebody else's: start your own")?;
+        let class = "org.apache.hadoop.hdfs.tools.DFSAdmin";
+        let words = software::command(&software::fetch()?, namenode.dir(), class)?;
+        let (program, rest) = words.split_first().context("a command has a program")?;
+        fetch::run(Command::new(program).args(rest).args(arguments), "hdfs dfsadmin")
     }
 
     /// Waits until this many DataNodes are alive for the NameNode, and it takes writes.

@@ -1,13 +1,13 @@
 //! `file://`: the conformance list, and what can happen to a disk.
 
+mod small_disk;
 mod storage_list;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use millstream_checkpoint::storage::{Storage, StorageOptions};
 use millstream_core::ErrorKind;
 
@@ -38,14 +38,7 @@ fn a_full_disk_is_named_and_leaves_nothing() -> Result<()> {
     if let Ok(dir) = std::env::var(SMALL_DISK) {
         return tokio::runtime::Runtime::new()?.block_on(fill(Path::new(&dir)));
     }
-    let dir = tempfile::tempdir()?;
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--user", "--map-root-user", "sh", "-c"]);
-    command.arg("mount -t tmpfs -o size=12m tmpfs \"$0\" && exec \"$@\"").arg(dir.path());
-    command.arg(std::env::current_exe()?).args(["--exact", "a_full_disk_is_named_and_leaves_nothing"]);
-    let output = command.env(SMALL_DISK, dir.path()).output()?;
-    ensure!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    Ok(())
+    small_disk::run_again(SMALL_DISK, "12m", "a_full_disk_is_named_and_leaves_nothing")
 }
 
 /// 12 MB are there: two files of 5 MB fit, a third does not.
@@ -65,10 +58,6 @@ async fn fill(dir: &Path) -> Result<()> {
     assert_eq!(storage.list("").await?.len(), 2);
     storage.delete(&["a"]).await?;
     Ok(storage.put("d", piece()).await?)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[tokio::test]

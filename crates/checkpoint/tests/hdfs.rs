@@ -94,3 +94,20 @@ async fn a_cluster_that_is_away_costs_a_bounded_time() -> Result<()> {
     assert!(tokio::task::block_in_place(|| wait::until(Duration::from_secs(20), read)));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_quota_is_named_and_not_tried_again() -> Result<()> {
+    let hdfs = Hdfs::start()?;
+    let storage = Storage::open(&format!("{}/job", hdfs.url()), &options())?;
+    storage.put("log/1", "entry".into()).await?;
+    // Two replicas of a block of 8 MB are reserved when it is begun: one file fits, three blocks do not.
+    hdfs.admin(&["-setSpaceQuota", "32m", "/job"])?;
+    let error = refused(storage.put("large", Bytes::from(pattern(LARGE, 3))).await)?;
+    assert_eq!(error.kind(), ErrorKind::Retry, "{}", error.chain());
+    assert!(error.to_string().contains("the quota of the directory is used up"), "{}", error.chain());
+    assert!(!error.chain().contains("attempts"), "{}", error.chain());
+    assert_eq!(storage.list("").await?.len(), 1, "nothing of it is visible");
+    storage.put("small", "fits".into()).await.context("the space of the failed file is free again")?;
+    hdfs.admin(&["-clrSpaceQuota", "/job"])?;
+    Ok(storage.put("large", Bytes::from(pattern(LARGE, 3))).await?)
+}

@@ -1,13 +1,16 @@
 //! `s3://` on a real server: the conformance list, and what can happen to a store that is far away.
 
+mod small_disk;
 mod storage_list;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use millstream_checkpoint::storage::{Storage, StorageOptions};
 use millstream_core::ErrorKind;
+use millstream_testkit::server::{Home, Server};
 use millstream_testkit::{MinIo, S3Proxy, unique_name};
 
 use crate::storage_list::{pattern, refused};
@@ -138,7 +141,7 @@ async fn a_store_that_is_away_or_hangs_costs_a_bounded_time() -> Result<()> {
     let bucket = bucket(&minio)?;
     let storage = Storage::open(&format!("s3://{bucket}/job"), &hasty(&minio))?;
     storage.create("log/1", "entry".into()).await?;
-    let group = minio.server().and_then(millstream_testkit::server::Server::group).context("it runs")?;
+    let group = minio.server().and_then(Server::group).context("it runs")?;
     group.pause();
     let frozen = refused(storage.put("a", "x".into()).await);
     group.resume();
@@ -173,4 +176,32 @@ async fn a_store_without_atomic_creation_is_refused() -> Result<()> {
         error.chain()
     );
     Ok(())
+}
+
+const SMALL_DISK: &str = "MILLSTREAM_TEST_SMALL_S3_DISK";
+
+/// Runs itself again in a mount namespace of its own, where the server gets a small disk.
+#[test]
+fn a_full_store_is_named_and_not_tried_again() -> Result<()> {
+    if let Ok(dir) = std::env::var(SMALL_DISK) {
+        return tokio::runtime::Runtime::new()?.block_on(fill(Path::new(&dir)));
+    }
+    small_disk::run_again(SMALL_DISK, "64m", "a_full_store_is_named_and_not_tried_again")
+}
+
+async fn fill(dir: &Path) -> Result<()> {
+    let minio = MinIo::builder().home(Home::lasting(dir)?).start()?;
+    let bucket = bucket(&minio)?;
+    let storage = Storage::open(&format!("s3://{bucket}/job"), &options(&minio))?;
+    storage.probe().await?;
+    let mut upload = storage.upload("large").await?;
+    let written = async {
+        upload.write(Bytes::from(pattern(80 << 20, 1))).await?;
+        upload.finish().await
+    };
+    let error = refused(written.await)?;
+    let stopped = minio.server().and_then(Server::group).context("it runs")?.kill9();
+    assert_eq!(error.kind(), ErrorKind::Retry, "{}", error.chain());
+    assert!(error.chain().contains("the store is full"), "{}", error.chain());
+    stopped
 }
