@@ -43,7 +43,7 @@ pub struct Manifest {
     pub time: Time,
     /// Key groups of the job.
     pub key_groups: u16,
-    /// Bytes of all its files, those that it shares included.
+    /// Bytes of all its files, those that it shares and the manifest included.
     pub bytes: u64,
     /// Stage by stage.
     pub stages: Vec<StageManifest>,

@@ -16,7 +16,7 @@ async fn a_store_on_a_directory_conforms() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let options = StorageOptions::default();
     let root = Storage::open(&format!("file://{}", dir.path().display()), &options)?;
-    store_list::conforms(&root, &options, 3).await
+    store_list::conforms(&root, &options, 7).await
 }
 
 /// That it compiles is the test: a driver may spawn each call.

@@ -286,7 +286,7 @@ impl Attempt {
         if let Some(doubtful) = doubtful {
             self.stand(&mut entries, doubtful).await?;
         }
-        if !same {
+        if !same && !stands(&change, entries.log.last()) {
             let append = entries.log.propose(change.clone(), self.store.inner.options.clock.now());
             self.stand(&mut entries, Pending { change, append, written }).await?;
         }
@@ -338,6 +338,11 @@ impl Attempt {
         let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
         retired.iter().for_each(|reference| drop(manifests.remove(&(reference.id, reference.epoch))));
     }
+}
+
+/// Asked for once more, after another entry has settled the doubt.
+fn stands(change: &Change, last: &LogEntry) -> bool {
+    matches!(change, Change::Complete(reference, _) if last.retained.contains(reference))
 }
 
 impl fmt::Debug for Attempt {

@@ -12,8 +12,8 @@ const SMALL_BYTES: usize = 16 << 10;
 pub(super) struct Outgoing {
     pub(super) lists: Vec<ListManifest>,
     pub(super) commits: Vec<CommitManifest>,
-    /// What they are long, wherever they go.
-    pub(super) bytes: u64,
+    /// Bytes of those that go into the manifest.
+    pub(super) here: u64,
 }
 
 impl Outgoing {
@@ -47,7 +47,8 @@ impl Outgoing {
             subtask,
             handles: place(handles),
         });
-        Self { lists, commits: commits.collect(), bytes: bytes as u64 }
+        let here = if bytes <= SMALL_BYTES { bytes as u64 } else { 0 };
+        Self { lists, commits: commits.collect(), here }
     }
 }
 

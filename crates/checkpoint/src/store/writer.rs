@@ -97,7 +97,9 @@ impl CheckpointWriter {
     /// # Errors
     /// Those of the storage; [`ErrorKind::Bug`](millstream_core::ErrorKind::Bug) when parts are missing.
     pub async fn finish(self, enumerators: Vec<Option<Vec<u8>>>) -> Result<Written> {
-        let manifest = Arc::new(self.writing.complete(enumerators)?);
+        let mut manifest = self.writing.complete(enumerators)?;
+        manifest.bytes += manifest.encode()?.len() as u64;
+        let manifest = Arc::new(manifest);
         let name = if self.writing.folder.is_empty() { SAVEPOINT_MANIFEST } else { CHECKPOINT_MANIFEST };
         self.writing.base.put(&self.writing.own(name), manifest.encode()?.into()).await?;
         let url = self.url();
@@ -137,7 +139,7 @@ impl Writing {
         }
         let outgoing = Outgoing::new(lists, commits, &mut sources);
         let stored = state_file::write(&self.base, &self.own(&paths::state(place)), sources).await?;
-        let written = stored.file.as_ref().map_or(outgoing.bytes, |file| file.bytes);
+        let written = outgoing.here + stored.file.as_ref().map_or(0, |file| file.bytes);
         let mut figures = PartFigures { bytes: written, written, took: Duration::ZERO };
         for native in &natives {
             figures.written += native.written;

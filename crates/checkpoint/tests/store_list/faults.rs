@@ -90,6 +90,8 @@ impl Run {
                 (self.stands, self.doubtful) = (job.round(), None);
                 return Ok(true);
             }
+            // Whatever else is logged settles the doubt first, and must not lose the checkpoint.
+            attempt.retire(Vec::new()).await.err();
         }
         self.doubtful = Some(job.round());
         Ok(false)
