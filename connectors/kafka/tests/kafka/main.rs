@@ -5,6 +5,7 @@ mod bounds;
 mod common;
 mod exactly_once;
 mod exactly_once_crashes;
+mod pipeline;
 mod positions;
 mod sink;
 mod sink_conformance;
