@@ -3,12 +3,15 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use millstream::core::cold::{Heap, StateBackend};
 use millstream::core::drive::restore_check::RestoreReport;
 use millstream::core::plan::Plan;
 use millstream::core::state::ValueState;
 use millstream::prelude::*;
 use millstream::runtime::{JobHandle, Launch, RuntimeOptions, dry_run};
+use millstream_sim::MemoryCold;
 use support::paused::Paused;
 use support::versions::{Purchase, Results, Row, SPLITS, broken, first, input, job, purchases, second};
 use tempfile::TempDir;
@@ -22,8 +25,12 @@ struct Saved {
 impl Saved {
     /// The first version, stopped with a savepoint when a third of the input is read.
     fn of_the_first_version() -> Self {
+        Self::by_the_first_version(heap())
+    }
+
+    fn by_the_first_version(backend: Arc<dyn StateBackend>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let job = first_version(&dir, &Results::default());
+        let job = first_version(&dir, &Results::default(), backend);
         let savepoint = job.stop_with_savepoint(Some(&url(&dir, "savepoints")), false).expect("a savepoint");
         job.wait().expect("it stops in order");
         Self { url: savepoint.url.expect("it is on disk"), dir }
@@ -40,10 +47,10 @@ impl Saved {
 }
 
 /// The first version, running, with a third of its input read.
-fn first_version(dir: &TempDir, results: &Results) -> JobHandle {
+fn first_version(dir: &TempDir, results: &Results, backend: Arc<dyn StateBackend>) -> JobHandle {
     let (source, reached) = Paused::after(333, input());
     let plan = job(source, (first::Count::default(), first::PerHour), 2, results);
-    let job = Launch::new(plan, stored(dir, "checkpoints")).start().expect("it starts");
+    let job = Launch::new(plan, stored(dir, "checkpoints")).with_backend(backend).start().expect("it starts");
     reached.wait(SPLITS);
     job
 }
@@ -54,6 +61,27 @@ fn url(dir: &TempDir, folder: &str) -> String {
 
 fn stored(dir: &TempDir, folder: &str) -> RuntimeOptions {
     RuntimeOptions { checkpoints_dir: Some(url(dir, folder)), ..RuntimeOptions::default() }
+}
+
+#[test]
+fn a_changed_struct_is_restored_from_one_backend_into_the_other() {
+    for (before, after) in [(cold(), heap()), (heap(), cold()), (cold(), cold())] {
+        let saved = Saved::by_the_first_version(before);
+        let results = Results::default();
+        let plan = job(input(), (second::Count::default(), second::PerHour), 2, &results);
+        let job = saved.launch(plan, "checkpoints").with_backend(after).start().expect("it fits");
+        job.wait().expect("it ends");
+        assert_eq!(totals(results.running.take()), expected(|purchase| purchase.user.clone()));
+        assert_eq!(results.hourly.take().iter().map(|(_, _, (count, _))| count).sum::<i64>(), 3_000);
+    }
+}
+
+fn heap() -> Arc<dyn StateBackend> {
+    Arc::new(Heap)
+}
+
+fn cold() -> Arc<dyn StateBackend> {
+    Arc::new(MemoryCold::new(1_000))
 }
 
 /// The last row of each user: what was counted of all purchases.
@@ -182,7 +210,7 @@ fn a_state_is_given_up_only_by_whoever_says_so() {
 #[test]
 fn what_runs_is_not_disturbed_by_a_version_that_does_not_fit() {
     let (dir, results) = (tempfile::tempdir().expect("a folder"), Results::default());
-    let running = first_version(&dir, &results);
+    let running = first_version(&dir, &results, heap());
     running.checkpoint_now().expect("a checkpoint");
     let plan = job(input(), (broken::Count, first::PerHour), 2, &Results::default());
     let seen = dry_run(&plan, &stored(&dir, "checkpoints"), None).expect("the latest checkpoint");

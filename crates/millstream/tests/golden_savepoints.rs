@@ -1,4 +1,5 @@
-//! Savepoints of every version so far are restored by this one, at any parallelism, and the jobs go on exactly.
+//! Savepoints of every version so far are restored by this one, at any parallelism, on the heap and above a cold store, and the jobs go on
+//! exactly.
 //!
 //! New ones are written by `cargo run -p millstream --example golden_savepoints -- <version>`; old ones are never changed.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
@@ -7,8 +8,11 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use millstream::core::cold::{Heap, StateBackend};
 use millstream::runtime::{Launch, RuntimeOptions, dry_run, run};
+use millstream_sim::MemoryCold;
 use support::golden::{BEFORE, JOBS, Results, SPLITS, input, plan};
 
 /// Every version's folder.
@@ -32,13 +36,13 @@ fn expected(job: &str) -> Vec<String> {
     sorted(results.take())
 }
 
-/// What was said before the savepoint, and after it by a job of this parallelism that goes on from it.
-fn resumed(job: &str, place: &Path, parallelism: u16) -> Vec<String> {
+/// What was said before the savepoint, and after it by a job of this parallelism and backend that goes on from it.
+fn resumed(job: &str, place: &Path, parallelism: u16, backend: Arc<dyn StateBackend>) -> Vec<String> {
     let before = fs::read_to_string(place.join("before.txt")).unwrap();
     let results = Results::default();
     let url = format!("file://{}", place.display());
     let launch = Launch::new(plan(job, input(), parallelism, &results), RuntimeOptions::default());
-    let report = launch.from_savepoint(&url, false).start().unwrap().wait().unwrap();
+    let report = launch.with_backend(backend).from_savepoint(&url, false).start().unwrap().wait().unwrap();
     let read: u64 =
         report.operators.iter().filter(|operator| operator.name == "events").map(|o| o.records_out).sum();
     assert_eq!(read as usize, 600 - SPLITS * BEFORE, "{url}: the source goes on where it was");
@@ -49,8 +53,11 @@ fn restores(job: &str) {
     let expected = expected(job);
     for version in versions() {
         let place = version.join(job);
-        for parallelism in [1, 2, 5] {
-            let rows = resumed(job, &place, parallelism);
+        let cold: [Arc<dyn StateBackend>; 2] =
+            [Arc::new(MemoryCold::new(0)), Arc::new(MemoryCold::new(1 << 20))];
+        let heap = [1, 2, 5].map(|parallelism| (parallelism, Arc::new(Heap) as Arc<dyn StateBackend>));
+        for (parallelism, backend) in heap.into_iter().chain([3, 1].into_iter().zip(cold)) {
+            let rows = resumed(job, &place, parallelism, backend);
             let different = rows.iter().zip(&expected).find(|(row, wanted)| row != wanted);
             let counts = (rows.len(), expected.len());
             assert!(rows == expected, "{} at {parallelism}: {different:?}, rows {counts:?}", place.display());
