@@ -67,6 +67,17 @@ impl Latency {
     }
 }
 
+/// The figures of one keyed state in one subtask, measured about once a second.
+#[derive(Debug, Default)]
+pub struct StateFigures {
+    /// Keys that have something in it; an estimate.
+    pub keys: Gauge,
+    /// What it takes, in memory or in its cold store; an estimate.
+    pub bytes: Gauge,
+    /// Contents that were past their time to live when they were found.
+    pub expired: Counter,
+}
+
 /// The figures of one operator in one subtask. Names in brackets are Flink's metrics.
 #[derive(Debug)]
 pub struct OperatorFigures {
@@ -87,6 +98,7 @@ pub struct OperatorFigures {
     /// Ingest-to-sink latency, at sinks.
     pub latency: Latency,
     named: Mutex<BTreeMap<&'static str, Arc<Counter>>>,
+    states: Mutex<BTreeMap<String, Arc<StateFigures>>>,
     note: Mutex<String>,
 }
 
@@ -105,6 +117,7 @@ impl OperatorFigures {
             watermark,
             latency: Latency::default(),
             named: Mutex::default(),
+            states: Mutex::default(),
             note: Mutex::default(),
         })
     }
@@ -119,6 +132,18 @@ impl OperatorFigures {
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         named.iter().map(|(name, counter)| (*name, counter.get())).collect()
+    }
+
+    /// The figures of a keyed state: the same ones for the same name.
+    pub fn state(&self, name: &str) -> Arc<StateFigures> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(states.entry(name.to_owned()).or_default())
+    }
+
+    /// All keyed states, by name.
+    pub fn states(&self) -> Vec<(String, Arc<StateFigures>)> {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.iter().map(|(name, figures)| (name.clone(), Arc::clone(figures))).collect()
     }
 
     /// Says which split holds the watermark back; empty for none.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use millstream_core::figures::{JobFigures, OperatorFigures, SubtaskFigures};
+use millstream_core::figures::{JobFigures, OperatorFigures, StateFigures, SubtaskFigures};
 use millstream_core::time::MIN_TIME;
 
 const TASK: &str = "flink_taskmanager_job_task";
@@ -31,6 +31,7 @@ pub fn metrics(job: &JobFigures) -> String {
     }
     watermarks(job, &mut text);
     counters(job, &mut text);
+    states(job, &mut text);
     latencies(job, &mut text);
     text.0
 }
@@ -100,6 +101,31 @@ fn counters(job: &JobFigures, text: &mut Text) {
         for (name, count) in operator.counters() {
             let labels = format!("{},counter=\"{name}\"", operator_labels(job, subtask, &operator));
             text.sample(OPERATOR, "counter", &labels, count as f64);
+        }
+    }
+}
+
+const STATE_METRICS: [(&str, &str, &str, StateValue); 3] = [
+    ("state_keys", "gauge", "Keys that have something in a keyed state; an estimate", |state| {
+        state.keys.get()
+    }),
+    ("state_bytes", "gauge", "What a keyed state takes; an estimate", |state| state.bytes.get()),
+    ("state_expired", "counter", "Contents of a keyed state found past their time to live", |state| {
+        state.expired.get() as i64
+    }),
+];
+
+type StateValue = fn(&StateFigures) -> i64;
+
+fn states(job: &JobFigures, text: &mut Text) {
+    for (name, kind, help, value) in STATE_METRICS {
+        text.family(OPERATOR, name, kind, help);
+        for (subtask, operator) in job.operators() {
+            for (state, figures) in operator.states() {
+                let labels = operator_labels(job, subtask, &operator);
+                let labels = format!("{labels},state=\"{}\"", escape(&state));
+                text.sample(OPERATOR, name, &labels, value(&figures) as f64);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::frozen::FrozenTables;
-use super::{Change, ColdStore, Pairs, after, entry_of, prefix};
+use super::{Change, ColdSizes, ColdStore, Pairs, after, entry_of, prefix};
 use crate::key::KeyGroup;
 use crate::snapshot::{CheckpointId, FrozenState, RestoredKeyed, TableSchema};
 use crate::state::GroupWatermarks;
@@ -40,6 +40,7 @@ pub(crate) struct Cache {
     budget: usize,
     // Of an entry in the store, a moving average: what an entry in memory holds outside of its slot is about as much.
     entry_bytes: usize,
+    expired: Option<(u8, Time)>,
     pub(crate) groups: u16,
     pub(crate) owned: Range<KeyGroup>,
 }
@@ -61,6 +62,7 @@ impl Cache {
             changes: Vec::new(),
             budget: opened.cache_bytes,
             entry_bytes: 32,
+            expired: None,
             groups: cx.key_groups,
             owned: cx.owned.clone(),
         };
@@ -117,12 +119,23 @@ impl Cache {
         self.changes.push(Change::DeleteRange(prefix, end));
     }
 
+    pub(crate) fn sizes(&self) -> ColdSizes {
+        self.store.sizes()
+    }
+
     pub(crate) fn write(&mut self) -> Result<()> {
         if self.changes.is_empty() { Ok(()) } else { self.store.write(&mut self.changes) }
     }
 
     pub(crate) fn write_if_many(&mut self) -> Result<()> {
         if self.changes.len() < MOST_CHANGES { Ok(()) } else { self.write() }
+    }
+
+    /// Values of a table that expire until then are not needed any more.
+    pub(crate) fn expire(&mut self, table: u8, now: Time) {
+        if self.expired.replace((table, now)) != Some((table, now)) {
+            self.store.expire(table, now);
+        }
     }
 
     /// Tells the store which keys a table has removed, so that they are not found again.
@@ -174,7 +187,8 @@ impl Cache {
             Ok(())
         })?;
         self.write()?;
-        Ok(Box::new(FrozenTables { tables: schemas, store: self.store.freeze(id)? }))
+        let store = self.store.freeze(id)?;
+        Ok(Box::new(FrozenTables { tables: schemas, expired: self.expired, store }))
     }
 }
 

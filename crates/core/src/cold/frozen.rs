@@ -4,11 +4,21 @@ use super::FrozenCold;
 use super::keys::{FIRST_INDEX, entry_of};
 use crate::key::KeyGroup;
 use crate::snapshot::{Emit, FrozenState, NativeState, TableSchema};
+use crate::time::Time;
 use crate::{Error, Result};
 
 pub(super) struct FrozenTables {
     pub(super) tables: Vec<TableSchema>,
+    // A table, and until when its values have expired: the store may still have them.
+    pub(super) expired: Option<(u8, Time)>,
     pub(super) store: Box<dyn FrozenCold>,
+}
+
+impl FrozenTables {
+    fn is_over(&self, table: u8, value: &[u8]) -> bool {
+        let expiry = value.first_chunk().map_or(Time::MAX, |bytes| Time::from_be_bytes(*bytes));
+        expiry != Time::MAX && self.expired.is_some_and(|(of, now)| of == table && expiry <= now)
+    }
 }
 
 impl FrozenState for FrozenTables {
@@ -18,6 +28,7 @@ impl FrozenState for FrozenTables {
 
     fn entries(&self, emit: &mut Emit<'_>) -> Result<()> {
         self.store.scan(&mut |key, value| match key {
+            [_, _, table, ..] if self.is_over(*table, value) => Ok(()),
             [high, low, table, ..] if *table < FIRST_INDEX => {
                 emit(KeyGroup::from_be_bytes([*high, *low]), u16::from(*table), entry_of(value)?)
             }

@@ -45,6 +45,7 @@ impl<P: KeyedProcess, KF> Process<P, KF> {
     }
 
     fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {
+        self.states.tick(now);
         self.states.load_due(now, budget.records)?;
         for _ in 0..budget.records {
             let Some((slot, timer)) = self.states.pop_due(now) else { break };
@@ -87,6 +88,7 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
         out: &mut Output<P::Out>,
     ) -> Result<Step> {
         let now = cx.now();
+        self.states.tick(now);
         if self.states.is_cold() {
             let keys = rows.rec.iter().map(|record| (self.key)(record));
             self.states.load(rows.hash.iter().copied().zip(keys))?;

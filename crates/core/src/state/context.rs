@@ -5,6 +5,7 @@ use super::cell::{Cells, Column, StateCell};
 use super::handles::Place;
 use super::timer_index::TimerIndex;
 use super::timers::KeyTimers;
+use super::ttl::{Access, Moment};
 use crate::operator::{Output, SideTag};
 use crate::table::Slot;
 use crate::time::Time;
@@ -18,6 +19,7 @@ pub struct KeyedContext<'a, K, O> {
     pub(super) columns: &'a mut [Box<dyn Column>],
     pub(super) event_timers: &'a mut TimerIndex<K>,
     pub(super) processing_timers: &'a mut TimerIndex<K>,
+    pub(super) expired: &'a mut [u64],
     pub(super) time: Time,
     pub(super) now: Time,
     pub(super) watermark: Time,
@@ -78,8 +80,14 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
         }
     }
 
-    pub(super) fn cell<C: StateCell>(&mut self, place: &Place<C>) -> &mut C {
+    pub(super) fn cell<C: StateCell>(&mut self, place: &Place<C>, access: Access) -> &mut C {
+        let moment = Moment { now: self.now, watermark: self.watermark, record: self.time };
         let column = self.columns[place.column].any().downcast_mut::<Cells<C>>();
-        column.expect("a handle is made together with its column").cell(self.slot)
+        let column = column.expect("a handle is made together with its column");
+        let (cell, expired) = column.touch(self.slot, access, &moment);
+        if expired {
+            self.expired[place.column] += 1;
+        }
+        cell
     }
 }

@@ -3,6 +3,7 @@
 use super::cell::Column;
 use super::rows;
 use super::timers::KeyTimers;
+use super::ttl::Moment;
 use super::watermark::GroupWatermarks;
 use crate::key::key_group;
 use crate::record::{Names, Record};
@@ -16,6 +17,7 @@ pub(super) struct FrozenKeys<K> {
     pub(super) groups: u16,
     pub(super) keys: FrozenEntries<K, KeyTimers>,
     pub(super) columns: Vec<Box<dyn Column>>,
+    pub(super) moment: Moment,
 }
 
 impl<K: Key> FrozenState for FrozenKeys<K> {
@@ -28,8 +30,12 @@ impl<K: Key> FrozenState for FrozenKeys<K> {
         let mut bytes = Vec::new();
         for (slot, entry) in (0..).zip(self.keys.iter()) {
             let Some(entry) = entry else { continue };
+            if entry.value.is_empty() && self.columns.iter().all(|column| column.is_empty(slot, &self.moment))
+            {
+                continue;
+            }
             bytes.clear();
-            rows::encode(slot, entry, &self.columns, &mut bytes);
+            rows::encode(slot, entry, &self.columns, &self.moment, &mut bytes);
             emit(key_group(entry.hash, self.groups), 1, &bytes)?;
         }
         Ok(())
@@ -44,7 +50,7 @@ pub(super) fn tables<K: Key>(columns: &[Box<dyn Column>]) -> Vec<TableSchema> {
         let times = Vec::<Time>::schema(names);
         fields.push(format!(r#"{{"name":"{timers}","type":{times},"default":[]}}"#));
     }
-    fields.extend(columns.iter().map(|column| column.field(names)));
+    fields.extend(columns.iter().flat_map(|column| column.fields(names)));
     let schema = format!(r#"{{"type":"record","name":"KeyedState","fields":[{}]}}"#, fields.join(","));
     vec![GroupWatermarks::table(), TableSchema { name: "keys".to_owned(), schema }]
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::context::KeyedContext;
+use super::ttl::Access;
 use crate::window::Aggregate;
 use crate::{Data, Key, Record};
 
@@ -27,17 +28,17 @@ pub struct ValueState<T>(pub(super) Place<Option<T>>);
 impl<T: Record> ValueState<T> {
     /// The value of this key.
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> Option<&'c T> {
-        cx.cell(&self.0).as_ref()
+        cx.cell(&self.0, Access::Read).as_ref()
     }
 
     /// Replaces it.
     pub fn set<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>, value: T) {
-        *cx.cell(&self.0) = Some(value);
+        *cx.cell(&self.0, Access::Write) = Some(value);
     }
 
     /// Forgets and returns it.
     pub fn take<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) -> Option<T> {
-        cx.cell(&self.0).take()
+        cx.cell(&self.0, Access::Write).take()
     }
 }
 
@@ -46,9 +47,14 @@ impl<T: Record> ValueState<T> {
 pub struct ListState<T>(pub(super) Place<Vec<T>>);
 
 impl<T: Record> ListState<T> {
-    /// The list of this key, to read and to change.
+    /// The list of this key, to read only: for a time to live that counts from the last write.
+    pub fn read<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c [T] {
+        cx.cell(&self.0, Access::Read)
+    }
+
+    /// The list of this key, to read and to change. Counts as a write.
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c mut Vec<T> {
-        cx.cell(&self.0)
+        cx.cell(&self.0, Access::Write)
     }
 }
 
@@ -57,9 +63,14 @@ impl<T: Record> ListState<T> {
 pub struct MapState<M, V>(pub(super) Place<BTreeMap<M, V>>);
 
 impl<M: Record + Ord, V: Record> MapState<M, V> {
-    /// The map of this key, to read and to change.
+    /// The map of this key, to read only: for a time to live that counts from the last write.
+    pub fn read<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c BTreeMap<M, V> {
+        cx.cell(&self.0, Access::Read)
+    }
+
+    /// The map of this key, to read and to change. Counts as a write.
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c mut BTreeMap<M, V> {
-        cx.cell(&self.0)
+        cx.cell(&self.0, Access::Write)
     }
 }
 
@@ -73,12 +84,12 @@ pub struct ReducingState<T> {
 impl<T: Record> ReducingState<T> {
     /// The value so far.
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> Option<&'c T> {
-        cx.cell(&self.place).as_ref()
+        cx.cell(&self.place, Access::Read).as_ref()
     }
 
     /// Combines a value with it.
     pub fn add<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>, value: T) {
-        let cell = cx.cell(&self.place);
+        let cell = cx.cell(&self.place, Access::Write);
         *cell = Some(match cell.take() {
             Some(so_far) => (self.combine)(so_far, value),
             None => value,
@@ -87,7 +98,7 @@ impl<T: Record> ReducingState<T> {
 
     /// Forgets it.
     pub fn clear<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) {
-        *cx.cell(&self.place) = None;
+        *cx.cell(&self.place, Access::Write) = None;
     }
 }
 
@@ -101,17 +112,17 @@ pub struct AggregatingState<T, A: Aggregate<T>> {
 impl<T, A: Aggregate<T>> AggregatingState<T, A> {
     /// The result so far; none before the first value.
     pub fn get<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) -> Option<A::Out> {
-        cx.cell(&self.place).as_ref().map(|acc| self.aggregate.result(acc))
+        cx.cell(&self.place, Access::Read).as_ref().map(|acc| self.aggregate.result(acc))
     }
 
     /// Adds a value.
     pub fn add<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>, value: &T) {
-        let acc = cx.cell(&self.place).get_or_insert_with(|| self.aggregate.create());
+        let acc = cx.cell(&self.place, Access::Write).get_or_insert_with(|| self.aggregate.create());
         self.aggregate.add(acc, value);
     }
 
     /// Forgets it.
     pub fn clear<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) {
-        *cx.cell(&self.place) = None;
+        *cx.cell(&self.place, Access::Write) = None;
     }
 }

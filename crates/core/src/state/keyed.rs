@@ -1,21 +1,25 @@
 //! All states and timers of one keyed operator.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::cell::Column;
 use super::context::KeyedContext;
 use super::frozen::{self, FrozenKeys};
-use super::rows::{self, Rows};
+use super::meter::{self, Meter};
+use super::rows::{self, KEYS, Rows};
 use super::states::States;
 use super::timer_index::TimerIndex;
 use super::timers::{KeyTimers, Timer, TimerKind};
 use super::watermark::{Floors, GroupWatermarks};
-use crate::cold::{Cache, ColdTable, FIRST_INDEX, pair};
+use crate::cold::{Cache, ColdTable, FIRST_INDEX};
+use crate::figures::StateFigures;
 use crate::key::KeyGroup;
 use crate::operator::Output;
-use crate::plan::{KeyedSpec, StateSpec};
+use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::snapshot::{CheckpointId, FrozenState, RestoredKeyed, TableSchema};
 use crate::table::{KeyedTable, Slot};
-use crate::time::{MAX_TIME, MIN_TIME, Time};
+use crate::time::{MIN_TIME, Time};
 use crate::{Data, Key, OpenContext, Result, Step};
 
 /// The states and timers of all keys of one subtask.
@@ -29,18 +33,22 @@ pub struct KeyedStates<K> {
     floors: Floors,
     owned: Range<KeyGroup>,
     cold: Option<Cache>,
+    figures: Vec<Arc<StateFigures>>,
+    meter: Meter,
 }
 
 impl<K: Key> Default for KeyedStates<K> {
     fn default() -> Self {
         Self {
-            rows: Rows { keys: KeyedTable::default(), columns: Vec::new(), groups: 1 },
+            rows: Rows::new(Vec::new(), 1),
             event_timers: TimerIndex::default(),
             processing_timers: TimerIndex::default(),
             watermark: MIN_TIME,
             floors: Floors::default(),
             owned: 0..1,
             cold: None,
+            figures: Vec::new(),
+            meter: Meter::default(),
         }
     }
 }
@@ -53,7 +61,10 @@ impl<K: Key> KeyedStates<K> {
     pub fn open(operator: &str, states: States, cx: &mut OpenContext) -> Result<Self> {
         let mut all = Self { owned: cx.owned.clone(), ..Self::default() };
         let tables = Self::tables(&states);
-        (all.rows.columns, all.rows.groups) = (states.columns, cx.key_groups);
+        all.rows = Rows::new(states.columns, cx.key_groups);
+        all.rows.moment.now = cx.clock.now();
+        let names = all.rows.columns.iter().map(|column| column.name());
+        all.figures = meter::of(&cx.figures_of(operator), names);
         let restored = cx.restored.take_keyed(operator);
         match Cache::open(operator, &tables, &restored, cx)? {
             None => all.restore(&restored, &tables)?,
@@ -86,15 +97,25 @@ impl<K: Key> KeyedStates<K> {
         self.cold.is_some()
     }
 
-    /// Between two batches: writes back what changed, and makes room.
+    /// Between two batches: cleans up a little of what is past its time; writes back what changed, and makes room.
     ///
     /// # Errors
     /// See [`open`](Self::open).
     pub fn settle(&mut self) -> Result<()> {
+        self.rows.clean();
+        self.rows.count_expired(&self.figures);
+        if self.meter.is_due(self.rows.moment.now) {
+            self.rows.measure(&self.figures, self.cold.as_ref());
+        }
+        let clock = self.rows.clock();
         let Some(cache) = &mut self.cold else { return Ok(()) };
         self.event_timers.write_back(cache);
         self.processing_timers.write_back(cache);
-        cache.settle(std::slice::from_mut(&mut self.rows))
+        cache.settle(std::slice::from_mut(&mut self.rows))?;
+        if let Some(clock) = clock {
+            cache.expire(KEYS, self.rows.moment.of(clock));
+        }
+        Ok(())
     }
 
     /// What a function may use for the key in a slot.
@@ -108,7 +129,7 @@ impl<K: Key> KeyedStates<K> {
         now: Time,
         out: &'a mut Output<O>,
     ) -> KeyedContext<'a, K, O> {
-        let Rows { keys, columns, groups } = &mut self.rows;
+        let Rows { keys, columns, groups, expired, .. } = &mut self.rows;
         let entry =
             keys.entry_mut(slot).expect("slots come from resolve or from a timer, which keeps its key");
         KeyedContext {
@@ -116,6 +137,7 @@ impl<K: Key> KeyedStates<K> {
             slot,
             timers: &mut entry.value,
             columns,
+            expired,
             event_timers: &mut self.event_timers,
             processing_timers: &mut self.processing_timers,
             time,
@@ -128,6 +150,7 @@ impl<K: Key> KeyedStates<K> {
     /// Forgets the key in a slot if nothing is left of it.
     pub fn release(&mut self, slot: Slot) {
         if self.rows.is_empty(slot) {
+            self.rows.expire(slot);
             self.rows.keys.remove(slot);
         }
     }
@@ -136,6 +159,12 @@ impl<K: Key> KeyedStates<K> {
     pub fn advance(&mut self, watermark: Time) {
         self.watermark = self.watermark.max(watermark);
         self.floors.caught_up(self.watermark);
+        self.rows.moment.watermark = self.watermark;
+    }
+
+    /// Processing time goes on.
+    pub fn tick(&mut self, now: Time) {
+        self.rows.moment.now = now;
     }
 
     /// Whether a timer is due; brings the keys of the first so many into memory.
@@ -187,7 +216,8 @@ impl<K: Key> KeyedStates<K> {
     /// What is known of these states before they are opened.
     pub fn spec(states: &States) -> KeyedSpec {
         let columns = states.columns.iter();
-        let known = columns.map(|column| StateSpec { name: column.name().to_owned(), kept: column.kept() });
+        let known =
+            columns.map(|column| StateSpec { name: column.name().to_owned(), kept: kept(column.as_ref()) });
         KeyedSpec { tables: Self::tables(states), states: known.collect() }
     }
 
@@ -203,9 +233,11 @@ impl<K: Key> KeyedStates<K> {
             let tables = frozen::tables::<K>(&self.rows.columns);
             return cache.freeze(id, std::slice::from_mut(&mut self.rows), &watermarks, tables);
         }
-        let Rows { keys, columns, groups } = &mut self.rows;
+        let Rows { keys, columns, groups, moment, .. } = &mut self.rows;
         let columns = columns.iter_mut().map(|column| column.freeze()).collect();
-        Ok(Box::new(FrozenKeys { watermarks, groups: *groups, keys: keys.freeze(), columns }))
+        let frozen =
+            FrozenKeys { watermarks, groups: *groups, keys: keys.freeze(), columns, moment: *moment };
+        Ok(Box::new(frozen))
     }
 
     fn restore(&mut self, restored: &RestoredKeyed, tables: &[TableSchema]) -> Result<()> {
@@ -251,11 +283,18 @@ impl<K: Key> KeyedStates<K> {
 
     fn store(&mut self, cache: &mut Cache, entry: &[u8]) -> Result<()> {
         let (hash, key) = self.restore_timers(entry)?;
-        let (key, mut value) = pair(self.rows.cold_key(hash, &key), MAX_TIME);
-        value.extend_from_slice(entry);
-        cache.put((key, value));
+        // By way of memory: the entry knows when it expires.
+        self.rows.decode(entry)?;
+        if let Some(slot) = self.rows.keys.find(hash, &key) {
+            self.rows.pair(slot).into_iter().for_each(|pair| cache.put(pair));
+            self.rows.evict(slot);
+        }
         self.event_timers.write_back(cache);
         self.processing_timers.write_back(cache);
         cache.write_if_many()
     }
+}
+
+fn kept(column: &dyn Column) -> Kept {
+    column.ttl().map_or(Kept::UntilCleared, |ttl| Kept::Ttl(ttl.to_string()))
 }

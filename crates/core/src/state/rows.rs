@@ -1,8 +1,13 @@
 //! The keys of a keyed function with their timers and states: one row of columns per key.
 
+use std::sync::Arc;
+
 use super::cell::Column;
+use super::meter;
 use super::timers::{KeyTimers, TimerKind};
-use crate::cold::{ColdTable, pair, prefix};
+use super::ttl::Moment;
+use crate::cold::{Cache, ColdTable, pair, prefix};
+use crate::figures::StateFigures;
 use crate::key::key_group;
 use crate::table::{Entry, KeyedTable, Slot};
 use crate::time::{MAX_TIME, Time};
@@ -15,13 +20,91 @@ pub(super) struct Rows<K> {
     pub(super) keys: KeyedTable<K, KeyTimers>,
     pub(super) columns: Vec<Box<dyn Column>>,
     pub(super) groups: u16,
+    pub(super) moment: Moment,
+    // How many cells of each column were past their time.
+    pub(super) expired: Vec<u64>,
+    hand: Slot,
 }
 
+// Slots that are looked at between two batches.
+const CLEAN: Slot = 64;
+
 impl<K: Key> Rows<K> {
+    pub(super) fn new(columns: Vec<Box<dyn Column>>, groups: u16) -> Self {
+        let expired = vec![0; columns.len()];
+        Self { keys: KeyedTable::default(), columns, groups, moment: Moment::default(), expired, hand: 0 }
+    }
+
+    /// Looks for cells that are past their time, in a few slots each time.
+    pub(super) fn clean(&mut self) {
+        if self.columns.iter().all(|column| column.ttl().is_none()) {
+            return;
+        }
+        for _ in 0..CLEAN.min(self.keys.slots()) {
+            let slot = self.hand;
+            self.hand = if slot + 1 < self.keys.slots() { slot + 1 } else { 0 };
+            if self.keys.entry(slot).is_some() && self.expire(slot) {
+                // The entry has changed, or has nothing left.
+                self.keys.entry_mut(slot);
+                if self.is_empty(slot) {
+                    self.keys.remove(slot);
+                }
+            }
+        }
+    }
+
+    pub(super) fn expire(&mut self, slot: Slot) -> bool {
+        let mut any = false;
+        for (column, expired) in self.columns.iter_mut().zip(&mut self.expired) {
+            let over = column.expire(slot, &self.moment);
+            *expired += u64::from(over);
+            any |= over;
+        }
+        any
+    }
+
+    /// Tells the figures of each column how large it is.
+    pub(super) fn measure(&self, figures: &[Arc<StateFigures>], cold: Option<&Cache>) {
+        let found: Vec<_> =
+            meter::samples(self.keys.slots()).filter(|slot| self.keys.entry(*slot).is_some()).collect();
+        let count = found.len().max(1);
+        for (column, figures) in self.columns.iter().zip(figures) {
+            let full = found.iter().filter(|slot| !column.is_empty(**slot, &self.moment));
+            let (keys, heap) =
+                full.fold((0, 0), |(keys, heap), slot| (keys + 1, heap + column.heap_size(*slot)));
+            let all = |sampled: usize| sampled * self.keys.len() / count;
+            let bytes = self.keys.slots() as usize * column.cell_size() + all(heap);
+            meter::set(figures, all(keys), bytes, cold);
+        }
+    }
+
+    /// Tells the figures of each column how much was past its time.
+    pub(super) fn count_expired(&mut self, figures: &[Arc<StateFigures>]) {
+        for (expired, figures) in self.expired.iter_mut().zip(figures) {
+            figures.expired.add(std::mem::take(expired));
+        }
+    }
+
+    /// The clock that all states expire by; none where some never do, or by another clock.
+    pub(super) fn clock(&self) -> Option<TimerKind> {
+        let mut clocks = self.columns.iter().map(|column| column.ttl().map(|ttl| ttl.clock()));
+        let first = clocks.next()??;
+        clocks.all(|clock| clock == Some(first)).then_some(first)
+    }
+
+    // When nothing of an entry is needed any more: a timer needs its key.
+    fn expiry(&self, slot: Slot, timers: &KeyTimers) -> Time {
+        if self.clock().is_none() || !timers.is_empty() {
+            return MAX_TIME;
+        }
+        let full = self.columns.iter().filter(|column| !column.is_empty(slot, &self.moment));
+        full.map(|column| column.expiry(slot).unwrap_or(MAX_TIME)).max().unwrap_or(MAX_TIME)
+    }
+
     /// Whether nothing is kept of the key in a slot.
     pub(super) fn is_empty(&self, slot: Slot) -> bool {
         let idle = self.keys.entry(slot).is_some_and(|entry| entry.value.is_empty());
-        idle && self.columns.iter().all(|column| column.is_empty(slot))
+        idle && self.columns.iter().all(|column| column.is_empty(slot, &self.moment))
     }
 
     /// Adds a row as a snapshot or the store below has it.
@@ -43,11 +126,12 @@ pub(super) fn encode<K: Key>(
     slot: Slot,
     entry: &Entry<K, KeyTimers>,
     columns: &[Box<dyn Column>],
+    moment: &Moment,
     out: &mut Vec<u8>,
 ) {
     entry.key.encode(out);
     entry.value.encode(out);
-    columns.iter().for_each(|column| column.encode(slot, out));
+    columns.iter().for_each(|column| column.encode(slot, moment, out));
 }
 
 impl<K: Key> ColdTable for Rows<K> {
@@ -70,8 +154,8 @@ impl<K: Key> ColdTable for Rows<K> {
 
     fn pair(&self, slot: Slot) -> Option<(Vec<u8>, Vec<u8>)> {
         let entry = self.keys.entry(slot)?;
-        let (key, mut value) = pair(self.cold_key(entry.hash, &entry.key), MAX_TIME);
-        encode(slot, entry, &self.columns, &mut value);
+        let (key, mut value) = pair(self.cold_key(entry.hash, &entry.key), self.expiry(slot, &entry.value));
+        encode(slot, entry, &self.columns, &self.moment, &mut value);
         Some((key, value))
     }
 

@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::cell::{Cells, Column, StateCell};
+use super::cell::{Cells, Column, StateCell, updated_field};
 use super::handles::{AggregatingState, ListState, MapState, Place, ReducingState, ValueState};
+use super::ttl::Ttl;
 use crate::window::Aggregate;
 use crate::{Error, Record, Result};
 
@@ -12,9 +13,16 @@ use crate::{Error, Record, Result};
 #[derive(Default)]
 pub struct States {
     pub(super) columns: Vec<Box<dyn Column>>,
+    ttl: Option<Ttl>,
 }
 
 impl States {
+    /// Gives the state that is declared next a time to live: `states.with_ttl(Ttl::event_time(day)).value("last")?`.
+    pub fn with_ttl(&mut self, ttl: Ttl) -> &mut Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
     /// One value per key.
     ///
     /// # Errors
@@ -67,12 +75,15 @@ impl States {
         if name.is_empty() {
             return Err(Error::configuration("a state has no name: give it one, snapshots find it by that"));
         }
-        if self.columns.iter().any(|column| column.name() == name) {
+        let ttl = self.ttl.take();
+        let mut taken =
+            self.columns.iter().flat_map(|column| [column.name().to_owned(), updated_field(column.name())]);
+        if taken.any(|taken| taken == name || ttl.is_some() && taken == updated_field(name)) {
             return Err(Error::configuration(format!(
                 "two states of one operator are called {name:?}: rename one"
             )));
         }
-        self.columns.push(Box::new(Cells::<C>::new(name)));
+        self.columns.push(Box::new(Cells::<C>::new(name, ttl)));
         Ok(Place { column: self.columns.len() - 1, of: PhantomData })
     }
 }

@@ -16,10 +16,10 @@ use crate::operator::SideTag;
 use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::from_bytes;
 use crate::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
-use crate::state::{Floors, GroupWatermarks};
+use crate::state::{Floors, GroupWatermarks, Meter};
 use crate::table::{Entry, WARM};
 use crate::time::{MIN_TIME, Time};
-use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step};
+use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
 
 /// What a window operator is made of.
 pub struct WindowSpec<T, KF, W, G, A, F> {
@@ -55,6 +55,7 @@ where
     cold: Option<Cache>,
     assigned: Vec<Window>,
     figures: Arc<OperatorFigures>,
+    meter: Meter,
     of: std::marker::PhantomData<fn(T) -> R>,
 }
 
@@ -103,6 +104,7 @@ where
             cold: None,
             assigned: Vec::new(),
             figures: OperatorFigures::new(""),
+            meter: Meter::default(),
             of: std::marker::PhantomData,
         }
     }
@@ -155,14 +157,14 @@ where
         let mut left = budget.records;
         while let Some(due) = self.firing.due.front().copied() {
             if !self.fire_window(due, &mut left, &mut out.rows)? {
-                self.settle()?;
+                self.settle(now)?;
                 return Ok(Step::MORE);
             }
             self.firing.due.pop_front();
             self.firing.slot = 0;
         }
         self.expire(now);
-        self.settle()?;
+        self.settle(now)?;
         if let Some(mark) = self.firing.mark.take() {
             out.marks.push_back(mark);
         }
@@ -231,8 +233,13 @@ where
         cold::load(cache, &mut self.panes, missing)
     }
 
-    // Above a cold store, between two batches: writes back what changed, and makes room.
-    fn settle(&mut self) -> Result<()> {
+    // Between two batches: measures; above a cold store writes back what changed, and makes room.
+    fn settle(&mut self, now: Time) -> Result<()> {
+        if self.meter.is_due(now) {
+            let tables = self.panes.all().iter().map(|pane| &pane.table);
+            let figures = self.figures.state("windows");
+            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
+        }
         self.cold.as_mut().map_or(Ok(()), |cache| cache.settle(self.panes.all()))
     }
 
@@ -346,7 +353,7 @@ where
                 }
             }
         }
-        self.settle()?;
+        self.settle(now)?;
         Ok(Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE })
     }
 

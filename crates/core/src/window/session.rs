@@ -13,7 +13,7 @@ use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::{Names, from_bytes};
 use crate::schema::write::{self, SchemaOf};
 use crate::snapshot::{CheckpointId, Emit, Frozen, FrozenState, RestoredKeyed, TableSchema};
-use crate::state::{Floors, GroupWatermarks, OfKey, TimerIndex};
+use crate::state::{Floors, GroupWatermarks, Meter, OfKey, TimerIndex};
 use crate::table::{FrozenEntries, KeyedTable, Slot};
 use crate::time::{MAX_TIME, MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
@@ -35,6 +35,7 @@ where
     floors: Floors,
     owned: std::ops::Range<KeyGroup>,
     figures: Arc<OperatorFigures>,
+    meter: Meter,
     of: std::marker::PhantomData<fn(T) -> R>,
 }
 
@@ -149,6 +150,7 @@ where
             floors: Floors::default(),
             owned: 0..1,
             figures: OperatorFigures::new(""),
+            meter: Meter::default(),
             of: std::marker::PhantomData,
         }
     }
@@ -250,7 +252,7 @@ where
             let Some(due) = due else { break };
             self.on_timer(due, event, &mut out.rows);
         }
-        self.settle()?;
+        self.settle(now)?;
         if self.load_due(now, 1)? {
             return Ok(Step::MORE);
         }
@@ -288,8 +290,13 @@ where
         })
     }
 
-    // Between two batches: writes back what changed, and makes room.
-    fn settle(&mut self) -> Result<()> {
+    // Between two batches: measures; above a cold store writes back what changed, and makes room.
+    fn settle(&mut self, now: Time) -> Result<()> {
+        if self.meter.is_due(now) {
+            let tables = std::iter::once(&self.table.keys);
+            let figures = self.figures.state("sessions");
+            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
+        }
         let Some(cache) = &mut self.cold else { return Ok(()) };
         self.event_timers.write_back(cache);
         self.processing_timers.write_back(cache);
@@ -465,7 +472,7 @@ where
                 out.side(&self.spec.late).push(record, ts);
             }
         }
-        self.settle()?;
+        self.settle(now)?;
         Ok(Step { wake_at: self.processing_timers.next(), ..Step::DONE })
     }
 

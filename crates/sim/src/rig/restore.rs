@@ -9,6 +9,7 @@ use millstream_core::snapshot::{Frozen, StageSnapshot};
 use millstream_core::stage::InputId;
 use millstream_core::{Error, Mark};
 
+use super::below::Below;
 use super::mode::Restore;
 use super::run::{MAIN, MOST_TURNS, Run};
 use super::script::Happening;
@@ -103,12 +104,18 @@ impl Run<'_> {
         self.start(&snapshot).map_err(|error: Error| error.in_context("after a restore"))
     }
 
+    // A cold store writes a file per key group at each snapshot: there a few will do.
+    pub(super) fn key_groups(&self) -> u16 {
+        let most = if self.below == Below::Nothing { u16::MAX } else { 8 };
+        self.layout.key_groups.min(most)
+    }
+
     /// Opens all subtasks.
     pub(super) fn start(&mut self, snapshot: &StageSnapshot) -> Result<()> {
         let turns = self.mode.parallelism;
         let parallelism = turns[self.restores % turns.len()];
         self.front.merge = MarkMerge::new(usize::from(parallelism));
-        let groups = self.layout.key_groups;
+        let groups = self.key_groups();
         for index in 0..parallelism {
             let world = Arc::<crate::Simulated>::clone(&self.world) as Arc<dyn World>;
             let share = snapshot.share(index, parallelism, &owned_groups(index, groups, parallelism));

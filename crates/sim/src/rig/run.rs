@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
     fn deal(&mut self, input: InputId, batch: Batch) -> Result<Vec<(usize, Batch)>> {
         let codec = Arc::clone(&self.script.inputs[usize::from(input)].codec);
         let batch = if self.mode.bytes { through_bytes(codec.as_ref(), &batch)? } else { batch };
-        let (groups, subtasks) = (self.layout.key_groups, self.subtasks.len());
+        let (groups, subtasks) = (self.key_groups(), self.subtasks.len());
         if !self.layout.keyed {
             self.dealt += 1;
             return Ok(vec![(self.dealt % subtasks, batch)]);

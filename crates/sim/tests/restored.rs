@@ -1,0 +1,208 @@
+#![allow(clippy::unwrap_used, reason = "a test's own functions")]
+//! What must be known again right after a restore, and what is done before anything new.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::operator::{SideTag, SplitChange};
+use millstream_core::operators::{AssignWatermarks, KeyedProcess, Process, WatermarkStrategy};
+use millstream_core::snapshot::{Frozen, Restored, StageSnapshot};
+use millstream_core::stage::Step;
+use millstream_core::state::{KeyedContext, States, Timer, TimerKind};
+use millstream_core::time::Time;
+use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::{Count, ProcessingTimeTrigger, Session, SessionOperator, Window};
+use millstream_core::{Budget, Key, Mark, Operator, Output, Result, Rows};
+use millstream_sim::rig::{Rig, end, event, mark, row, watermark};
+use millstream_sim::{Harness, MemoryCold, Simulated};
+
+/// Says where the watermark stands; its timers in processing time are asked for by the record.
+#[derive(Clone, Default)]
+struct Tell;
+
+impl KeyedProcess for Tell {
+    type Key = String;
+    type In = (String, Time);
+    type Out = (String, Time);
+
+    fn open(&mut self, _: &mut States) -> Result<()> {
+        Ok(())
+    }
+
+    fn process(&mut self, (key, at): Self::In, cx: &mut KeyedContext<'_, String, Self::Out>) -> Result<()> {
+        cx.register_timer(TimerKind::ProcessingTime, at);
+        let watermark = cx.watermark();
+        cx.collect((key, watermark));
+        Ok(())
+    }
+
+    fn on_timer(&mut self, timer: Timer, cx: &mut KeyedContext<'_, String, Self::Out>) -> Result<()> {
+        let key = cx.key().clone();
+        cx.collect((key, timer.time));
+        Ok(())
+    }
+}
+
+type KeyOf = fn(&(String, Time)) -> String;
+
+fn telling() -> Process<Tell, KeyOf> {
+    Process::new(Tell, Arc::new((|record: &(String, Time)| record.0.clone()) as KeyOf))
+}
+
+// In the modes in which watermarks come late after a restore, only the state can know it.
+#[test]
+fn a_keyed_function_knows_the_watermark_of_its_key_group() {
+    let ask = |key: &str| (key.to_owned(), Time::MAX);
+    Rig::new(telling)
+        .keyed_by(|record: &(String, Time)| record.0.clone())
+        .feed([
+            event(ask("a"), 1),
+            watermark(10),
+            event(ask("a"), 11),
+            event(ask("b"), 12),
+            watermark(20),
+            event(ask("b"), 21),
+            end(),
+        ])
+        .expect([
+            row(("a".to_owned(), Time::MIN), 1),
+            mark(10),
+            row(("a".to_owned(), 10), 11),
+            row(("b".to_owned(), 10), 12),
+            mark(20),
+            row(("b".to_owned(), 20), 21),
+            mark(Time::MAX),
+        ]);
+}
+
+fn keyed<V>(pairs: impl IntoIterator<Item = (&'static str, V)>) -> Rows<(String, V)> {
+    let mut rows = Rows::default();
+    for (key, value) in pairs {
+        rows.hash.push(key.to_owned().key_hash());
+        rows.push((key.to_owned(), value), 0);
+    }
+    rows
+}
+
+fn harness(now: Time, restored: Restored, cold: bool) -> Harness {
+    let harness = Harness::new(Arc::new(Simulated::new(0, now))).restored(restored);
+    if cold { harness.backend(Arc::new(MemoryCold::new(0))) } else { harness }
+}
+
+fn snapshot(operator: &mut impl Operator) -> Restored {
+    let (mut frozen, mut snapshot) = (Frozen::default(), StageSnapshot::default());
+    operator.snapshot(1, &mut frozen).unwrap();
+    snapshot.add(frozen).unwrap();
+    snapshot.share(0, 1, &(0..128))
+}
+
+/// Resumes with a budget of one until nothing more is wanted; what came in each slice.
+fn slices<O: Operator>(harness: &Harness, operator: &mut O) -> Vec<Vec<O::Out>> {
+    let (mut out, mut slices) = (Output::default(), Vec::new());
+    loop {
+        let step = harness.call(|cx| operator.resume(cx, Budget { records: 1 }, &mut out)).unwrap();
+        slices.push(std::mem::take(&mut out.rows).rec);
+        if step.is_complete() {
+            return slices;
+        }
+    }
+}
+
+#[test]
+fn overdue_timers_fire_at_once_by_time_and_key_in_slices() {
+    for cold in [false, true] {
+        let mut before = telling();
+        let world = harness(0, Restored::default(), cold);
+        before.open("tell", &mut world.open_context()).unwrap();
+        let mut rows = keyed([("c", 20), ("b", 10), ("z", 5000), ("a", 20), ("d", 10)]);
+        world.call(|cx| before.rows(cx, &mut rows, &mut Output::default())).unwrap();
+        let world = harness(1000, snapshot(&mut before), !cold);
+        let mut after = telling();
+        after.open("tell", &mut world.open_context()).unwrap();
+        let fired: Vec<_> = slices(&world, &mut after).concat();
+        let expected = [("b", 10), ("d", 10), ("a", 20), ("c", 20)];
+        assert_eq!(fired, expected.map(|(key, time)| (key.to_owned(), time)));
+        let step = world.call(|cx| after.resume(cx, Budget::default(), &mut Output::default())).unwrap();
+        assert_eq!(step, Step::wake_at(5000), "the one that is not due yet");
+    }
+}
+
+#[test]
+fn overdue_sessions_fire_at_once_by_time_and_key_in_slices() {
+    let session = || {
+        SessionOperator::new(WindowSpec {
+            key: Arc::new(|record: &(String, u64)| record.0.clone()),
+            assigner: Session::with_gap_of_processing_time(Duration::from_millis(10)),
+            trigger: ProcessingTimeTrigger,
+            aggregate: Count,
+            function: Arc::new(|key: &String, _: &Window, count: u64, out: &mut Vec<(String, u64)>| {
+                out.push((key.clone(), count));
+            }),
+            allowed_lateness: 0,
+            late: SideTag::new("late"),
+        })
+    };
+    for cold in [false, true] {
+        let mut before = session();
+        let world = harness(0, Restored::default(), cold);
+        before.open("sessions", &mut world.open_context()).unwrap();
+        let mut rows = keyed([("c", 0), ("a", 0), ("b", 0), ("a", 0)]);
+        world.call(|cx| before.rows(cx, &mut rows, &mut Output::default())).unwrap();
+        let world = harness(1000, snapshot(&mut before), !cold);
+        let mut after = session();
+        after.open("sessions", &mut world.open_context()).unwrap();
+        let slices = slices(&world, &mut after);
+        assert!(slices.iter().all(|slice| slice.len() <= 1), "in slices");
+        assert_eq!(slices.concat(), [("a", 2), ("b", 1), ("c", 1)].map(|(key, n)| (key.to_owned(), n)));
+    }
+}
+
+fn times(times: &[Time]) -> Rows<Time> {
+    let mut rows = Rows::default();
+    times.iter().for_each(|time| rows.push(*time, *time));
+    rows
+}
+
+#[test]
+fn a_split_keeps_its_highest_time_and_its_idleness() {
+    let strategy = || {
+        let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::from_millis(5));
+        AssignWatermarks::new(strategy.with_idleness(Duration::from_millis(40)))
+    };
+    let (fast, silent): (Arc<str>, Arc<str>) = ("fast".into(), "silent".into());
+    let added = [SplitChange::Added(fast.clone()), SplitChange::Added(silent.clone()), SplitChange::Assigned];
+    let world = Arc::new(Simulated::new(0, 0));
+    let first = Harness::new(Arc::clone(&world) as Arc<_>);
+    let (mut before, mut out) = (strategy(), Output::default());
+    before.open("time", &mut first.open_context()).unwrap();
+    first.call(|cx| added.iter().try_for_each(|change| before.split(cx, change))).unwrap();
+    for now in (0..=60).step_by(10) {
+        world.virtual_clock().set(now);
+        first
+            .call(|cx| {
+                before.resume(cx, Budget::default(), &mut out)?;
+                cx.split = Some(fast.clone());
+                before.rows(cx, &mut times(&[100 + now]), &mut out)
+            })
+            .unwrap();
+    }
+    assert_eq!(out.marks.back(), Some(&Mark::Time(154)), "the silent one is idle");
+
+    let second = harness(60, snapshot(&mut before), false);
+    let (mut after, mut out) = (strategy(), Output::default());
+    after.open("time", &mut second.open_context()).unwrap();
+    second.call(|cx| added.iter().try_for_each(|change| after.split(cx, change))).unwrap();
+    second.call(|cx| after.resume(cx, Budget::default(), &mut out)).unwrap();
+    assert_eq!(
+        out.marks,
+        [Mark::Time(154)],
+        "at once: neither starts anew, and the silent one is idle still"
+    );
+    second
+        .call(|cx| {
+            cx.split = Some(fast.clone());
+            after.rows(cx, &mut times(&[120]), &mut out)
+        })
+        .unwrap();
+    assert_eq!(out.marks.len(), 1, "an older record does not move it");
+}

@@ -1,0 +1,190 @@
+#![allow(clippy::unwrap_used, reason = "a test's own functions")]
+//! State with a time to live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::operators::{KeyedProcess, Process};
+use millstream_core::record::from_bytes;
+use millstream_core::snapshot::{Frozen, MemoryPart, RestoredKeyed, StageSnapshot};
+use millstream_core::state::{KeyedContext, States, Ttl, ValueState};
+use millstream_core::time::Time;
+use millstream_core::{Key, Operator, Output, Result, Rows};
+use millstream_sim::rig::{Feed, Rig, end, event, processing_time, watermark};
+use millstream_sim::{Harness, MemoryCold, Simulated};
+
+/// A key, and whether to add to its count or only to look at it.
+type Ask = (String, bool);
+
+#[derive(Clone)]
+struct Count {
+    ttl: Ttl,
+    count: Option<ValueState<u64>>,
+}
+
+impl KeyedProcess for Count {
+    type Key = String;
+    type In = Ask;
+    type Out = (String, u64);
+
+    fn open(&mut self, states: &mut States) -> Result<()> {
+        self.count = Some(states.with_ttl(self.ttl).value("count")?);
+        Ok(())
+    }
+
+    fn process(&mut self, (key, add): Ask, cx: &mut KeyedContext<'_, String, (String, u64)>) -> Result<()> {
+        let state = self.count.clone().unwrap();
+        let count = state.get(cx).copied().unwrap_or(0);
+        if add {
+            state.set(cx, count + 1);
+        }
+        cx.collect((key, count));
+        Ok(())
+    }
+}
+
+type Counting = Process<Count, fn(&Ask) -> String>;
+
+fn counting(ttl: Ttl) -> Counting {
+    Process::new(Count { ttl, count: None }, Arc::new((|ask: &Ask| ask.0.clone()) as fn(&Ask) -> String))
+}
+
+fn expect(ttl: Ttl, feed: impl IntoIterator<Item = Feed<Ask>>, counts: &[(&str, u64)]) {
+    Rig::new(move || counting(ttl))
+        .keyed_by(|ask: &Ask| ask.0.clone())
+        .feed(feed)
+        .expect_records(counts.iter().map(|(key, count)| ((*key).to_owned(), *count)));
+}
+
+fn add(key: &str, time: Time) -> Feed<Ask> {
+    event((key.to_owned(), true), time)
+}
+
+fn look(key: &str, time: Time) -> Feed<Ask> {
+    event((key.to_owned(), false), time)
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+// As in Flink's TtlStateTestBase: expired when the last update and the time to live are not behind now.
+#[test]
+fn by_the_wall_clock_since_the_last_write() {
+    let feed = [
+        add("a", 0),
+        processing_time(9),
+        add("a", 0),
+        look("a", 0),
+        processing_time(18),
+        look("a", 0),
+        processing_time(19),
+        look("a", 0),
+        add("a", 0),
+        end(),
+    ];
+    expect(Ttl::processing_time(ms(10)), feed, &[("a", 0), ("a", 1), ("a", 2), ("a", 2), ("a", 0), ("a", 0)]);
+}
+
+#[test]
+fn reading_counts_where_that_is_wanted() {
+    let feed = [add("a", 0), processing_time(9), look("a", 0), processing_time(18), look("a", 0), end()];
+    let ttl = Ttl::processing_time(ms(10)).updated_on_read();
+    expect(ttl, feed, &[("a", 0), ("a", 1), ("a", 1)]);
+}
+
+#[test]
+fn by_the_watermark_since_the_time_of_the_record() {
+    let feed = [
+        add("a", 5),
+        add("b", 14),
+        watermark(14),
+        look("a", 20),
+        watermark(15),
+        look("a", 20),
+        look("b", 20),
+        add("c", 3),
+        watermark(24),
+        look("b", 30),
+        look("c", 30),
+        watermark(25),
+        look("c", 30),
+        end(),
+    ];
+    let counts = [("a", 0), ("b", 0), ("a", 1), ("a", 0), ("b", 1), ("c", 0), ("b", 0), ("c", 1), ("c", 0)];
+    expect(Ttl::event_time(ms(10)), feed, &counts);
+}
+
+fn rows(keys: impl IntoIterator<Item = u32>) -> Rows<Ask> {
+    let mut rows = Rows::default();
+    for key in keys {
+        rows.hash.push(key.to_string().key_hash());
+        rows.push((key.to_string(), true), 0);
+    }
+    rows
+}
+
+fn freeze(operator: &mut Counting) -> (Vec<String>, StageSnapshot) {
+    let mut frozen = Frozen::default();
+    operator.snapshot(1, &mut frozen).unwrap();
+    let mut snapshot = StageSnapshot::default();
+    let part = MemoryPart::of(frozen.keyed[0].1.as_ref()).unwrap();
+    snapshot.keyed.entry("count".to_owned()).or_default().push(Arc::new(part));
+    let part = snapshot.keyed["count"].clone();
+    let mut keys = Vec::new();
+    let all = RestoredKeyed { parts: part, owned: 0..128 };
+    let tables = frozen.keyed[0].1.tables();
+    all.read(&tables, &mut |_, table, entry| {
+        if table == 1 {
+            let mut rest = entry;
+            keys.push(<String as millstream_core::Record>::decode(&mut rest)?);
+            let _: (Vec<Time>, Vec<Time>, Option<u64>, Time) = from_bytes(rest)?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    keys.sort();
+    (keys, snapshot)
+}
+
+fn open(harness: &Harness) -> (Counting, Output<(String, u64)>) {
+    let mut operator = counting(Ttl::processing_time(ms(10)));
+    operator.open("count", &mut harness.open_context()).unwrap();
+    (operator, Output::default())
+}
+
+#[test]
+fn what_has_expired_is_in_no_snapshot_and_is_cleaned_up_bit_by_bit() {
+    for cold in [false, true] {
+        let world = Arc::new(Simulated::new(0, 0));
+        let harness = Harness::new(Arc::clone(&world) as Arc<_>).subtask(0, 1);
+        let harness = if cold { harness.backend(Arc::new(MemoryCold::new(1000))) } else { harness };
+        let (mut operator, mut out) = open(&harness);
+        harness.call(|cx| operator.rows(cx, &mut rows(0..500), &mut out)).unwrap();
+        world.virtual_clock().set(5);
+        harness.call(|cx| operator.rows(cx, &mut rows([7]), &mut out)).unwrap();
+        world.virtual_clock().set(10);
+        // Not a key was touched since.
+        harness.call(|cx| operator.rows(cx, &mut rows([1000]), &mut out)).unwrap();
+        let (keys, snapshot) = freeze(&mut operator);
+        assert_eq!(keys, ["1000", "7"], "cold: {cold}");
+        for _ in 0..20 {
+            harness.call(|cx| operator.rows(cx, &mut rows([1000]), &mut out)).unwrap();
+        }
+        let figures = harness.open_context().figures_of("count").state("count");
+        assert!(cold || figures.expired.get() == 499, "{}", figures.expired.get());
+        world.virtual_clock().set(2000);
+        harness.call(|cx| operator.rows(cx, &mut rows([1, 2]), &mut out)).unwrap();
+        assert!(cold || figures.keys.get() <= 4, "{}", figures.keys.get());
+
+        let restored = snapshot.share(0, 1, &(0..128));
+        let later = Arc::new(Simulated::new(0, 14));
+        let harness = Harness::new(Arc::clone(&later) as Arc<_>).restored(restored);
+        let (mut operator, mut out) = open(&harness);
+        harness.call(|cx| operator.rows(cx, &mut rows([7, 1000]), &mut out)).unwrap();
+        assert_eq!(out.rows.rec, [("7".to_owned(), 2), ("1000".to_owned(), 1)], "still alive");
+        later.virtual_clock().set(15);
+        harness.call(|cx| operator.rows(cx, &mut rows([7]), &mut out)).unwrap();
+        assert_eq!(out.rows.rec[2], ("7".to_owned(), 3), "written to at 14");
+    }
+}
