@@ -6,7 +6,7 @@
 use super::frozen::{self, WindowEntry, encode_entry};
 use super::pane::{Cell, Pane, PaneTimers, Panes};
 use super::{Fire, Window};
-use crate::cold::{Cache, ColdTable, after, pair, prefix};
+use crate::cold::{Cache, Change, ColdTable, after, pair, prefix};
 use crate::key::key_group;
 use crate::record::{from_bytes, to_bytes};
 use crate::snapshot::{CheckpointId, FrozenState, RestoredKeyed};
@@ -57,6 +57,13 @@ pub(super) type FireEntry<'a, K, A, S> = dyn FnMut(&mut Entry<K, Cell<A, S>>) ->
 /// Where in the store a window that fires has come to.
 #[derive(Default)]
 pub(super) struct Cursor(Option<Vec<u8>>);
+
+impl Cursor {
+    /// Whether a window is being read.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+}
 
 /// The open windows of a store that holds all of them; else of entries, which are written to it.
 pub(super) fn restore<K: Key, A: Record, S: Record>(
@@ -168,11 +175,14 @@ fn fire_one<K: Key, A: Record, S: Record>(
     Ok(asked.is_some())
 }
 
-/// Drops all keys of a window, and its timers.
-pub(super) fn forget(cache: &mut Cache, window: &Window) {
+/// Drops all keys of a window, and its timers, if the store has any.
+pub(super) fn forget<K: Key, A: Record, S: Record>(cache: &mut Cache, pane: &Pane<K, A, S>) {
+    if !pane.table.is_behind() {
+        return;
+    }
     for group in cache.owned.clone() {
-        cache.drop_all(of_window(group, WINDOWS, window));
-        cache.drop_all(of_window(group, PANES, window));
+        cache.drop_all(of_window(group, WINDOWS, &pane.window));
+        cache.changes.push(Change::Delete(of_window(group, PANES, &pane.window)));
     }
 }
 
@@ -184,6 +194,7 @@ pub(super) fn freeze<K: Key, A: Record, S: Record>(
     id: CheckpointId,
 ) -> Result<Box<dyn FrozenState>> {
     for pane in panes.all() {
+        pane.table.set_behind();
         let timers = to_bytes(&(pane.window, pane.timers.clone()));
         for group in cache.owned.clone() {
             let (key, mut value) = pair(of_window(group, PANES, &pane.window), MAX_TIME);

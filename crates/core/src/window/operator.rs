@@ -157,7 +157,9 @@ where
         let mut left = budget.records;
         while let Some(due) = self.firing.due.front().copied() {
             if !self.fire_window(due, &mut left, &mut out.rows)? {
-                self.settle(now)?;
+                if self.firing.cursor.is_set() {
+                    self.settle(now)?;
+                }
                 return Ok(Step::MORE);
             }
             self.firing.due.pop_front();
@@ -181,7 +183,8 @@ where
         let Self { spec, panes, floors, firing, cold, .. } = self;
         let groups = panes.groups();
         let Some(pane) = panes.get(&due.2) else { return Ok(true) };
-        if let Some(cache) = cold {
+        // A window that never left memory fires from there; nothing leaves it before it is done.
+        if let Some(cache) = cold.as_mut().filter(|_| pane.table.is_behind()) {
             let mut fire = |entry: &mut _| fire_entry(spec, due, floors, groups, entry, out);
             return cold::fire(cache, pane, &mut firing.cursor, left, &mut fire);
         }
@@ -199,9 +202,9 @@ where
 
     fn expire(&mut self, now: Time) {
         let cold = &mut self.cold;
-        let dropped = |window: &Window| {
+        let dropped = |pane: &_| {
             if let Some(cache) = cold {
-                cold::forget(cache, window);
+                cold::forget(cache, pane);
             }
         };
         if self.spec.assigner.is_event_time() {

@@ -117,12 +117,12 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
         due
     }
 
-    /// Drops the windows whose time is over, and tells which.
-    pub(super) fn expire(&mut self, lateness: Time, upto: Time, mut dropped: impl FnMut(&Window)) {
+    /// Drops the windows whose time is over, and shows which.
+    pub(super) fn expire(&mut self, lateness: Time, upto: Time, mut dropped: impl FnMut(&Pane<K, A, S>)) {
         self.panes.retain(|pane| {
             let late = lateness::is_window_late(&pane.window, lateness, upto);
             if late {
-                dropped(&pane.window);
+                dropped(pane);
             }
             !late
         });
