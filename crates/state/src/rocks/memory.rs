@@ -5,7 +5,7 @@
 //! iterators, restores and the allocator's own losses.
 
 use millstream_core::cold::Scope;
-use rocksdb::{Cache, WriteBufferManager};
+use rocksdb::{Cache, LruCacheOptions, WriteBufferManager};
 
 // Less than this and memtables are flushed as files of a few KiB.
 const LEAST: u64 = 16 << 20;
@@ -23,7 +23,11 @@ impl Memory {
     /// Shares out `budget` bytes; a smaller one than 16 MiB counts as that.
     pub(crate) fn new(budget: u64) -> Self {
         let budget = budget.max(LEAST);
-        let blocks = Cache::new_lru_cache((budget / 2) as usize);
+        // In 16 shards: few threads use it, and in more of them a small budget leaves no room for a large block.
+        let mut lru = LruCacheOptions::default();
+        lru.set_capacity((budget / 2) as usize);
+        lru.set_num_shard_bits(4);
+        let blocks = Cache::new_lru_cache_opts(&lru);
         // Never stalls the writer: a stage must not wait; RocksDB flushes earlier instead.
         let memtables = WriteBufferManager::new_write_buffer_manager_with_cache(
             (budget / 4) as usize,
