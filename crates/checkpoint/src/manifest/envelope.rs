@@ -49,7 +49,7 @@ impl Manifest {
         if format != FORMAT {
             return Err(Error::data(format!("it has the format `{format}` instead of `{FORMAT}`")));
         }
-        if version != VERSION {
+        if version > VERSION {
             return Err(Error::configuration(format!(
                 "it has version {version} of the format, this Millstream knows {VERSION}: restore it with the one that wrote it"
             )));

@@ -91,7 +91,10 @@ impl Run {
                 return Ok(true);
             }
             // Whatever else is logged settles the doubt first, and must not lose the checkpoint.
-            attempt.retire(Vec::new()).await.err();
+            if attempt.retire(Vec::new()).await.is_ok() {
+                let retained = attempt.retained().await;
+                ensure!(retained.contains(&written.reference), "the log has forgotten checkpoint {id}");
+            }
         }
         self.doubtful = Some(job.round());
         Ok(false)
