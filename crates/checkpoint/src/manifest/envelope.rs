@@ -3,7 +3,7 @@
 use millstream_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Manifest, encoded};
 
@@ -29,10 +29,14 @@ impl Manifest {
     /// # Errors
     /// [`ErrorKind::Bug`](millstream_core::ErrorKind::Bug) if it cannot be written as JSON.
     pub fn encode(&self) -> Result<Vec<u8>> {
+        self.encode_as(VERSION)
+    }
+
+    fn encode_as(&self, version: u32) -> Result<Vec<u8>> {
         let bug = |cause| Error::bug("a manifest cannot be written as JSON").caused_by(cause);
         let manifest = serde_json::value::to_raw_value(self).map_err(bug)?;
-        let xxh3 = xxh3_64(manifest.get().as_bytes());
-        let envelope = Envelope { format: FORMAT.to_owned(), version: VERSION, xxh3, manifest: &manifest };
+        let xxh3 = checksum(version, &manifest);
+        let envelope = Envelope { format: FORMAT.to_owned(), version, xxh3, manifest: &manifest };
         serde_json::to_vec(&envelope).map_err(bug)
     }
 
@@ -49,19 +53,24 @@ impl Manifest {
         if format != FORMAT {
             return Err(Error::data(format!("it has the format `{format}` instead of `{FORMAT}`")));
         }
-        if version > VERSION {
-            return Err(Error::configuration(format!(
-                "it has version {version} of the format, this Millstream knows {VERSION}: restore it with the one that wrote it"
-            )));
-        }
-        let actual = xxh3_64(manifest.get().as_bytes());
+        let actual = checksum(version, manifest);
         if expected != actual {
             return Err(Error::data(format!(
                 "it is damaged: checksum {expected:016x} expected, {actual:016x} found"
             )));
         }
+        if version > VERSION {
+            return Err(Error::configuration(format!(
+                "it has version {version} of the format, this Millstream knows {VERSION}: restore it with the one that wrote it"
+            )));
+        }
         serde_json::from_str(manifest.get()).map_err(unreadable)
     }
+}
+
+// With the version in it: a damaged one must not pass for a newer one, which no older checkpoint would help against.
+fn checksum(version: u32, manifest: &RawValue) -> u64 {
+    xxh3_64_with_seed(manifest.get().as_bytes(), u64::from(version))
 }
 
 #[cfg(test)]
@@ -71,6 +80,7 @@ mod tests {
     use millstream_core::drive::job_id::JobId;
 
     use super::super::*;
+    use super::VERSION;
 
     fn manifest() -> Manifest {
         let items = Items::Here(vec![Encoded(vec![0, 255, 7])]);
@@ -117,8 +127,10 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_apart_from_damage() {
+        let newer = manifest().encode_as(VERSION + 1).unwrap();
+        assert_eq!(Manifest::decode(&newer).unwrap_err().kind(), ErrorKind::Configuration);
         let text = String::from_utf8(manifest().encode().unwrap()).unwrap();
-        let newer = text.replace("\"version\":1", "\"version\":2");
-        assert_eq!(Manifest::decode(newer.as_bytes()).unwrap_err().kind(), ErrorKind::Configuration);
+        let damaged = text.replace("\"version\":1", "\"version\":3");
+        assert_eq!(Manifest::decode(damaged.as_bytes()).unwrap_err().kind(), ErrorKind::Data);
     }
 }
