@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::port::Port;
 use crate::process::{Launch, Ready};
 use crate::server::{Home, Server, owned};
-use crate::{cache, fetch, go, server};
+use crate::{cache, fetch, go, http, server, wait};
 
 /// The last commit upstream; its release tags are no versions to Go.
 const MODULE: &str = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c";
+const PATIENCE: Duration = Duration::from_secs(60);
 const ACCESS_KEY: &str = "millstream";
 const SECRET_KEY: &str = "millstream-tests";
 
@@ -140,7 +141,16 @@ impl MinIo {
     /// # Errors
     /// If it is shared between test binaries, or does not start.
     pub fn restart(&mut self) -> Result<()> {
-        owned(&mut self.server, "MinIO")?.restart()
+        owned(&mut self.server, "MinIO")?.restart()?;
+        self.wait_initialized()
+    }
+
+    /// It calls itself healthy a moment before it takes requests: until then it answers 503 to everything.
+    fn wait_initialized(&self) -> Result<()> {
+        let port = self.endpoint.rsplit(':').next().context("an endpoint has a port")?.parse()?;
+        let takes_requests = || http::get(port, "/", None).is_ok_and(|answer| answer.status == 403);
+        ensure!(wait::until(PATIENCE, takes_requests), "MinIO is healthy, but answers no requests");
+        Ok(())
     }
 
     /// One drive: what lies in its directory is a bucket.
@@ -187,10 +197,12 @@ impl MinIoBuilder {
             dir: home.dir().to_owned(),
             refuses_root: false,
             ready: Ready::Http { port: number, path: "/minio/health/ready", login: None },
-            patience: Duration::from_secs(60),
+            patience: PATIENCE,
         };
         let server = Some(Server::start(launch, home, vec![port])?);
-        Ok(MinIo { server, endpoint: format!("http://127.0.0.1:{number}") })
+        let minio = MinIo { server, endpoint: format!("http://127.0.0.1:{number}") };
+        minio.wait_initialized()?;
+        Ok(minio)
     }
 }
 
