@@ -1,6 +1,6 @@
 //! What a URL says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millstream_core::{Error, Result};
@@ -56,7 +56,7 @@ impl Location {
     /// The URL, without a slash at the end.
     pub(super) fn url(&self) -> String {
         let text = match self {
-            Self::File(path) => format!("file://{}", path.display()),
+            Self::File(path) => encoded(path),
             Self::S3 { bucket, prefix } => format!("s3://{bucket}/{prefix}"),
             Self::Hdfs { authority, path } => format!("hdfs://{authority}/{path}"),
         };
@@ -112,6 +112,11 @@ fn host_and_port(host: &str, port: Option<u16>) -> String {
     port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// As a URL, whatever characters it has.
+fn encoded(path: &Path) -> String {
+    Url::from_file_path(path).map_or_else(|()| format!("file://{}", path.display()), String::from)
+}
+
 fn directory(url: &Url) -> Option<PathBuf> {
     url.to_file_path().ok()
 }
@@ -124,13 +129,15 @@ mod tests {
     fn urls_are_understood_and_written_back() {
         let s3 = |prefix: &str| Location::S3 { bucket: "my-bucket".to_owned(), prefix: prefix.to_owned() };
         for (text, location, written) in [
-            ("file:///var/a%20b/", Location::File("/var/a b".into()), "file:///var/a b"),
+            ("file:///var/a%20b/", Location::File("/var/a b".into()), "file:///var/a%20b"),
             ("s3://my-bucket/a/b/", s3("a/b"), "s3://my-bucket/a/b"),
             ("s3a://my-bucket", s3(""), "s3://my-bucket"),
         ] {
             assert_eq!(Location::parse(text).unwrap(), location);
             assert_eq!(location.url(), written);
         }
+        let odd = Location::File("/a#b?c%d".into());
+        assert_eq!(Location::parse(&odd.url()).unwrap(), odd);
         let hdfs = Location::parse("hdfs://127.0.0.1:8020/flink/chk").unwrap();
         assert_eq!(hdfs.url(), "hdfs://127.0.0.1:8020/flink/chk");
         assert_eq!(Location::parse("hdfs:///chk").unwrap().url(), "hdfs:///chk");

@@ -154,6 +154,7 @@ async fn from_file(
 }
 
 async fn add(writer: &mut FileWriter, piece: Bytes, patience: &Patience) -> Attempt<()> {
+    let patience = patience.for_bytes(piece.len() as u64);
     patience.within(async { writer.write_bytes(piece).await.map(drop).map_err(failure) }).await
 }
 

@@ -31,7 +31,7 @@ impl Connector {
         let plain = options.s3_endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT.min(options.timeout))
-            .timeout(options.timeout)
+            .read_timeout(options.timeout) // of a whole request: the caller, who knows its size
             .tls_backend_preconfigured(tls(plain, options.s3_ca_file.as_deref())?)
             .build();
         let http = client.map_err(|cause| Error::bug("the HTTP client cannot be built").caused_by(cause))?;

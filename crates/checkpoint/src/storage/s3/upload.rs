@@ -73,7 +73,8 @@ impl S3Upload {
                 let sent = store.bucket.put_part(&location, &id, part, payload).await;
                 sent.map_err(|error| meaning(error).failure(&path))
             };
-            Ok((part, store.patience.attempts(attempt).await?))
+            let patience = store.patience.for_bytes(bytes.len() as u64);
+            Ok((part, patience.attempts(attempt).await?))
         });
         Ok(())
     }
@@ -125,7 +126,8 @@ impl StoreUpload for S3Upload {
     async fn finish(&mut self) -> Result<()> {
         let Some(id) = self.id.clone() else {
             let bytes = self.first.take().unwrap_or_default();
-            return self.store.patience.attempts(|| self.store.put(&self.path, bytes.clone())).await;
+            let patience = self.store.patience.for_bytes(bytes.len() as u64);
+            return patience.attempts(|| self.store.put(&self.path, bytes.clone())).await;
         };
         self.complete(&id).await?;
         self.id = None;
