@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::key::KeyGroup;
+use crate::{Error, Result};
 
 pub use keyed::{
     Emit, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeReader, NativeState, RestoredKeyed,
@@ -91,6 +91,29 @@ impl Restored {
     /// Takes a sink's committables: those of each subtask in their order.
     pub fn take_commits(&mut self, operator: &str) -> Vec<Vec<u8>> {
         self.commits.remove(operator).unwrap_or_default()
+    }
+}
+
+impl Restored {
+    /// After all operators of a stage have opened: refuses what was restored of one of these, but was not taken back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the operator and its state.
+    pub fn refuse_untaken<'a>(&self, operators: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        for operator in operators {
+            let keyed = self.keyed.get(operator).filter(|keyed| !keyed.is_empty());
+            let list = self.lists.iter().find(|((owner, _), items)| owner == operator && !items.is_empty());
+            let what = match (keyed, list) {
+                (Some(_), _) => "keyed state".to_owned(),
+                (None, Some(((_, state), _))) => format!("state `{state}`"),
+                (None, None) => continue,
+            };
+            return Err(Error::configuration(format!(
+                "the snapshot has {what} of operator `{operator}`, which takes none back: give the state's operator its old name, or allow \
+                 that it is lost (--allow-non-restored-state)"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -208,6 +208,25 @@ fn a_state_is_given_up_only_by_whoever_says_so() {
 }
 
 #[test]
+fn state_is_not_lost_to_an_operator_that_has_none() {
+    let saved = Saved::of_the_first_version();
+    let plan = || {
+        let env = Environment::new("evolving");
+        let times = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(60));
+        let purchases = env.source("purchases", input()).assign_timestamps_and_watermarks("times", times);
+        let users = purchases.map("count", |purchase| purchase.user);
+        users.sink_to("running", Collected::default());
+        users.filter("hourly", |_| true).sink_to("windows", Collected::default());
+        env.plan().expect("the plan is right")
+    };
+    let error = saved.launch(plan(), "checkpoints").start().expect_err("two operators have lost their state");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.chain().contains("which takes none back"), "{}", error.chain());
+    let job = saved.launch(plan(), "checkpoints").allowing_non_restored_state(true).start();
+    job.expect("that is allowed").wait().expect("it ends");
+}
+
+#[test]
 fn what_runs_is_not_disturbed_by_a_version_that_does_not_fit() {
     let (dir, results) = (tempfile::tempdir().expect("a folder"), Results::default());
     let running = first_version(&dir, &results, heap());

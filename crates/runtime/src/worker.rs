@@ -76,7 +76,12 @@ impl Worker {
         let stage = place.insert((shared.stage(index).make)());
         let inbox = &shared.inboxes[index];
         let waker = Waker::from(Arc::clone(inbox));
-        stage.open(&mut open_context(&shared, index, &io, &waker, restored))?;
+        let mut cx = open_context(&shared, index, &io, &waker, restored);
+        stage.open(&mut cx)?;
+        if !shared.allow_non_restored {
+            cx.restored
+                .refuse_untaken(shared.stage(index).operators.iter().map(|spec| spec.name.as_str()))?;
+        }
         shared.tell(Event::Opened);
         await_run(inbox)?;
         let clock = shared.clock.as_ref();
