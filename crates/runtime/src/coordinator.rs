@@ -213,6 +213,12 @@ impl<'a> Coordinator<'a> {
         }
     }
 
+    // The last checkpoint stands: what is left to do may take as long as a stop.
+    fn expect_the_end(&mut self) {
+        let patience = nanos(self.shared.options.stop_timeout);
+        self.stop_deadline = Some(self.shared.clock.nanos().saturating_add(patience));
+    }
+
     fn is_running(&self) -> bool {
         self.opened == self.shared.places.len()
     }
@@ -232,6 +238,10 @@ impl<'a> Coordinator<'a> {
         self.ended[subtask] = true;
         if end == End::Stopped {
             self.end = End::Stopped;
+        }
+        // From here on the last checkpoint's own timeout counts, until it stands.
+        if self.ended.iter().all(|ended| *ended) {
+            self.stop_deadline = None;
         }
         self.happened(Happened::Ended { subtask, end })
     }
@@ -259,7 +269,7 @@ impl<'a> Coordinator<'a> {
         let busy = (0..self.ended.len()).filter(|index| !self.ended[*index]);
         let mut busy: Vec<_> = busy.map(|index| self.shared.who(index)).collect();
         if busy.is_empty() {
-            busy.push("the last checkpoint".into());
+            busy.push("sinks that commit what the last checkpoint holds; a restart commits it".into());
         }
         let message = format!(
             "the job did not stop within {}, what these hold was not written: {}",

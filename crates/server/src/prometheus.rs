@@ -1,5 +1,7 @@
 //! Figures in Prometheus' text format, with Flink's names and meaning, so that boards and alerts made for Flink go on working.
 
+pub(crate) mod job;
+
 use std::fmt::Write;
 
 use millstream_core::figures::{JobFigures, OperatorFigures, StateFigures, SubtaskFigures};

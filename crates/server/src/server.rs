@@ -59,7 +59,8 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn for_job(options: &ServerOptions, job: &JobControl, pages: &[Page], live: Live) -> Result<Self> {
         let requests = Requests::default();
-        let router = router(job.figures(), pages, live).merge(rest::routes(job.clone(), requests.clone()));
+        let router = router(job.figures(), Some(job.clone()), pages, live)
+            .merge(rest::routes(job.clone(), requests.clone()));
         Self::serve(options, router, requests)
     }
 
@@ -74,7 +75,7 @@ impl Server {
         pages: &[Page],
         live: Live,
     ) -> Result<Self> {
-        Self::serve(options, router(figures, pages, live), Requests::default())
+        Self::serve(options, router(figures, None, pages, live), Requests::default())
     }
 
     fn serve(options: &ServerOptions, router: Router, requests: Requests) -> Result<Self> {
@@ -137,9 +138,10 @@ fn listen(options: &ServerOptions) -> Result<TcpListener> {
     Ok(listener)
 }
 
-fn router(figures: Arc<JobFigures>, pages: &[Page], live: Live) -> Router {
+fn router(figures: Arc<JobFigures>, job: Option<JobControl>, pages: &[Page], live: Live) -> Router {
     let metrics = move || {
-        let text = prometheus::metrics(&figures);
+        let mut text = prometheus::metrics(&figures);
+        text.extend(job.as_ref().map(prometheus::job::metrics));
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
     };
     let router = Router::new().route("/metrics", get(metrics));

@@ -152,6 +152,9 @@ impl Coordinator<'_> {
         }
         let Some(flight) = self.flight.take() else { return };
         self.stopped_with_savepoint |= last && flight.kind == CheckpointKind::Savepoint;
+        if last && self.stopping.is_some() {
+            self.expect_the_end();
+        }
         tracing::debug!("checkpoint {id} is complete");
         self.askers.answer(request, Ok(flight.done()));
         let ledger = Arc::clone(&self.ledger);
