@@ -78,7 +78,9 @@ const METRICS: [(&str, &str, &str, Figure); 11] = [
     }),
 ];
 
-const PARTS: [(&str, &str, fn(&SubtaskStats) -> u64); 4] = [
+type PartFigure = fn(&SubtaskStats) -> u64;
+
+const PARTS: [(&str, &str, PartFigure); 4] = [
     (
         "checkpointAlignmentTimeMs",
         "From the first barrier of the last checkpoint to the last one, in ms",
