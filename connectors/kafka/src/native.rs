@@ -3,7 +3,7 @@
 //! rdkafka's own consumer asks librdkafka for events in place of callbacks; then what is wrong with a partition as a whole, such as a
 //! deleted topic, only ever shows as a line in the log, because batches of messages are fetched past those events.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -80,6 +80,24 @@ impl NativeConsumer {
     /// When nobody answers in time.
     pub(crate) fn range(&self, topic: &str, partition: i32, timeout: Duration) -> KafkaResult<(i64, i64)> {
         self.0.fetch_watermarks(topic, partition, timeout)
+    }
+
+    /// The oldest offset of a partition that is being fetched and the one behind its newest message, as the last answer of its broker
+    /// said. Asks nobody.
+    pub(crate) fn known_range(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
+        let topic = CString::new(topic).ok()?;
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client and the name are alive, and there is room for both numbers.
+        let code = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.as_ptr(),
+                topic.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some((low.max(0), high))
     }
 
     /// Stops or goes on fetching partitions. What was fetched of them and not taken yet is dropped, to be fetched again.

@@ -35,6 +35,9 @@ pub(crate) struct KafkaReader {
     committer: Option<Committer>,
     troubles: Arc<Counter>,
     missing: Arc<Counter>,
+    figures: Arc<OperatorFigures>,
+    // When to count what waits to be read.
+    count_at: Time,
 }
 
 impl KafkaReader {
@@ -48,6 +51,8 @@ impl KafkaReader {
             committer: None,
             troubles: Arc::default(),
             missing: Arc::default(),
+            figures: OperatorFigures::new(""),
+            count_at: MIN_TIME,
         }
     }
 
@@ -187,6 +192,21 @@ impl KafkaReader {
         self.range(index).map_or_else(String::new, |(low, high)| format!(", which holds {low} up to {high}"))
     }
 
+    // Of all partitions whose broker has answered yet. Markers of transactions count too: they have offsets.
+    fn count_pending(&mut self, now: Time) {
+        if now < self.count_at {
+            return;
+        }
+        self.count_at = now.saturating_add(LOOK_AGAIN_MS);
+        let Some(fetcher) = &self.fetcher else { return };
+        let pending = |partition: &Partition| {
+            let split = &partition.split;
+            let (low, high) = fetcher.client().known_range(&split.topic, split.partition)?;
+            Some(split.stop.map_or(high, |stop| high.min(stop)).saturating_sub(split.next.max(low)).max(0))
+        };
+        self.figures.pending.set(self.partitions.all().filter_map(pending).sum());
+    }
+
     fn hand_on(&mut self, rows: &mut Rows<RawBatch>) -> Option<Polled> {
         Some(match self.partitions.hand_on()? {
             Handed::Batch(batch) => {
@@ -225,7 +245,8 @@ impl SplitReader for KafkaReader {
         let figures = cx.figures.operators().pop().unwrap_or_else(|| OperatorFigures::new(""));
         self.troubles = figures.counter("kafkaErrors");
         self.missing = figures.counter("missingOffsets");
-        self.committer = Committer::new(&self.options, &self.job, figures);
+        self.committer = Committer::new(&self.options, &self.job, Arc::clone(&figures));
+        self.figures = figures;
         Ok(())
     }
 
@@ -243,6 +264,7 @@ impl SplitReader for KafkaReader {
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
         self.attend()?;
+        self.count_pending(cx.now());
         if let Some(polled) = self.hand_on(rows) {
             return Ok(polled);
         }

@@ -95,6 +95,8 @@ pub struct OperatorFigures {
     pub late: Counter,
     /// The last watermark that went out (`currentOutputWatermark`).
     pub watermark: Gauge,
+    /// Records that wait in the source's system to be read (`pendingRecords`); below 0 where that is not known.
+    pub pending: Gauge,
     /// Ingest-to-sink latency, at sinks.
     pub latency: Latency,
     named: Mutex<BTreeMap<&'static str, Arc<Counter>>>,
@@ -107,6 +109,8 @@ impl OperatorFigures {
     pub fn new(name: &str) -> Arc<Self> {
         let watermark = Gauge::default();
         watermark.set(MIN_TIME);
+        let pending = Gauge::default();
+        pending.set(-1);
         Arc::new(Self {
             name: name.to_owned(),
             records_in: Counter::default(),
@@ -115,6 +119,7 @@ impl OperatorFigures {
             bytes_out: Counter::default(),
             late: Counter::default(),
             watermark,
+            pending,
             latency: Latency::default(),
             named: Mutex::default(),
             states: Mutex::default(),

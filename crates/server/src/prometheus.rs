@@ -32,6 +32,7 @@ pub fn metrics(job: &JobFigures) -> String {
         }
     }
     watermarks(job, &mut text);
+    pending(job, &mut text);
     counters(job, &mut text);
     states(job, &mut text);
     latencies(job, &mut text);
@@ -89,6 +90,26 @@ fn watermarks(job: &JobFigures, text: &mut Text) {
             let _ = write!(labels, ",held_by=\"{}\"", escape(&holder));
         }
         text.sample(OPERATOR, "currentOutputWatermark", &labels, watermark as f64);
+    }
+}
+
+fn pending(job: &JobFigures, text: &mut Text) {
+    text.family(
+        OPERATOR,
+        "pendingRecords",
+        "gauge",
+        "Records that wait in the source's system, where it says so",
+    );
+    for (subtask, operator) in job.operators() {
+        let pending = operator.pending.get();
+        if pending >= 0 {
+            text.sample(
+                OPERATOR,
+                "pendingRecords",
+                &operator_labels(job, subtask, &operator),
+                pending as f64,
+            );
+        }
     }
 }
 

@@ -28,6 +28,8 @@ fn own_broker() -> (Kafka, Job) {
         kafka,
         job.with(|options| {
             (options.compression, options.client) = (millstream_kafka::Compression::None, client);
+            // A broker takes a while to come back on a busy machine.
+            options.connect_timeout = Duration::from_secs(120);
         }),
     )
 }

@@ -223,3 +223,29 @@ fn a_bounded_read_of_a_topic_created_anew_ends() {
     fill(brokers(), &name, 1, 0, 10);
     assert_eq!(values(&read_splits(&source, left), &format!("{name}-0")), texts(0, 0, 10));
 }
+
+#[test]
+fn what_waits_to_be_read_is_counted() {
+    let name = topic("pending", 2);
+    fill(brokers(), &name, 2, 0, 100);
+    let source = KafkaSource::new(KafkaSourceOptions { bounded: None, ..options(brokers(), &name) });
+    let harness = Harness::new(world());
+    let figures = harness.figures().operator("source");
+    let mut reader = DrivenReader::open(&source, harness).unwrap();
+    reader.add_splits(splits(&source)).unwrap();
+    assert_eq!(figures.pending.get(), -1, "nobody knows yet");
+    let both = [0, 1].map(|partition| format!("{name}-{partition}").into());
+    let mut read = Read::new();
+    for enough in [50, 200] {
+        while read.values().map(Vec::len).sum::<usize>() < enough {
+            note(&mut read, reader.next(50).unwrap());
+        }
+        let left = 200 - read.values().map(Vec::len).sum::<usize>() as i64;
+        reader.pause(&both);
+        // Counted now and then.
+        let counted = || matches!(reader.poll(1).unwrap(), Reading::Pending) && figures.pending.get() == left;
+        assert!(wait::until(PATIENCE, counted), "{} and not {left}", figures.pending.get());
+        reader.resume(&both);
+    }
+    reader.close();
+}
