@@ -1,6 +1,7 @@
 //! What every driver that runs a whole [`Plan`](crate::plan::Plan) must decide, as pure functions and state machines: which subtasks and
-//! channels there are, what channels mean for inputs, when a barrier has come everywhere, what a snapshot of all is. The thread driver
-//! and the simulation put them to work.
+//! channels there are, what channels mean for inputs, when a barrier has come everywhere, what a snapshot of all is; when checkpoints begin,
+//! stand and are given up ([`checkpointing`]), who may run the job and what it goes on from ([`log`]), what follows a failure ([`restart`]),
+//! and which files may go ([`cleanup`]). The thread driver and the simulation put them to work.
 
 pub mod alignment;
 pub mod checkpoint_options;

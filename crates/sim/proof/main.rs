@@ -65,6 +65,7 @@ struct Sum {
     savepoints: u64,
     fenced: u64,
     stops: u64,
+    fallbacks: u64,
     steps: u64,
 }
 
@@ -81,6 +82,7 @@ fn prove(wanted: &Wanted) -> ExitCode {
                 sum.savepoints += outcome.savepoints;
                 sum.fenced += outcome.fenced;
                 sum.stops += outcome.stops;
+                sum.fallbacks += outcome.fallbacks;
                 sum.steps += outcome.steps;
             }
             Err(wrong) => return fail(seed, broken, &wrong),
@@ -92,7 +94,7 @@ fn prove(wanted: &Wanted) -> ExitCode {
     }
     println!(
         "{seeds} seeds are clean in {:.1} s: {} steps, {} attempts, {} checkpoints and {} savepoints complete, {} given up, {} older \
-         processes fenced, {} stops in order",
+         processes fenced, {} stops in order, {} times back to an older checkpoint",
         began.elapsed().as_secs_f64(),
         sum.steps,
         sum.attempts,
@@ -100,7 +102,8 @@ fn prove(wanted: &Wanted) -> ExitCode {
         sum.savepoints,
         sum.failed,
         sum.fenced,
-        sum.stops
+        sum.stops,
+        sum.fallbacks
     );
     ExitCode::SUCCESS
 }

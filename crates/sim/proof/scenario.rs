@@ -19,7 +19,9 @@ pub(crate) fn run(seed: u64, broken: Option<Broken>, trace: Option<fn(&str)>) ->
     let faults = *pick(&mut chance, &[0.0, 0.02, 0.1]);
     let outside = Outside::new(chance.random(), faults);
     let job = plan(&shape, &outside).map_err(|error| error.chain())?;
-    let mut driver = driver(seed, &mut chance);
+    // What was committed after a checkpoint that is damaged later is committed again: only what is idempotent stays right.
+    let damaged = broken.is_none() && chance.random_ratio(1, 10);
+    let mut driver = driver(seed, &mut chance, damaged);
     if let Some(rule) = broken {
         driver = driver.broken(rule);
     }
@@ -27,19 +29,19 @@ pub(crate) fn run(seed: u64, broken: Option<Broken>, trace: Option<fn(&str)>) ->
         driver = driver.trace(told);
     }
     let outcome = driver.run(&job).map_err(|error| error.chain())?;
-    audit(&shape, &outside)
+    audit(&shape, &outside, !damaged)
         .map_err(|wrong| format!("seed {seed}, {} attempts: {wrong}", outcome.attempts))?;
     Ok(outcome)
 }
 
-fn driver(seed: u64, chance: &mut impl Rng) -> SeededDriver {
+fn driver(seed: u64, chance: &mut impl Rng, damaged: bool) -> SeededDriver {
     let millis = Duration::from_millis;
     let options = CheckpointOptions {
-        interval: Some(millis(chance.random_range(2..40))),
-        min_pause: millis(chance.random_range(0..10)),
+        interval: Some(millis(chance.random_range(1..15))),
+        min_pause: millis(chance.random_range(0..5)),
         timeout: millis(chance.random_range(50..1_000)),
         tolerable_failed: chance.random_range(0..4),
-        num_retained: chance.random_range(1..4),
+        num_retained: if damaged { 3 } else { chance.random_range(1..4) },
         savepoint_interval: chance.random_bool(0.2).then(|| millis(50)),
         ..CheckpointOptions::default()
     };
@@ -54,7 +56,8 @@ fn driver(seed: u64, chance: &mut impl Rng) -> SeededDriver {
     SeededDriver::new(seed)
         .checkpoints(options)
         .restarts(strategy)
-        .crashes(*pick(chance, &[0.0005, 0.002, 0.006]), chance.random_range(0..9))
+        .crashes(*pick(chance, &[0.001, 0.003, 0.01]), chance.random_range(0..9))
+        .damaged_checkpoints(if damaged { 0.7 } else { 0.0 })
         .late_writes()
         .zombies(*pick(chance, &[0.0, 0.5, 0.9]))
         .rescale_up_to(chance.random_range(1..5))

@@ -78,6 +78,8 @@ pub struct SimOutcome {
     pub savepoints: u64,
     /// How many older processes found out that a newer one had taken over.
     pub fenced: u64,
+    /// How often a damaged checkpoint made it go back to an older one.
+    pub fallbacks: u64,
     /// How often the job was stopped in order and started again.
     pub stops: u64,
     /// How many things happened.
@@ -104,6 +106,7 @@ impl SeededDriver {
             zombies: 0.0,
             slow: 0.0,
             requests: 0.0,
+            damage: 0.0,
             broken: None,
             trace: None,
         };
@@ -202,6 +205,14 @@ impl SeededDriver {
         self
     }
 
+    /// Lets the newest checkpoint be damaged after a crash, with this probability, where an older one is retained. The job then goes back to
+    /// that one: sinks that are idempotent are right in the end, those that have committed what came after it are not.
+    #[must_use]
+    pub fn damaged_checkpoints(mut self, probability: f64) -> Self {
+        self.chaos.damage = probability.clamp(0.0, 1.0);
+        self
+    }
+
     /// Breaks a rule, to see whether it is found.
     #[must_use]
     pub fn broken(mut self, rule: Broken) -> Self {
@@ -257,6 +268,7 @@ fn outcome(shared: Shared, end: End) -> SimOutcome {
         failed_checkpoints: tally.failed_checkpoints,
         savepoints: tally.savepoints,
         fenced: tally.fenced,
+        fallbacks: tally.fallbacks,
         stops: tally.stops,
         steps: shared.steps,
         snapshot: shared.last,
@@ -355,6 +367,9 @@ impl Simulation {
 
     fn crash(&mut self, shared: &mut Shared) {
         shared.tally.crashes += 1;
+        if shared.chaos.damage > 0.0 && shared.chance.random_bool(shared.chaos.damage) {
+            shared.storage.damage(&mut shared.chance);
+        }
         let plan = self.rescaled(shared);
         let next = Process::start(shared, plan);
         let mut old = std::mem::replace(&mut self.current, next);

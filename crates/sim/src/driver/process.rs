@@ -144,6 +144,9 @@ impl Process {
                 let failure = Failure::Restoring { kind: ErrorKind::Data, from: &from, retained: &retained };
                 match self.restarts.on_failure(failure, shared.now(), 0.5) {
                     Verdict::FallBack { to, retire } => {
+                        shared.tally.fallbacks += 1;
+                        shared
+                            .note(|| format!("{why}: goes back to checkpoint {}, retires {retire:?}", to.id));
                         let append = log.propose(Change::Retire(retire), 0).keeping(KEPT);
                         self.at = At::FallingBack(log, append, to);
                         Ok(Progress::Did)

@@ -41,6 +41,8 @@ pub(super) struct Chaos {
     pub(super) slow: f64,
     /// How often somebody asks for a savepoint, or stops the job and starts it again.
     pub(super) requests: f64,
+    /// How often the newest checkpoint is found damaged after a crash, where an older one is retained.
+    pub(super) damage: f64,
     pub(super) broken: Option<Broken>,
     pub(super) trace: Option<fn(&str)>,
 }
@@ -55,6 +57,7 @@ pub(super) struct Tally {
     pub(super) crashes: u64,
     pub(super) fenced: u64,
     pub(super) stops: u64,
+    pub(super) fallbacks: u64,
 }
 
 /// What all processes of a job share.

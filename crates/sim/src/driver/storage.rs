@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_core::drive::job_snapshot::JobSnapshot;
 use millstream_core::drive::log::{Answer, Ask, LogEntry, LogEvent};
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 
 use super::Chance;
 
@@ -118,6 +119,19 @@ impl Storage {
         match manifest.refers.iter().find(|file| !whole(file)) {
             Some(file) => Err(format!("{path}: {file} is missing or damaged")),
             None => Ok(Arc::clone(manifest)),
+        }
+    }
+
+    /// Damages a file of the newest checkpoint, if the one before it is whole.
+    pub(super) fn damage(&mut self, chance: &mut Chance) {
+        let last = self.log.values().rev().find_map(|bytes| LogEntry::decode(bytes).ok());
+        let Some([.., older, newest]) = last.as_ref().map(|last| &last.retained[..]) else { return };
+        let Ok(whole) = self.open(&older.path) else { return };
+        let Ok(manifest) = self.open(&newest.path) else { return };
+        // What the older one shares stays as it is.
+        let own: Vec<_> = manifest.refers.difference(&whole.refers).collect();
+        if let Some(file) = own.choose(chance) {
+            self.files.insert((*file).clone(), File::Torn);
         }
     }
 
