@@ -47,7 +47,7 @@ pub mod prelude {
     pub use millstream_core::dead_letter::DeadLetter;
     pub use millstream_core::operator::SideTag;
     pub use millstream_core::operators::{KeyedCoProcess, KeyedProcess, WatermarkStrategy};
-    pub use millstream_core::state::{KeyedContext, States, Timer, TimerKind};
+    pub use millstream_core::state::{KeyedContext, States, Timer, TimerKind, Ttl};
     pub use millstream_core::time::Time;
     pub use millstream_core::window::{
         Aggregate, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum, TopN, Tumbling,
