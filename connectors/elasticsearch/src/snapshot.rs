@@ -73,3 +73,15 @@ impl From<&Pending> for Unacknowledged {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_the_first_version_left_is_read_for_ever() {
+        let (document, version) = thaw(b"\x0cclicks\x04u1\x04\xd8\x04\x04\xf6\x01\xfa\x01\x00", 3).unwrap();
+        assert_eq!((document.index.as_str(), document.id.as_str()), ("clicks", "u1"));
+        assert_eq!((version.epoch(), version.sequence(), document.body), (2, 300, b"{}".to_vec()));
+    }
+}

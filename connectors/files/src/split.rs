@@ -19,3 +19,16 @@ impl FileSplit {
         Self { path, offset: 0, lines: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::record::from_bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_position_that_the_first_version_wrote_is_read_for_ever() {
+        let split: FileSplit = from_bytes(b"\x12/in/a.csv\xd8\x04\x18").unwrap();
+        assert_eq!(split, FileSplit { path: "/in/a.csv".into(), offset: 300, lines: 12 });
+    }
+}
