@@ -116,10 +116,12 @@ impl Resolution {
     }
 }
 
-/// The names of a record schema's fields, in order; none for any other schema.
+/// A record schema's fields in order, each with the JSON of its default; none for any other schema.
 ///
 /// # Errors
 /// [`ErrorKind::Data`](crate::ErrorKind::Data) when it is no schema that Millstream writes.
-pub fn field_names(schema: &str) -> Result<Vec<String>> {
-    Ok(parse::parse(schema)?.root_fields().iter().map(|field| field.name.clone()).collect())
+pub fn fields(schema: &str) -> Result<Vec<(String, Option<String>)>> {
+    let schema = parse::parse(schema)?;
+    let default = |field: &parse::Field| field.default.as_ref().map(ToString::to_string);
+    Ok(schema.root_fields().iter().map(|field| (field.name.clone(), default(field))).collect())
 }

@@ -123,6 +123,19 @@ fn state_of_an_operator_that_is_gone_is_dropped_only_when_that_is_allowed() {
 }
 
 #[test]
+fn a_time_to_live_may_come_and_go() {
+    let plain = [("last", r#"["null","long"]"#, "null")];
+    let aging = [plain[0], ("last_updated", r#""long""#, "-9223372036854775808")];
+    for (written, read) in [(&plain[..], &aging[..]), (&aging, &plain)] {
+        let plan = plan(vec![operator("count", "process", vec![keys(read)])]);
+        let report = check(&plan, &snapshot(&[("count", vec![keys(written)])])).unwrap();
+        assert_eq!(fate(&report, "count", "last"), Fate::Same);
+        report.refusal(false).unwrap();
+        assert!(!report.to_string().contains("last_updated"), "{report}");
+    }
+}
+
+#[test]
 fn an_operator_of_another_kind_under_an_old_name_is_refused() {
     let plan = plan(vec![operator("count", "window", vec![TableSchema::of::<i64>("panes")])]);
     let report = check(&plan, &snapshot(&[("count", vec![keys(&[])])])).unwrap();

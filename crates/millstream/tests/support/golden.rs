@@ -169,23 +169,29 @@ impl Aggregate<Event> for Summary {
     }
 }
 
-/// One state of each kind, and timers of both.
+/// One state of each kind, two with a time to live, and timers of both kinds.
 #[derive(Clone, Default)]
-struct AllStates(Option<States5>);
+struct AllStates(Option<Declared>);
 
 #[derive(Clone)]
-struct States5 {
+struct Declared {
     value: ValueState<Best>,
     list: ListState<i64>,
     map: MapState<Kind, (i64, String)>,
     reducing: ReducingState<i64>,
     aggregating: AggregatingState<Event, Summary>,
+    kept_by_event_time: ValueState<i64>,
+    kept_by_the_clock: ListState<i64>,
 }
 
 /// Later than every event: the final watermark fires it.
 const AT_THE_END: Time = 1_000_000;
 /// The year 2100, or overdue by then: nothing depends on it.
 const SOME_DAY: Time = 4_102_444_800_000;
+/// Longer than the input lasts: what is kept so long is there until the final watermark.
+const AN_HOUR: Duration = Duration::from_secs(3_600);
+/// Longer than anybody will run this test.
+const CENTURIES: Duration = Duration::from_secs(500 * 365 * 86_400);
 
 impl KeyedProcess for AllStates {
     type Key = Visitor;
@@ -193,12 +199,14 @@ impl KeyedProcess for AllStates {
     type Out = String;
 
     fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(States5 {
+        self.0 = Some(Declared {
             value: states.value("value")?,
             list: states.list("list")?,
             map: states.map("map")?,
             reducing: states.reducing("reducing", |sum: i64, cents| sum + cents)?,
             aggregating: states.aggregating("aggregating", Summary)?,
+            kept_by_event_time: states.with_ttl(Ttl::event_time(AN_HOUR)).value("kept-by-event-time")?,
+            kept_by_the_clock: states.with_ttl(Ttl::processing_time(CENTURIES)).list("kept-by-the-clock")?,
         });
         Ok(())
     }
@@ -213,6 +221,11 @@ impl KeyedProcess for AllStates {
         states.map.get(cx).entry(event.kind).or_insert((0, event.user.clone())).0 += 1;
         states.reducing.add(cx, i64::from(event.cents));
         states.aggregating.add(cx, &event);
+        let number = states.kept_by_event_time.get(cx).copied().unwrap_or(0) + 1;
+        states.kept_by_event_time.set(cx, number);
+        let text = format!("{}/{}: record {number}", cx.key().shop, cx.key().user);
+        cx.collect(text);
+        states.kept_by_the_clock.get(cx).push(event.at);
         cx.register_timer(TimerKind::EventTime, AT_THE_END);
         cx.register_timer(TimerKind::ProcessingTime, SOME_DAY);
         Ok(())
@@ -229,6 +242,8 @@ impl KeyedProcess for AllStates {
         let _ = write!(text, " {:?}", states.map.get(cx));
         let _ = write!(text, " {:?}", states.reducing.get(cx));
         let _ = write!(text, " {:?}", states.aggregating.get(cx));
+        states.kept_by_the_clock.get(cx).sort_unstable();
+        let _ = write!(text, " {:?}", states.kept_by_the_clock.get(cx));
         cx.collect(text);
         Ok(())
     }

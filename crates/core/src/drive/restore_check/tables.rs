@@ -2,8 +2,9 @@
 
 use super::report::{Fate, StateReport};
 use crate::Result;
-use crate::schema::{NoteKind, Resolution, Verdict, field_names};
+use crate::schema::{NoteKind, Resolution, Verdict, fields};
 use crate::snapshot::{TableSchema, resolve_table};
+use crate::time::MIN_TIME;
 
 /// The table of a keyed process: beside the key and its timers, each field is a state of the user's.
 const KEYS: &str = "keys";
@@ -32,7 +33,17 @@ pub(super) fn names(table: &TableSchema) -> Result<Vec<String>> {
     if table.name != KEYS {
         return Ok(vec![table.name.clone()]);
     }
-    Ok(field_names(&table.schema)?.into_iter().filter(|name| !TIMERS.contains(&name.as_str())).collect())
+    let fields = fields(&table.schema)?;
+    let state = |(name, default): &&(String, Option<String>)| {
+        !TIMERS.contains(&name.as_str()) && !is_time_of_a_state(name, default.as_deref(), &fields)
+    };
+    Ok(fields.iter().filter(state).map(|(name, _)| name.clone()).collect())
+}
+
+/// Whether a field is the time at which a state with a time to live was last touched: part of that state, which may come and go.
+fn is_time_of_a_state(name: &str, default: Option<&str>, all: &[(String, Option<String>)]) -> bool {
+    let of = name.strip_suffix("_updated").filter(|_| default == Some(MIN_TIME.to_string().as_str()));
+    of.is_some_and(|state| all.iter().any(|(name, _)| name == state))
 }
 
 fn table_states(written: &TableSchema, read: &TableSchema) -> Result<Vec<StateReport>> {
