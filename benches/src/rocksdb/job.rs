@@ -79,6 +79,14 @@ pub(super) fn on_rocksdb(launch: Launch, folder: &Path, memory: u64) -> millstre
     Ok(launch.with_backend(backend).with_native_files(read))
 }
 
+/// A launch with state on the heap that can read what another one kept in RocksDB.
+#[cfg(test)]
+pub(super) fn on_heap(launch: Launch, folder: &Path) -> Launch {
+    let options = RocksOptions { localdir: Some(folder.join("rocksdb")), memory: 0 };
+    let (local, reader) = (Some(folder.join("restored")), millstream::state::RocksReader::new(options));
+    launch.with_native_files(ReadOptions { local, natives: Some(Arc::new(reader)) })
+}
+
 /// Runs it.
 pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let keys = (KEYS * arguments.scale) as u64;

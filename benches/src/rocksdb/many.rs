@@ -28,18 +28,19 @@ pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         MEMORY >> 20
     ));
     forget_peak()?;
-    first(keys, folder.path(), report)?;
+    let on_rocksdb = |launch| job::on_rocksdb(launch, folder.path(), MEMORY);
+    first(keys, folder.path(), &on_rocksdb, report)?;
     report.line(format!("  peak memory of the process {} MiB", peak()? >> 20));
     forget_peak()?;
-    second(keys, folder.path(), report)?;
+    second(keys, folder.path(), &on_rocksdb, report)?;
     report.line(format!("  peak memory of the process {} MiB", peak()? >> 20));
     Ok(())
 }
 
 // Counts every key once, then ends as a job does that is cancelled: its checkpoint stays.
-fn first(keys: u64, folder: &Path, report: &mut Report) -> Result<()> {
+fn first(keys: u64, folder: &Path, backend: &Backend<'_>, report: &mut Report) -> Result<()> {
     let (running, took) = time(|| {
-        let running = start(Numbers { keys, passes: 1, ends: false }, 1, folder)?;
+        let running = start(Numbers { keys, passes: 1, ends: false }, 1, folder, backend)?;
         running.wait_for_rows(keys)?;
         Ok(running)
     })?;
@@ -50,7 +51,6 @@ fn first(keys: u64, folder: &Path, report: &mut Report) -> Result<()> {
     let (_, last) = time(|| Ok(running.job.control().checkpoint_now()?))?;
     let history = running.job.checkpoint_stats();
     ensure!(running.discard.totals() == (keys, keys), "{:?} came out", running.discard.totals());
-    // A hundredth of the keys again would be the next change; here nothing has changed.
     running.job.control().checkpoint_now()?;
     let nothing = running.job.checkpoint_stats();
     running.job.cancel();
@@ -64,8 +64,8 @@ fn first(keys: u64, folder: &Path, report: &mut Report) -> Result<()> {
 }
 
 // At twice the parallelism: every count must be 2, and every timer is still there.
-fn second(keys: u64, folder: &Path, report: &mut Report) -> Result<()> {
-    let (running, started) = time(|| start(Numbers { keys, passes: 2, ends: true }, 2, folder))?;
+fn second(keys: u64, folder: &Path, backend: &Backend<'_>, report: &mut Report) -> Result<()> {
+    let (running, started) = time(|| start(Numbers { keys, passes: 2, ends: true }, 2, folder, backend))?;
     report.line(format!("parallelism 2: restored and running after {:.1} s", started.wall.as_secs_f64()));
     let (totals, took) = time(|| {
         running.wait_for_rows(2 * keys)?;
@@ -83,6 +83,9 @@ fn second(keys: u64, folder: &Path, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// Gives a launch its state backend.
+type Backend<'a> = dyn Fn(Launch) -> millstream::Result<Launch> + 'a;
+
 struct Running {
     job: JobHandle,
     discard: Discard<u64>,
@@ -98,7 +101,7 @@ impl Running {
     }
 }
 
-fn start(numbers: Numbers, parallelism: u16, folder: &Path) -> Result<Running> {
+fn start(numbers: Numbers, parallelism: u16, folder: &Path, backend: &Backend<'_>) -> Result<Running> {
     let (plan, discard) = job::plan(numbers, true, parallelism)?;
     let mut options = RuntimeOptions {
         checkpoints_dir: Some(format!("file://{}/checkpoints", folder.display())),
@@ -106,8 +109,7 @@ fn start(numbers: Numbers, parallelism: u16, folder: &Path) -> Result<Running> {
         ..RuntimeOptions::default()
     };
     options.checkpointing.interval = Some(Duration::from_secs(10));
-    let launch = job::on_rocksdb(Launch::new(plan, options), folder, MEMORY)?;
-    Ok(Running { job: launch.start()?, discard })
+    Ok(Running { job: backend(Launch::new(plan, options))?.start()?, discard })
 }
 
 fn checkpoints(history: &CheckpointHistory, report: &mut Report) {
@@ -126,4 +128,27 @@ fn row(stats: &CheckpointStats) -> String {
         stats.bytes_written >> 20,
         stats.end_to_end.unwrap_or(0)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Less memory than one of the two needs, so that state and timers are read back from the files.
+    #[test]
+    fn state_and_timers_in_files_go_on_at_another_parallelism_and_on_the_heap() {
+        let keys = 60_000;
+        for on_heap in [false, true] {
+            let folder = TempDir::new().unwrap();
+            let mut report = Report::new("test");
+            let on_rocksdb = |launch| job::on_rocksdb(launch, folder.path(), 0);
+            first(keys, folder.path(), &on_rocksdb, &mut report).unwrap();
+            if on_heap {
+                let on_heap = |launch| Ok(job::on_heap(launch, folder.path()));
+                second(keys, folder.path(), &on_heap, &mut report).unwrap();
+            } else {
+                second(keys, folder.path(), &on_rocksdb, &mut report).unwrap();
+            }
+        }
+    }
 }

@@ -1,9 +1,16 @@
 //! The state backend that a configuration names.
 
+#[cfg(feature = "rocksdb")]
+use std::sync::Arc;
+
 use millstream_core::Result;
 use millstream_core::drive::job_settings::{BackendKind, BackendOptions};
 use millstream_core::plan::Plan;
 use millstream_runtime::Launch;
+#[cfg(feature = "rocksdb")]
+use millstream_runtime::ReadOptions;
+#[cfg(feature = "rocksdb")]
+use millstream_state::{RocksBackend, RocksOptions, RocksReader};
 
 /// Gives a job its state backend.
 ///
@@ -11,26 +18,40 @@ use millstream_runtime::Launch;
 /// A backend that this program was built without, or whose folder cannot be used.
 pub(crate) fn add(launch: Launch, plan: &Plan, options: &BackendOptions) -> Result<Launch> {
     match options.kind {
-        BackendKind::Heap => Ok(launch),
+        BackendKind::Heap => Ok(reading_rocksdb(launch, options)),
         BackendKind::RocksDb => rocksdb(launch, plan, options),
     }
 }
 
 #[cfg(feature = "rocksdb")]
 fn rocksdb(launch: Launch, plan: &Plan, options: &BackendOptions) -> Result<Launch> {
-    use std::sync::Arc;
-
-    use millstream_runtime::ReadOptions;
-    use millstream_state::{RocksBackend, RocksOptions};
-
-    let rocks = RocksOptions { localdir: options.localdir.clone(), memory: options.memory };
     let operators = plan.stages.iter().flat_map(|stage| &stage.operators);
     let keyed = operators.filter(|operator| !operator.tables.is_empty()).count();
-    let backend = Arc::new(RocksBackend::new(&rocks)?.with_operators(keyed.max(1)));
-    // Restored files are linked into the databases where both are on one file system.
-    let local = options.localdir.clone().unwrap_or_else(std::env::temp_dir).join("millstream-restored");
-    let read = ReadOptions { local: Some(local), natives: Some(backend.clone()) };
+    let backend = RocksBackend::new(&rocks(options))?.with_operators(keyed.max(1));
+    let backend = Arc::new(backend);
+    let read = ReadOptions { local: Some(backend.folder_for_restores()), natives: Some(backend.clone()) };
     Ok(launch.with_backend(backend).with_native_files(read))
+}
+
+// The last run may have kept its state in RocksDB.
+#[cfg(feature = "rocksdb")]
+fn reading_rocksdb(launch: Launch, options: &BackendOptions) -> Launch {
+    let rocks = rocks(options);
+    let local = rocks.folder().join("millstream-restored");
+    launch.with_native_files(ReadOptions {
+        local: Some(local),
+        natives: Some(Arc::new(RocksReader::new(rocks))),
+    })
+}
+
+#[cfg(feature = "rocksdb")]
+fn rocks(options: &BackendOptions) -> RocksOptions {
+    RocksOptions { localdir: options.localdir.clone(), memory: options.memory }
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn reading_rocksdb(launch: Launch, _: &BackendOptions) -> Launch {
+    launch
 }
 
 #[cfg(not(feature = "rocksdb"))]

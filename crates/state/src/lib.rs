@@ -8,4 +8,4 @@
 mod rocks;
 
 #[cfg(feature = "rocksdb")]
-pub use rocks::{FORMAT, RocksBackend, RocksOptions};
+pub use rocks::{FORMAT, RocksBackend, RocksOptions, RocksReader};

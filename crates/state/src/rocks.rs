@@ -15,6 +15,7 @@ mod store;
 
 pub use backend::RocksBackend;
 pub use options::RocksOptions;
+pub use reader::RocksReader;
 
 /// What its native files are called in a checkpoint.
 pub const FORMAT: &str = "rocksdb";

@@ -23,7 +23,7 @@ impl Default for RocksOptions {
 
 impl RocksOptions {
     /// The folder that `localdir` means.
-    pub(crate) fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.localdir.clone().unwrap_or_else(|| std::env::temp_dir().join("millstream-rocksdb"))
     }
 }

@@ -1,6 +1,7 @@
 //! Reads RocksDB's files of a checkpoint entry by entry: for another backend, or because an entry's form has changed.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_core::key::KeyGroup;
 use millstream_core::snapshot::{Emit, NativeReader, NativeState, TableSchema};
@@ -8,6 +9,7 @@ use millstream_core::{Error, Result};
 
 use super::backend::RocksBackend;
 use super::frozen::scan;
+use super::options::RocksOptions;
 use super::{FORMAT, restore};
 
 impl NativeReader for RocksBackend {
@@ -34,6 +36,39 @@ impl NativeReader for RocksBackend {
             // What lies behind the tables of the snapshot are the operator's own indexes, which follow from the entries.
             if usize::from(table) < tables.len() { emit(group, table, entry) } else { Ok(()) }
         })
+    }
+}
+
+/// Reads RocksDB's files for jobs that keep their state elsewhere. Uses nothing, no folder either, until it is asked to.
+pub struct RocksReader {
+    options: RocksOptions,
+    backend: Mutex<Option<Arc<RocksBackend>>>,
+}
+
+impl RocksReader {
+    /// One that will work in the folder that the options name.
+    pub fn new(options: RocksOptions) -> Self {
+        Self { options, backend: Mutex::default() }
+    }
+
+    fn backend(&self) -> Result<Arc<RocksBackend>> {
+        let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*backend {
+            Some(backend) => Ok(Arc::clone(backend)),
+            None => Ok(Arc::clone(backend.insert(Arc::new(RocksBackend::new(&self.options)?)))),
+        }
+    }
+}
+
+impl NativeReader for RocksReader {
+    fn entries(
+        &self,
+        native: &NativeState<'_>,
+        tables: &[TableSchema],
+        wanted: &Range<KeyGroup>,
+        emit: &mut Emit<'_>,
+    ) -> Result<()> {
+        self.backend()?.entries(native, tables, wanted, emit)
     }
 }
 
