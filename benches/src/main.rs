@@ -20,6 +20,7 @@ mod prebuilt;
 mod report;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+mod snapshot;
 mod state;
 #[cfg(feature = "servers")]
 mod stores;
@@ -65,6 +66,8 @@ enum Name {
     Latency,
     /// Bytes per key in an open window
     State,
+    /// Checkpoints written and restored, against the bare file system
+    Snapshot,
     /// Peak memory of the demo
     Demo,
     /// State in RocksDB, against the bare crate and the heap
@@ -85,6 +88,7 @@ impl Name {
             Self::Stores => stores::run(arguments, report),
             Self::Latency => latency::run(arguments, report),
             Self::State => state::run(arguments, report),
+            Self::Snapshot => snapshot::run(arguments, report),
             Self::Demo => demo::run(arguments, report),
             #[cfg(feature = "rocksdb")]
             Self::Rocksdb => rocksdb::run(arguments, report),
