@@ -160,3 +160,37 @@ fn a_cancelled_job_ends_at_once_without_an_error() {
     assert!(control.exceptions().is_empty(), "nothing went wrong");
     assert_eq!(control.checkpoint_now().unwrap_err().kind(), ErrorKind::Restart);
 }
+
+#[test]
+fn a_checkpoint_that_takes_too_long_is_given_up_and_the_job_goes_on() {
+    let (numbers, written) = (Numbers { gate_at: 5_000, ..Numbers::new(&SPLITS) }, Sums::default());
+    let at_gate = numbers.probe.gate();
+    // Behind the gate the first batch stands still until the test lets it go.
+    let hold = Arc::new(std::sync::Mutex::new(()));
+    let held = hold.lock().unwrap();
+    let wait_for = Arc::clone(&hold);
+    let suspect: OnBatch = Arc::new(move |rows| {
+        if rows.iter().any(|number| *number >= 5_000) {
+            drop(wait_for.lock());
+        }
+        Ok(Step::DONE)
+    });
+    let mut options = fixed(0);
+    options.checkpointing.timeout = Duration::from_millis(50);
+    options.checkpointing.tolerable_failed = 100_000;
+    let job = start(suspicious(&numbers, &written, suspect), options).unwrap();
+    at_gate.recv().unwrap();
+    numbers.probe.open_gate();
+    let error = loop {
+        if let Err(error) = job.checkpoint_now() {
+            break error;
+        }
+    };
+    assert!(error.chain().contains("execution.checkpointing.timeout"), "{}", error.chain());
+    drop(held);
+    while job.status() == JobStatus::Running && job.checkpoint_now().is_err() {}
+    let control = job.control();
+    assert_eq!(wait(job).unwrap().attempts, 1, "it was tolerated");
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+    assert!(control.checkpoint_stats().counts.failed >= 1);
+}
