@@ -1,6 +1,7 @@
 //! What can be typed behind `clickstream`.
 
 mod demo;
+mod drill;
 mod generate;
 mod replay;
 mod target;
@@ -25,6 +26,8 @@ pub enum Clickstream {
     Job(Command),
     /// Make up shop traffic and write it to Kafka, a file or standard output
     Generate(generate::GenerateArgs),
+    /// Kill, stop, pause and move the job on your own servers while events come, and audit every result
+    Drill(drill::DrillArgs),
     /// Send recorded events once more, at their own speed or faster, to Kafka, a file or standard output
     Replay(replay::ReplayArgs),
 }
@@ -38,6 +41,7 @@ impl Clickstream {
         match self {
             Self::Demo(args) => demo::demo(args),
             Self::Job(command) => execute(&Shop::default(), command),
+            Self::Drill(args) => drill::run(args),
             Self::Generate(args) => generate::generate(args),
             Self::Replay(args) => replay::replay(args),
         }

@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod commands;
+pub mod drill;
 pub mod event;
 pub mod jobs;
 pub mod options;

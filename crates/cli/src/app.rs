@@ -9,6 +9,7 @@ use millstream_core::Result;
 use serde::de::DeserializeOwned;
 
 use crate::config::{Config, load};
+use crate::control::{Control, control};
 use crate::{exit, logs, restore, run, show_plan};
 
 /// A program around a pipeline.
@@ -49,6 +50,9 @@ pub enum Command {
     Run(RunArgs),
     /// Show the operators of the job and how they are connected, without running it
     Plan(PlanArgs),
+    /// What can be asked of a job that runs.
+    #[command(flatten)]
+    Control(Control),
     /// Show what would become of each state if the job went on from a savepoint or checkpoint, without starting or stopping anything
     Restore(RestoreArgs),
 }
@@ -128,6 +132,7 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
             run::run_from(app, &config, from.as_deref(), args.allow_non_restored_state)
         }
         Command::Restore(args) => restore::restore(app, args),
+        Command::Control(command) => control(command),
         Command::Plan(args) => {
             let config = load(&args.config.config, &args.config.set)?;
             let plan = run::environment(app, &config)?.plan()?;

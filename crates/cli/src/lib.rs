@@ -30,9 +30,11 @@
 mod app;
 mod backend;
 mod config;
+mod control;
 mod exit;
 pub mod logs;
 mod progress;
+pub mod remote;
 mod restore;
 mod run;
 pub mod show_plan;
@@ -45,6 +47,7 @@ pub use app::{
     with_exit_codes,
 };
 pub use config::{Config, EngineOptions, load, parse};
+pub use control::{Control, TargetArgs};
 pub use exit::EXIT_CODES;
 pub use run::{environment, launch, run, watch};
 pub use state_keys::StateKeys;

@@ -1,0 +1,88 @@
+//! What can happen to a job.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use millstream::Result;
+use millstream::cli::remote::Remote;
+
+use super::DrillPlan;
+use super::config::Site;
+use super::process::Job;
+
+/// How long an attempt that was overtaken may take to notice.
+const FENCED: Duration = Duration::from_secs(90);
+/// The exit code of a job that a newer attempt has overtaken.
+const FENCED_CODE: i32 = 3;
+
+/// One blow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Blow {
+    /// SIGKILL at any moment, then the same command again
+    Kill,
+    /// SIGTERM, then the same command again
+    Stop,
+    /// SIGSTOP, a second process takes over, SIGCONT: the first one must notice and harm nothing
+    Pause,
+    /// Stop with a savepoint, then from that savepoint at another parallelism
+    Rescale,
+}
+
+impl Blow {
+    /// Deals it; afterwards the job runs again.
+    pub(super) fn deal(
+        self,
+        job: &mut Job,
+        plan: &DrillPlan,
+        site: &Site,
+        parallelism: u16,
+    ) -> Result<String> {
+        match self {
+            Self::Kill => {
+                job.kill()?;
+                *job = Job::start(plan, site, &[])?;
+                Ok("killed".to_owned())
+            }
+            Self::Stop => {
+                job.stop()?;
+                *job = Job::start(plan, site, &[])?;
+                Ok("stopped in order".to_owned())
+            }
+            Self::Pause => pause(job, plan, site),
+            Self::Rescale => rescale(job, plan, site, parallelism),
+        }
+    }
+}
+
+fn pause(job: &mut Job, plan: &DrillPlan, site: &Site) -> Result<String> {
+    job.freeze()?;
+    // The page's port is taken by the frozen one.
+    let mut second = Job::start(plan, site, &["--set".to_owned(), "rest.port=0".to_owned()])?;
+    second.run_for(Duration::from_secs(4))?;
+    job.thaw()?;
+    let noticed = job.ends_with(FENCED_CODE, FENCED);
+    second.kill()?;
+    *job = Job::start(plan, site, &[])?;
+    noticed.map(|()| "overtaken while it was frozen, and stopped by itself when it went on".to_owned())
+}
+
+fn rescale(job: &mut Job, plan: &DrillPlan, site: &Site, parallelism: u16) -> Result<String> {
+    let savepoint = Remote::to(&format!("http://127.0.0.1:{}", site.port), None)?.stop(None, false)?;
+    job.ends_with(0, Duration::from_secs(90))?;
+    let from = ["--from-savepoint", &savepoint, "--set"].map(str::to_owned);
+    let more: Vec<_> = from.into_iter().chain([format!("parallelism.default={parallelism}")]).collect();
+    *job = Job::start(plan, site, &more)?;
+    Ok(format!("stopped with a savepoint, goes on from it at parallelism {parallelism}"))
+}
+
+impl fmt::Display for Blow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Rescale => "rescale",
+        })
+    }
+}
