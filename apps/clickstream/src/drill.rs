@@ -42,13 +42,13 @@ pub struct DrillPlan {
     pub dir: PathBuf,
     /// How many blows.
     pub blows: u32,
-    /// Which kinds of blows, taken in turns that the seed chooses.
+    /// Which kinds of blows, taken in turns.
     pub kinds: Vec<Blow>,
     /// Events per second.
     pub rate: u32,
     /// The shortest and the longest time between two blows.
     pub between: (Duration, Duration),
-    /// Chooses times, kinds and events.
+    /// Chooses times, parallelisms and events.
     pub seed: u64,
     /// What else happens: the servers' bad days. Spread evenly over the blows.
     pub hooks: Vec<Hook>,
@@ -94,7 +94,7 @@ pub fn drill(mut plan: DrillPlan) -> Result<DrillReport> {
         let wait = shortest + (longest.saturating_sub(shortest)).mul_f64(chance.random::<f64>());
         job.run_for(wait)?;
         hook(&mut plan, number, &mut report);
-        let kind = plan.kinds[chance.random_range(0..plan.kinds.len())];
+        let kind = plan.kinds[number as usize % plan.kinds.len()];
         let parallelism = chance.random_range(1..=4);
         let outcome = kind.deal(&mut job, &plan, &site, parallelism);
         logs::err(&report.dealt(number, kind, &outcome));
@@ -110,7 +110,7 @@ pub fn drill(mut plan: DrillPlan) -> Result<DrillReport> {
     if let Err(error) = job.stop() {
         report.violation(format!("the last stop: {}", error.chain()));
     }
-    report.finish(&audit, std::time::Duration::from_nanos(clock.nanos() - began));
+    report.finish(&audit, Duration::from_nanos(clock.nanos() - began));
     Ok(report)
 }
 

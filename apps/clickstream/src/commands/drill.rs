@@ -35,7 +35,7 @@ pub struct DrillArgs {
     /// The longest time between two blows
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     longest: Duration,
-    /// Chooses times, kinds and events; the time of day without it
+    /// Chooses times, parallelisms and events; the time of day without it
     #[arg(long)]
     seed: Option<u64>,
     /// A shell command that harms a server, run once in the middle, such as "systemctl restart minio" (may be repeated)

@@ -192,9 +192,9 @@ fn elasticsearch(url: &str, prefix: &str) -> Result<Results> {
     let mut results = Results::default();
     for table in TABLES {
         let index = format!("{prefix}{table}");
-        post(&format!("{url}/{index}/_refresh"), &json!({}))?;
+        post(&format!("{url}/{index}/_refresh"), "")?;
         let search = format!("{url}/{index}/_search?scroll=1m&size=10000");
-        let mut page = post(&search, &json!({ "sort": ["_doc"] }))?;
+        let mut page = post(&search, r#"{"sort": ["_doc"]}"#)?;
         loop {
             let hits = page["hits"]["hits"].as_array().cloned().unwrap_or_default();
             if hits.is_empty() {
@@ -202,15 +202,15 @@ fn elasticsearch(url: &str, prefix: &str) -> Result<Results> {
             }
             hits.iter().for_each(|hit| results.add(table, &hit["_source"]));
             let next = json!({ "scroll": "1m", "scroll_id": page["_scroll_id"] });
-            page = post(&format!("{url}/_search/scroll"), &next)?;
+            page = post(&format!("{url}/_search/scroll"), &next.to_string())?;
         }
     }
     Ok(results)
 }
 
-fn post(url: &str, body: &Value) -> Result<Value> {
+fn post(url: &str, body: &str) -> Result<Value> {
     let request = ureq::post(url).header("Content-Type", "application/json");
-    let mut answer = request.send(body.to_string()).map_err(|error| away(url, error))?;
+    let mut answer = request.send(body).map_err(|error| away(url, error))?;
     let text = answer.body_mut().with_config().limit(1 << 30).read_to_string();
     serde_json::from_str(&text.map_err(|error| away(url, error))?).map_err(|error| away(url, error))
 }
