@@ -3,6 +3,8 @@
 //!
 //! `MILLSTREAM_DRILL_BLOWS` says how many blows; 8 without it. The great drill is `MILLSTREAM_DRILL_BLOWS=50`.
 
+#![allow(clippy::print_stdout, reason = "the report of a drill is for people")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
