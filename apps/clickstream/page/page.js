@@ -33,7 +33,7 @@ new ResizeObserver(([entry]) => chart.setSize({ width: entry.contentRect.width, 
 
 function figures(picture) {
   set("job", picture.job);
-  set("state", picture.over ? "ended" : "running");
+  set("state", picture.state.toLowerCase());
   set("rate", number.format(picture.events_per_second));
   set("events", number.format(picture.events));
   set("data-time", picture.data_time === null ? "–" : clock(picture.data_time));
@@ -77,10 +77,29 @@ function deadLetters(picture) {
   }));
 }
 
+const size = bytes => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`);
+
+function checkpoints(picture) {
+  const { counts, history } = picture.checkpoints;
+  by("checkpoints").hidden = counts.total === 0 && counts.restored === 0;
+  for (const count of ["completed", "failed", "restored"]) set(count, number.format(counts[count]));
+  by("history").replaceChildren(...history.map(one => {
+    const row = document.createElement("tr");
+    const took = one.end_to_end === null ? "–" : `${number.format(one.end_to_end)} ms`;
+    const cells = [one.id, one.kind, one.status.toLowerCase().replace("_", " "), clock(one.trigger_time), took, size(one.bytes), size(one.bytes_written)];
+    row.append(...cells.map(cell => element("td", cell)));
+    if (one.failure !== null) {
+      row.className = "failed";
+      row.children[2].append(element("span", `: ${one.failure}`));
+    }
+    return row;
+  }));
+}
+
 const events = new EventSource("/live");
 events.onmessage = event => {
   const picture = JSON.parse(event.data);
   if (picture === null) return;
-  for (const part of [figures, minutes, hotItems, deadLetters]) part(picture);
+  for (const part of [figures, minutes, hotItems, checkpoints, deadLetters]) part(picture);
 };
 events.onerror = () => set("state", "not connected; trying again…");

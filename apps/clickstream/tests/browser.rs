@@ -23,7 +23,10 @@ struct Demo {
 
 impl Demo {
     fn start(dir: &Path) -> Result<Self> {
-        let arguments = ["demo", "--rate", "4000", "--speed", "120", "--port", "0", "--dir", "."];
+        Self::run(dir, &["demo", "--rate", "4000", "--speed", "120", "--port", "0", "--dir", "."])
+    }
+
+    fn run(dir: &Path, arguments: &[&str]) -> Result<Self> {
         let mut process = clickstream(dir).args(arguments).stderr(Stdio::piped()).spawn()?;
         let said = BufReader::new(process.stderr.take().context("standard error is piped")?);
         let mut lines = said.lines();
@@ -73,15 +76,7 @@ async fn the_numbers_on_the_page_are_those_in_sqlite() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let demo = Demo::start(dir.path())?;
     let profile = tempfile::tempdir()?;
-    let config = BrowserConfig::builder()
-        .chrome_executable(Chromium::executable()?)
-        .user_data_dir(profile.path())
-        .no_sandbox()
-        .args(Chromium::ARGUMENTS.map(|argument| argument.trim_start_matches("--")))
-        .window_size(1280, 900)
-        .build()
-        .map_err(anyhow::Error::msg)?;
-    let (mut browser, mut events) = Browser::launch(config).await?;
+    let (mut browser, mut events) = Browser::launch(chromium(profile.path())?).await?;
     let handler = tokio::spawn(async move { while events.next().await.is_some() {} });
     let page = browser.new_page(&demo.url).await?;
     let shown = until_it_shows_everything(&page).await?;
@@ -89,6 +84,54 @@ async fn the_numbers_on_the_page_are_those_in_sqlite() -> Result<()> {
     browser.close().await?;
     handler.abort();
     Ok(())
+}
+
+fn chromium(profile: &Path) -> Result<BrowserConfig> {
+    BrowserConfig::builder()
+        .chrome_executable(Chromium::executable()?)
+        .user_data_dir(profile)
+        .no_sandbox()
+        .args(Chromium::ARGUMENTS.map(|argument| argument.trim_start_matches("--")))
+        .window_size(1280, 900)
+        .build()
+        .map_err(anyhow::Error::msg)
+}
+
+/// Two checkpoints that stand and one whose storage was gone.
+#[tokio::test]
+async fn the_page_shows_checkpoints_and_why_one_failed() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let config = "pipeline.name: shown\nrest.port: 0\nsource: {type: generator, rate: 500}\n\
+                  sinks:\n  - {type: sqlite, path: clicks.db}\njob.dir: job\n\
+                  execution.checkpointing.interval: 200ms\n\
+                  execution.checkpointing.tolerable-failed-checkpoints: 1000\n";
+    std::fs::write(dir.path().join("job.yaml"), config)?;
+    let job = Demo::run(dir.path(), &["run", "--config", "job.yaml"])?;
+    let profile = tempfile::tempdir()?;
+    let (mut browser, mut events) = Browser::launch(chromium(profile.path())?).await?;
+    let handler = tokio::spawn(async move { while events.next().await.is_some() {} });
+    let page = browser.new_page(&job.url).await?;
+    until(&page, "Number(document.getElementById('completed').textContent) >= 2").await?;
+    until(&page, "[...document.querySelectorAll('#history td:nth-child(5)')].some(td => td.textContent.endsWith(' ms'))").await?;
+    let checkpoints = dir.path().join("job/checkpoints");
+    std::fs::rename(&checkpoints, dir.path().join("job/elsewhere"))?;
+    std::fs::write(&checkpoints, "no directory")?;
+    until(&page, "document.querySelector('#history tr.failed td span')?.textContent.length > 10").await?;
+    browser.close().await?;
+    handler.abort();
+    Ok(())
+}
+
+async fn until(page: &Page, condition: &str) -> Result<()> {
+    for _ in 0..240 {
+        let holds: bool = page.evaluate(format!("Boolean({condition})")).await?.into_value().unwrap_or(false);
+        if holds {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let text = page.evaluate("document.body.innerText").await?;
+    anyhow::bail!("not on the page after a minute: {condition}\n{:?}", text.value())
 }
 
 // Five minutes of the shop for the first hot items, and a broken record: some seconds of the demo.

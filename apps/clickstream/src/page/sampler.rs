@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use millstream::core::drive::checkpoint_stats::{
+    CheckpointCounts, CheckpointHistory, CheckpointKind, CheckpointStatus,
+};
 use millstream::core::figures::JobFigures;
 use millstream::core::time::{Clock, MAX_TIME, MIN_TIME};
-use millstream::runtime::{JobControl, SystemClock};
+use millstream::runtime::{JobControl, JobStatus, SystemClock};
 use millstream::server::Live;
 use millstream::{Error, Result};
 use serde::Serialize;
@@ -16,6 +19,8 @@ use super::Board;
 use super::board::Shown;
 
 const PERIOD: Duration = Duration::from_millis(500);
+// Checkpoints that the page lists.
+const SHOWN: usize = 8;
 
 /// What the page is told.
 #[derive(Debug, Serialize)]
@@ -28,9 +33,30 @@ struct Picture {
     wall_time: i64,
     latency_p50_ms: Option<f64>,
     latency_p99_ms: Option<f64>,
-    over: bool,
+    // Flink's name, such as RUNNING.
+    state: JobStatus,
+    checkpoints: Checkpoints,
     #[serde(flatten)]
     shown: Shown,
+}
+
+/// The last few checkpoints, newest first.
+#[derive(Debug, Serialize)]
+struct Checkpoints {
+    counts: CheckpointCounts,
+    history: Vec<Checkpoint>,
+}
+
+#[derive(Debug, Serialize)]
+struct Checkpoint {
+    id: u64,
+    kind: CheckpointKind,
+    status: CheckpointStatus,
+    trigger_time: i64,
+    end_to_end: Option<u64>,
+    bytes: u64,
+    bytes_written: u64,
+    failure: Option<String>,
 }
 
 /// The thread that takes the pictures.
@@ -96,9 +122,25 @@ fn picture(
         wall_time: now,
         latency_p50_ms: latency.map(|(p50, _)| p50),
         latency_p99_ms: latency.map(|(_, p99)| p99),
-        over: job.is_over(),
+        state: job.status(),
+        checkpoints: checkpoints(job),
         shown: board.shown(),
     }
+}
+
+fn checkpoints(job: &JobControl) -> Checkpoints {
+    let CheckpointHistory { counts, history, .. } = job.checkpoint_stats();
+    let history = history.into_iter().take(SHOWN).map(|stats| Checkpoint {
+        id: stats.id,
+        kind: stats.kind,
+        status: stats.status,
+        trigger_time: stats.trigger_time,
+        end_to_end: stats.end_to_end,
+        bytes: stats.bytes,
+        bytes_written: stats.bytes_written,
+        failure: stats.failure,
+    });
+    Checkpoints { counts, history: history.collect() }
 }
 
 fn messages(figures: &JobFigures) -> u64 {
