@@ -68,12 +68,24 @@ fn pause(job: &mut Job, plan: &DrillPlan, site: &Site) -> Result<String> {
 }
 
 fn rescale(job: &mut Job, plan: &DrillPlan, site: &Site, parallelism: u16) -> Result<String> {
-    let savepoint = Remote::to(&format!("http://127.0.0.1:{}", site.port), None)?.stop(None, false)?;
+    let savepoint = reach(job, site)?.stop(None, false)?;
     job.ends_with(0, Duration::from_secs(90))?;
     let from = ["--from-savepoint", &savepoint, "--set"].map(str::to_owned);
     let more: Vec<_> = from.into_iter().chain([format!("parallelism.default={parallelism}")]).collect();
     *job = Job::start(plan, site, &more)?;
     Ok(format!("stopped with a savepoint, goes on from it at parallelism {parallelism}"))
+}
+
+// A process that was just started does not listen yet.
+fn reach(job: &mut Job, site: &Site) -> Result<Remote> {
+    let url = format!("http://127.0.0.1:{}", site.port);
+    for _ in 0..60 {
+        if let Ok(remote) = Remote::to(&url, None) {
+            return Ok(remote);
+        }
+        job.run_for(Duration::from_millis(500))?;
+    }
+    Remote::to(&url, None)
 }
 
 impl fmt::Display for Blow {
