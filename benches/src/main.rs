@@ -4,6 +4,7 @@
 //! and `by_hand` hold what they share.
 
 mod by_hand;
+mod checkpoints;
 mod click;
 mod demo;
 mod discard;
@@ -66,6 +67,8 @@ enum Name {
     Latency,
     /// Bytes per key in an open window
     State,
+    /// A job without checkpoints, every 30 s and every second
+    Checkpoints,
     /// Checkpoints written and restored, against the bare file system
     Snapshot,
     /// Peak memory of the demo
@@ -88,6 +91,7 @@ impl Name {
             Self::Stores => stores::run(arguments, report),
             Self::Latency => latency::run(arguments, report),
             Self::State => state::run(arguments, report),
+            Self::Checkpoints => checkpoints::run(arguments, report),
             Self::Snapshot => snapshot::run(arguments, report),
             Self::Demo => demo::run(arguments, report),
             #[cfg(feature = "rocksdb")]

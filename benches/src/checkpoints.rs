@@ -1,0 +1,131 @@
+//! What checkpoints cost: the same counting job without them, every 30 s and every second, with a million keys on the heap.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use millstream::core::raw::RawBatch;
+use millstream::core::time::MIN_TIME;
+use millstream::prelude::*;
+use millstream::runtime::{JobHandle, RuntimeOptions, start};
+
+use crate::discard::Discard;
+use crate::live::Live;
+use crate::measure::{Took, time, wait};
+use crate::report::Report;
+use crate::{Arguments, jobs};
+
+const USERS: u64 = 1_000_000;
+const EVENTS: f64 = 40_000_000.0;
+const BATCH: u64 = 4096;
+// 2017-11-26 01:00:00 UTC: all within one minute, so that the window stays open.
+const TIME: i64 = 1_511_658_000_000;
+
+/// Runs it.
+pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let events = (EVENTS * arguments.scale) as u64;
+    let batches: Vec<_> = (0..USERS).step_by(BATCH as usize).map(batch).collect();
+    report.line(format!(
+        "{events} events of {USERS} users in an open window; to a directory; best of {}",
+        arguments.runs
+    ));
+    report.line(format!(
+        "{:<14}{:>9}{:>9}{:>14}{:>14}{:>13}{:>14}{:>13}",
+        "interval",
+        "CPU ns",
+        "wall ns",
+        "CPU, of none",
+        "wall, of none",
+        "checkpoints",
+        "longest pause",
+        "MiB each"
+    ));
+    let mut none = None;
+    for (name, interval) in [("none", None), ("30s", Some(30)), ("1s", Some(1))] {
+        let mut best = once(&batches, events, interval)?;
+        for _ in 1..arguments.runs {
+            let again = once(&batches, events, interval)?;
+            best.took = best.took.min(again.took);
+            best.pause = best.pause.max(again.pause);
+        }
+        let yardstick = *none.get_or_insert(best.took);
+        report.line(best.row(name, events, yardstick));
+    }
+    Ok(())
+}
+
+struct Run {
+    took: Took,
+    checkpoints: u64,
+    // Milliseconds for which a subtask stood still to freeze its part.
+    pause: u64,
+    bytes: u64,
+}
+
+impl Run {
+    fn row(&self, name: &str, events: u64, none: Took) -> String {
+        let (cpu, wall) = (self.took.cpu_per(events), self.took.wall_per(events));
+        format!(
+            "{name:<14}{cpu:>9.1}{wall:>9.1}{:>14.2}{:>14.2}{:>13}{:>11} ms{:>13.1}",
+            none.cpu_per(events) / cpu,
+            none.wall_per(events) / wall,
+            self.checkpoints,
+            self.pause,
+            self.bytes as f64 / f64::from(1 << 20)
+        )
+    }
+}
+
+fn once(batches: &[RawBatch], events: u64, interval: Option<u64>) -> Result<Run> {
+    let dir = tempfile::tempdir()?;
+    let (input, source) = Live::new();
+    let env = Environment::new("checkpoints");
+    jobs::counts(&jobs::clicks(&env.source("lines", source), "userId")?)
+        .sink_to("discard", Discard::new(jobs::count_of));
+    let mut options = RuntimeOptions {
+        checkpoints_dir: Some(format!("file://{}", dir.path().display())),
+        ..RuntimeOptions::default()
+    };
+    options.checkpointing.interval = interval.map(Duration::from_secs);
+    let job = start(env.plan()?, options)?;
+    let ((), took) = time(|| {
+        for (number, batch) in (0..events.div_ceil(BATCH)).zip(batches.iter().cycle()) {
+            input.give(batch.clone());
+            while arrived(&job) + 16 * BATCH < number * BATCH {
+                wait(Duration::from_micros(200));
+            }
+        }
+        while arrived(&job) < events {
+            wait(Duration::from_micros(200));
+        }
+        Ok(())
+    })?;
+    let history = job.checkpoint_stats();
+    job.cancel();
+    // It ends as cancelled, which is what was asked for.
+    let _ = job.wait();
+    let subtasks = history.history.iter().flat_map(|stats| &stats.subtasks);
+    Ok(Run {
+        took,
+        checkpoints: history.counts.completed,
+        pause: subtasks.map(|subtask| subtask.sync).max().unwrap_or(0),
+        bytes: history.latest_completed.map_or(0, |stats| stats.bytes),
+    })
+}
+
+fn batch(first: u64) -> RawBatch {
+    let mut batch = RawBatch::new("live".into());
+    for event in first..first + BATCH {
+        // Neighbours in a batch are no neighbours in memory.
+        let user = 100_000_000 + event.wrapping_mul(7919) % USERS;
+        let time = TIME + (event % 50_000) as i64;
+        let line = format!("{{\"userId\":\"{user}\",\"behavior\":\"pv\",\"timestamp\":{time}}}");
+        batch.push(line.as_bytes(), event as i64, MIN_TIME);
+    }
+    batch
+}
+
+fn arrived(job: &JobHandle) -> u64 {
+    let figures = job.figures();
+    let counts = figures.operators().filter(|(_, operator)| operator.name == "count");
+    counts.map(|(_, operator)| operator.records_in.get()).sum()
+}
