@@ -17,7 +17,7 @@ use millstream_core::drive::layout::Place;
 use millstream_core::drive::log::{Base, CheckpointRef};
 use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::time::Nanos;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_core::{ErrorKind, Result};
 use tokio::runtime::{Handle, Runtime};
 
 use super::{Claim, Ledger, Origin, Snapshot, Vault, Written};
@@ -35,7 +35,7 @@ const THREADS: usize = 1;
 /// A job's checkpoints below a URL.
 pub(crate) struct Stored {
     store: CheckpointStore,
-    runtime: Option<Runtime>,
+    threads: Arc<Threads>,
     origin: Origin,
     probed: bool,
     attempt: Option<Arc<Attempt>>,
@@ -55,12 +55,7 @@ impl Stored {
             clock: Arc::clone(&setup.clock),
         };
         let store = CheckpointStore::open(url, &setup.plan.name, options)?;
-        Ok(Self { store, runtime: Some(io::runtime(THREADS)?), origin, probed: false, attempt: None })
-    }
-
-    fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T> {
-        let over = || Error::bug("the storage's threads have ended before the job");
-        Ok(self.runtime.as_ref().ok_or_else(over)?.block_on(future))
+        Ok(Self { store, threads: Arc::new(Threads::start()?), origin, probed: false, attempt: None })
     }
 
     fn base(&self) -> Base {
@@ -73,7 +68,7 @@ impl Stored {
     // Epochs that were claimed without a log count too: stores remember them in versions.
     fn claim_above(&self, floor: u64) -> Result<Attempt> {
         loop {
-            let attempt = self.wait(self.store.claim(self.base()))??;
+            let attempt = self.threads.wait(self.store.claim(self.base()))?;
             if attempt.epoch() > floor {
                 return Ok(attempt);
             }
@@ -86,7 +81,7 @@ impl Stored {
         attempt: &Attempt,
         given_up: &[CheckpointId],
     ) -> Result<Option<Recovered>> {
-        let Some(recovered) = self.wait(attempt.restore_without(given_up))?? else { return Ok(None) };
+        let Some(recovered) = self.threads.wait(attempt.restore_without(given_up))? else { return Ok(None) };
         recovered.snapshot.validate_allowing(&setup.plan, setup.allow_non_restored)?;
         Ok(Some(recovered))
     }
@@ -95,7 +90,7 @@ impl Stored {
 impl Vault for Stored {
     fn claim(&mut self, setup: &Setup, given_up: &[CheckpointId]) -> Result<Claim> {
         if !self.probed {
-            self.wait(self.store.probe())??;
+            self.threads.wait(self.store.probe())?;
             self.probed = true;
         }
         let dir = setup.options.job_dir.as_deref();
@@ -120,9 +115,8 @@ impl Vault for Stored {
             (None, _) => None,
         };
         let (epoch, next_checkpoint) = (attempt.epoch(), attempt.next_checkpoint());
-        let handle = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
-        let handle = handle.ok_or_else(|| Error::bug("the storage's threads have ended"))?;
-        let ledger = Arc::new(Pages { attempt, handle, retained: Mutex::default() });
+        let ledger =
+            Arc::new(Pages { attempt, threads: Arc::clone(&self.threads), retained: Mutex::default() });
         Ok(Claim { epoch, next_checkpoint, from, restored, reference, passed_over, ledger })
     }
 
@@ -133,18 +127,36 @@ impl Vault for Stored {
             Retention::NoExternalizedCheckpoints => true,
         };
         let Some(attempt) = self.attempt.clone().filter(|_| gone) else { return };
-        let removed = self.wait(async {
+        let removed = self.threads.wait(async {
             let ids = attempt.retained().await.iter().map(|reference| reference.id).collect();
             attempt.retire(ids).await?;
             attempt.clean().await
         });
-        if let Err(error) | Ok(Err(error)) = removed {
+        if let Err(error) = removed {
             tracing::warn!("the job's checkpoints could not be deleted: {}", error.chain());
         }
     }
 }
 
-impl Drop for Stored {
+/// The threads that wait for a storage. They end with the last who needs them: a clean-up may outlast its job.
+struct Threads {
+    handle: Handle,
+    // Taken when dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    fn start() -> Result<Self> {
+        let runtime = io::runtime(THREADS)?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.handle.block_on(future)
+    }
+}
+
+impl Drop for Threads {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(GRACE);
@@ -166,7 +178,7 @@ pub(crate) fn read(url: &str, setup: &Setup, options: &ReadOptions) -> Result<Jo
 /// The log of one attempt.
 struct Pages {
     attempt: Arc<Attempt>,
-    handle: Handle,
+    threads: Arc<Threads>,
     // Checkpoints that stood before the last entry.
     retained: Mutex<BTreeSet<CheckpointId>>,
 }
@@ -206,13 +218,13 @@ async fn part(writer: &CheckpointWriter, place: Place, frozen: Frozen) -> Result
 
 impl Ledger for Pages {
     fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
-        self.handle.block_on(self.store(setup, snapshot))
+        self.threads.wait(self.store(setup, snapshot))
     }
 
     fn log(&self, setup: &Setup, written: &Written, last: bool) -> Logged {
         let Some(stored) = &written.stored else { return Logged::Stands };
         let keep = setup.options.checkpointing.num_retained;
-        let logged = self.handle.block_on(async {
+        let logged = self.threads.wait(async {
             if stored.reference.kind == CheckpointKind::Savepoint && !last {
                 return self.attempt.savepoint_complete(stored).await.map(|()| Vec::new());
             }
@@ -222,7 +234,7 @@ impl Ledger for Pages {
     }
 
     fn finish(&self, _: &Setup) -> Logged {
-        let finished = self.handle.block_on(self.attempt.finish());
+        let finished = self.threads.wait(self.attempt.finish());
         let logged = self.outcome(finished);
         if logged == Logged::Stands {
             self.clean();
@@ -231,7 +243,7 @@ impl Ledger for Pages {
     }
 
     fn clean(&self) -> Vec<CheckpointId> {
-        if let Err(error) = self.handle.block_on(self.attempt.clean()) {
+        if let Err(error) = self.threads.wait(self.attempt.clean()) {
             // The next one tries again.
             tracing::warn!("{}", error.chain());
         }
@@ -241,11 +253,11 @@ impl Ledger for Pages {
     }
 
     fn retire(&self, ids: Vec<CheckpointId>) -> Result<()> {
-        self.handle.block_on(self.attempt.retire(ids)).map(drop)
+        self.threads.wait(self.attempt.retire(ids)).map(drop)
     }
 
     fn retained(&self) -> Vec<CheckpointRef> {
-        self.handle.block_on(self.attempt.retained())
+        self.threads.wait(self.attempt.retained())
     }
 }
 
