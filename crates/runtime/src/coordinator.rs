@@ -168,7 +168,7 @@ impl<'a> Coordinator<'a> {
             Event::Exited(index) => self.join(index),
             Event::Ask(ask, reply) => self.on_ask(ask, reply)?,
             Event::Written(id, written) => self.on_written(id, written)?,
-            Event::Logged(id, logged) => self.happened(Happened::Logged { id, logged })?,
+            Event::Logged(id, logged) => self.on_logged(id, logged)?,
             Event::FinishLogged(logged) => self.happened(Happened::FinishLogged(logged))?,
             Event::Cleaned(retired) => self.life.history(|history| history.discarded(&retired)),
             Event::Stop => self.happened(Happened::Stop)?,

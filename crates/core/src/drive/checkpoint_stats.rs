@@ -57,7 +57,7 @@ pub struct CheckpointStats {
     pub bytes_written: u64,
     /// Where it is.
     pub url: Option<String>,
-    /// Why it failed.
+    /// Why it failed; of one under way, what holds it up.
     pub failure: Option<String>,
     /// Whether newer ones have taken its place and its files may be gone.
     pub discarded: bool,
@@ -175,8 +175,18 @@ impl CheckpointHistory {
         }
     }
 
+    /// It is not known whether it stands in the log: that is asked again.
+    pub fn in_doubt(&mut self, id: CheckpointId, why: &str) {
+        if let Some(stats) = self.in_progress(id) {
+            stats.failure = Some(format!("whether it stands is asked again: {why}"));
+        }
+    }
+
     /// It stands in the log.
     pub fn completed(&mut self, id: CheckpointId, now: Time) {
+        if let Some(stats) = self.in_progress(id) {
+            stats.failure = None;
+        }
         let Some(stats) = self.end(id, CheckpointStatus::Completed, now) else { return };
         self.counts.completed += 1;
         if stats.kind == CheckpointKind::Savepoint {
@@ -230,9 +240,12 @@ mod tests {
         let part = SubtaskStats { stage: "count".into(), bytes: 70, alignment: 4, ..SubtaskStats::default() };
         history.acknowledged(1, part.clone(), 1020);
         history.acknowledged(9, part, 1021);
+        history.in_doubt(1, "no answer");
+        assert!(history.history[0].failure.as_ref().unwrap().contains("no answer"));
         history.completed(1, 1100);
         let latest = history.latest_completed.as_ref().unwrap();
         assert_eq!((latest.ack_time, latest.end_to_end, latest.bytes), (Some(1020), Some(100), 70));
+        assert_eq!(latest.failure, None);
         history.failed(1, "too late to fail", 1200);
         assert_eq!((history.counts.completed, history.counts.failed, history.counts.in_progress), (1, 0, 0));
         history.discarded(&[1]);

@@ -64,6 +64,14 @@ impl Coordinator<'_> {
         self.happened(Happened::Written { id, result })
     }
 
+    pub(super) fn on_logged(&mut self, id: CheckpointId, logged: Logged) -> Result<()> {
+        if let Logged::Unknown(why) = &logged {
+            tracing::warn!("whether checkpoint {id} stands is not known, and asked again: {why}");
+            self.life.history(|history| history.in_doubt(id, why));
+        }
+        self.happened(Happened::Logged { id, logged })
+    }
+
     fn note_written(&self, id: CheckpointId, written: &Written) {
         self.life.history(|history| {
             let Some(stats) = history.in_progress(id) else { return };
