@@ -47,7 +47,6 @@
 
 pub mod config;
 
-mod backoff;
 mod buffer;
 mod client;
 mod delivery;

@@ -2,7 +2,7 @@
 
 use millstream_core::time::Nanos;
 
-use crate::backoff::Backoff;
+use millstream_core::backoff::Backoff;
 
 /// Requests do not shrink below this fraction of the configured size.
 const SMALLEST: usize = 64;

@@ -8,11 +8,11 @@ use millstream_core::time::Clock;
 use millstream_core::{Error, Result};
 use serde::Deserialize;
 
-use crate::backoff::Backoff;
 use crate::client::{Answer, Client, Question};
 use crate::response::describe_refusal;
 use crate::retry::Trouble;
 use crate::template::Template;
+use millstream_core::backoff::Backoff;
 
 /// All that the start needs.
 pub(crate) struct Start {

@@ -9,7 +9,6 @@ use millstream_core::sink::SinkWriter;
 use millstream_core::snapshot::{CheckpointId, Frozen};
 use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows, Step, Version, Versions};
 
-use crate::backoff::Backoff;
 use crate::buffer::{Key, Pending};
 use crate::client::Client;
 use crate::delivery::Delivery;
@@ -19,6 +18,7 @@ use crate::pace::Pace;
 use crate::sink::Settings;
 use crate::snapshot::{STATE, thaw};
 use crate::start::Start;
+use millstream_core::backoff::Backoff;
 
 /// How a record becomes a document.
 pub(crate) type Mapping<T> = Arc<dyn Fn(&T) -> Document + Send + Sync>;

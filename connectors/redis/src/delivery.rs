@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use millstream_core::backoff::Backoff;
 use millstream_core::context::{Context, OpenContext};
 use millstream_core::dead_letter::DeadLetter;
 use millstream_core::figures::{Counter, OperatorFigures};
@@ -16,7 +17,7 @@ use crate::buffer::Buffer;
 use crate::client::Link;
 use crate::config::RedisOptions;
 use crate::encode::{Pending, to_json};
-use crate::retry::{Backoff, Failure, Outcome};
+use crate::retry::{Failure, Outcome, Rounds};
 use crate::write::RedisWrite;
 
 const STATE: &str = "unacknowledged";
@@ -34,7 +35,7 @@ pub(crate) struct Delivery {
     sent: u64,
     connected: bool,
     completions: Completions<Done>,
-    backoff: Backoff,
+    rounds: Rounds,
     figures: Arc<OperatorFigures>,
     retries: Arc<Counter>,
     stale: Arc<Counter>,
@@ -70,7 +71,7 @@ impl Delivery {
             sent: 0,
             connected: false,
             completions: Completions::default(),
-            backoff: Backoff::new(options.retry_initial, options.retry_max, seed),
+            rounds: Rounds::new(Backoff::new(options.retry_initial, options.retry_max, seed)),
             retries: figures.counter("retries"),
             stale: figures.counter("stale"),
             figures,
@@ -187,7 +188,7 @@ impl Delivery {
         }
         acknowledged.finish(cx, &self.figures);
         if again.is_empty() {
-            self.backoff.succeeded(round);
+            self.rounds.succeeded(round);
             return Ok(());
         }
         self.send_again(cx, again, round, &last)
@@ -211,10 +212,10 @@ impl Delivery {
     fn send_again(&mut self, cx: &Context<'_>, writes: Vec<Pending>, round: u64, reason: &str) -> Result<()> {
         self.retries.add(writes.len() as u64);
         self.buffer.put_back(writes.into_iter());
-        if round == self.backoff.round() {
+        if round == self.rounds.round() {
             tracing::warn!(sink = self.name, url = %self.options.url, reason, "writes to Redis are to be sent again");
         }
-        let failing = self.backoff.failed(round, cx.now());
+        let failing = self.rounds.failed(round, cx.now());
         if failing < self.options.retry_for {
             return Ok(());
         }
@@ -230,7 +231,7 @@ impl Delivery {
             self.sent += 1;
             self.in_flight_bytes += writes.iter().map(|write| write.size).sum::<usize>();
             let (link, shared) = (Arc::clone(&self.link), Arc::clone(&writes));
-            self.in_flight.insert(pipeline, InFlight { writes, round: self.backoff.round() });
+            self.in_flight.insert(pipeline, InFlight { writes, round: self.rounds.round() });
             let send = async move {
                 let result = link.send(&shared).await;
                 drop(shared);
@@ -242,8 +243,8 @@ impl Delivery {
 
     // While it fails, one pipeline at a time asks whether it still does.
     fn may_send(&self, now: Time) -> bool {
-        let limit = if self.backoff.failing() { 1 } else { self.options.max_in_flight };
-        self.connected && self.in_flight.len() < limit && self.backoff.pause(now).is_none()
+        let limit = if self.rounds.failing() { 1 } else { self.options.max_in_flight };
+        self.connected && self.in_flight.len() < limit && self.rounds.pause(now).is_none()
     }
 
     fn is_due(&self, now: Time, all: bool) -> bool {
@@ -262,7 +263,7 @@ impl Delivery {
 
     // Where the next pipeline waits for another one to come back, that one's end wakes the subtask.
     fn wake_at(&self, now: Time) -> Option<Time> {
-        if let Some(until) = self.backoff.pause(now) {
+        if let Some(until) = self.rounds.pause(now) {
             return Some(until);
         }
         let due = self.buffer.oldest()?.saturating_add(millis(self.options.linger));

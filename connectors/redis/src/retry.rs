@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use millstream_core::backoff::Backoff;
 use millstream_core::time::{Time, millis};
 use millstream_core::version::Version;
 use millstream_core::{Error, ErrorKind};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use redis::{RedisError, ServerError, ServerErrorKind, Value};
 
 /// What became of one write.
@@ -145,24 +144,21 @@ fn text_of(error: &ServerError) -> String {
     }
 }
 
-/// Pauses between attempts: each up to twice as long as the one before, a random part taken off.
+/// Pauses between attempts.
 ///
 /// Several pipelines can fail of one cause. Each carries the round in which it was sent, and a round fails only once.
 #[derive(Debug)]
-pub(crate) struct Backoff {
-    initial: Duration,
-    max: Duration,
-    chance: ChaCha8Rng,
+pub(crate) struct Rounds {
+    backoff: Backoff,
     failures: u32,
     round: u64,
     since: Time,
     until: Time,
 }
 
-impl Backoff {
-    pub(crate) fn new(initial: Duration, max: Duration, seed: u64) -> Self {
-        let chance = ChaCha8Rng::seed_from_u64(seed);
-        Self { initial, max, chance, failures: 0, round: 0, since: Time::MIN, until: Time::MIN }
+impl Rounds {
+    pub(crate) fn new(backoff: Backoff) -> Self {
+        Self { backoff, failures: 0, round: 0, since: Time::MIN, until: Time::MIN }
     }
 
     /// The round of what is sent now.
@@ -193,10 +189,8 @@ impl Backoff {
             self.since = now;
         }
         if round == self.round {
-            let doubled = self.initial.saturating_mul(1 << self.failures.min(20)).min(self.max);
-            let pause = doubled.mul_f64(self.chance.random_range(0.5..=1.0));
-            self.until = now + millis(pause).max(1);
             self.failures += 1;
+            self.until = now + millis(self.backoff.delay(self.failures)).max(1);
             self.round += 1;
         }
         Duration::from_millis(u64::try_from(now.saturating_sub(self.since)).unwrap_or(0))

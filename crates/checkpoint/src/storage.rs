@@ -31,7 +31,6 @@
 //! [`ErrorKind::Configuration`]: millstream_core::ErrorKind::Configuration
 //! [`ErrorKind::Data`]: millstream_core::ErrorKind::Data
 
-mod backoff;
 mod disk;
 mod file;
 #[cfg(feature = "hdfs")]

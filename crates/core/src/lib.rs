@@ -4,6 +4,7 @@
 //! the thread driver, the simulation, or Flink. Start reading at [`operator`] (how an operator is made), then [`stage`]
 //! (what a driver calls) and [`plan`] (what a pipeline compiles to).
 
+pub mod backoff;
 pub mod batch;
 pub mod chain;
 pub mod cold;

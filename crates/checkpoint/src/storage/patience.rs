@@ -5,9 +5,9 @@ use std::time::Duration;
 use millstream_core::{Error, Result};
 
 use super::StorageOptions;
-use super::backoff::Backoff;
 use super::path::chance;
 use super::store::{Attempt, Failure};
+use millstream_core::backoff::Backoff;
 
 /// What even a slow store moves within the time-out.
 const LARGE: u64 = 64 << 20;
