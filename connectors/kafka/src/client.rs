@@ -267,11 +267,24 @@ impl Patience {
         mut question: impl FnMut(Duration) -> KafkaResult<T>,
     ) -> Result<T, Fault> {
         loop {
-            if let Ok(answer) = question(SLICE.min(self.all)) {
-                return Ok(answer);
+            match question(SLICE.min(self.all)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.go_on_after(peer, &error)?,
             }
-            self.go_on(peer)?;
         }
+    }
+
+    /// As [`go_on`](Self::go_on), after an error that may pass.
+    ///
+    /// # Errors
+    /// When the login is refused, or the time is up; then also with this error, where the client has said nothing.
+    pub(crate) fn go_on_after(&self, peer: &impl Peer, error: &KafkaError) -> Result<(), Fault> {
+        self.go_on(peer).map_err(|fault| match fault {
+            Fault::NoBroker { brokers, seconds, last: Last(None) } => {
+                Fault::NoBroker { brokers, seconds, last: Last(Some(error.to_string())) }
+            }
+            other => other,
+        })
     }
 
     /// Between two questions: what did the client say, and is there time left?

@@ -30,7 +30,7 @@ pub(crate) fn group_offsets(
             Err(error) if error.rdkafka_error_code().is_some_and(is_forbidden) => {
                 return Err(Fault::GroupNotAllowed { name: group.to_owned(), reason: error.to_string() });
             }
-            Err(_) => patience.go_on(&client)?,
+            Err(error) => patience.go_on_after(&client, &error)?,
         }
     }
 }

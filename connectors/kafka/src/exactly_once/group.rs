@@ -47,7 +47,7 @@ impl Group {
                     let (name, reason) = (self.name.clone(), error.to_string());
                     return Err(Fault::GroupNotAllowed { name, reason });
                 }
-                Err(_) => patience.go_on(&self.client)?,
+                Err(error) => patience.go_on_after(&self.client, &error)?,
             }
         }
     }

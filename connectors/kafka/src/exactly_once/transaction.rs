@@ -88,7 +88,7 @@ impl Transactions {
         patience.partitions(&self.client, &self.options.topic)?;
         while let Err(error) = self.client.init_transactions(SLICE) {
             match verdict(&error) {
-                Verdict::Repeat | Verdict::Abort => patience.go_on(&self.client)?,
+                Verdict::Repeat | Verdict::Abort => patience.go_on_after(&self.client, &error)?,
                 verdict => return Err(self.fault(verdict, &error)),
             }
         }

@@ -99,7 +99,9 @@ fn a_broker_that_stays_away_sends_the_job_back_and_a_restart_writes_once() {
     writer.close();
     kafka.restart().unwrap();
     let mut again = job.one(2, &snapshot);
-    again.flush().unwrap();
+    if let Err(error) = again.flush() {
+        panic!("{}\n{}", error.chain(), kafka.server().unwrap().log_tail());
+    }
     again.close();
     assert_eq!(job.visible(), texts(0, 0, 10));
 }
