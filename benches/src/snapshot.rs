@@ -123,13 +123,7 @@ fn frozen(place: Place, entries: u64) -> Frozen {
 
 fn plan(parallelism: u16) -> Plan {
     let name = "count".to_owned();
-    let operator = OperatorSpec {
-        name: name.clone(),
-        kind: name.clone(),
-        after: None,
-        tables: Vec::new(),
-        states: Vec::new(),
-    };
+    let operator = OperatorSpec { name: name.clone(), kind: name.clone(), ..OperatorSpec::default() };
     let make = Arc::new(|| unreachable!("no stage runs here"));
     let stage = StageSpec { name, parallelism, operators: vec![operator], make, enumerator: None };
     Plan { name: "bench".to_owned(), key_groups: GROUPS, stages: vec![stage], edges: Vec::new() }

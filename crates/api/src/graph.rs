@@ -9,6 +9,7 @@ use millstream_core::key::DEFAULT_KEY_GROUPS;
 use millstream_core::plan::{
     EdgeSpec, Exchange, KeyedSpec, MakeEnumerator, MakeStage, OperatorSpec, Plan, StageId, StageSpec,
 };
+use millstream_core::sink::Guarantee;
 use millstream_core::{Error, Record, Result};
 
 /// A pipeline under construction.
@@ -70,6 +71,26 @@ impl Graph {
         self.add_keyed(stage, name, kind, after, KeyedSpec::default());
     }
 
+    pub(crate) fn add_sink(
+        &mut self,
+        stage: StageId,
+        name: &str,
+        kind: &str,
+        after: Option<String>,
+        guarantee: Guarantee,
+    ) {
+        self.add_spec(
+            stage,
+            OperatorSpec {
+                name: name.to_owned(),
+                kind: format!("{kind} sink"),
+                after,
+                sink: Some(guarantee),
+                ..OperatorSpec::default()
+            },
+        );
+    }
+
     pub(crate) fn add_keyed(
         &mut self,
         stage: StageId,
@@ -78,20 +99,20 @@ impl Graph {
         after: Option<String>,
         keyed: KeyedSpec,
     ) {
+        let KeyedSpec { tables, states } = keyed;
+        let (name, kind) = (name.to_owned(), kind.to_owned());
+        self.add_spec(stage, OperatorSpec { name, kind, after, tables, states, sink: None });
+    }
+
+    fn add_spec(&mut self, stage: StageId, operator: OperatorSpec) {
+        let OperatorSpec { name, kind, .. } = &operator;
         if name.trim().is_empty() {
             self.error(Error::configuration(format!(
                 "a {kind} has no name: give it one, its state is found by that"
             )));
-        } else if !self.names.insert(name.to_owned()) {
+        } else if !self.names.insert(name.clone()) {
             self.error(Error::configuration(format!("two operators are called {name:?}: rename one")));
         }
-        let operator = OperatorSpec {
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            after,
-            tables: keyed.tables,
-            states: keyed.states,
-        };
         self.stage(stage).operators.push(operator);
     }
 

@@ -210,7 +210,7 @@ impl<T: Data> DataStream<T> {
         let (node, title) = (Node::new(), Arc::<str>::from(name));
         let mut graph = self.env.graph();
         graph.check(name, sink.validate());
-        graph.add_operator(self.stage, name, &format!("{} sink", sink.kind()), self.operator.clone());
+        graph.add_sink(self.stage, name, sink.kind(), self.operator.clone(), sink.guarantee());
         drop(graph);
         let dead_letters = DataStream::new(self.env.clone(), self.stage, Arc::clone(&node), Some(name));
         self.node.add(move || Box::new(SinkEnd::new(Arc::clone(&title), sink.writer(), node.build())));

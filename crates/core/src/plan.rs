@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::batch::{EdgeCodec, EdgeId};
+use crate::sink::Guarantee;
 use crate::snapshot::TableSchema;
 use crate::source::Enumerator;
 use crate::stage::{InputId, Stage};
@@ -45,7 +46,7 @@ pub struct StageSpec {
 }
 
 /// One operator, for display and for checking names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperatorSpec {
     /// The name that the user gave; unique in the plan.
     pub name: String,
@@ -57,6 +58,8 @@ pub struct OperatorSpec {
     pub tables: Vec<TableSchema>,
     /// What it keeps per key, and for how long.
     pub states: Vec<StateSpec>,
+    /// Of a sink: what its readers can rely on.
+    pub sink: Option<Guarantee>,
 }
 
 /// The keyed state of an operator, as far as it is known before a job starts.
@@ -127,9 +130,8 @@ pub struct EdgeSpec {
 impl Plan {
     /// What may go wrong in the long run, a sentence each: state that nothing bounds.
     pub fn warnings(&self) -> Vec<String> {
-        let operators = self.stages.iter().flat_map(|stage| &stage.operators);
         let states =
-            operators.flat_map(|operator| operator.states.iter().map(move |state| (operator, state)));
+            self.operators().flat_map(|operator| operator.states.iter().map(move |state| (operator, state)));
         let unbounded = states.filter(|(_, state)| state.kept == Kept::UntilCleared);
         let warning = |(operator, state): (&OperatorSpec, &StateSpec)| {
             format!(
@@ -139,6 +141,16 @@ impl Plan {
             )
         };
         unbounded.map(warning).collect()
+    }
+
+    /// The sinks whose results are seen when a checkpoint is complete, and not before.
+    pub fn transactional_sinks(&self) -> impl Iterator<Item = &str> {
+        let sinks = self.operators().filter(|operator| operator.sink == Some(Guarantee::Transactional));
+        sinks.map(|operator| operator.name.as_str())
+    }
+
+    fn operators(&self) -> impl Iterator<Item = &OperatorSpec> {
+        self.stages.iter().flat_map(|stage| &stage.operators)
     }
 
     /// Edges that enter a stage, with their ids.

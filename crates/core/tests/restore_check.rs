@@ -22,7 +22,7 @@ fn keys(fields: &[(&str, &str, &str)]) -> TableSchema {
 }
 
 fn operator(name: &str, kind: &str, tables: Vec<TableSchema>) -> OperatorSpec {
-    OperatorSpec { name: name.into(), kind: kind.into(), after: None, tables, states: Vec::new() }
+    OperatorSpec { name: name.into(), kind: kind.into(), tables, ..OperatorSpec::default() }
 }
 
 fn plan(operators: Vec<OperatorSpec>) -> Plan {

@@ -105,6 +105,7 @@ impl Launch {
         let Self { plan, options, backend, origin, allow_non_restored, read } = self;
         options.validate()?;
         layout::validate(&plan)?;
+        warn(&plan, &options);
         let setup = Setup { allow_non_restored, ..Setup::new(plan, options, backend) };
         refuse_misfit(&setup, &origin)?;
         let vault = vault(&setup, origin, read)?;
@@ -120,6 +121,18 @@ impl Launch {
         match started.recv() {
             Ok(()) => Ok(job),
             Err(_) => Err(job.join().err().unwrap_or_else(lost)),
+        }
+    }
+}
+
+fn warn(plan: &Plan, options: &RuntimeOptions) {
+    plan.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    if options.checkpointing.interval.is_none() {
+        for sink in plan.transactional_sinks() {
+            tracing::warn!(
+                "what sink {sink:?} writes is seen when a checkpoint is complete, and none is taken while the job runs: \
+                 set `execution.checkpointing.interval`"
+            );
         }
     }
 }

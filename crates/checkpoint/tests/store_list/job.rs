@@ -77,9 +77,7 @@ pub(crate) fn plan(job: &str, parallelism: u16) -> Plan {
     let operator = |name: &str| OperatorSpec {
         name: name.to_owned(),
         kind: "test".to_owned(),
-        after: None,
-        tables: Vec::new(),
-        states: Vec::new(),
+        ..OperatorSpec::default()
     };
     let stage = |name: &str, operators: &[&str]| StageSpec {
         name: name.to_owned(),

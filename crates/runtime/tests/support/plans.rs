@@ -27,9 +27,7 @@ pub fn stage(
     let operators = name.split(" -> ").map(|name| OperatorSpec {
         name: name.into(),
         kind: "test".into(),
-        after: None,
-        tables: Vec::new(),
-        states: Vec::new(),
+        ..OperatorSpec::default()
     });
     StageSpec {
         name: name.into(),
