@@ -1,20 +1,22 @@
 //! Session windows, as Flink's `WindowOperator` with a `MergingWindowSet`.
 
+mod table;
+
 use std::sync::Arc;
 
+use self::table::{FrozenSessions, KeyEntry, Open, Table, tables};
 use super::assigner::{Session, require_time};
 use super::emit::{WindowFunction, emit};
 use super::operator::WindowSpec;
 use super::{Aggregate, Fire, Timers, Trigger, Window, lateness};
-use crate::cold::{Cache, ColdTable, FIRST_INDEX, pair, prefix};
+use crate::cold::{Cache, ColdTable, FIRST_INDEX, pair};
 use crate::figures::OperatorFigures;
-use crate::key::{KeyGroup, key_group};
+use crate::key::KeyGroup;
 use crate::plan::{Kept, KeyedSpec, StateSpec};
-use crate::record::{Names, from_bytes};
-use crate::schema::write::{self, SchemaOf};
-use crate::snapshot::{CheckpointId, Emit, Frozen, FrozenState, RestoredKeyed, TableSchema};
+use crate::record::from_bytes;
+use crate::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
 use crate::state::{Floors, GroupWatermarks, Meter, OfKey, TimerIndex};
-use crate::table::{FrozenEntries, KeyedTable, Slot};
+use crate::table::{KeyedTable, Slot};
 use crate::time::{MAX_TIME, MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
 
@@ -39,43 +41,6 @@ where
     of: std::marker::PhantomData<fn(T) -> R>,
 }
 
-type Sessions<A, S> = Vec<Open<A, S>>;
-
-// One open session of a key.
-#[derive(Clone)]
-struct Open<A, S> {
-    window: Window,
-    acc: A,
-    trigger: S,
-    asked: (Option<Time>, Option<Time>),
-}
-
-impl<A: Record, S: Record> Record for Open<A, S> {
-    fn schema(names: &mut Names) -> String {
-        let (name, first) = names.of::<Self>("Session");
-        if !first {
-            return format!("\"{name}\"");
-        }
-        let asked = <(Option<Time>, Option<Time>)>::schema;
-        let fields: &[(_, SchemaOf)] =
-            &[("window", Window::schema), ("acc", A::schema), ("trigger", S::schema), ("asked", asked)];
-        write::fields(names, &name, fields)
-    }
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.window.encode(out);
-        self.acc.encode(out);
-        self.trigger.encode(out);
-        self.asked.encode(out);
-    }
-    fn decode(bytes: &mut &[u8]) -> Result<Self> {
-        let (window, acc, trigger, asked) = Record::decode(bytes)?;
-        Ok(Self { window, acc, trigger, asked })
-    }
-    fn heap_size(&self) -> usize {
-        self.acc.heap_size() + self.trigger.heap_size()
-    }
-}
-
 // At equal times a trigger is asked before the session is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
 enum Due {
@@ -88,41 +53,6 @@ type Timer<K> = (Due, K, Window);
 impl<K: Key> OfKey for Timer<K> {
     fn hash(&self) -> u64 {
         self.1.key_hash()
-    }
-}
-
-// The table that all sessions are in, and its number among the tables of a snapshot.
-struct Table<K, A, S> {
-    keys: KeyedTable<K, Sessions<A, S>>,
-    groups: u16,
-}
-
-const SESSIONS: u8 = 1;
-
-impl<K: Key, A: Record, S: Record> ColdTable for Table<K, A, S> {
-    type Key = K;
-    type Value = Sessions<A, S>;
-
-    fn keyed(&self) -> &KeyedTable<K, Sessions<A, S>> {
-        &self.keys
-    }
-
-    fn keyed_mut(&mut self) -> &mut KeyedTable<K, Sessions<A, S>> {
-        &mut self.keys
-    }
-
-    fn cold_key(&self, hash: u64, key: &K) -> Vec<u8> {
-        let mut cold = prefix(key_group(hash, self.groups), SESSIONS);
-        key.encode(&mut cold);
-        cold
-    }
-
-    fn pair(&self, slot: Slot) -> Option<(Vec<u8>, Vec<u8>)> {
-        let entry = self.keys.entry(slot)?;
-        let (key, mut value) = pair(self.cold_key(entry.hash, &entry.key), MAX_TIME);
-        entry.key.encode(&mut value);
-        entry.value.encode(&mut value);
-        Some((key, value))
     }
 }
 
@@ -389,43 +319,6 @@ where
         self.processing_timers.write_back(cache);
         cache.freeze(id, std::slice::from_mut(&mut self.table), &watermarks, Self::tables())
     }
-}
-
-type KeyEntry<K, A, S> = (K, Sessions<A, S>);
-
-// All sessions as they were at a barrier.
-struct FrozenSessions<K, A, S> {
-    watermarks: GroupWatermarks,
-    groups: u16,
-    keys: FrozenEntries<K, Sessions<A, S>>,
-}
-
-impl<K: Key, A: Record, S: Record> FrozenState for FrozenSessions<K, A, S> {
-    fn tables(&self) -> Vec<TableSchema> {
-        tables::<K, A, S>()
-    }
-
-    fn entries(&self, emit: &mut Emit<'_>) -> Result<()> {
-        self.watermarks.entries(emit)?;
-        let mut bytes = Vec::new();
-        self.keys.iter().flatten().try_for_each(|entry| {
-            bytes.clear();
-            entry.key.encode(&mut bytes);
-            entry.value.encode(&mut bytes);
-            emit(key_group(entry.hash, self.groups), 1, &bytes)
-        })
-    }
-}
-
-fn tables<K: Key, A: Record, S: Record>() -> Vec<TableSchema> {
-    vec![
-        GroupWatermarks::table(),
-        TableSchema::of_fields(
-            "sessions",
-            "OpenSessions",
-            &[("key", K::schema), ("sessions", Sessions::<A, S>::schema)],
-        ),
-    ]
 }
 
 impl<K, T, R, KF, G, A, F> Operator for SessionOperator<K, T, R, KF, G, A, F>
