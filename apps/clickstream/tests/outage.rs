@@ -46,6 +46,8 @@ fn nothing_is_lost_and_nothing_doubled() -> Result<()> {
     let output = job.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the job ended with {}:\n{said}", output.status);
+    // Shown where what follows fails.
+    println!("{said}");
 
     let wanted =
         (brute_force::user_clicks(&events), brute_force::hot_items(&events, 3), brute_force::pv_uv(&events));

@@ -27,13 +27,23 @@ pub(crate) struct Partition {
     pub(crate) ended: bool,
     /// Its end was handed on.
     pub(crate) finished: bool,
+    /// The client has said that there is nothing more of it for now.
+    pub(crate) at_end: bool,
 }
 
 impl Partition {
     pub(crate) fn new(split: &Split) -> Result<Self> {
         let decoded = KafkaSplit::decode(split)?;
         let id = split.id.clone();
-        Ok(Self { id, split: decoded, topic: None, paused: false, ended: false, finished: false })
+        Ok(Self {
+            id,
+            split: decoded,
+            topic: None,
+            paused: false,
+            ended: false,
+            finished: false,
+            at_end: false,
+        })
     }
 
     /// Whether a message of the client belongs here and is wanted.

@@ -89,6 +89,7 @@ impl Partitions {
                 self.end(index);
                 continue;
             }
+            self.list[index].at_end = false;
             let (batch, next) = self.list[index].take_run(&mut messages);
             self.ready.push_back((index, Ready::Batch(batch, next)));
         }
@@ -114,10 +115,20 @@ impl Partitions {
             return Some(Failed { partition, code, reason: message.reason() });
         }
         // Reported at the end as it is now: also behind markers and aborted messages, of which no message tells.
-        if let Some(index) = partition.filter(|index| self.list[*index].ends_before(message.offset())) {
+        let index = partition?;
+        self.list[index].at_end = true;
+        if self.list[index].ends_before(message.offset()) {
             self.end(index);
         }
         None
+    }
+
+    /// Whether everything of a split was handed on, as far as the client knows.
+    pub(crate) fn is_at_end(&self, split: &SplitId) -> bool {
+        let found = self.list.iter().enumerate().find(|(_, partition)| partition.id == *split);
+        found.is_none_or(|(index, partition)| {
+            partition.at_end && !self.ready.iter().any(|(ready, _)| *ready == index)
+        })
     }
 
     /// Nothing more is wanted of a partition. Its end is handed on behind what was fetched of it.

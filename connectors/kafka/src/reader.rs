@@ -273,6 +273,10 @@ impl SplitReader for KafkaReader {
         Ok(self.hand_on(rows).unwrap_or(Polled::Pending(Some(again))))
     }
 
+    fn is_at_end(&self, split: &SplitId) -> bool {
+        self.partitions.is_at_end(split)
+    }
+
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {
         if let Some(committer) = &mut self.committer {
             committer.frozen(id, self.partitions.all().map(|partition| &partition.split));

@@ -96,6 +96,10 @@ pub enum SplitChange {
     Removed(SplitId),
     /// An assignment has come, possibly an empty one: a reader without splits now knows that it has none.
     Assigned,
+    /// Everything in it was read: from now on its silence says that there is nothing. So it is at first.
+    AtEnd(SplitId),
+    /// Its reader lags behind: its silence says nothing.
+    Behind(SplitId),
 }
 
 /// One step of a chain: rows in, rows out. Everything but [`rows`](Self::rows) has a default that fits an operator without

@@ -153,6 +153,11 @@ pub trait SplitReader: Send {
     /// # Errors
     /// What cannot be ridden out. A broken record is no error: decoding comes later.
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<Self::Out>) -> Result<Polled>;
+    /// Whether nothing is left to read of this split, as far as is known: a split whose broker is away, or that waits for its turn, is
+    /// silent too, and must not be taken for idle.
+    fn is_at_end(&self, _: &SplitId) -> bool {
+        true
+    }
     /// Every split that is not finished, with the position behind the last record that `poll` gave.
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>>;
     /// The checkpoint is complete: positions may be committed for others to see.

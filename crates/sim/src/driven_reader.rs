@@ -84,6 +84,11 @@ impl<T: Record> DrivenReader<T> {
         waited.map_err(|error| error.in_context("the source's reader answered Pending"))
     }
 
+    /// See [`SplitReader::is_at_end`].
+    pub fn is_at_end(&self, split: &SplitId) -> bool {
+        self.reader.is_at_end(split)
+    }
+
     /// Stops reading these splits for a while.
     pub fn pause(&mut self, splits: &[SplitId]) {
         self.reader.pause(splits);

@@ -12,7 +12,7 @@ use millstream_core::state::{KeyedContext, States, Timer, TimerKind};
 use millstream_core::time::Time;
 use millstream_core::window::operator::WindowSpec;
 use millstream_core::window::{Count, ProcessingTimeTrigger, Session, SessionOperator, Window};
-use millstream_core::{Budget, Key, Mark, Operator, Output, Result, Rows};
+use millstream_core::{Budget, Context, Key, Mark, Operator, Output, Result, Rows};
 use millstream_sim::rig::{Rig, end, event, mark, row, watermark};
 use millstream_sim::{Harness, MemoryCold, Simulated};
 
@@ -205,4 +205,36 @@ fn a_split_keeps_its_highest_time_and_its_idleness() {
         })
         .unwrap();
     assert_eq!(out.marks.len(), 1, "an older record does not move it");
+}
+
+#[test]
+fn the_silence_of_a_split_that_lags_behind_does_not_count() {
+    let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::ZERO);
+    let mut operator = AssignWatermarks::new(strategy.with_idleness(Duration::from_millis(40)));
+    let (fast, slow): (Arc<str>, Arc<str>) = ("fast".into(), "slow".into());
+    let world = Arc::new(Simulated::new(0, 0));
+    let harness = Harness::new(Arc::clone(&world) as Arc<_>);
+    operator.open("time", &mut harness.open_context()).unwrap();
+    let mut tell = |operator: &mut AssignWatermarks<Time>, change| {
+        harness.call(|cx| operator.split(cx, &change)).unwrap();
+    };
+    tell(&mut operator, SplitChange::Added(fast.clone()));
+    tell(&mut operator, SplitChange::Added(slow.clone()));
+    tell(&mut operator, SplitChange::Behind(slow.clone()));
+    let mut marks_until = |operator: &mut AssignWatermarks<Time>, end: Time| {
+        let mut out = Output::default();
+        for now in (end - 100..=end).step_by(10) {
+            world.virtual_clock().set(now);
+            let step = |cx: &mut Context<'_>| {
+                operator.resume(cx, Budget::default(), &mut out)?;
+                cx.split = Some(fast.clone());
+                operator.rows(cx, &mut times(&[now]), &mut out)
+            };
+            harness.call(step).unwrap();
+        }
+        out.marks
+    };
+    assert_eq!(marks_until(&mut operator, 200), [], "it is waited for");
+    tell(&mut operator, SplitChange::AtEnd(slow));
+    assert_eq!(marks_until(&mut operator, 300).back(), Some(&Mark::Time(299)), "now it is idle");
 }

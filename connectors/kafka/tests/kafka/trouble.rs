@@ -10,8 +10,8 @@ use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::producer::Producer as _;
 
 use crate::common::{
-    Read, assert_names, brokers, fill, note, options, producer, reader, send, splits, text, texts, topic,
-    values,
+    PATIENCE, Read, assert_names, brokers, fill, note, options, producer, reader, send, splits, text, texts,
+    topic, values,
 };
 
 // 1 kB each, so that the little that is fetched ahead cannot hide that the broker is away.
@@ -90,8 +90,15 @@ fn a_silent_partition_holds_nobody_up_and_is_heard_when_it_speaks() {
     let source = KafkaSource::new(unbounded);
     let splits = splits(&source);
     fill(brokers(), &name, 1, 0, 20_000);
+    let [full, empty] = [0, 1].map(|number| splits[number].id.clone());
     let (mut reader, mut read) = (reader(&source, splits), Read::new());
+    assert!(!reader.is_at_end(&full), "not asked yet, so it must not be taken for idle");
     read_until(&mut reader, &mut read, 20_000);
+    let mut at_end = || {
+        reader.poll(10).unwrap();
+        reader.is_at_end(&full) && reader.is_at_end(&empty)
+    };
+    assert!(wait::until(PATIENCE, &mut at_end), "all was read, and the brokers say so");
     let producer = producer(brokers());
     send(&producer, &name, 1, b"at last");
     producer.flush(Duration::from_secs(30)).unwrap();

@@ -1,6 +1,6 @@
 //! A stage that starts with a source.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Result;
@@ -12,9 +12,12 @@ use crate::record::{Record, from_bytes, to_bytes};
 use crate::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use crate::source::{Assignment, Polled, Split, SplitControl, SplitReader};
 use crate::stage::{Budget, End, InputId, Mark, Stage, Step, no_such_input};
-use crate::time::MAX_TIME;
+use crate::time::{MAX_TIME, MIN_TIME, Time};
 
 const SPLITS: &str = "splits";
+
+/// Milliseconds between two looks at which splits lag behind.
+const LOOK_EVERY: Time = 100;
 
 /// A reader and the chain behind it. Its single input, 0, exists only to be ended.
 pub struct SourceStage<T: Record> {
@@ -22,7 +25,9 @@ pub struct SourceStage<T: Record> {
     reader: Box<dyn SplitReader<Out = T>>,
     next: Box<dyn Push<T>>,
     rows: Rows<T>,
-    splits: BTreeSet<SplitId>,
+    // With whether the chain was told that it is at its end.
+    splits: BTreeMap<SplitId, bool>,
+    look_at: Time,
     // Splits that came back from a snapshot or were assigned, not yet told to the chain.
     added: Vec<Split>,
     untold: bool,
@@ -49,7 +54,8 @@ impl<T: Record> SourceStage<T> {
             reader,
             next,
             rows: Rows::default(),
-            splits: BTreeSet::new(),
+            splits: BTreeMap::new(),
+            look_at: MIN_TIME,
             added: Vec::new(),
             untold: false,
             last_assigned: false,
@@ -66,11 +72,29 @@ impl<T: Record> SourceStage<T> {
         self.untold = false;
         let added = std::mem::take(&mut self.added);
         for split in &added {
-            self.splits.insert(Arc::clone(&split.id));
+            self.splits.insert(Arc::clone(&split.id), true);
             self.next.split(cx, &SplitChange::Added(Arc::clone(&split.id)))?;
         }
         self.next.split(cx, &SplitChange::Assigned)?;
+        self.look_at = MIN_TIME;
         self.reader.add_splits(added)
+    }
+
+    // Tells the chain which splits lag behind, now and then: what counts is silence, and that is long.
+    fn look(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if cx.now() < self.look_at {
+            return Ok(());
+        }
+        self.look_at = cx.now().saturating_add(LOOK_EVERY);
+        for (split, told) in &mut self.splits {
+            let at_end = self.reader.is_at_end(split);
+            if std::mem::replace(told, at_end) != at_end {
+                let split = Arc::clone(split);
+                let change = if at_end { SplitChange::AtEnd(split) } else { SplitChange::Behind(split) };
+                self.next.split(cx, &change)?;
+            }
+        }
+        Ok(())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
@@ -145,6 +169,7 @@ impl<T: Record> Stage for SourceStage<T> {
             return Ok(step.and(self.go_on_ending(cx, ending)?));
         }
         self.take_added(cx)?;
+        self.look(cx)?;
         Ok(step.and(self.poll(cx, budget)?))
     }
 

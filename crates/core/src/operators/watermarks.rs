@@ -65,7 +65,8 @@ impl<T> WatermarkStrategy<T> {
         self
     }
 
-    /// After how much silence a split no longer holds the watermark back; 30 s by default. Time spent back-pressured does not count.
+    /// After how much silence a split no longer holds the watermark back; 30 s by default. Time spent back-pressured does not count, nor
+    /// while its reader lags behind or its system cannot be reached.
     #[must_use]
     pub fn with_idleness(mut self, silence: Duration) -> Self {
         self.idleness = Some(millis(silence).max(1));
@@ -109,11 +110,13 @@ struct SplitState {
     highest: Time,
     silent_for: Time,
     idle: bool,
+    // There is something to read of it: its silence does not count.
+    behind: bool,
 }
 
 impl SplitState {
     fn new() -> Self {
-        Self { highest: MIN_TIME, silent_for: 0, idle: false }
+        Self { highest: MIN_TIME, silent_for: 0, idle: false, behind: false }
     }
 }
 
@@ -192,11 +195,17 @@ impl<T: Data> AssignWatermarks<T> {
         let piece = piece(limit);
         let passed = now.saturating_sub(self.seen_at).clamp(0, piece);
         self.seen_at = now;
-        for state in self.splits.values_mut().filter(|state| !state.idle) {
+        for state in self.splits.values_mut().filter(|state| !state.idle && !state.behind) {
             state.silent_for += passed;
             state.idle = state.silent_for >= limit;
         }
         self.splits.values().any(|state| !state.idle).then(|| now + piece)
+    }
+
+    fn set_behind(&mut self, split: &SplitId, behind: bool) {
+        if let Some(state) = self.splits.get_mut(split) {
+            (state.behind, state.silent_for) = (behind, 0);
+        }
     }
 
     fn wake_at(&self, now: Time, silence: Option<Time>) -> Step {
@@ -221,7 +230,7 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         self.seen_at = cx.clock.now();
         for bytes in cx.restored.take_list(name, SPLITS) {
             let (split, highest, idle): (String, Time, bool) = from_bytes(&bytes)?;
-            let state = SplitState { highest, silent_for: 0, idle };
+            let state = SplitState { highest, idle, ..SplitState::new() };
             if split == WHOLE_INPUT {
                 // Nobody announces it, and its silence counts from now on. Of several subtasks, the slowest vouches for all.
                 let known = self.splits.entry(split.into()).or_insert_with(|| state.clone());
@@ -281,6 +290,8 @@ impl<T: Data> Operator for AssignWatermarks<T> {
                 self.splits.remove(split);
             }
             SplitChange::Assigned => self.assigned = true,
+            SplitChange::AtEnd(split) => self.set_behind(split, false),
+            SplitChange::Behind(split) => self.set_behind(split, true),
         }
         Ok(())
     }
