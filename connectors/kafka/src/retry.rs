@@ -96,6 +96,11 @@ pub(crate) enum Fault {
          `on-missing-marker` to `write` or `skip`"
     )]
     MarkerGone { id: String, topic: String, checkpoint: u64 },
+    #[error(
+        "Kafka at {brokers} answers, but knows no settled offset of group {group} after {seconds} s: a transaction that a broker has not \
+         completed. Where that lasts, restart the broker that coordinates the group"
+    )]
+    Unsettled { brokers: String, group: String, seconds: u64 },
     #[error("the state of this sink is none of the Kafka sink")]
     SinkState,
     #[error(
@@ -119,7 +124,7 @@ impl std::fmt::Display for Last {
 impl Fault {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoBroker { .. } | Self::NoLeader { .. } => ErrorKind::Restart,
+            Self::NoBroker { .. } | Self::NoLeader { .. } | Self::Unsettled { .. } => ErrorKind::Restart,
             Self::Login { .. } | Self::UnknownTopic { .. } | Self::NotAllowed { .. } => {
                 ErrorKind::Configuration
             }

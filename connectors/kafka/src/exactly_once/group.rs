@@ -7,7 +7,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::marker::Marker;
 use super::origin::Origin;
-use crate::client::{Consumer, Events, Patience, SLICE, group_config};
+use crate::client::{Consumer, Events, Patience, Peer as _, SLICE, group_config};
 use crate::retry::{Fault, is_forbidden};
 use crate::sink_config::KafkaSinkOptions;
 
@@ -47,8 +47,21 @@ impl Group {
                     let (name, reason) = (self.name.clone(), error.to_string());
                     return Err(Fault::GroupNotAllowed { name, reason });
                 }
-                Err(error) => patience.go_on_after(&self.client, &error)?,
+                Err(error) => {
+                    let waited = patience.go_on_after(&self.client, &error);
+                    waited.map_err(|fault| self.unless_they_answer(fault))?;
+                }
             }
+        }
+    }
+
+    // Brokers that are there and know no offset have an open transaction on it, which they do not complete.
+    fn unless_they_answer(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::NoBroker { brokers, seconds, .. } if self.client.metadata(&self.topic, SLICE).is_ok() => {
+                Fault::Unsettled { brokers, group: self.name.clone(), seconds }
+            }
+            other => other,
         }
     }
 

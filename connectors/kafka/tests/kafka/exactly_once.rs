@@ -159,7 +159,7 @@ fn the_marker_says_which_checkpoint_was_written() {
 }
 
 // Of the only group whose name begins as the transactional id does.
-fn marker(job: &Job) -> (Offset, String) {
+pub(crate) fn marker(job: &Job) -> (Offset, String) {
     let client: BaseConsumer = config(brokers()).create().unwrap();
     let groups = client.fetch_group_list(None, PATIENCE).unwrap();
     let id = job.transactional_id(0);
