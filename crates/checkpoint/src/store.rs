@@ -33,6 +33,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_core::Result;
@@ -77,6 +78,8 @@ struct Inner {
     options: StoreOptions,
     /// 32 digits that tell this process from any other in the log.
     process: String,
+    /// Whether this process has claimed an epoch before.
+    claimed: AtomicBool,
     shared: Mutex<SharedFiles>,
 }
 
@@ -98,7 +101,8 @@ impl CheckpointStore {
         let job_id = JobId::of(job);
         let folder = storage.child(&job_id.to_string());
         let (job, process) = (job.to_owned(), paths::random_digits(32));
-        Self { inner: Arc::new(Inner { job, job_id, folder, options, process, shared: Mutex::default() }) }
+        let (claimed, shared) = (AtomicBool::new(false), Mutex::default());
+        Self { inner: Arc::new(Inner { job, job_id, folder, options, process, claimed, shared }) }
     }
 
     /// The job's id.
@@ -122,6 +126,7 @@ impl CheckpointStore {
     /// Claims the next epoch: a new attempt to run the job. Who ran it before is fenced from now on.
     ///
     /// # Errors
+    /// [`ErrorKind::Fenced`](millstream_core::ErrorKind::Fenced) when this store has claimed before and another process has taken over since,
     /// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) when the storage is away,
     /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when no entry of the log can be read.
     pub async fn claim(&self, base: Base) -> Result<Attempt> {

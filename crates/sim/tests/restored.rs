@@ -215,13 +215,13 @@ fn the_silence_of_a_split_that_lags_behind_does_not_count() {
     let world = Arc::new(Simulated::new(0, 0));
     let harness = Harness::new(Arc::clone(&world) as Arc<_>);
     operator.open("time", &mut harness.open_context()).unwrap();
-    let mut tell = |operator: &mut AssignWatermarks<Time>, change| {
+    let tell = |operator: &mut AssignWatermarks<Time>, change| {
         harness.call(|cx| operator.split(cx, &change)).unwrap();
     };
     tell(&mut operator, SplitChange::Added(fast.clone()));
     tell(&mut operator, SplitChange::Added(slow.clone()));
     tell(&mut operator, SplitChange::Behind(slow.clone()));
-    let mut marks_until = |operator: &mut AssignWatermarks<Time>, end: Time| {
+    let marks_until = |operator: &mut AssignWatermarks<Time>, end: Time| {
         let mut out = Output::default();
         for now in (end - 100..=end).step_by(10) {
             world.virtual_clock().set(now);

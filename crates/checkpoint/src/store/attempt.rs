@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_core::drive::checkpoint_stats::CheckpointKind;
@@ -72,8 +73,11 @@ pub struct Recovered {
 impl Attempt {
     pub(super) async fn claim(store: CheckpointStore, base: Base) -> Result<Self> {
         let log = LogFolder::of(store.folder());
-        let mut append = JobLog::claim(&store.inner.process, base, store.inner.options.clock.now());
+        let again = store.inner.claimed.load(Relaxed);
+        let claim = if again { JobLog::claim_again } else { JobLog::claim };
+        let mut append = claim(&store.inner.process, base, store.inner.options.clock.now());
         let done = log.append(&mut append).await?;
+        store.inner.claimed.store(true, Relaxed);
         if !done.damaged.is_empty() {
             let (log, entries) = (store.folder().url(), &done.damaged);
             tracing::error!(log, ?entries, "damaged entries of the job's log were passed over");

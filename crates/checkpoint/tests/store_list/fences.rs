@@ -8,6 +8,7 @@ use millstream_checkpoint::storage::Storage;
 use millstream_checkpoint::store::Attempt;
 use millstream_core::ErrorKind;
 use millstream_core::drive::checkpoint_stats::CheckpointKind;
+use millstream_core::drive::log::Base;
 
 use super::job::{Job, Machine, plan};
 use super::{exactly_what_is_referenced, folder, restored};
@@ -40,7 +41,10 @@ pub(super) async fn racing_claims(machine: &Machine, root: &Storage) -> Result<(
 pub(super) async fn a_zombie_changes_nothing(machine: &Machine, root: &Storage) -> Result<()> {
     let mut job = Job::default();
     job.advance(2);
-    let zombie = machine.claim(root, "job").await?;
+    let frozen = machine.store(root, "job");
+    let first = frozen.claim(Base::Latest).await?;
+    let zombie = frozen.claim(Base::Latest).await?;
+    ensure!(zombie.epoch() == first.epoch() + 1, "nobody was there in between: it may restart");
     job.checkpoint(machine, &zombie, 1, 1).await?;
     let mut gone = job.clone();
     gone.advance(2);
@@ -55,6 +59,8 @@ pub(super) async fn a_zombie_changes_nothing(machine: &Machine, root: &Storage) 
     }
     let folder = folder(root, "job");
     let Err(error) = zombie.complete(&late, 1).await else { bail!("the zombie completed a checkpoint") };
+    ensure!(error.kind() == ErrorKind::Fenced, "{}", error.chain());
+    let Err(error) = frozen.claim(Base::Latest).await else { bail!("the zombie won the job back") };
     ensure!(error.kind() == ErrorKind::Fenced, "{}", error.chain());
     zombie.clean().await.err(); // May find that it knows nothing any more.
     drop(late);

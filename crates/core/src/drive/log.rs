@@ -70,9 +70,15 @@ pub struct JobLog {
 }
 
 impl JobLog {
-    /// Claims the next epoch. `writer` is 32 random hexadecimal digits, others for each claim: by them an attempt knows its own entries.
+    /// Claims the next epoch. `writer` is 32 random hexadecimal digits, others for each process: by them it knows its own entries.
     pub fn claim(writer: &str, base: Base, now: Time) -> Append {
         Append::claim(writer, base, now)
+    }
+
+    /// Claims the next epoch for a process that had one before, and fails when another process has taken over since: it may have been
+    /// frozen, and its time-outs must not win the job back.
+    pub fn claim_again(writer: &str, base: Base, now: Time) -> Append {
+        Append::claim(writer, base, now).unless_taken_over()
     }
 
     /// For the attempt whose claim stands.

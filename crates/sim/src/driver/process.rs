@@ -32,6 +32,8 @@ pub(super) struct Process {
     pub(super) plan: Plan,
     pub(super) world: Arc<Simulated>,
     restarts: Restarts,
+    // By which its entries in the log are known.
+    writer: String,
     at: At,
     /// A frozen process does nothing before this time.
     pub(super) frozen_until: Nanos,
@@ -55,8 +57,10 @@ impl Process {
         let world = shared.world();
         let strategy = shared.chaos.restarts.clone();
         let restarts = Restarts::new(strategy.unwrap_or(RESTART_AT_ONCE));
-        let at = At::Claiming(claim(shared));
-        Self { plan, world, restarts, at, frozen_until: 0 }
+        let writer = format!("{:032x}", shared.chance.random::<u128>());
+        let claim = JobLog::claim(&writer, Base::Latest, shared.clock.now());
+        let at = At::Claiming(claim.keeping(KEPT));
+        Self { plan, world, restarts, writer, at, frozen_until: 0 }
     }
 
     /// Whether it holds an epoch and works.
@@ -87,7 +91,8 @@ impl Process {
                 }
             },
             At::Waiting(until) if until <= shared.now() => {
-                self.at = At::Claiming(claim(shared));
+                let claim = JobLog::claim_again(&self.writer, Base::Latest, shared.clock.now());
+                self.at = At::Claiming(claim.keeping(KEPT));
                 Ok(Progress::Did)
             }
             at @ (At::Waiting(_) | At::Gone) => {
@@ -217,11 +222,6 @@ const RESTART_AT_ONCE: millstream_core::drive::checkpoint_options::RestartStrate
         attempts: u32::MAX,
         delay: std::time::Duration::ZERO,
     };
-
-fn claim(shared: &mut Shared) -> Append {
-    let writer = format!("{:032x}", shared.chance.random::<u128>());
-    JobLog::claim(&writer, Base::Latest, shared.clock.now()).keeping(KEPT)
-}
 
 /// Asks the storage once; what stands in the end, or that it is refused.
 pub(super) fn ask(shared: &mut Shared, append: &mut Append) -> Result<Option<Done>> {

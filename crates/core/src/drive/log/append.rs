@@ -57,6 +57,8 @@ pub struct Append {
     change: Change,
     now: Time,
     keep: u64,
+    /// Whether a claim gives way to another writer's.
+    yields: bool,
     /// What the proposal is built on.
     before: LogEntry,
     proposal: LogEntry,
@@ -99,7 +101,22 @@ impl Append {
     fn new(writer: &str, change: Change, now: Time, before: LogEntry, at: At) -> Self {
         let proposal = before.then(&change, now);
         let writer = writer.to_owned();
-        Self { writer, change, now, keep: KEPT, before, proposal, damaged: Vec::new(), void: Vec::new(), at }
+        Self {
+            writer,
+            change,
+            now,
+            keep: KEPT,
+            yields: false,
+            before,
+            proposal,
+            damaged: Vec::new(),
+            void: Vec::new(),
+            at,
+        }
+    }
+
+    pub(super) fn unless_taken_over(self) -> Self {
+        Self { yields: true, ..self }
     }
 
     /// Keeps so many entries before the last one; 100 unless told.
@@ -186,6 +203,9 @@ impl Append {
 
     // An entry that cannot be read may have claimed an epoch: that one is passed over too.
     fn go_on_from(&mut self, last: LogEntry, highest: u64, skipped: u64) -> At {
+        if self.yields && last.number > 0 && last.writer != self.writer {
+            return fenced(&self.proposal, &last);
+        }
         self.before = last;
         self.propose(highest + 1, skipped);
         At::Creating
@@ -247,10 +267,12 @@ impl Append {
 }
 
 fn fenced(mine: &LogEntry, other: &LogEntry) -> At {
-    let what = if mine.event == LogEvent::Claimed { "was started" } else { "has taken over" };
+    let claims = mine.event == LogEvent::Claimed;
+    let what = if claims { "was started" } else { "has taken over" };
+    let this = if claims { String::new() } else { format!(" (epoch {})", mine.epoch) };
     let why = format!(
-        "a newer attempt (epoch {}, writer {}) of this job {what}: this one (epoch {}) stops and touches nothing more",
-        other.epoch, other.writer, mine.epoch
+        "a newer attempt (epoch {}, writer {}) of this job {what}: this one{this} stops and touches nothing more",
+        other.epoch, other.writer
     );
     At::Refused(ErrorKind::Fenced, why)
 }

@@ -53,7 +53,7 @@ pub struct LogEntry {
     pub number: u64,
     /// The attempt that wrote it.
     pub epoch: u64,
-    /// Who wrote it: 32 random hexadecimal digits, others for each attempt.
+    /// Who wrote it: 32 random hexadecimal digits, others for each process.
     pub writer: String,
     /// When it was written.
     pub time: Time,
