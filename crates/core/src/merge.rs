@@ -37,7 +37,8 @@ impl MarkMerge {
         }
     }
 
-    /// What the mark of one input changes in the result: at most a change of idleness and a watermark, in this order.
+    /// What the mark of one input changes in the result, in order: it turns active before a watermark, and idle behind one. What that
+    /// watermark sets off would else come from somebody who is idle, whom nobody waits for.
     pub fn on(&mut self, input: usize, mark: Mark) -> [Option<Mark>; 2] {
         let was_idle = self.idle;
         let input = &mut self.inputs[input];
@@ -48,12 +49,12 @@ impl MarkMerge {
         }
         let mut left = self.inputs.iter().filter(|input| !input.has_ended()).peekable();
         self.idle = left.peek().is_some() && left.all(|input| input.idle);
-        let change = match (was_idle, self.idle) {
-            (false, true) => Some(Mark::Idle),
-            (true, false) => Some(Mark::Active),
-            _ => None,
-        };
-        [change, self.advance().map(Mark::Time)]
+        let time = self.advance().map(Mark::Time);
+        match (was_idle, self.idle) {
+            (false, true) => [time, Some(Mark::Idle)],
+            (true, false) => [Some(Mark::Active), time],
+            _ => [None, time],
+        }
     }
 
     /// An input has ended: it holds nothing back any more.
@@ -107,7 +108,7 @@ mod tests {
         merge.on(0, Mark::Time(10));
         merge.on(1, Mark::Time(5));
         assert_eq!(merge.on(0, Mark::Idle), NOTHING);
-        assert_eq!(merge.on(1, Mark::Idle), [Some(Mark::Idle), Some(Mark::Time(10))]);
+        assert_eq!(merge.on(1, Mark::Idle), [Some(Mark::Time(10)), Some(Mark::Idle)]);
         assert_eq!(merge.on(0, Mark::Active), [Some(Mark::Active), None]);
     }
 
@@ -116,7 +117,7 @@ mod tests {
         let mut merge = MarkMerge::new(2);
         merge.on(0, Mark::Time(10));
         assert_eq!(merge.on(1, Mark::Idle), time(10));
-        assert_eq!(merge.end(0), [Some(Mark::Idle), None], "the silent one may still come");
+        assert_eq!(merge.end(0), [None, Some(Mark::Idle)], "the silent one may still come");
         assert_eq!(merge.on(1, Mark::Active), [Some(Mark::Active), None]);
         assert_eq!(merge.on(1, Mark::Time(30)), time(30));
         assert_eq!(merge.end(1), time(MAX_TIME));

@@ -81,6 +81,30 @@ proptest! {
     }
 
     #[test]
+    fn whoever_is_idle_has_said_all_that_he_knows(
+        marks in prop::collection::vec((0..3_usize, prop_oneof![
+            (0..1000_i64).prop_map(Mark::Time), Just(Mark::Idle), Just(Mark::Active)
+        ]), 1..200)
+    ) {
+        let mut merge = MarkMerge::new(3);
+        let (mut inputs, mut idle) = ([false; 3], false);
+        for (input, mark) in marks {
+            match mark {
+                Mark::Time(_) if inputs[input] => continue,
+                Mark::Time(_) => {}
+                Mark::Idle | Mark::Active => inputs[input] = mark == Mark::Idle,
+            }
+            for mark in merge.on(input, mark).into_iter().flatten() {
+                match mark {
+                    Mark::Time(time) => prop_assert!(!idle, "{time} comes from somebody whom nobody waits for"),
+                    Mark::Idle | Mark::Active => idle = mark == Mark::Idle,
+                }
+            }
+            prop_assert_eq!(idle, inputs.iter().all(|idle| *idle));
+        }
+    }
+
+    #[test]
     fn batches_survive_their_codec_and_every_part_goes_to_its_owner(
         records in prop::collection::vec((".{0,40}", any::<i64>(), TIMES), 0..100), routes in 1..8_u16
     ) {

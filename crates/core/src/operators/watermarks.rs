@@ -169,9 +169,9 @@ impl<T: Data> AssignWatermarks<T> {
         let slowest = active.map(|(split, state)| (self.vouched(state), split)).min();
         // Who has not been told its splits yet is not idle: others must wait for it.
         let idle = slowest.is_none() && (self.assigned || !self.splits.is_empty());
-        if idle != self.idle {
-            self.idle = idle;
-            out.marks.push_back(if idle { Mark::Idle } else { Mark::Active });
+        let was_idle = std::mem::replace(&mut self.idle, idle);
+        if was_idle && !idle {
+            out.marks.push_back(Mark::Active);
         }
         self.figures.set_holder(slowest.map_or("", |(_, split)| split));
         let target = match slowest {
@@ -182,6 +182,10 @@ impl<T: Data> AssignWatermarks<T> {
         if target > self.watermark {
             self.watermark = target;
             out.marks.push_back(Mark::Time(target));
+        }
+        // Behind the watermark: nobody waits for what comes from somebody who is idle.
+        if idle && !was_idle {
+            out.marks.push_back(Mark::Idle);
         }
     }
 
