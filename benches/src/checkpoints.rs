@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use anyhow::Result;
 use millstream::core::raw::RawBatch;
-use millstream::core::time::MIN_TIME;
+use millstream::core::time::{Clock as _, MIN_TIME};
 use millstream::prelude::*;
-use millstream::runtime::{JobHandle, RuntimeOptions, start};
+use millstream::runtime::{JobHandle, RuntimeOptions, SystemClock, start};
 
 use crate::discard::Discard;
 use crate::live::Live;
-use crate::measure::{Took, time, wait};
+use crate::measure::{time, wait};
 use crate::report::Report;
 use crate::{Arguments, jobs};
 
 const USERS: u64 = 1_000_000;
-const EVENTS: f64 = 40_000_000.0;
+/// Seconds for which events are given, but as long at least as three checkpoints take.
+const SECONDS: f64 = 20.0;
 const BATCH: u64 = 4096;
 // 2017-11-26 01:00:00 UTC: all within one minute, so that the window stays open.
 const TIME: i64 = 1_511_658_000_000;
 
 /// Runs it.
 pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
-    let events = (EVENTS * arguments.scale) as u64;
     let batches: Vec<_> = (0..USERS).step_by(BATCH as usize).map(batch).collect();
     report.line(format!(
-        "{events} events of {USERS} users in an open window; to a directory; best of {}",
+        "events of {USERS} users in an open window, as many as it takes; to a directory; best of {}",
         arguments.runs
     ));
     report.line(format!(
@@ -41,20 +41,22 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     ));
     let mut none = None;
     for (name, interval) in [("none", None), ("30s", Some(30)), ("1s", Some(1))] {
-        let mut best = once(&batches, events, interval)?;
+        let mut best = once(&batches, arguments.scale, interval)?;
         for _ in 1..arguments.runs {
-            let again = once(&batches, events, interval)?;
-            best.took = best.took.min(again.took);
+            let again = once(&batches, arguments.scale, interval)?;
+            (best.cpu, best.wall) = (best.cpu.min(again.cpu), best.wall.min(again.wall));
             best.pause = best.pause.max(again.pause);
         }
-        let yardstick = *none.get_or_insert(best.took);
-        report.line(best.row(name, events, yardstick));
+        let yardstick = *none.get_or_insert((best.cpu, best.wall));
+        report.line(best.row(name, yardstick));
     }
     Ok(())
 }
 
 struct Run {
-    took: Took,
+    // Nanoseconds per event.
+    cpu: f64,
+    wall: f64,
     checkpoints: u64,
     // Milliseconds for which a subtask stood still to freeze its part.
     pause: u64,
@@ -62,12 +64,13 @@ struct Run {
 }
 
 impl Run {
-    fn row(&self, name: &str, events: u64, none: Took) -> String {
-        let (cpu, wall) = (self.took.cpu_per(events), self.took.wall_per(events));
+    fn row(&self, name: &str, none: (f64, f64)) -> String {
         format!(
-            "{name:<14}{cpu:>9.1}{wall:>9.1}{:>14.2}{:>14.2}{:>13}{:>11} ms{:>13.1}",
-            none.cpu_per(events) / cpu,
-            none.wall_per(events) / wall,
+            "{name:<14}{:>9.1}{:>9.1}{:>14.2}{:>14.2}{:>13}{:>11} ms{:>13.1}",
+            self.cpu,
+            self.wall,
+            none.0 / self.cpu,
+            none.1 / self.wall,
             self.checkpoints,
             self.pause,
             self.bytes as f64 / f64::from(1 << 20)
@@ -75,7 +78,7 @@ impl Run {
     }
 }
 
-fn once(batches: &[RawBatch], events: u64, interval: Option<u64>) -> Result<Run> {
+fn once(batches: &[RawBatch], scale: f64, interval: Option<u64>) -> Result<Run> {
     let dir = tempfile::tempdir()?;
     let (input, source) = Live::new();
     let env = Environment::new("checkpoints");
@@ -87,17 +90,22 @@ fn once(batches: &[RawBatch], events: u64, interval: Option<u64>) -> Result<Run>
     };
     options.checkpointing.interval = interval.map(Duration::from_secs);
     let job = start(env.plan()?, options)?;
-    let ((), took) = time(|| {
-        for (number, batch) in (0..events.div_ceil(BATCH)).zip(batches.iter().cycle()) {
+    let least = Duration::from_secs(interval.map_or(0, |interval| 3 * interval + interval / 2));
+    let clock = SystemClock::new();
+    let last = Duration::from_secs_f64(SECONDS * scale).max(least).as_nanos() as u64;
+    let (events, took) = time(|| {
+        let mut given = 0;
+        for batch in batches.iter().cycle().take_while(|_| clock.nanos() < last) {
             input.give(batch.clone());
-            while arrived(&job) + 16 * BATCH < number * BATCH {
+            given += BATCH;
+            while arrived(&job) + 16 * BATCH < given {
                 wait(Duration::from_micros(200));
             }
         }
-        while arrived(&job) < events {
+        while arrived(&job) < given {
             wait(Duration::from_micros(200));
         }
-        Ok(())
+        Ok(given)
     })?;
     let history = job.checkpoint_stats();
     job.cancel();
@@ -105,7 +113,8 @@ fn once(batches: &[RawBatch], events: u64, interval: Option<u64>) -> Result<Run>
     let _ = job.wait();
     let subtasks = history.history.iter().flat_map(|stats| &stats.subtasks);
     Ok(Run {
-        took,
+        cpu: took.cpu_per(events),
+        wall: took.wall_per(events),
         checkpoints: history.counts.completed,
         pause: subtasks.map(|subtask| subtask.sync).max().unwrap_or(0),
         bytes: history.latest_completed.map_or(0, |stats| stats.bytes),

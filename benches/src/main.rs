@@ -3,9 +3,11 @@
 //! `cargo xtask bench [NAME]…` runs them and puts what they say into `benches/RESULTS.md`. Each benchmark is a file; `input`, `jobs`
 //! and `by_hand` hold what they share.
 
+mod alignment;
 mod by_hand;
 mod checkpoints;
 mod click;
+mod count_each;
 mod demo;
 mod discard;
 mod input;
@@ -17,14 +19,18 @@ mod live;
 mod machine;
 mod measure;
 mod memory;
+mod numbers;
 mod prebuilt;
 mod report;
+mod restart;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod snapshot;
 mod state;
 #[cfg(feature = "servers")]
 mod stores;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -50,6 +56,9 @@ struct Arguments {
     /// Print only, leave RESULTS.md alone
     #[arg(long)]
     dry: bool,
+    /// Be the job that the benchmark `restart` kills, in this folder
+    #[arg(long, hide = true)]
+    restart_in: Option<PathBuf>,
 }
 
 /// A benchmark.
@@ -69,6 +78,10 @@ enum Name {
     State,
     /// A job without checkpoints, every 30 s and every second
     Checkpoints,
+    /// Checkpoints while every queue is full
+    Alignment,
+    /// From the start of a process to its first result, anew and after SIGKILL
+    Restart,
     /// Checkpoints written and restored, against the bare file system
     Snapshot,
     /// Peak memory of the demo
@@ -92,6 +105,8 @@ impl Name {
             Self::Latency => latency::run(arguments, report),
             Self::State => state::run(arguments, report),
             Self::Checkpoints => checkpoints::run(arguments, report),
+            Self::Alignment => alignment::run(arguments, report),
+            Self::Restart => restart::run(arguments, report),
             Self::Snapshot => snapshot::run(arguments, report),
             Self::Demo => demo::run(arguments, report),
             #[cfg(feature = "rocksdb")]
@@ -104,6 +119,9 @@ impl Name {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(dir) = &arguments.restart_in {
+        return restart::job(dir);
+    }
     let names = if arguments.names.is_empty() { Name::value_variants() } else { &arguments.names };
     for name in names {
         let title = name.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());

@@ -1,9 +1,9 @@
 //! State in RocksDB: against the bare crate, against the heap, and with more keys than memory holds.
 
 mod bare;
+mod change;
 mod job;
 mod many;
-mod numbers;
 
 use anyhow::Result;
 
@@ -13,7 +13,8 @@ use crate::report::Report;
 /// The store alone, then a job.
 pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     bare::run(arguments, report)?;
-    job::run(arguments, report)
+    job::run(arguments, report)?;
+    change::run(arguments, report)
 }
 
 /// 20 million keys with a budget of 512 MB.

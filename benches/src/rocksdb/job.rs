@@ -5,55 +5,20 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use millstream::core::plan::Plan;
-use millstream::core::state::ValueState;
 use millstream::prelude::*;
 use millstream::runtime::{Launch, ReadOptions, RuntimeOptions};
 use millstream::state::{RocksBackend, RocksOptions};
 use tempfile::TempDir;
 
-use super::numbers::Numbers;
 use crate::Arguments;
+use crate::count_each::CountEach;
 use crate::discard::Discard;
 use crate::measure::{Took, best_of, time};
+use crate::numbers::Numbers;
 use crate::report::Report;
 
 const KEYS: f64 = 1_000_000.0;
 const PASSES: u64 = 3;
-
-/// Counts each number; gives the count back each time.
-#[derive(Clone, Default)]
-pub(super) struct CountEach {
-    count: Option<ValueState<u64>>,
-    /// Whether each key gets a timer far ahead, which gives 0.
-    pub(super) timers: bool,
-}
-
-impl KeyedProcess for CountEach {
-    type Key = u64;
-    type In = u64;
-    type Out = u64;
-
-    fn open(&mut self, states: &mut States) -> millstream::Result<()> {
-        self.count = Some(states.value("count")?);
-        Ok(())
-    }
-
-    fn process(&mut self, number: u64, cx: &mut KeyedContext<'_, u64, u64>) -> millstream::Result<()> {
-        let Some(state) = &self.count else { return Ok(()) };
-        let count = state.get(cx).copied().unwrap_or(0) + 1;
-        state.set(cx, count);
-        if self.timers && count == 1 {
-            cx.register_timer(TimerKind::EventTime, 1_000_000 + (number % 1000) as Time);
-        }
-        cx.collect(count);
-        Ok(())
-    }
-
-    fn on_timer(&mut self, _: Timer, cx: &mut KeyedContext<'_, u64, u64>) -> millstream::Result<()> {
-        cx.collect(0);
-        Ok(())
-    }
-}
 
 /// The job, and what comes out of it.
 pub(super) fn plan(
@@ -63,7 +28,7 @@ pub(super) fn plan(
 ) -> millstream::Result<(Plan, Discard<u64>)> {
     let env = Environment::new("keys").with_parallelism(parallelism);
     let discard = Discard::new(|count: &u64| *count);
-    let count = CountEach { timers, ..CountEach::default() };
+    let count = CountEach::new(timers);
     env.source("numbers", numbers)
         .key_by(|number| *number)
         .process("count", count)
@@ -109,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
 
 fn once(keys: u64, memory: Option<u64>) -> Result<((), Took)> {
     let folder = TempDir::new()?;
-    let (plan, discard) = plan(Numbers { keys, passes: PASSES, ends: true }, false, 1)?;
+    let (plan, discard) = plan(Numbers { keys, passes: PASSES, ends: true, gate: None }, false, 1)?;
     let launch = Launch::new(plan, RuntimeOptions::default());
     let launch = match memory {
         Some(memory) => on_rocksdb(launch, folder.path(), memory)?,

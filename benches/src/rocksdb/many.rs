@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use millstream::core::drive::checkpoint_stats::{CheckpointHistory, CheckpointStats, CheckpointStatus};
+use millstream::core::plan::Plan;
 use millstream::runtime::{JobHandle, Launch, RuntimeOptions};
 use tempfile::TempDir;
 
 use super::job;
-use super::numbers::Numbers;
 use crate::Arguments;
 use crate::discard::Discard;
 use crate::measure::{forget_peak, peak, time, wait};
+use crate::numbers::Numbers;
 use crate::report::Report;
 
 const KEYS: f64 = 20_000_000.0;
@@ -40,7 +41,7 @@ pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
 // Counts every key once, then ends as a job does that is cancelled: its checkpoint stays.
 fn first(keys: u64, folder: &Path, backend: &Backend<'_>, report: &mut Report) -> Result<()> {
     let (running, took) = time(|| {
-        let running = start(Numbers { keys, passes: 1, ends: false }, 1, folder, backend)?;
+        let running = start(Numbers { keys, passes: 1, ..Numbers::default() }, 1, folder, backend)?;
         running.wait_for_rows(keys)?;
         Ok(running)
     })?;
@@ -65,7 +66,8 @@ fn first(keys: u64, folder: &Path, backend: &Backend<'_>, report: &mut Report) -
 
 // At twice the parallelism: every count must be 2, and every timer is still there.
 fn second(keys: u64, folder: &Path, backend: &Backend<'_>, report: &mut Report) -> Result<()> {
-    let (running, started) = time(|| start(Numbers { keys, passes: 2, ends: true }, 2, folder, backend))?;
+    let numbers = Numbers { keys, passes: 2, ends: true, gate: None };
+    let (running, started) = time(|| start(numbers, 2, folder, backend))?;
     report.line(format!("parallelism 2: restored and running after {:.1} s", started.wall.as_secs_f64()));
     let (totals, took) = time(|| {
         running.wait_for_rows(2 * keys)?;
@@ -84,15 +86,15 @@ fn second(keys: u64, folder: &Path, backend: &Backend<'_>, report: &mut Report) 
 }
 
 /// Gives a launch its state backend.
-type Backend<'a> = dyn Fn(Launch) -> millstream::Result<Launch> + 'a;
+pub(super) type Backend<'a> = dyn Fn(Launch) -> millstream::Result<Launch> + 'a;
 
-struct Running {
-    job: JobHandle,
+pub(super) struct Running {
+    pub(super) job: JobHandle,
     discard: Discard<u64>,
 }
 
 impl Running {
-    fn wait_for_rows(&self, rows: u64) -> Result<()> {
+    pub(super) fn wait_for_rows(&self, rows: u64) -> Result<()> {
         while self.discard.totals().0 < rows {
             ensure!(!self.job.is_over(), "the job ended after {} rows", self.discard.totals().0);
             wait(Duration::from_millis(20));
@@ -102,13 +104,23 @@ impl Running {
 }
 
 fn start(numbers: Numbers, parallelism: u16, folder: &Path, backend: &Backend<'_>) -> Result<Running> {
-    let (plan, discard) = job::plan(numbers, true, parallelism)?;
+    let interval = Some(Duration::from_secs(10));
+    begin(job::plan(numbers, true, parallelism)?, interval, folder, backend)
+}
+
+/// Starts a job with incremental checkpoints below a folder.
+pub(super) fn begin(
+    (plan, discard): (Plan, Discard<u64>),
+    interval: Option<Duration>,
+    folder: &Path,
+    backend: &Backend<'_>,
+) -> Result<Running> {
     let mut options = RuntimeOptions {
         checkpoints_dir: Some(format!("file://{}/checkpoints", folder.display())),
         incremental: true,
         ..RuntimeOptions::default()
     };
-    options.checkpointing.interval = Some(Duration::from_secs(10));
+    options.checkpointing.interval = interval;
     Ok(Running { job: backend(Launch::new(plan, options))?.start()?, discard })
 }
 

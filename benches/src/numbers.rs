@@ -1,6 +1,7 @@
 //! A source of numbers in a random order, each once per pass, which goes on where a checkpoint left it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use millstream::core::context::{Context, OpenContext};
 use millstream::core::snapshot::CheckpointId;
@@ -13,11 +14,12 @@ use millstream::core::time::Time;
 use millstream::{Result, Rows};
 
 const SPLITS: u64 = 4;
+const LOOK_AGAIN_MS: Time = 5;
 // Coprime to every smaller number of keys: one step further is anywhere.
 const STEP: u128 = 2_654_435_761;
 
 /// Numbers below `keys`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Default)]
 pub(crate) struct Numbers {
     /// How many there are.
     pub(crate) keys: u64,
@@ -25,6 +27,8 @@ pub(crate) struct Numbers {
     pub(crate) passes: u64,
     /// Whether it ends after that, or waits.
     pub(crate) ends: bool,
+    /// Where it waits for more, if it does.
+    pub(crate) gate: Option<Arc<AtomicU64>>,
 }
 
 impl Source for Numbers {
@@ -35,11 +39,11 @@ impl Source for Numbers {
     }
 
     fn enumerator(&self) -> Box<dyn Enumerator> {
-        Box::new(*self)
+        Box::new(self.clone())
     }
 
     fn reader(&self) -> Box<dyn SplitReader<Out = u64>> {
-        Box::new(Reader { of: *self, open: Vec::new() })
+        Box::new(Reader { of: self.clone(), open: Vec::new() })
     }
 }
 
@@ -89,16 +93,19 @@ impl SplitReader for Reader {
 
     fn resume(&mut self, _: &[Arc<str>]) {}
 
-    fn poll(&mut self, _: &mut Context<'_>, budget: Budget, rows: &mut Rows<u64>) -> Result<Polled> {
-        let Numbers { keys, passes, ends } = self.of;
-        let unread = self.open.iter().position(|(_, position)| *position < keys * passes);
+    fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<u64>) -> Result<Polled> {
+        let Numbers { keys, passes, ends, ref gate } = self.of;
+        let all = keys * passes;
+        let upto = gate.as_ref().map_or(all, |gate| gate.load(Relaxed).min(all));
+        let unread = self.open.iter().position(|(_, position)| *position < upto);
         let Some(place) = unread else {
-            let finished = if ends { self.open.pop() } else { None };
-            return Ok(finished.map_or(Polled::Pending(None), |(id, _)| Polled::Finished(id)));
+            let finished = if ends && upto == all { self.open.pop() } else { None };
+            let again = (upto < all).then(|| cx.now() + LOOK_AGAIN_MS);
+            return Ok(finished.map_or(Polled::Pending(again), |(id, _)| Polled::Finished(id)));
         };
         let (id, position) = &mut self.open[place];
         for _ in 0..budget.records.min(4096) {
-            if *position >= keys * passes {
+            if *position >= upto {
                 break;
             }
             let number = u128::from(*position % keys) * STEP % u128::from(keys);
