@@ -160,11 +160,11 @@ fn the_marker_says_which_checkpoint_was_written() {
 
 // Of the only group whose name begins as the transactional id does.
 pub(crate) fn marker(job: &Job) -> (Offset, String) {
-    let client: BaseConsumer = config(brokers()).create().unwrap();
+    let client: BaseConsumer = config(&job.options.brokers).create().unwrap();
     let groups = client.fetch_group_list(None, PATIENCE).unwrap();
     let id = job.transactional_id(0);
     let group = groups.groups().iter().map(GroupInfo::name).find(|name| name.starts_with(&id)).unwrap();
-    let client: BaseConsumer = config(brokers()).set("group.id", group).create().unwrap();
+    let client: BaseConsumer = config(&job.options.brokers).set("group.id", group).create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition(&job.options.topic, 0);
     let committed = client.committed_offsets(list, PATIENCE).unwrap();
