@@ -45,6 +45,8 @@ impl Blow {
                 Ok("killed".to_owned())
             }
             Self::Stop => {
+                // Before that a signal finds nobody who would stop in order.
+                reach(job, site)?;
                 job.stop()?;
                 *job = Job::start(plan, site, &[])?;
                 Ok("stopped in order".to_owned())

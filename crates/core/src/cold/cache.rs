@@ -27,6 +27,8 @@ pub(crate) trait ColdTable {
     fn cold_key(&self, hash: u64, key: &Self::Key) -> Vec<u8>;
     /// The store's key and value for what is in a slot.
     fn pair(&self, slot: Slot) -> Option<(Vec<u8>, Vec<u8>)>;
+    /// Bytes of memory that belong to what is in a slot, but lie elsewhere.
+    fn elsewhere(&self, slot: Slot) -> usize;
     /// Drops what is in a slot from memory.
     fn evict(&mut self, slot: Slot) {
         self.keyed_mut().evict(slot);
@@ -38,7 +40,7 @@ pub(crate) struct Cache {
     store: Box<dyn ColdStore>,
     pub(crate) changes: Vec<Change>,
     budget: usize,
-    // Of an entry in the store, a moving average: what an entry in memory holds outside of its slot is about as much.
+    // What belongs to an entry and lies outside of the table, a moving average.
     entry_bytes: usize,
     expired: Option<(u8, Time)>,
     pub(crate) groups: u16,
@@ -109,7 +111,6 @@ impl Cache {
     }
 
     pub(crate) fn put(&mut self, (key, value): (Vec<u8>, Vec<u8>)) {
-        self.entry_bytes = (self.entry_bytes * 63 + value.len()).div_ceil(64);
         self.changes.push(Change::Put(key, value));
     }
 
@@ -150,6 +151,7 @@ impl Cache {
         self.write_gone(table);
         for slot in table.keyed_mut().take_changed() {
             if let Some(pair) = table.pair(slot) {
+                self.entry_bytes = (self.entry_bytes * 63 + table.elsewhere(slot)).div_ceil(64);
                 self.put(pair);
             }
         }

@@ -159,6 +159,13 @@ impl<K: Key> ColdTable for Rows<K> {
         Some((key, value))
     }
 
+    fn elsewhere(&self, slot: Slot) -> usize {
+        let entry = self.keys.entry(slot);
+        let heap = entry.map_or(0, |entry| entry.key.heap_size() + entry.value.heap_size());
+        let cells = self.columns.iter().map(|column| column.cell_size() + column.heap_size(slot));
+        heap + cells.sum::<usize>()
+    }
+
     fn evict(&mut self, slot: Slot) {
         self.keys.evict(slot);
         self.columns.iter_mut().for_each(|column| column.clear(slot));

@@ -76,6 +76,12 @@ impl KeyTimers {
         event.chain(processing.map(|time| (TimerKind::ProcessingTime, *time)))
     }
 
+    pub(super) fn heap_size(&self) -> usize {
+        self.0
+            .as_ref()
+            .map_or(0, |lists| size_of::<Lists>() + lists.event.heap_size() + lists.processing.heap_size())
+    }
+
     /// Appends both lists.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match &self.0 {

@@ -49,6 +49,13 @@ impl<K: Key, A: Record, S: Record> ColdTable for Pane<K, A, S> {
         encode_entry(&self.window, entry, &mut value);
         Some((key, value))
     }
+
+    fn elsewhere(&self, slot: Slot) -> usize {
+        let of = |entry: &Entry<K, Cell<A, S>>| {
+            entry.key.heap_size() + entry.value.acc.heap_size() + entry.value.trigger.heap_size()
+        };
+        self.table.entry(slot).map_or(0, of)
+    }
 }
 
 /// Fires one key, and says what came of it.

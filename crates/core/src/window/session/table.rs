@@ -83,6 +83,10 @@ impl<K: Key, A: Record, S: Record> ColdTable for Table<K, A, S> {
         entry.value.encode(&mut value);
         Some((key, value))
     }
+
+    fn elsewhere(&self, slot: Slot) -> usize {
+        self.keys.entry(slot).map_or(0, |entry| entry.key.heap_size() + entry.value.heap_size())
+    }
 }
 
 /// An entry of a snapshot.
