@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         "{wanted} checkpoints, one after the other, of source, two slow stages and sink, each with {PARALLELISM} subtasks"
     ));
     report.line(format!("{:<28}{:>18}{:>18}{:>18}", "", "rows/s", "longest alignment", "longest checkpoint"));
-    for (name, pause) in [("idle in between", None), ("every queue is full", Some(Duration::from_millis(5)))]
+    for (name, pause) in [("idle in between", None), ("every queue is full", Some(Duration::from_millis(1)))]
     {
         one(name, pause, wanted, report)?;
     }

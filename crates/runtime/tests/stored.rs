@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use millstream_core::ErrorKind;
-use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy, Retention};
 use millstream_core::stage::End;
 use millstream_runtime::{JobStatus, Launch, RuntimeOptions, start};
 use support::numbers::Numbers;
@@ -258,4 +258,43 @@ fn failed_checkpoints_are_tolerated_as_often_as_was_said() {
     let history = control.checkpoint_stats();
     assert_eq!(history.counts.failed, 3);
     assert!(history.latest_failed.unwrap().failure.unwrap().contains("could not be stored"));
+}
+
+#[test]
+fn what_is_left_of_a_cancelled_job_is_what_retention_says() {
+    let kept = [
+        (Retention::RetainOnCancellation, true),
+        (Retention::DeleteOnCancellation, false),
+        (Retention::NoExternalizedCheckpoints, false),
+    ];
+    for (retention, left) in kept {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = stored(dir.path());
+        options.checkpointing.retention = retention;
+        let job = start(keyed_sum(&gated(10_000), 1, 2, &Sums::default()), options.clone()).unwrap();
+        until(|| job.checkpoint_stats().counts.completed > 0);
+        job.cancel();
+        assert_eq!(wait(job).unwrap().status, JobStatus::Canceled);
+        let again = start(keyed_sum(&gated(10_000), 1, 2, &Sums::default()), options).unwrap();
+        assert_eq!(again.checkpoint_stats().latest_restored.is_some(), left, "{retention:?}");
+    }
+}
+
+#[test]
+fn savepoints_come_by_themselves_where_an_interval_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = stored(dir.path());
+    options.checkpointing.savepoint_interval = Some(Duration::from_millis(30));
+    let job = start(keyed_sum(&gated(10_000), 1, 2, &Sums::default()), options).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    until(|| {
+        seen.extend(job.checkpoint_stats().latest_savepoint.and_then(|savepoint| savepoint.url));
+        seen.len() >= 3
+    });
+    drop(job);
+    for url in seen {
+        let mut plan = keyed_sum(&Numbers::new(&SPLITS), 2, 1, &Sums::default());
+        plan.name = "from-one".into();
+        wait(Launch::new(plan, stored(dir.path())).from_savepoint(&url, false).start().unwrap()).unwrap();
+    }
 }

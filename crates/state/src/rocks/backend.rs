@@ -21,8 +21,8 @@ use super::{FORMAT, errors, restore, settings};
 
 /// Keeps keyed state in RocksDB (`state.backend.type: rocksdb`): one database for each keyed operator and subtask.
 ///
-/// All of them share one memory budget: a quarter for the write-back caches of the tables, half for blocks, indexes, filters and
-/// memtables, a quarter for what RocksDB does not count. The databases lie in a folder that this process locks, and whose former content
+/// All of them share one memory budget: an eighth for the write-back caches of the tables, three for blocks, indexes, filters and
+/// memtables, half for what RocksDB does not count. The databases lie in a folder that this process locks, and whose former content
 /// it removes; they are lost with the process, since the checkpoints hold the state.
 pub struct RocksBackend {
     shared: Arc<Shared>,
