@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::{job, many};
 use crate::Arguments;
+use crate::measure::wait;
 use crate::numbers::Numbers;
 use crate::report::Report;
 
@@ -24,6 +26,8 @@ pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let backend = |launch| job::on_rocksdb(launch, folder.path(), 512 << 20);
     let running = many::begin(job::plan(numbers, false, 1)?, None, folder.path(), &backend)?;
     running.wait_for_rows(keys)?;
+    // What is compacted of the many files of the beginning is no change.
+    wait(Duration::from_secs(5));
     running.job.control().checkpoint_now()?;
     report.line(format!("incremental checkpoints of {keys} keys, by how many changed since the last one"));
     for change in CHANGES {
@@ -32,12 +36,17 @@ pub(super) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         running.wait_for_rows(upto)?;
         running.job.control().checkpoint_now()?;
         let stats = running.job.checkpoint_stats().latest_completed.context("a checkpoint")?;
+        let (written, all) = (stats.bytes_written as f64, stats.bytes as f64);
+        let each = if changed == 0 {
+            String::new()
+        } else {
+            format!(", {:.0} bytes per changed key", written / changed as f64)
+        };
         report.line(format!(
-            "{:>7.1} %{:>12.1} KiB written of {:.1} MiB{:>10.1} bytes per changed key",
+            "{:>7.1} %{:>12.1} KiB written of {:.1} MiB{each}",
             change as f64 / 10.0,
-            stats.bytes_written as f64 / 1024.0,
-            stats.bytes as f64 / f64::from(1 << 20),
-            stats.bytes_written as f64 / changed.max(1) as f64
+            written / 1024.0,
+            all / f64::from(1 << 20)
         ));
     }
     running.job.cancel();

@@ -1,6 +1,5 @@
 //! Writes a state file front to back.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -21,7 +20,8 @@ pub struct StateFileWriter<S> {
     index: Vec<BlockRef>,
     section: u16,
     seen: SectionSummary,
-    open: BTreeMap<KeyGroup, Block>,
+    // By key group: a look-up for each entry.
+    open: Vec<Block>,
     open_bytes: usize,
 }
 
@@ -58,7 +58,7 @@ impl<S: FnMut(Bytes) -> Result<()>> StateFileWriter<S> {
             index: Vec::new(),
             section: 0,
             seen: SectionSummary::default(),
-            open: BTreeMap::new(),
+            open: Vec::new(),
             open_bytes: 0,
         };
         writer.put(Bytes::copy_from_slice(&header()))?;
@@ -70,7 +70,11 @@ impl<S: FnMut(Bytes) -> Result<()>> StateFileWriter<S> {
     /// # Errors
     /// Those of the sink, and an entry that is too large.
     pub fn entry(&mut self, group: KeyGroup, table: u16, entry: &[u8]) -> Result<()> {
-        let block = self.open.entry(group).or_default();
+        let place = usize::from(group);
+        if place >= self.open.len() {
+            self.open.resize_with(place + 1, Block::default);
+        }
+        let block = &mut self.open[place];
         self.open_bytes += block.push(table, entry)?;
         let full = block.bytes.len() >= BLOCK_BYTES;
         self.seen.count(group);
@@ -110,12 +114,14 @@ impl<S: FnMut(Bytes) -> Result<()>> StateFileWriter<S> {
     }
 
     fn close_all(&mut self) -> Result<()> {
-        let groups: Vec<_> = self.open.keys().copied().collect();
-        groups.into_iter().try_for_each(|group| self.close(group))
+        (0..self.open.len()).try_for_each(|group| self.close(group as KeyGroup))
     }
 
     fn close(&mut self, group: KeyGroup) -> Result<()> {
-        let Some(block) = self.open.remove(&group) else { return Ok(()) };
+        let block = std::mem::take(&mut self.open[usize::from(group)]);
+        if block.entries == 0 {
+            return Ok(());
+        }
         let (raw, entries) = (block.bytes.len(), block.entries);
         self.open_bytes -= raw;
         let (codec, stored) = block.packed();
