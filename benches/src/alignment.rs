@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     report.line(format!(
         "{wanted} checkpoints, one after the other, of source, two slow stages and sink, each with {PARALLELISM} subtasks"
     ));
-    report.line(format!("{:<28}{:>18}{:>18}{:>18}", "", "rows/s", "longest alignment", "longest checkpoint"));
+    report.line(format!("{:<28}{:>18}{:>20}{:>20}", "", "rows/s", "longest alignment", "longest checkpoint"));
     for (name, pause) in [("idle in between", None), ("every queue is full", Some(Duration::from_millis(1)))]
     {
         one(name, pause, wanted, report)?;
@@ -73,7 +73,7 @@ fn one(name: &str, pause: Option<Duration>, wanted: usize, report: &mut Report) 
     let alignment = taken.iter().map(longest_alignment).max().unwrap_or(0);
     let whole = taken.iter().filter_map(|stats| stats.end_to_end).max().unwrap_or(0);
     report.line(format!(
-        "{name:<28}{:>18.0}{alignment:>15} ms{whole:>15} ms",
+        "{name:<28}{:>18.0}{alignment:>17} ms{whole:>17} ms",
         rows as f64 / took.wall.as_secs_f64()
     ));
     Ok(())
