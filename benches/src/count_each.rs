@@ -10,6 +10,7 @@ pub(crate) struct CountEach {
     timers: bool,
 }
 
+#[cfg(feature = "rocksdb")]
 impl CountEach {
     /// `timers`: each key gets a timer far ahead, which gives 0.
     pub(crate) fn new(timers: bool) -> Self {
