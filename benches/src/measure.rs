@@ -60,13 +60,13 @@ pub(crate) fn resident() -> Result<u64> {
 }
 
 /// The most that it held since [`forget_peak`].
-#[cfg(feature = "rocksdb")]
+#[cfg(any(feature = "rocksdb", feature = "servers"))]
 pub(crate) fn peak() -> Result<u64> {
     status("self", "VmHWM")
 }
 
 /// Begins a new peak.
-#[cfg(feature = "rocksdb")]
+#[cfg(any(feature = "rocksdb", feature = "servers"))]
 pub(crate) fn forget_peak() -> Result<()> {
     Ok(fs::write("/proc/self/clear_refs", "5")?)
 }
