@@ -19,6 +19,7 @@ pub struct Kafka {
     bootstrap: String,
     sasl: Option<String>,
     tls: Option<(String, Certificate)>,
+    astray: Option<String>,
 }
 
 /// What a [`Kafka`] is to be like.
@@ -26,6 +27,7 @@ pub struct Kafka {
 pub struct KafkaBuilder {
     users: Vec<(String, String)>,
     tls: bool,
+    astray: Option<String>,
     settings: Vec<String>,
     port: Option<u16>,
     home: Option<Home>,
@@ -37,6 +39,7 @@ struct Ports {
     controller: Port,
     sasl: Option<Port>,
     tls: Option<Port>,
+    astray: Option<Port>,
 }
 
 impl Kafka {
@@ -64,7 +67,7 @@ impl Kafka {
 
     /// A broker that somebody else runs, to create topics on.
     pub fn at(bootstrap: String) -> Self {
-        Self { server: None, bootstrap, sasl: None, tls: None }
+        Self { server: None, bootstrap, sasl: None, tls: None, astray: None }
     }
 
     /// `127.0.0.1:PORT` of the listener without login or encryption, which is always there.
@@ -80,6 +83,11 @@ impl Kafka {
     /// `127.0.0.1:PORT` of the listener with TLS, if asked for.
     pub fn tls_bootstrap(&self) -> Option<&str> {
         self.tls.as_ref().map(|(address, _)| address.as_str())
+    }
+
+    /// `127.0.0.1:PORT` of the listener that names the broker by another address, if asked for.
+    pub fn astray_bootstrap(&self) -> Option<&str> {
+        self.astray.as_deref()
     }
 
     /// The files of the TLS listener; clients trust [`Certificate::ca`].
@@ -148,6 +156,12 @@ impl KafkaBuilder {
         self
     }
 
+    /// Adds a listener without login or encryption, whose clients are sent on to this address, `host:port`, in the name of the broker.
+    pub fn astray(mut self, advertised: &str) -> Self {
+        self.astray = Some(advertised.to_owned());
+        self
+    }
+
     /// Any other line of `server.properties`: `.setting("message.max.bytes=2000000")`.
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.push(line.to_owned());
@@ -173,7 +187,7 @@ impl KafkaBuilder {
     pub fn start(mut self) -> Result<Kafka> {
         let jars = kafka_software::fetch()?;
         let home = self.home.take().map_or_else(|| Home::temporary("kafka"), Ok)?;
-        let ports = Ports::reserve(self.port, !self.users.is_empty(), self.tls)?;
+        let ports = Ports::reserve(self.port, !self.users.is_empty(), self.tls, self.astray.is_some())?;
         let certificate = self.tls.then(|| Certificate::create(home.dir())).transpose()?;
         self.configure(home.dir(), &ports, certificate.as_ref())?;
         kafka_software::format(&jars, home.dir())?;
@@ -181,8 +195,9 @@ impl KafkaBuilder {
         let address = |port: &Port| format!("127.0.0.1:{}", port.number());
         let (bootstrap, sasl) = (address(&ports.plain), ports.sasl.as_ref().map(address));
         let tls = ports.tls.as_ref().map(address).zip(certificate);
+        let astray = ports.astray.as_ref().map(address);
         let server = Some(Server::start(launch, home, ports.into_vec())?);
-        Ok(Kafka { server, bootstrap, sasl, tls })
+        Ok(Kafka { server, bootstrap, sasl, tls, astray })
     }
 
     fn configure(&self, dir: &Path, ports: &Ports, certificate: Option<&Certificate>) -> Result<()> {
@@ -190,11 +205,14 @@ impl KafkaBuilder {
         let mut listeners = vec![format!("PLAINTEXT://127.0.0.1:{}", ports.plain.number())];
         listeners.extend(ports.sasl.iter().map(|port| format!("SASL://127.0.0.1:{}", port.number())));
         listeners.extend(ports.tls.iter().map(|port| format!("TLS://127.0.0.1:{}", port.number())));
-        let listeners = listeners.join(",");
+        let mut advertised = listeners.clone();
+        listeners.extend(ports.astray.iter().map(|port| format!("ASTRAY://127.0.0.1:{}", port.number())));
+        advertised.extend(self.astray.iter().map(|address| format!("ASTRAY://{address}")));
+        let (listeners, advertised) = (listeners.join(","), advertised.join(","));
         let mut lines = vec![
             format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
             format!("listeners={listeners},CONTROLLER://127.0.0.1:{controller}"),
-            format!("advertised.listeners={listeners}"),
+            format!("advertised.listeners={advertised}"),
             format!("log.dirs={}", dir.join("data").display()),
             kafka_software::SETTINGS.to_owned(),
         ];
@@ -219,14 +237,18 @@ impl KafkaBuilder {
 }
 
 impl Ports {
-    fn reserve(plain: Option<u16>, sasl: bool, tls: bool) -> Result<Self> {
+    fn reserve(plain: Option<u16>, sasl: bool, tls: bool, astray: bool) -> Result<Self> {
         let (plain, controller) = (Port::exactly_or_free(plain)?, Port::reserve()?);
         let sasl = sasl.then(Port::reserve).transpose()?;
         let tls = tls.then(Port::reserve).transpose()?;
-        Ok(Self { plain, controller, sasl, tls })
+        let astray = astray.then(Port::reserve).transpose()?;
+        Ok(Self { plain, controller, sasl, tls, astray })
     }
 
     fn into_vec(self) -> Vec<Port> {
-        [Some(self.plain), Some(self.controller), self.sasl, self.tls].into_iter().flatten().collect()
+        [Some(self.plain), Some(self.controller), self.sasl, self.tls, self.astray]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
