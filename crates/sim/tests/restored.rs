@@ -238,3 +238,35 @@ fn the_silence_of_a_split_that_lags_behind_does_not_count() {
     tell(&mut operator, SplitChange::AtEnd(slow));
     assert_eq!(marks_until(&mut operator, 300).back(), Some(&Mark::Time(299)), "now it is idle");
 }
+
+// However long a silence may last: there is nothing to wait for.
+#[test]
+fn a_split_that_is_empty_holds_nobody_up() {
+    let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::ZERO);
+    let mut operator = AssignWatermarks::new(strategy.with_idleness(Duration::from_secs(3_600)));
+    let (full, empty): (Arc<str>, Arc<str>) = ("full".into(), "empty".into());
+    let harness = Harness::new(Arc::new(Simulated::new(0, 0)));
+    operator.open("time", &mut harness.open_context()).unwrap();
+    let tell = |operator: &mut AssignWatermarks<Time>, change| {
+        harness.call(|cx| operator.split(cx, &change)).unwrap();
+    };
+    for split in [&full, &empty] {
+        tell(&mut operator, SplitChange::Added(Arc::clone(split)));
+        tell(&mut operator, SplitChange::Behind(Arc::clone(split)));
+    }
+    let mut out = Output::default();
+    let mut read = |operator: &mut AssignWatermarks<Time>, split: &Arc<str>, time| {
+        let step = |cx: &mut Context<'_>| {
+            cx.split = Some(Arc::clone(split));
+            operator.rows(cx, &mut times(&[time]), &mut out)
+        };
+        harness.call(step).unwrap();
+        std::mem::take(&mut out.marks)
+    };
+    assert_eq!(read(&mut operator, &full, 100), [], "nobody has looked into the other one yet");
+    tell(&mut operator, SplitChange::AtEnd(Arc::clone(&full)));
+    tell(&mut operator, SplitChange::AtEnd(Arc::clone(&empty)));
+    assert_eq!(read(&mut operator, &full, 200), [Mark::Time(199)]);
+    assert_eq!(read(&mut operator, &empty, 250), [], "it is waited for again once it has spoken");
+    assert_eq!(read(&mut operator, &full, 300), [Mark::Time(249)]);
+}

@@ -66,7 +66,7 @@ impl<T> WatermarkStrategy<T> {
     }
 
     /// After how much silence a split no longer holds the watermark back; 30 s by default. Time spent back-pressured does not count, nor
-    /// while its reader lags behind or its system cannot be reached.
+    /// while its reader lags behind or its system cannot be reached. A split whose reader says that it is empty does not hold it at all.
     #[must_use]
     pub fn with_idleness(mut self, silence: Duration) -> Self {
         self.idleness = Some(millis(silence).max(1));
@@ -212,6 +212,13 @@ impl<T: Data> AssignWatermarks<T> {
         }
     }
 
+    // A split in which nothing ever was holds nobody up for as long as a silence may last.
+    fn pass_over_if_empty(&mut self, split: &SplitId) {
+        if let Some(state) = self.splits.get_mut(split).filter(|state| state.highest == MIN_TIME) {
+            state.idle = self.strategy.idleness.is_some();
+        }
+    }
+
     fn wake_at(&self, now: Time, silence: Option<Time>) -> Step {
         let capped = self.splits.values().any(|state| self.vouched(state) > self.ceiling(now));
         let capped = capped.then_some(now + 200);
@@ -294,7 +301,10 @@ impl<T: Data> Operator for AssignWatermarks<T> {
                 self.splits.remove(split);
             }
             SplitChange::Assigned => self.assigned = true,
-            SplitChange::AtEnd(split) => self.set_behind(split, false),
+            SplitChange::AtEnd(split) => {
+                self.set_behind(split, false);
+                self.pass_over_if_empty(split);
+            }
             SplitChange::Behind(split) => self.set_behind(split, true),
         }
         Ok(())
