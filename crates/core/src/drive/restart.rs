@@ -84,7 +84,7 @@ impl Restarts {
         let hopeless = match kind {
             ErrorKind::Configuration => "it would fail in the same way again",
             ErrorKind::Fenced => "a newer attempt runs the job",
-            ErrorKind::Data => "what is stored is damaged, and a restart does not mend it",
+            ErrorKind::Data => "it would meet the same data again",
             ErrorKind::Retry | ErrorKind::Restart | ErrorKind::BadRecord | ErrorKind::Bug => {
                 return self.by_strategy(now, random);
             }
