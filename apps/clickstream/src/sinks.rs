@@ -4,6 +4,7 @@ mod csv;
 mod dead_letter;
 mod elasticsearch;
 mod kafka;
+mod last_resort;
 mod redis;
 mod sqlite;
 

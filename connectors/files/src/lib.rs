@@ -14,6 +14,7 @@ mod input;
 mod lines;
 mod reader;
 mod rolling;
+mod shorter_dead_letter;
 mod sink;
 mod source;
 mod split;
@@ -27,5 +28,6 @@ pub use encode::{Csv, Encode, JsonLines, Lines};
 #[cfg(feature = "parquet")]
 pub use rolling::ParquetFormat;
 pub use rolling::{Part, PartFormat, RollingFilesSink, RollingOptions};
+pub use shorter_dead_letter::shorter_dead_letter_json;
 pub use sink::FilesSink;
 pub use source::FilesSource;
