@@ -158,6 +158,19 @@ pub(crate) fn consumer_config(options: &KafkaSourceOptions, job: &str) -> Client
     client_config(job, &suggested, &options.client, &fixed)
 }
 
+/// The settings of a client that reads messages, and not only asks.
+pub(crate) fn reading_config(options: &KafkaSourceOptions, job: &str) -> ClientConfig {
+    let mut config = consumer_config(options, job);
+    // It also bounds what a compressed batch may unpack to, and the client tries room for that in steps of three. Who asks keeps the
+    // default, and so finds out without a great allocation that somebody else than Kafka answers.
+    if !options.client.contains(UNPACKED) {
+        config.set(UNPACKED, i32::MAX.to_string());
+    }
+    config
+}
+
+const UNPACKED: &str = "receive.message.max.bytes";
+
 /// The settings of a client in the name of a consumer group, which it never joins.
 pub(crate) fn group_config(brokers: &str, group: &str, properties: &Properties, job: &str) -> ClientConfig {
     let fixed = [

@@ -30,10 +30,11 @@ pub struct KafkaSourceOptions {
     pub bounded: Option<Bounded>,
     /// Whether messages of open and aborted transactions are read; they are not by default.
     pub isolation: Isolation,
-    /// How long the start may wait for brokers and topics; 15 s by default.
+    /// After how long the log says that brokers do not answer, and what to look at; 15 s by default. They are waited for all the same.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// How often to look for new partitions while the source runs unbounded, 5 min by default; never, if not set.
+    /// How often to look for new partitions while the source runs unbounded, 2 s by default; never, if not set. Until a partition is
+    /// found nobody waits for its events, so some of them may be late then.
     #[serde(with = "optional_duration")]
     pub discovery_interval: Option<Duration>,
     /// How much each subtask may fetch ahead; 64 MiB by default. What is in flight and what the client keeps about each message
@@ -58,7 +59,7 @@ impl Default for KafkaSourceOptions {
             bounded: None,
             isolation: Isolation::default(),
             connect_timeout: Duration::from_secs(15),
-            discovery_interval: Some(Duration::from_secs(300)),
+            discovery_interval: Some(Duration::from_secs(2)),
             prefetch_size: 64 << 20,
             poll_messages: 4096,
             client: Properties::default(),

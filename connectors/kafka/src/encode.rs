@@ -50,6 +50,11 @@ impl Message {
         }
     }
 
+    pub(crate) fn with_value(mut self, value: Vec<u8>) -> Self {
+        self.value = value;
+        self
+    }
+
     pub(crate) fn into_value(self) -> Vec<u8> {
         self.value
     }

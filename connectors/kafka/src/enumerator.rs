@@ -1,6 +1,6 @@
 //! Finds the partitions, decides where each starts and ends, and deals them out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,20 +8,24 @@ use millstream_core::record::{from_bytes, to_bytes};
 use millstream_core::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, deal};
 use millstream_core::time::Time;
 use millstream_core::{Error, Result};
-use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::client::{Consumer, Events, Patience, consumer_config};
-use crate::config::{Bounded, GroupFallback, KafkaSourceOptions, Start};
+use crate::asking::{Asking, Connection, Offsets, Partition};
+use crate::client::{Patience, SLICE};
+use crate::config::{GroupFallback, KafkaSourceOptions, Start};
+use crate::describe::{Description, Descriptions};
 use crate::group_offsets::group_offsets;
+use crate::lasting::Reminder;
 use crate::retry::Fault;
 use crate::split::{EARLIEST, KafkaSplit};
 
-/// A topic and the number of one of its partitions.
-pub(crate) type Partition = (String, i32);
-/// By partition: an offset.
-pub(crate) type Offsets = BTreeMap<Partition, i64>;
+/// How often it looks whether an answer has come, or a question is due.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long one look for new partitions may take.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Of how many new partitions the messages are counted: each is a question that is waited for.
+const COUNTED: usize = 8;
 
 /// The enumerator of a [`KafkaSource`](crate::KafkaSource).
 pub(crate) struct KafkaEnumerator {
@@ -29,49 +33,114 @@ pub(crate) struct KafkaEnumerator {
     // By split id: every partition that was ever assigned.
     known: BTreeSet<String>,
     dealt: usize,
+    starting: Option<Starting>,
+    connection: Option<Connection>,
+    look_at: Time,
+}
+
+/// A start that has not found out its splits yet.
+#[derive(Clone, Copy)]
+struct Starting {
+    // There was no start before it that had.
+    fresh: bool,
+    waits: Reminder,
 }
 
 impl KafkaEnumerator {
     pub(crate) fn new(options: Arc<KafkaSourceOptions>) -> Self {
-        Self { options, known: BTreeSet::new(), dealt: 0 }
+        let known = BTreeSet::new();
+        Self { options, known, dealt: 0, starting: None, connection: None, look_at: 0 }
     }
 
     fn start(&mut self, cx: &EnumeratorContext, restored: Option<Vec<u8>>) -> Result<Vec<Assignment>> {
-        let bounded = self.options.bounded.is_some();
+        // Nothing was kept of a job that never found out what to read.
+        let restored = restored.filter(|bytes| !bytes.is_empty());
         let fresh = restored.is_none();
         if let Some(bytes) = restored {
             self.known = from_bytes::<Vec<String>>(&bytes)?.into_iter().collect();
             self.dealt = self.known.len();
         }
         // What a bounded job reads was settled at its first start.
-        let splits = if fresh || !bounded { self.new_splits(cx, fresh)? } else { Vec::new() };
-        Ok(self.assign(cx, &splits, bounded))
+        if !fresh && self.options.bounded.is_some() {
+            return Ok(self.assign(cx, &[]));
+        }
+        let starting = Starting { fresh, waits: Reminder::default() };
+        self.starting = Some(starting);
+        self.go_on_starting(cx, starting, self.options.connect_timeout)
+    }
+
+    // Brokers that are away, or not to be reached, are waited for: that passes, or somebody reads the log and mends it.
+    fn go_on_starting(
+        &mut self,
+        cx: &EnumeratorContext,
+        mut starting: Starting,
+        time: Duration,
+    ) -> Result<Vec<Assignment>> {
+        let fault = match self.new_splits(cx, starting.fresh, time) {
+            Ok(splits) => {
+                if starting.waits.end() {
+                    tracing::info!("Kafka answers at {}: the source starts", self.options.brokers);
+                }
+                self.starting = None;
+                return Ok(self.assign(cx, &splits));
+            }
+            Err(fault) if fault.is_of_the_network() => fault,
+            Err(fault) => return Err(fault.into()),
+        };
+        if starting.waits.is_due(cx.clock.now()) {
+            tracing::warn!("the source waits for Kafka and goes on asking: {fault}");
+        }
+        self.starting = Some(starting);
+        Ok(Vec::new())
     }
 
     // A partition that appears later than the job is read from its beginning, whatever `start` says.
-    fn new_splits(&mut self, cx: &EnumeratorContext, fresh: bool) -> Result<Vec<KafkaSplit>> {
-        let patience = Patience::new(&self.options.brokers, self.options.connect_timeout);
-        // Not kept until the next tick: nobody would look at its events in between.
-        let client = connect(&self.options, &cx.job)?;
+    fn new_splits(
+        &mut self,
+        cx: &EnumeratorContext,
+        fresh: bool,
+        time: Duration,
+    ) -> Result<Vec<KafkaSplit>, Fault> {
+        let patience = Patience::new(&self.options.brokers, time);
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::new(&self.options, &cx.job)?,
+        };
+        let splits = self.ask_for_splits(cx, &mut connection, &patience, fresh);
+        self.connection = Some(connection);
+        splits
+    }
+
+    fn ask_for_splits(
+        &self,
+        cx: &EnumeratorContext,
+        connection: &mut Connection,
+        patience: &Patience,
+        fresh: bool,
+    ) -> Result<Vec<KafkaSplit>, Fault> {
         let mut partitions = Vec::new();
         for topic in &self.options.topic.0 {
-            let numbers = patience.partitions(&client, topic)?;
+            let numbers = patience.partitions(connection.client(), topic)?;
             partitions.extend(numbers.into_iter().map(|number| (topic.clone(), number)));
         }
-        let is_new = |(topic, number): &Partition| !self.known.contains(&format!("{topic}-{number}"));
-        partitions.retain(is_new);
+        partitions.retain(|partition| self.is_new(partition));
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
+        let topics = connection.describe(&self.options.topic.0);
         let start = if fresh { self.options.start } else { Start::Earliest };
-        let asking = Asking { client: &client, patience: &patience };
+        let asking = Asking { client: connection.client(), patience, topics: &topics };
         let next = match start {
             Start::Earliest => Offsets::new(),
             Start::Latest => asking.ends(&partitions)?,
             Start::Timestamp(time) => asking.at(&partitions, time)?,
             Start::GroupOffsets => self.of_group(cx, &asking, &partitions)?,
         };
-        Ok(asking.splits(partitions, &next, self.options.bounded)?)
+        asking.splits(partitions, &next, self.options.bounded)
+    }
+
+    fn is_new(&self, (topic, number): &Partition) -> bool {
+        !self.known.contains(&format!("{topic}-{number}"))
     }
 
     fn of_group(
@@ -95,126 +164,103 @@ impl KafkaEnumerator {
         Ok(offsets)
     }
 
-    fn assign(&mut self, cx: &EnumeratorContext, splits: &[KafkaSplit], last: bool) -> Vec<Assignment> {
+    // Every reader hears of it, also one without splits: until then event time waits for it.
+    fn assign(&mut self, cx: &EnumeratorContext, splits: &[KafkaSplit]) -> Vec<Assignment> {
         self.known.extend(splits.iter().map(KafkaSplit::id));
         let first = self.dealt % usize::from(cx.parallelism.max(1));
         self.dealt += splits.len();
+        let last = self.options.bounded.is_some();
         let mut assignments = deal(splits.iter().map(KafkaSplit::encode), cx.parallelism, last);
         // Goes on where the last round ended, so that single new partitions do not all go to the same reader.
         for assignment in &mut assignments {
             assignment.subtask =
                 ((usize::from(assignment.subtask) + first) % usize::from(cx.parallelism)) as u16;
         }
-        assignments.retain(|assignment| last || !assignment.splits.is_empty());
         assignments
     }
 
-    // The cluster may be away just now: the job goes on with what it has, and the next tick asks again.
-    fn discover(&mut self, cx: &EnumeratorContext) -> Vec<Assignment> {
-        match self.new_splits(cx, false) {
-            Ok(splits) => self.assign(cx, &splits, false),
-            Err(error) => {
-                tracing::warn!("looking for new partitions failed: {}", error.chain());
+    // Waits for nobody: what was asked at one tick is answered at a later one. The cluster may be away just now, and then the job goes
+    // on with what it has.
+    fn discover(&mut self, cx: &EnumeratorContext, interval: Duration) -> Result<Vec<Assignment>> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::new(&self.options, &cx.job).map_err(Error::from)?,
+        };
+        let found = match connection.said(Duration::ZERO) {
+            None => Vec::new(),
+            Some(Ok(topics)) => self.found(&connection, &topics),
+            Some(Err(code)) => {
+                tracing::debug!(?code, "looking for new partitions failed");
                 Vec::new()
             }
+        };
+        let now = cx.clock.now();
+        if self.look_at <= now {
+            connection.ask_about(&self.options.topic.0, LOOK);
+            self.look_at = now.saturating_add(interval.as_millis().try_into().unwrap_or(Time::MAX));
         }
+        self.connection = Some(connection);
+        Ok(if found.is_empty() { Vec::new() } else { self.assign(cx, &found) })
+    }
+
+    fn found(&self, connection: &Connection, topics: &Descriptions) -> Vec<KafkaSplit> {
+        let mut found = Vec::new();
+        for (topic, description) in topics {
+            let Description::Topic { id, partitions } = description else { continue };
+            let new = (0..*partitions).map(|number| (topic.clone(), number));
+            let new: Vec<_> = new.filter(|partition| self.is_new(partition)).collect();
+            if new.is_empty() {
+                continue;
+            }
+            let held: Option<i64> =
+                new.iter().take(COUNTED).map(|partition| connection.count(partition)).sum();
+            tracing::info!(
+                topic,
+                partitions = new.len(),
+                messages = held,
+                "the topic has more partitions now. They are read from their beginning; an event that was written to \
+                 them before this is late where its window has closed already"
+            );
+            let split = |(topic, partition)| KafkaSplit {
+                topic,
+                partition,
+                next: EARLIEST,
+                stop: None,
+                topic_id: *id,
+            };
+            found.extend(new.into_iter().map(split));
+        }
+        found
     }
 }
 
 impl Enumerator for KafkaEnumerator {
     fn on(&mut self, cx: &EnumeratorContext, event: EnumeratorEvent) -> Result<Vec<Assignment>> {
-        match event {
-            EnumeratorEvent::Start { restored } => self.start(cx, restored),
-            EnumeratorEvent::Returned { splits } => {
+        match (event, self.starting) {
+            (EnumeratorEvent::Start { restored }, _) => self.start(cx, restored),
+            (EnumeratorEvent::Returned { splits }, _) => {
                 Ok(deal(splits, cx.parallelism, self.options.bounded.is_some()))
             }
-            EnumeratorEvent::Tick if self.options.bounded.is_none() => Ok(self.discover(cx)),
-            EnumeratorEvent::Tick | EnumeratorEvent::ReaderReady { .. } => Ok(Vec::new()),
+            (EnumeratorEvent::Tick, Some(starting)) => self.go_on_starting(cx, starting, SLICE),
+            (EnumeratorEvent::Tick, None) => match self.options.discovery_interval {
+                Some(interval) if self.options.bounded.is_none() => self.discover(cx, interval),
+                _ => {
+                    self.connection = None;
+                    Ok(Vec::new())
+                }
+            },
+            (EnumeratorEvent::ReaderReady { .. }, _) => Ok(Vec::new()),
         }
     }
 
     fn tick_every(&self) -> Option<Duration> {
-        self.options.discovery_interval.filter(|_| self.options.bounded.is_none())
+        Some(TICK)
     }
 
     fn snapshot(&self) -> Vec<u8> {
+        if self.starting.is_some_and(|starting| starting.fresh) {
+            return Vec::new();
+        }
         to_bytes(&self.known.iter().cloned().collect::<Vec<_>>())
-    }
-}
-
-fn connect(options: &KafkaSourceOptions, job: &str) -> Result<Consumer> {
-    let client = consumer_config(options, job).create_with_context(Events::default());
-    client.map_err(|error| Error::from(Fault::of_creation(error)))
-}
-
-struct Asking<'a> {
-    client: &'a Consumer,
-    patience: &'a Patience,
-}
-
-impl Asking<'_> {
-    // From `next` on, or from the oldest message where that says nothing.
-    fn splits(
-        &self,
-        partitions: Vec<Partition>,
-        next: &Offsets,
-        bounded: Option<Bounded>,
-    ) -> Result<Vec<KafkaSplit>, Fault> {
-        let stop = match bounded {
-            None => None,
-            Some(Bounded::Latest) => Some(self.ends(&partitions)?),
-            Some(Bounded::Timestamp(time)) => Some(self.at(&partitions, time)?),
-        };
-        let split = |partition: Partition| KafkaSplit {
-            next: next.get(&partition).copied().unwrap_or(EARLIEST),
-            stop: stop.as_ref().map(|offsets| offsets[&partition]),
-            topic: partition.0,
-            partition: partition.1,
-        };
-        Ok(partitions.into_iter().map(split).collect())
-    }
-
-    // With `read_committed` the end is where the first open transaction starts.
-    fn ends(&self, partitions: &[Partition]) -> Result<Offsets, Fault> {
-        self.patience.ask(self.client, |timeout| {
-            let offsets = self.query(partitions, Offset::End, timeout)?;
-            let known = |(partition, offset): (Partition, Option<i64>)| Some((partition, offset?));
-            let offsets: Option<Offsets> = offsets.into_iter().map(known).collect();
-            offsets.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset))
-        })
-    }
-
-    // Where a partition has no message that young, its end.
-    fn at(&self, partitions: &[Partition], time: Time) -> Result<Offsets, Fault> {
-        let found = self
-            .patience
-            .ask(self.client, |timeout| self.query(partitions, Offset::Offset(time), timeout))?;
-        let mut offsets = self.ends(partitions)?;
-        for (partition, offset) in found {
-            if let Some(offset) = offset {
-                offsets.insert(partition, offset);
-            }
-        }
-        Ok(offsets)
-    }
-
-    // Kafka takes "the end" in place of a time, so one request per broker answers for all partitions.
-    fn query(
-        &self,
-        partitions: &[Partition],
-        wanted: Offset,
-        timeout: Duration,
-    ) -> KafkaResult<BTreeMap<Partition, Option<i64>>> {
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for (topic, number) in partitions {
-            list.add_partition_offset(topic, *number, wanted)?;
-        }
-        let mut offsets = BTreeMap::new();
-        for element in self.client.offsets_for_times(list, timeout)?.elements() {
-            element.error()?;
-            let offset = if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None };
-            offsets.insert((element.topic().to_owned(), element.partition()), offset);
-        }
-        Ok(offsets)
     }
 }

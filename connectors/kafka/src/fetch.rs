@@ -12,7 +12,9 @@ use millstream_core::time::{MIN_TIME, Time};
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 
+use crate::identity::Identity;
 use crate::native::NativeConsumer;
+use crate::partition::Partition;
 use crate::waking::WakingQueue;
 
 /// Tells topics of one [`Fetcher`] apart.
@@ -29,6 +31,7 @@ pub(crate) struct Fetcher {
     batch: Vec<*mut sys::rd_kafka_message_t>,
     messages: WakingQueue,
     events: WakingQueue,
+    identity: Identity,
     // Last: the others must go before the client does.
     client: NativeConsumer,
 }
@@ -47,6 +50,7 @@ impl Fetcher {
             batch: Vec::new(),
             messages: WakingQueue::new(queue, waker),
             events: WakingQueue::of_events(client.as_ptr(), waker),
+            identity: Identity::new(&client, waker),
             client,
         }
     }
@@ -54,6 +58,20 @@ impl Fetcher {
     /// The client.
     pub(crate) fn client(&self) -> &NativeConsumer {
         &self.client
+    }
+
+    /// Whether topics are still those whose offsets positions count.
+    pub(crate) fn identity(&mut self) -> &mut Identity {
+        &mut self.identity
+    }
+
+    /// Asks for the ids of topics where that is due.
+    pub(crate) fn ask_for_ids<'a>(
+        &mut self,
+        now: Time,
+        partitions: impl Iterator<Item = &'a Partition> + Clone,
+    ) {
+        self.identity.ask(&self.client, now, partitions);
     }
 
     /// How many events of the client itself wait to be looked at.

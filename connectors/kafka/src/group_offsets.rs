@@ -6,9 +6,9 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::asking::{Offsets, Partition};
 use crate::client::{Consumer, Events, Patience, SLICE, group_config};
 use crate::config::KafkaSourceOptions;
-use crate::enumerator::{Offsets, Partition};
 use crate::retry::{Fault, is_forbidden};
 
 /// The offsets that a group has for these partitions; those without one are left out.

@@ -4,15 +4,19 @@
 //! Start reading at `source.rs` and `sink.rs`; `fetch.rs`, `native.rs` and `waking.rs` hold the `unsafe` parts,
 //! `retry.rs` says which error means what.
 
+mod asking;
 mod client;
 mod committer;
 mod config;
 mod delivery;
+mod describe;
 mod encode;
 mod enumerator;
 mod exactly_once;
 mod fetch;
 mod group_offsets;
+mod identity;
+mod lasting;
 mod native;
 mod partition;
 mod partitions;
@@ -23,6 +27,7 @@ mod sink;
 mod sink_config;
 mod source;
 mod split;
+mod topic_id;
 mod waking;
 mod writer;
 

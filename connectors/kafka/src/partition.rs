@@ -6,12 +6,26 @@ use millstream_core::Result;
 use millstream_core::batch::SplitId;
 use millstream_core::raw::RawBatch;
 use millstream_core::source::Split;
+use millstream_core::time::{MIN_TIME, Time};
 
 use crate::fetch::{Message, TopicHandle};
+use crate::lasting::Lasting;
 use crate::split::KafkaSplit;
 
 /// Where a batch is cut, so that a few huge messages do not make one that fills every queue behind the source.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// What makes it uncertain whether a partition is still that of the topic whose offsets its position counts. Nothing is handed on, or
+/// decided, until a broker has told the topic's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Nobody has asked since it was assigned, or since its topic was last silent.
+    Unasked,
+    /// The position is not in the topic.
+    OutOfRange,
+    /// The topic, or the partition, is not there.
+    Gone,
+}
 
 /// One partition of a reader.
 pub(crate) struct Partition {
@@ -29,6 +43,14 @@ pub(crate) struct Partition {
     pub(crate) finished: bool,
     /// The client has said that there is nothing more of it for now.
     pub(crate) at_end: bool,
+    /// What is in doubt, and since when.
+    pub(crate) doubt: Option<(Doubt, Time)>,
+    /// The position from which a batch could not be read.
+    pub(crate) unreadable: Option<i64>,
+    /// When to start fetching it again, if that is to be done.
+    pub(crate) again_at: Option<Time>,
+    /// A transaction is open at its end.
+    pub(crate) open: Lasting,
 }
 
 impl Partition {
@@ -43,6 +65,10 @@ impl Partition {
             ended: false,
             finished: false,
             at_end: false,
+            doubt: Some((Doubt::Unasked, MIN_TIME)),
+            unreadable: None,
+            again_at: None,
+            open: Lasting::default(),
         })
     }
 
@@ -54,6 +80,17 @@ impl Partition {
     /// Whether an offset is at or behind the end.
     pub(crate) fn ends_before(&self, offset: i64) -> bool {
         self.split.stop.is_some_and(|stop| offset >= stop)
+    }
+
+    /// Is to be fetched again from its position, a moment later.
+    pub(crate) fn try_again(&mut self, at: Time) {
+        (self.again_at, self.doubt, self.at_end) = (Some(at), Some((Doubt::Unasked, MIN_TIME)), false);
+    }
+
+    /// Goes on from another offset: what was said of the old place no longer holds.
+    pub(crate) fn jump(&mut self, next: i64) {
+        self.split.next = next;
+        (self.doubt, self.at_end, self.ended) = (None, false, false);
     }
 
     /// Takes this partition's messages from the front of `messages` as one batch: up to an error, another partition's message, the

@@ -1,15 +1,20 @@
 //! The partitions of one reader, and what was fetched of them but not handed on yet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use millstream_core::batch::SplitId;
 use millstream_core::raw::RawBatch;
 use millstream_core::source::Split;
+use millstream_core::time::Time;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::fetch::Message;
-use crate::partition::Partition;
+use crate::partition::{Doubt, Partition};
+
+/// After how long a silence of a whole topic messages may be those of another one of its name: to delete a topic, create it anew and
+/// fill it takes longer.
+const SILENCE: Time = 100;
 
 /// All partitions of a reader. Numbers stand for partitions and stay theirs.
 #[derive(Default)]
@@ -17,11 +22,15 @@ pub(crate) struct Partitions {
     list: Vec<Partition>,
     ready: VecDeque<(usize, Ready)>,
     last: usize,
+    // By topic: when its last messages came.
+    heard: BTreeMap<String, Time>,
 }
 
 enum Ready {
     // With the offset behind it.
     Batch(RawBatch, i64),
+    // The end as it was then, perhaps behind markers of transactions and aborted messages.
+    Reached(i64),
     End,
 }
 
@@ -61,8 +70,13 @@ impl Partitions {
     }
 
     /// All of them, also those whose end was handed on.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Partition> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Partition> + Clone {
         self.list.iter()
+    }
+
+    /// All of them, for changing.
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.list.iter_mut()
     }
 
     /// Those of `splits` that are still to be read, for changing.
@@ -71,7 +85,7 @@ impl Partitions {
     }
 
     /// Sorts a fetched batch by partition; gives back the errors in it, but for ends of partitions.
-    pub(crate) fn take(&mut self, mut messages: &[Message<'_>]) -> Vec<Failed> {
+    pub(crate) fn take(&mut self, mut messages: &[Message<'_>], now: Time) -> Vec<Failed> {
         let mut failed = Vec::new();
         while let Some(message) = messages.first().copied() {
             let owner = self.owner(message);
@@ -89,11 +103,28 @@ impl Partitions {
                 self.end(index);
                 continue;
             }
-            self.list[index].at_end = false;
+            self.hear(index, now);
             let (batch, next) = self.list[index].take_run(&mut messages);
             self.ready.push_back((index, Ready::Batch(batch, next)));
         }
         failed
+    }
+
+    fn hear(&mut self, index: usize, now: Time) {
+        self.list[index].at_end = false;
+        let topic = &self.list[index].split.topic;
+        let Some(heard) = self.heard.get_mut(topic) else {
+            // Its partitions are in doubt since they were assigned.
+            self.heard.insert(topic.clone(), now);
+            return;
+        };
+        if now.saturating_sub(std::mem::replace(heard, now)) < SILENCE {
+            return;
+        }
+        let topic = topic.clone();
+        for partition in self.list.iter_mut().filter(|partition| partition.split.topic == topic) {
+            partition.doubt = partition.doubt.or(Some((Doubt::Unasked, now)));
+        }
     }
 
     // Most often the partition of the message before.
@@ -117,6 +148,7 @@ impl Partitions {
         // Reported at the end as it is now: also behind markers and aborted messages, of which no message tells.
         let index = partition?;
         self.list[index].at_end = true;
+        self.ready.push_back((index, Ready::Reached(message.offset())));
         if self.list[index].ends_before(message.offset()) {
             self.end(index);
         }
@@ -137,26 +169,35 @@ impl Partitions {
         self.ready.push_back((index, Ready::End));
     }
 
+    /// Forgets what was fetched of a partition and not handed on.
+    pub(crate) fn drop_ready(&mut self, index: usize) {
+        self.ready.retain(|(ready, _)| *ready != index);
+    }
+
     /// Those whose end was fetched, for changing.
     pub(crate) fn ended(&mut self) -> impl Iterator<Item = &mut Partition> {
         self.list.iter_mut().filter(|partition| partition.ended)
     }
 
-    /// The oldest thing that is there, but for paused partitions.
+    /// The oldest thing that is there, but for partitions that are paused or in doubt.
     pub(crate) fn hand_on(&mut self) -> Option<Handed> {
-        let place = self.ready.iter().position(|(index, _)| !self.list[*index].paused)?;
-        let (index, ready) = self.ready.remove(place)?;
-        let partition = &mut self.list[index];
-        Some(match ready {
-            Ready::Batch(batch, next) => {
-                partition.split.next = next;
-                Handed::Batch(batch)
+        loop {
+            let may = |partition: &Partition| !partition.paused && partition.doubt.is_none();
+            let place = self.ready.iter().position(|(index, _)| may(&self.list[*index]))?;
+            let (index, ready) = self.ready.remove(place)?;
+            let partition = &mut self.list[index];
+            match ready {
+                Ready::Batch(batch, next) => {
+                    partition.split.next = next;
+                    return Some(Handed::Batch(batch));
+                }
+                Ready::Reached(end) => partition.split.next = partition.split.next.max(end),
+                Ready::End => {
+                    partition.finished = true;
+                    return Some(Handed::End(Arc::clone(&partition.id)));
+                }
             }
-            Ready::End => {
-                partition.finished = true;
-                Handed::End(Arc::clone(&partition.id))
-            }
-        })
+        }
     }
 
     /// Every split whose end was not handed on, at the position behind what was.

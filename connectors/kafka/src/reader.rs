@@ -1,5 +1,8 @@
 //! Reads the partitions of one subtask.
 
+mod lookout;
+mod setbacks;
+
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -13,13 +16,14 @@ use millstream_core::time::{MIN_TIME, Time};
 use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows};
 use rdkafka::TopicPartitionList;
 
-use crate::client::{Peer, consumer_config};
+use crate::client::{Peer, reading_config};
 use crate::committer::Committer;
-use crate::config::{KafkaSourceOptions, MissingOffset};
+use crate::config::KafkaSourceOptions;
 use crate::fetch::Fetcher;
+use crate::lasting::{Lasting, Reminder};
 use crate::native::NativeConsumer;
 use crate::partition::Partition;
-use crate::partitions::{Failed, Handed, Partitions};
+use crate::partitions::{Handed, Partitions};
 use crate::retry::{Fault, Trouble, trouble};
 
 /// The waker announces all that happens; this is for the case that it does not.
@@ -36,8 +40,15 @@ pub(crate) struct KafkaReader {
     troubles: Arc<Counter>,
     missing: Arc<Counter>,
     figures: Arc<OperatorFigures>,
-    // When to count what waits to be read.
-    count_at: Time,
+    look_out_at: Time,
+    // There are partitions of which no broker has said anything.
+    unheard: Lasting,
+    // A partition is started again and again.
+    waits: Reminder,
+    // Errors that the client rides out.
+    passing: Reminder,
+    // Nobody tells the ids of topics.
+    unsaid: Reminder,
 }
 
 impl KafkaReader {
@@ -52,7 +63,11 @@ impl KafkaReader {
             troubles: Arc::default(),
             missing: Arc::default(),
             figures: OperatorFigures::new(""),
-            count_at: MIN_TIME,
+            look_out_at: MIN_TIME,
+            unheard: Lasting::default(),
+            waits: Reminder::default(),
+            passing: Reminder::default(),
+            unsaid: Reminder::default(),
         }
     }
 
@@ -61,7 +76,7 @@ impl KafkaReader {
         if self.fetcher.is_none() {
             let unopened = || Error::bug("a Kafka reader got splits before it was opened");
             let waker = self.waker.as_ref().ok_or_else(unopened)?;
-            let client = NativeConsumer::new(&consumer_config(&self.options, &self.job));
+            let client = NativeConsumer::new(&reading_config(&self.options, &self.job));
             self.fetcher = Some(Fetcher::new(client.map_err(Fault::of_creation)?, waker));
         }
         Ok(self.fetcher.as_mut().expect("made above"))
@@ -70,16 +85,34 @@ impl KafkaReader {
     fn add(&mut self, split: &Split) -> Result<()> {
         let mut partition = Partition::new(split)?;
         if partition.split.is_empty() {
+            partition.doubt = None;
             let index = self.partitions.add(partition);
             self.partitions.end(index);
             return Ok(());
         }
-        let from = &partition.split;
-        let started = self.fetcher()?.start(&from.topic, from.partition, from.next);
-        let refused = |code| Fault::NotStarted { split: split.id.to_string(), offset: from.next, code };
-        partition.topic = Some(started.map_err(refused)?);
-        self.partitions.add(partition);
+        let index = self.partitions.add(partition);
+        self.start(index)
+    }
+
+    fn start(&mut self, index: usize) -> Result<()> {
+        let partition = self.partitions.get(index);
+        let (id, from) = (Arc::clone(&partition.id), partition.split.clone());
+        let fetcher = self.fetcher()?;
+        fetcher.identity().ask_at_once();
+        let started = fetcher.start(&from.topic, from.partition, from.next);
+        let refused = |code| Fault::NotStarted { split: id.to_string(), offset: from.next, code };
+        let topic = Some(started.map_err(refused)?);
+        let partition = self.partitions.get_mut(index);
+        (partition.topic, partition.again_at) = (topic, None);
         Ok(())
+    }
+
+    fn stop(&mut self, index: usize) {
+        let partition = self.partitions.get_mut(index);
+        let number = partition.split.partition;
+        if let (Some(topic), Some(fetcher)) = (partition.topic.take(), &mut self.fetcher) {
+            fetcher.stop(topic, number);
+        }
     }
 
     // What the client says about itself: most of it passes.
@@ -101,13 +134,18 @@ impl KafkaReader {
         Ok(())
     }
 
-    fn fetch(&mut self, budget: Budget) -> Result<()> {
+    fn fetch(&mut self, now: Time, budget: Budget) -> Result<()> {
         let Some(fetcher) = &mut self.fetcher else { return Ok(()) };
         let messages = fetcher.fetch(budget.records.clamp(1, self.options.poll_messages));
-        let failed = self.partitions.take(messages.as_slice());
+        let failed = self.partitions.take(messages.as_slice(), now);
         drop(messages);
         self.stop_ended();
-        failed.into_iter().try_for_each(|failed| self.fail(failed))
+        failed.into_iter().try_for_each(|failed| self.fail(now, failed))?;
+        let open = self.partitions.all().filter(|partition| !partition.finished);
+        if let Some(fetcher) = &mut self.fetcher {
+            fetcher.ask_for_ids(now, open);
+        }
+        Ok(())
     }
 
     fn stop_ended(&mut self) {
@@ -117,94 +155,6 @@ impl KafkaReader {
                 fetcher.stop(topic, partition.split.partition);
             }
         }
-    }
-
-    fn fail(&mut self, failed: Failed) -> Result<()> {
-        self.troubles.add(1);
-        let Failed { partition, code, reason } = failed;
-        let split = partition.map_or_else(String::new, |index| self.partitions.get(index).id.to_string());
-        let trouble = trouble(code);
-        if let (Trouble::OutOfRange, Some(index)) = (trouble, partition)
-            && self.options.on_missing_offset != MissingOffset::Fail
-        {
-            return self.go_on_elsewhere(index);
-        }
-        let Some(index) = partition.filter(|_| trouble != Trouble::Passing) else {
-            tracing::warn!(split, ?code, "{reason}");
-            return Ok(());
-        };
-        let position = &self.partitions.get(index).split;
-        let topic = position.topic.clone();
-        Err(Error::from(match trouble {
-            Trouble::OutOfRange => {
-                Fault::OutOfRange { split, offset: position.next, range: self.shown_range(index) }
-            }
-            Trouble::Gone => Fault::PartitionGone { split },
-            Trouble::Damaged => Fault::Damaged { split, reason },
-            Trouble::NotAllowed => Fault::NotAllowed { topic, verb: "read", reason },
-            Trouble::Login => Fault::LoginLost { brokers: self.options.brokers.clone(), reason },
-            Trouble::Fatal | Trouble::Passing => Fault::Fatal { reason },
-        }))
-    }
-
-    // As the options say. Never silently.
-    fn go_on_elsewhere(&mut self, index: usize) -> Result<()> {
-        let id = Arc::clone(&self.partitions.get(index).id);
-        let Some((low, high)) = self.range(index) else {
-            return Err(Fault::NoRange { split: id.to_string() }.into());
-        };
-        let next = if self.options.on_missing_offset == MissingOffset::Earliest { low } else { high };
-        let partition = self.partitions.get_mut(index);
-        let (topic, number) = (partition.split.topic.clone(), partition.split.partition);
-        tracing::warn!(
-            topic,
-            partition = number,
-            offset = partition.split.next,
-            "the stored offset is not in the topic, which holds {low} up to {high}: by `on-missing-offset` it is read from {next} on"
-        );
-        partition.split.next = next;
-        // A topic that was created anew may never become as long as the old one was.
-        partition.split.stop = partition.split.stop.map(|stop| stop.min(high));
-        let over = partition.split.is_empty();
-        let fetching = partition.topic.take();
-        self.missing.add(1);
-        if let (Some(fetcher), Some(handle)) = (&mut self.fetcher, fetching) {
-            fetcher.stop(handle, number);
-        }
-        if over {
-            self.partitions.end(index);
-            return Ok(());
-        }
-        let started = self.fetcher()?.start(&topic, number, next);
-        let refused = |code| Fault::NotStarted { split: id.to_string(), offset: next, code };
-        self.partitions.get_mut(index).topic = Some(started.map_err(refused)?);
-        Ok(())
-    }
-
-    // What there is of a partition. The job is ending, or jumping, anyway: worth a short wait.
-    fn range(&self, index: usize) -> Option<(i64, i64)> {
-        let split = &self.partitions.get(index).split;
-        let fetcher = self.fetcher.as_ref()?;
-        fetcher.client().range(&split.topic, split.partition, Duration::from_secs(1)).ok()
-    }
-
-    fn shown_range(&self, index: usize) -> String {
-        self.range(index).map_or_else(String::new, |(low, high)| format!(", which holds {low} up to {high}"))
-    }
-
-    // Of all partitions whose broker has answered yet. Markers of transactions count too: they have offsets.
-    fn count_pending(&mut self, now: Time) {
-        if now < self.count_at {
-            return;
-        }
-        self.count_at = now.saturating_add(LOOK_AGAIN_MS);
-        let Some(fetcher) = &self.fetcher else { return };
-        let pending = |partition: &Partition| {
-            let split = &partition.split;
-            let (low, high) = fetcher.client().known_range(&split.topic, split.partition)?;
-            Some(split.stop.map_or(high, |stop| high.min(stop)).saturating_sub(split.next.max(low)).max(0))
-        };
-        self.figures.pending.set(self.partitions.all().filter_map(pending).sum());
     }
 
     fn hand_on(&mut self, rows: &mut Rows<RawBatch>) -> Option<Polled> {
@@ -263,18 +213,21 @@ impl SplitReader for KafkaReader {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
+        let now = cx.now();
         self.attend()?;
-        self.count_pending(cx.now());
+        self.settle_doubts(now)?;
+        self.start_again(now)?;
+        self.look_out(now);
         if let Some(polled) = self.hand_on(rows) {
             return Ok(polled);
         }
-        self.fetch(budget)?;
-        let again = cx.now().saturating_add(LOOK_AGAIN_MS);
+        self.fetch(now, budget)?;
+        let again = now.saturating_add(LOOK_AGAIN_MS);
         Ok(self.hand_on(rows).unwrap_or(Polled::Pending(Some(again))))
     }
 
     fn is_at_end(&self, split: &SplitId) -> bool {
-        self.partitions.is_at_end(split)
+        self.partitions.is_at_end(split) && !self.has_more(split)
     }
 
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {

@@ -4,6 +4,7 @@ use millstream_core::{Error, ErrorKind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::properties::is_secret;
+use crate::topic_id::TopicId;
 
 /// Everything that this connector reports.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,12 @@ pub(crate) enum Fault {
         "topic {topic} has no leader for every partition after {seconds} s: bring the missing brokers back"
     )]
     NoLeader { topic: String, seconds: u64 },
+    #[error(
+        "Kafka answers at {brokers}, but the brokers that have the partitions are not reached within {seconds} s: Kafka \
+         names them by `advertised.listeners`, and this machine must resolve and reach those names; correct that setting, \
+         or the names and routes here{last}"
+    )]
+    Unreached { brokers: String, seconds: u64, last: Last },
     #[error("Kafka does not let this user {verb} topic {topic}: grant it ({reason})")]
     NotAllowed { topic: String, verb: &'static str, reason: String },
     #[error("the Kafka client does not accept `client` property {name}: {reason}")]
@@ -35,13 +42,17 @@ pub(crate) enum Fault {
     #[error("{split}: the state of this split is none of the Kafka source")]
     State { split: String },
     #[error(
-        "{split}: offset {offset} is not in the topic{range}. Its retention has deleted it or the topic was created \
-         anew, so messages are lost to this job: to go on all the same set `on-missing-offset` to `earliest` or \
-         `latest`, or start it without this state to go on from `start`"
+        "{split}: offset {offset} is not in the topic, which holds {low} up to {high}. Its retention has deleted it or the \
+         topic was created anew, so messages are lost to this job: to go on all the same set `on-missing-offset` to \
+         `earliest` or `latest`, or start it without this state to go on from `start`"
     )]
-    OutOfRange { split: String, offset: i64, range: String },
-    #[error("{split}: the stored offset is not in the topic, and no broker says which ones are")]
-    NoRange { split: String },
+    OutOfRange { split: String, offset: i64, low: i64, high: i64 },
+    #[error(
+        "{split}: the topic was deleted and created anew: offset {offset} belongs to the one with id {was}, and this one has id \
+         {is}. What the old one held behind it is lost to this job: to go on with the new one set `on-missing-offset` \
+         to `earliest` or `latest`, or start it without this state to go on from `start`"
+    )]
+    Anew { split: String, offset: i64, was: TopicId, is: TopicId },
     #[error(
         "{split}: consumer group {group} has no offset for this partition: check `group-id`, or set \
          `on-missing-group-offset` to `earliest` or `latest`"
@@ -54,14 +65,16 @@ pub(crate) enum Fault {
     #[error("the topic was deleted or created anew while the job read it ({reason})")]
     TopicGone { reason: String },
     #[error(
-        "{split}: a fetched batch cannot be read ({reason}): the data on the broker is damaged or of an unknown codec"
+        "{split}: the batch at offset {offset} cannot be read, also not a second time ({reason}): it is damaged, or packed by a codec \
+         that this client does not know, or unpacks to more than `receive.message.max.bytes` under `client` allows"
     )]
-    Damaged { split: String, reason: String },
+    Damaged { split: String, offset: i64, reason: String },
     #[error("the Kafka client gave up for good: {reason}")]
     Fatal { reason: String },
     #[error(
         "topic {topic}: a message was not acknowledged within `delivery-timeout` ({reason}): see that all partitions \
-         have leaders and enough replicas in sync"
+         have leaders and enough replicas in sync, and that this machine can resolve and reach the brokers by their \
+         `advertised.listeners`"
     )]
     NotDelivered { topic: String, reason: String },
     #[error(
@@ -124,7 +137,8 @@ impl std::fmt::Display for Last {
 impl Fault {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoBroker { .. } | Self::NoLeader { .. } | Self::Unsettled { .. } => ErrorKind::Restart,
+            Self::NoBroker { .. } | Self::NoLeader { .. } => ErrorKind::Restart,
+            Self::Unreached { .. } | Self::Unsettled { .. } => ErrorKind::Restart,
             Self::Login { .. } | Self::UnknownTopic { .. } | Self::NotAllowed { .. } => {
                 ErrorKind::Configuration
             }
@@ -134,7 +148,7 @@ impl Fault {
             Self::NotDelivered { .. } | Self::NotCommitted { .. } | Self::TakenOver { .. } => {
                 ErrorKind::Restart
             }
-            Self::Closed | Self::NoRange { .. } => ErrorKind::Restart,
+            Self::Closed => ErrorKind::Restart,
             Self::Fenced { .. } => ErrorKind::Fenced,
             Self::TransactionsNotAllowed { .. } | Self::GroupNotAllowed { .. } => ErrorKind::Configuration,
             Self::TimeoutTooLong { .. } | Self::MarkerGone { .. } | Self::NoGroupOffset { .. } => {
@@ -142,7 +156,20 @@ impl Fault {
             }
             Self::NotStarted { .. } | Self::Misdealt { .. } => ErrorKind::Bug,
             Self::State { .. } | Self::SinkState => ErrorKind::Data,
-            Self::OutOfRange { .. } | Self::Damaged { .. } => ErrorKind::Data,
+            Self::OutOfRange { .. } | Self::Anew { .. } | Self::Damaged { .. } => ErrorKind::Data,
+        }
+    }
+
+    /// Whether it is the network's or the brokers' own trouble, which passes.
+    pub(crate) fn is_of_the_network(&self) -> bool {
+        matches!(self, Self::NoBroker { .. } | Self::NoLeader { .. } | Self::Unreached { .. })
+    }
+
+    /// The same, when brokers have answered another question before.
+    pub(crate) fn behind_the_first_answer(self) -> Self {
+        match self {
+            Self::NoBroker { brokers, seconds, last } => Self::Unreached { brokers, seconds, last },
+            other => other,
         }
     }
 
@@ -248,6 +275,11 @@ pub(crate) fn refusal(code: Code) -> Refusal {
         Code::PurgeQueue | Code::PurgeInflight => Refusal::Closing,
         _ => Refusal::GaveUp,
     }
+}
+
+/// Whether a shorter message might be taken.
+pub(crate) fn is_too_large(code: Code) -> bool {
+    matches!(code, Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize)
 }
 
 /// What an error in a transaction asks for.

@@ -15,6 +15,7 @@ use crate::sink_config::KafkaSinkOptions;
 use crate::writer::KafkaWriter;
 
 pub(crate) type Mapping<T> = dyn Fn(&T, Time, &mut Message) + Send + Sync;
+pub(crate) type Shorten = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// Writes records as messages to a topic, through an idempotent producer with `acks=all`.
 ///
@@ -41,6 +42,7 @@ pub(crate) type Mapping<T> = dyn Fn(&T, Time, &mut Message) + Send + Sync;
 pub struct KafkaSink<T> {
     options: Arc<KafkaSinkOptions>,
     mapping: Arc<Mapping<T>>,
+    shorten: Option<Arc<Shorten>>,
 }
 
 impl<T: Data> KafkaSink<T> {
@@ -49,13 +51,25 @@ impl<T: Data> KafkaSink<T> {
         options: KafkaSinkOptions,
         mapping: impl Fn(&T, Time, &mut Message) + Send + Sync + 'static,
     ) -> Self {
-        Self { options: Arc::new(options), mapping: Arc::new(mapping) }
+        Self { options: Arc::new(options), mapping: Arc::new(mapping), shorten: None }
+    }
+
+    /// At least once: what to write in place of a value that is too large for the topic, asked for again until it fits. Where there is
+    /// none, `None`, the message goes to the dead letter.
+    #[must_use]
+    pub fn with_shorter(
+        mut self,
+        shorten: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        self.shorten = Some(Arc::new(shorten));
+        self
     }
 }
 
 impl<T> Clone for KafkaSink<T> {
     fn clone(&self) -> Self {
-        Self { options: Arc::clone(&self.options), mapping: Arc::clone(&self.mapping) }
+        let (options, mapping) = (Arc::clone(&self.options), Arc::clone(&self.mapping));
+        Self { options, mapping, shorten: self.shorten.clone() }
     }
 }
 
@@ -90,7 +104,7 @@ impl<T: Data> Sink<T> for KafkaSink<T> {
         if self.options.is_exactly_once() {
             Box::new(TransactionalWriter::new(options, mapping))
         } else {
-            Box::new(KafkaWriter::new(options, mapping))
+            Box::new(KafkaWriter::new(options, mapping, self.shorten.clone()))
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use millstream_core::dead_letter::DeadLetter;
 use millstream_core::figures::OperatorFigures;
-use millstream_core::io::Completions;
+use millstream_core::io::{Completions, Io};
 use millstream_core::record::Data;
 use millstream_core::sink::SinkWriter;
 use millstream_core::snapshot::{CheckpointId, Frozen};
@@ -18,8 +19,9 @@ use rdkafka::producer::{BaseRecord, Producer as _};
 use crate::client::{Patience, Peer, producer_config};
 use crate::delivery::{Deliveries, Producer, Refused, Sent};
 use crate::encode::{Message, Parts};
-use crate::retry::{Fault, Refusal, Trouble, refusal, trouble};
-use crate::sink::Mapping;
+use crate::lasting::Reminder;
+use crate::retry::{Fault, Refusal, Trouble, is_too_large, refusal, trouble};
+use crate::sink::{Mapping, Shorten};
 use crate::sink_config::KafkaSinkOptions;
 use crate::waking::WakingQueue;
 
@@ -33,9 +35,11 @@ const EVENTS_PER_CALL: usize = 1024;
 pub(crate) struct KafkaWriter<T> {
     options: Arc<KafkaSinkOptions>,
     mapping: Arc<Mapping<T>>,
+    shorten: Option<Arc<Shorten>>,
     message: Message,
     client: Option<Client>,
     started: Completions<Result<(), Fault>>,
+    waits: Reminder,
     in_flight: InFlight,
     // Refused, perhaps for what another message of the same request is to blame for: sent once more, each alone.
     suspects: VecDeque<Refused>,
@@ -57,13 +61,19 @@ struct InFlight {
 }
 
 impl<T: Data> KafkaWriter<T> {
-    pub(crate) fn new(options: Arc<KafkaSinkOptions>, mapping: Arc<Mapping<T>>) -> Self {
+    pub(crate) fn new(
+        options: Arc<KafkaSinkOptions>,
+        mapping: Arc<Mapping<T>>,
+        shorten: Option<Arc<Shorten>>,
+    ) -> Self {
         Self {
             options,
             mapping,
+            shorten,
             message: Message::default(),
             client: None,
             started: Completions::default(),
+            waits: Reminder::default(),
             in_flight: InFlight::default(),
             suspects: VecDeque::new(),
             alone: false,
@@ -78,9 +88,9 @@ impl<T: Data> KafkaWriter<T> {
     }
 
     // Whether brokers and topic are there is asked beside the hot path.
-    fn check_start(&mut self, cx: &OpenContext, producer: Arc<Producer>) {
+    fn check_start(&mut self, io: &dyn Io, waker: &Waker, producer: Arc<Producer>) {
         let options = Arc::clone(&self.options);
-        self.started.spawn_blocking(cx.io.as_ref(), &cx.waker, move || {
+        self.started.spawn_blocking(io, waker, move || {
             let patience = Patience::new(&options.brokers, options.connect_timeout);
             patience.partitions(&*producer, &options.topic).map(drop)
         });
@@ -107,20 +117,25 @@ impl<T: Data> KafkaWriter<T> {
         if refusal(code) != Refusal::Record {
             return Err(self.fault(code).into());
         }
-        self.refuse(cx, message.clone(), code, dead);
+        self.refuse(cx, Refused { code, message: message.clone(), ingest }, dead);
         Ok(())
     }
 
-    fn refuse(
-        &self,
-        cx: &Context<'_>,
-        message: Message,
-        code: RDKafkaErrorCode,
-        dead: &mut Rows<DeadLetter>,
-    ) {
+    fn refuse(&mut self, cx: &Context<'_>, refused: Refused, dead: &mut Rows<DeadLetter>) {
+        let Refused { code, message, ingest } = refused;
+        if let Some(value) = self.shorter(code, message.parts().value) {
+            self.suspects.push_front(Refused { code, message: message.with_value(value), ingest });
+            return;
+        }
         let reason = format!("Kafka refuses it for topic {}: {code}", self.options.topic);
         let letter = DeadLetter::of_value(&self.name, "kafka", message.into_value(), cx.now(), reason);
         dead.push(letter, cx.now());
+    }
+
+    fn shorter(&self, code: RDKafkaErrorCode, value: &[u8]) -> Option<Vec<u8>> {
+        let shorter = self.shorten.as_ref().filter(|_| is_too_large(code))?(value)?;
+        self.figures.counter("shortened").add(1);
+        Some(shorter)
     }
 
     fn fault(&self, code: RDKafkaErrorCode) -> Fault {
@@ -130,15 +145,37 @@ impl<T: Data> KafkaWriter<T> {
     // Everything that happened since the last call, and what follows from it.
     fn attend(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
         for started in self.started.drain()? {
-            started?;
+            self.has_started(cx, started)?;
         }
         self.look_at_events()?;
         self.take_reports(cx, dead)?;
         self.send_suspects(cx, dead)?;
-        let blocked =
-            self.in_flight.size >= self.options.buffer_size || !self.suspects.is_empty() || self.alone;
+        let starting = self.started.in_flight() > 0;
+        let full = self.in_flight.size >= self.options.buffer_size;
+        let blocked = full || starting || !self.suspects.is_empty() || self.alone;
         let waits = self.in_flight.messages > 0 || self.started.in_flight() > 0;
         Ok(Step { blocked, wake_at: waits.then(|| cx.now() + LOOK_AGAIN_MS), ..Step::DONE })
+    }
+
+    // Brokers that are away, or not to be reached, are waited for.
+    fn has_started(&mut self, cx: &Context<'_>, started: Result<(), Fault>) -> Result<()> {
+        let (sink, brokers) = (&self.name, &self.options.brokers);
+        match (started, &self.client) {
+            (Ok(()), _) => {
+                if self.waits.end() {
+                    tracing::info!(sink, "Kafka answers at {brokers}: the sink writes");
+                }
+            }
+            (Err(fault), Some(client)) if fault.is_of_the_network() => {
+                if self.waits.is_due(cx.now()) {
+                    tracing::warn!(sink, "the sink waits for Kafka and goes on asking: {fault}");
+                }
+                let producer = Arc::clone(&client.producer);
+                self.check_start(cx.io().as_ref(), cx.waker(), producer);
+            }
+            (Err(fault), _) => return Err(fault.into()),
+        }
+        Ok(())
     }
 
     fn look_at_events(&mut self) -> Result<()> {
@@ -186,8 +223,12 @@ impl<T: Data> KafkaWriter<T> {
 
     fn judge(&mut self, cx: &Context<'_>, refused: Refused, dead: &mut Rows<DeadLetter>) -> Result<()> {
         match refusal(refused.code) {
-            Refusal::Record if self.alone => self.refuse(cx, refused.message, refused.code, dead),
+            Refusal::Record if self.alone => self.refuse(cx, refused, dead),
             Refusal::Record => self.suspects.push_back(refused),
+            // The time that a message has begins anew while nobody has answered yet.
+            Refusal::GaveUp if self.started.in_flight() > 0 => {
+                self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?;
+            }
             Refusal::Neighbour => self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?,
             Refusal::Closing => {}
             Refusal::UnknownTopic | Refusal::NotAllowed | Refusal::GaveUp => {
@@ -225,7 +266,7 @@ impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
         self.figures = cx.figures_of(name);
         let created = producer_config(&self.options, &cx.job).create_with_context(Deliveries::default());
         let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);
-        self.check_start(cx, Arc::clone(&producer));
+        self.check_start(cx.io.as_ref(), &cx.waker, Arc::clone(&producer));
         let queue = WakingQueue::of_events(producer.client().native_ptr(), &cx.waker);
         self.client = Some(Client { queue, producer });
         Ok(())

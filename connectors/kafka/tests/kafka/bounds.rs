@@ -7,7 +7,7 @@ use millstream_core::ErrorKind;
 use millstream_core::source::{EnumeratorEvent, Source as _};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions, Start, Topics};
 use millstream_sim::Reading;
-use millstream_testkit::Kafka;
+use millstream_testkit::{Kafka, wait};
 use rdkafka::producer::{BaseRecord, Producer as _};
 
 use crate::common::{
@@ -181,16 +181,24 @@ fn new_partitions_of_an_unbounded_source_are_found_once_and_read_from_their_begi
     (settings.start, settings.bounded) = (Start::Latest, None);
     let source = KafkaSource::new(settings);
     let mut enumerator = source.enumerator();
-    assert_eq!(enumerator.tick_every(), Some(Duration::from_secs(300)));
     let context = enumerator_context(2);
     let first = enumerator.on(&context, EnumeratorEvent::Start { restored: None }).unwrap();
     assert!(first.iter().all(|assignment| !assignment.last));
     assert_eq!(enumerator.on(&context, EnumeratorEvent::Tick).unwrap(), []);
     grow(&name, 3);
     fill(brokers(), &name, 3, 0, 5);
-    let found = enumerator.on(&context, EnumeratorEvent::Tick).unwrap();
+    // What is asked at one tick is answered at another.
+    let mut found = Vec::new();
+    let mut look = || {
+        found = enumerator.on(&context, EnumeratorEvent::Tick).unwrap();
+        !found.is_empty()
+    };
+    assert!(wait::until(Duration::from_secs(30), &mut look), "new partitions are not found");
+    assert_eq!(found.len(), 2, "every reader hears of it");
     let found: Vec<_> = found.into_iter().flat_map(|assignment| assignment.splits).collect();
-    assert_eq!(enumerator.on(&context, EnumeratorEvent::Tick).unwrap(), []);
+    assert!(!wait::until(Duration::from_secs(3), || {
+        !enumerator.on(&context, EnumeratorEvent::Tick).unwrap().is_empty()
+    }));
     let mut reader = reader(&source, found);
     let mut read = Read::new();
     while read.values().map(Vec::len).sum::<usize>() < 10 {

@@ -1,12 +1,15 @@
 //! What these tests share: topics, a plain producer, and reading a source as a driver does.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use millstream_core::decode::{Decoder, Refused};
 use millstream_core::raw::RawBatch;
 use millstream_core::source::{Assignment, EnumeratorContext, EnumeratorEvent, Source as _, Split};
-use millstream_core::{ErrorKind, Result};
+use millstream_core::time::{MIN_TIME, Time};
+use millstream_core::{ErrorKind, Result, Rows};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions};
 use millstream_sim::{DrivenReader, Harness, Reading, TokioWorld, World};
 use millstream_testkit::{Kafka, unique_name, wait};
@@ -199,4 +202,48 @@ pub(crate) fn delete_before(topic: &str, offset: i64) {
     administer(async |admin| {
         admin.delete_records(&offsets, &AdminOptions::new()).await.unwrap();
     });
+}
+
+/// Every message is a text without a time.
+pub(crate) struct Text;
+
+impl Decoder<String> for Text {
+    fn decode(&mut self, batch: &RawBatch, _: Time, rows: &mut Rows<String>, _: &mut Refused<'_>) {
+        batch
+            .iter()
+            .for_each(|message| rows.push(String::from_utf8_lossy(message.bytes).into_owned(), MIN_TIME));
+    }
+    fn fresh(&self) -> Box<dyn Decoder<String>> {
+        Box::new(Self)
+    }
+}
+
+/// What is logged on this thread while a task runs.
+pub(crate) fn logged(task: impl FnOnce()) -> String {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&lines);
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(move || Lines(Arc::clone(&writer)))
+        .finish();
+    tracing::subscriber::with_default(subscriber, task);
+    String::from_utf8_lossy(&lines.lock().unwrap()).into_owned()
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The log has a line with all these texts.
+pub(crate) fn assert_says(log: &str, texts: &[&str]) {
+    assert!(log.lines().any(|line| texts.iter().all(|text| line.contains(text))), "{texts:?} not in: {log}");
 }

@@ -13,3 +13,4 @@ mod source_conformance;
 mod start;
 mod transactions;
 mod trouble;
+mod windows;

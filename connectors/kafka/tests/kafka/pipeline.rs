@@ -4,30 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::Rows;
-use millstream_core::decode::{Decoder, Refused};
 use millstream_core::drive::checkpoint_options::CheckpointOptions;
 use millstream_core::plan::Plan;
-use millstream_core::raw::RawBatch;
-use millstream_core::time::{MIN_TIME, Time};
 use millstream_kafka::{DeliveryGuarantee, KafkaSink, KafkaSinkOptions, KafkaSource, KafkaSourceOptions};
 use millstream_runtime::{RuntimeOptions, start};
 use millstream_testkit::{unique_name, wait};
 
-use crate::common::{await_transactions, brokers, fill, options, read_all, texts, topic, values};
-
-struct Text;
-
-impl Decoder<String> for Text {
-    fn decode(&mut self, batch: &RawBatch, _: Time, rows: &mut Rows<String>, _: &mut Refused<'_>) {
-        batch
-            .iter()
-            .for_each(|message| rows.push(String::from_utf8_lossy(message.bytes).into_owned(), MIN_TIME));
-    }
-    fn fresh(&self) -> Box<dyn Decoder<String>> {
-        Box::new(Self)
-    }
-}
+use crate::common::{Text, await_transactions, brokers, fill, options, read_all, texts, topic, values};
 
 fn plan(from: &KafkaSourceOptions, to: &KafkaSinkOptions, parallelism: u16) -> Plan {
     let env = Environment::new("through").with_parallelism(parallelism);

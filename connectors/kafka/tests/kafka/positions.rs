@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use millstream_core::raw::RawBatch;
+use millstream_core::record::to_bytes;
 use millstream_core::source::{EnumeratorEvent, Source as _, Split};
-use millstream_core::{ErrorKind, Result};
+use millstream_core::{ErrorKind, Record as _, Result};
 use millstream_kafka::{GroupFallback, KafkaSource, KafkaSourceOptions, MissingOffset, Start};
 use millstream_sim::{DrivenReader, Harness, Reading};
 use millstream_testkit::{Kafka, unique_name, wait};
@@ -48,9 +49,8 @@ fn read_some(reader: &mut DrivenReader<RawBatch>, messages: usize) {
 
 fn next_of(splits: &[Split]) -> Vec<i64> {
     // The third field of the state: a name, a partition, the next offset.
-    let fields =
-        |split: &Split| millstream_core::source::split_state::<(String, i32, i64, Option<i64>)>(split);
-    splits.iter().map(|split| fields(split).unwrap().2).collect()
+    let next = |split: &Split| <(String, i32, i64)>::decode(&mut split.state.as_slice()).unwrap().2;
+    splits.iter().map(next).collect()
 }
 
 #[test]
@@ -190,17 +190,90 @@ fn a_topic_created_anew_and_shorter_is_read_only_where_the_options_say_so() {
     Kafka::shared().unwrap().create_topics(&[(&name, 1)]).unwrap();
     fill(brokers(), &name, 1, 0, 10);
     let error = go_on(&name, MissingOffset::Fail, &left, 1).unwrap_err();
-    assert_names(
-        &error,
-        ErrorKind::Data,
-        &[&*format!("{name}-0"), "offset 30", "0 up to 10", "created anew"],
-    );
+    let names = [&*format!("{name}-0"), "offset 30", "deleted and created anew", "on-missing-offset"];
+    assert_names(&error, ErrorKind::Data, &names);
     assert_eq!(go_on(&name, MissingOffset::Earliest, &left, 10).unwrap(), texts(0, 0, 10));
     assert_eq!(go_on(&name, MissingOffset::Latest, &left, 3).unwrap(), texts(0, 100, 103));
     assert_eq!(
         values(&read_all(&KafkaSource::new(options(brokers(), &name))), &format!("{name}-0")).len(),
         13
     );
+}
+
+// Its ids alone tell it from the old one.
+#[test]
+fn a_topic_created_anew_and_longer_is_read_from_its_beginning_or_not_at_all() {
+    let name = topic("anew_longer", 1);
+    let left = at_thirty(&name);
+    create_anew(&name);
+    fill(brokers(), &name, 1, 200, 250);
+    let error = go_on(&name, MissingOffset::Fail, &left, 1).unwrap_err();
+    let names = [&*format!("{name}-0"), "offset 30", "deleted and created anew"];
+    assert_names(&error, ErrorKind::Data, &names);
+    assert_eq!(go_on(&name, MissingOffset::Earliest, &left, 50).unwrap(), texts(0, 200, 250));
+    assert_eq!(go_on(&name, MissingOffset::Latest, &left, 3).unwrap(), texts(0, 100, 103));
+}
+
+// As the first version of the state was, without an id.
+#[test]
+fn a_position_of_an_old_savepoint_learns_the_id_of_its_topic() {
+    let name = topic("old_state", 1);
+    let mut left = at_thirty(&name);
+    for split in &mut left {
+        let state = &mut split.state.as_slice();
+        let (topic, partition, next) = <(String, i32, i64)>::decode(state).unwrap();
+        split.state = to_bytes(&(topic, partition, next, None::<i64>));
+    }
+    let settings = KafkaSourceOptions { bounded: None, ..options(brokers(), &name) };
+    let mut reader = reader(&KafkaSource::new(settings), left);
+    read_some(&mut reader, 10);
+    let learnt = reader.snapshot(1).unwrap();
+    reader.close();
+    create_anew(&name);
+    fill(brokers(), &name, 1, 200, 250);
+    let error = go_on(&name, MissingOffset::Fail, &learnt, 1).unwrap_err();
+    assert_names(&error, ErrorKind::Data, &["deleted and created anew"]);
+}
+
+#[test]
+fn a_topic_created_anew_under_a_running_job_is_read_once_and_whole() {
+    let name = topic("anew_live", 2);
+    fill(brokers(), &name, 2, 0, 40);
+    let settings = KafkaSourceOptions {
+        bounded: None,
+        on_missing_offset: MissingOffset::Earliest,
+        ..options(brokers(), &name)
+    };
+    let source = KafkaSource::new(settings);
+    let (mut reader, mut read) = (reader(&source, splits(&source)), Read::new());
+    let until = |reader: &mut DrivenReader<RawBatch>, read: &mut Read, messages: usize| {
+        while read.values().map(Vec::len).sum::<usize>() < messages {
+            note(read, reader.next(100).unwrap());
+        }
+    };
+    until(&mut reader, &mut read, 80);
+    create_anew_with(&name, 2);
+    fill(brokers(), &name, 2, 200, 300);
+    until(&mut reader, &mut read, 280);
+    // Nothing of it comes twice.
+    fill(brokers(), &name, 2, 300, 301);
+    until(&mut reader, &mut read, 282);
+    reader.close();
+    for partition in 0..2 {
+        let expected = [texts(partition, 0, 40), texts(partition, 200, 301)].concat();
+        assert_eq!(values(&read, &format!("{name}-{partition}")), expected);
+    }
+}
+
+fn create_anew(name: &str) {
+    create_anew_with(name, 1);
+}
+
+fn create_anew_with(name: &str, partitions: i32) {
+    delete_topic(name);
+    // The brokers delete a topic in their own time.
+    let created = || Kafka::shared().unwrap().create_topics(&[(name, partitions)]).is_ok();
+    assert!(wait::until(PATIENCE, created), "{name} cannot be created anew");
 }
 
 // Bounded by what the old topic held: nobody will ever write that far.

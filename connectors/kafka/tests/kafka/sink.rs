@@ -1,18 +1,18 @@
 //! The sink on good and bad days.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use millstream_core::ErrorKind;
 use millstream_core::raw::RawBatch;
 use millstream_core::time::MIN_TIME;
-use millstream_kafka::{KafkaSink, KafkaSinkOptions, KafkaSource, Message};
+use millstream_kafka::{Compression, KafkaSink, KafkaSinkOptions, KafkaSource, Message};
 use millstream_sim::{DrivenWriter, Harness, Reading};
-use millstream_testkit::{Kafka, unique_name};
+use millstream_testkit::{Kafka, unique_name, wait};
 
 use crate::common::{
-    assert_names, brokers, options, read_all, reader, splits, text, texts, topic, values, world,
+    PATIENCE, assert_names, assert_says, brokers, logged, options, read_all, reader, splits, text, texts,
+    topic, values, world,
 };
 
 type Writer = DrivenWriter<String>;
@@ -65,14 +65,66 @@ fn an_unknown_topic_is_named() {
     assert_names(&error, ErrorKind::Configuration, &[&name, brokers()]);
 }
 
+// Also for longer than a message may take.
 #[test]
-fn no_broker_is_said_within_the_time() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
-    let timeout = Duration::from_secs(2);
-    let error =
-        start_error(KafkaSinkOptions { connect_timeout: timeout, ..sink_options(&address, "counts") });
-    assert_names(&error, ErrorKind::Restart, &[&address, "within 2 s", "Connection refused"]);
+fn brokers_that_come_later_are_waited_for() {
+    let mut kafka = Kafka::start().unwrap();
+    let (name, address) = (unique_name("later"), kafka.bootstrap().to_owned());
+    kafka.create_topics(&[(&name, 1)]).unwrap();
+    kafka.stop().unwrap();
+    let second = Duration::from_secs(1);
+    let options = KafkaSinkOptions {
+        connect_timeout: second,
+        delivery_timeout: second,
+        ..sink_options(&address, &name)
+    };
+    let mut writer = open(options, to_first_partition);
+    writer.write(vec![text(0, 0)]).unwrap();
+    let mut log = String::new();
+    let mut told = || {
+        log += &logged(|| writer.resume().unwrap());
+        log.contains("Connection refused")
+    };
+    assert!(wait::until(PATIENCE, &mut told), "it does not say what it waits for");
+    // The time of its message is up again and again.
+    wait::until(3 * second, || writer.resume().is_err());
+    assert_says(&log, &["the sink waits for Kafka", &address, "within 1 s", "Connection refused"]);
+    kafka.restart().unwrap();
+    writer.write(vec![text(0, 1)]).unwrap();
+    writer.flush().unwrap();
+    writer.close();
+    assert_eq!(written(&address, &name, 0), texts(0, 0, 2));
+}
+
+#[test]
+fn what_is_too_large_for_the_topic_is_written_shorter() {
+    let name = topic("shorter", 1);
+    // Compression does not help against it.
+    let noise = |length: u32| -> String {
+        (0..length).map(|n| char::from(33 + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 90)).collect()
+    };
+    let sink = KafkaSink::new(
+        KafkaSinkOptions { compression: Compression::None, ..sink_options(brokers(), &name) },
+        to_first_partition,
+    );
+    let half =
+        |value: &[u8]| value.get(..value.len() / 2).filter(|_| value.len() > 1_000).map(<[u8]>::to_vec);
+    let mut writer = DrivenWriter::open(&sink.with_shorter(half), Harness::new(world())).unwrap();
+    let (large, huge) = (noise(1_500_000), noise(70_000_000));
+    writer.write(vec!["before".to_owned(), large.clone(), "after".to_owned()]).unwrap();
+    writer.write(vec![huge.clone()]).unwrap();
+    writer.flush().unwrap();
+    assert!(writer.dead_letters().is_empty());
+    writer.close();
+    let mut written = written(brokers(), &name, 0);
+    written.sort_by_key(String::len);
+    let expected = [
+        "after".to_owned(),
+        "before".to_owned(),
+        huge[..70_000_000 / 128].to_owned(),
+        large[..750_000].to_owned(),
+    ];
+    assert!(written == expected, "{:?}", written.iter().map(String::len).collect::<Vec<_>>());
 }
 
 #[test]

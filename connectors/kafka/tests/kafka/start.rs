@@ -3,12 +3,16 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use millstream_core::source::Source as _;
+use millstream_core::source::{EnumeratorEvent, Source as _};
 use millstream_core::{ErrorKind, Result};
-use millstream_kafka::{KafkaSource, KafkaSourceOptions, Properties};
-use millstream_testkit::{Kafka, unique_name};
+use millstream_kafka::{KafkaSource, KafkaSourceOptions, Properties, Start};
+use millstream_sim::Reading;
+use millstream_testkit::{Kafka, unique_name, wait};
 
-use crate::common::{assert_names, brokers, fill, options, read_all, start, texts, topic, values};
+use crate::common::{
+    PATIENCE, Read, assert_names, assert_says, brokers, enumerator_context, fill, logged, note, options,
+    read_all, reader, splits, start, texts, topic, values,
+};
 
 fn start_error(options: KafkaSourceOptions) -> millstream_core::Error {
     start(&KafkaSource::new(options), 2).expect_err("this cannot start")
@@ -39,23 +43,86 @@ fn one_unknown_topic_of_two_is_named() {
     assert_names(&start_error(both), ErrorKind::Configuration, &[&unknown]);
 }
 
-#[test]
-fn no_broker_is_said_within_the_time() {
-    // Nobody listens at a port that was just given back.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
-    let timeout = Duration::from_secs(2);
-    let error = start_error(KafkaSourceOptions { connect_timeout: timeout, ..options(&address, "clicks") });
-    assert_names(&error, ErrorKind::Restart, &[&address, "within 2 s", "Connection refused"]);
+// A source that cannot reach its brokers assigns nothing, and says why.
+fn waits(options: KafkaSourceOptions, texts: &[&str]) {
+    let options = KafkaSourceOptions { connect_timeout: Duration::from_secs(2), ..options };
+    let mut assigned = None;
+    let log = logged(|| assigned = Some(start(&KafkaSource::new(options), 2)));
+    assert_eq!(assigned.unwrap().unwrap(), []);
+    assert_says(&log, &[&["the source waits for Kafka"], texts].concat());
 }
 
 #[test]
-fn who_listens_but_never_answers_is_no_broker() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let timeout = Duration::from_secs(2);
-    let error = start_error(KafkaSourceOptions { connect_timeout: timeout, ..options(&address, "clicks") });
-    assert_names(&error, ErrorKind::Restart, &[&address]);
+fn brokers_that_do_not_answer_are_told() {
+    // Nobody listens at a port that was just given back.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    waits(options(&address, "clicks"), &[&address, "within 2 s", "Connection refused"]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    waits(options(&address, "clicks"), &[&address, "within 2 s"]);
+}
+
+#[test]
+fn brokers_that_come_later_are_waited_for() {
+    let mut kafka = Kafka::start().unwrap();
+    let name = unique_name("later");
+    kafka.create_topics(&[(&name, 1)]).unwrap();
+    fill(kafka.bootstrap(), &name, 1, 0, 10);
+    kafka.stop().unwrap();
+    let timeout = Duration::from_secs(1);
+    let latest = KafkaSourceOptions {
+        connect_timeout: timeout,
+        start: Start::Latest,
+        ..options(kafka.bootstrap(), &name)
+    };
+    let source = KafkaSource::new(KafkaSourceOptions { bounded: None, ..latest });
+    let context = enumerator_context(1);
+    let mut enumerator = source.enumerator();
+    assert_eq!(enumerator.on(&context, EnumeratorEvent::Start { restored: None }).unwrap(), []);
+    // A checkpoint of a job that never found out where to start.
+    let snapshot = enumerator.snapshot();
+    let mut enumerator = source.enumerator();
+    let restored = EnumeratorEvent::Start { restored: Some(snapshot) };
+    assert_eq!(enumerator.on(&context, restored).unwrap(), []);
+    kafka.restart().unwrap();
+    let mut splits = Vec::new();
+    let started = || {
+        let assigned = enumerator.on(&context, EnumeratorEvent::Tick).unwrap();
+        splits = assigned.into_iter().flat_map(|assignment| assignment.splits).collect();
+        !splits.is_empty()
+    };
+    assert!(wait::until(PATIENCE, started), "it does not start");
+    fill(kafka.bootstrap(), &name, 1, 10, 15);
+    let (mut reader, mut read) = (reader(&source, splits), Read::new());
+    while values(&read, &format!("{name}-0")).len() < 5 {
+        note(&mut read, reader.next(100).unwrap());
+    }
+    reader.close();
+    assert_eq!(values(&read, &format!("{name}-0")), texts(0, 10, 15), "the latest ones, as it was told");
+}
+
+// Kafka answers at the address that it is asked at, and names its brokers by one that leads nowhere.
+#[test]
+fn advertised_listeners_that_lead_nowhere_are_told_and_waited_for() {
+    for nowhere in ["kafka-nowhere.invalid:9092", "127.0.0.1:1"] {
+        let kafka = Kafka::builder().astray(nowhere).start().unwrap();
+        let (name, address) = (unique_name("astray"), kafka.astray_bootstrap().unwrap());
+        kafka.create_topics(&[(&name, 1)]).unwrap();
+        // Where offsets are asked for, the start finds it out.
+        waits(options(address, &name), &[address, "advertised.listeners"]);
+        // Else the reader does.
+        let connect_timeout = Duration::from_secs(2);
+        let unbounded = KafkaSourceOptions { bounded: None, connect_timeout, ..options(address, &name) };
+        let splits = splits(&KafkaSource::new(unbounded.clone()));
+        let mut reader = reader(&KafkaSource::new(unbounded), splits);
+        let mut said = || {
+            let log = logged(|| assert!(matches!(reader.poll(10).unwrap(), Reading::Pending)));
+            log.contains("advertised.listeners")
+        };
+        assert!(wait::until(PATIENCE, &mut said), "{nowhere}");
+        reader.close();
+    }
 }
 
 #[test]
@@ -104,18 +171,13 @@ fn trusted_certificate(kafka: &Kafka, topic: &str) {
 
 fn unknown_certificate(kafka: &Kafka, topic: &str) {
     let client = [("security.protocol", "ssl")].into_iter().collect();
-    let timeout = Duration::from_secs(2);
     let address = kafka.tls_bootstrap().unwrap();
-    let error =
-        start_error(KafkaSourceOptions { client, connect_timeout: timeout, ..options(address, topic) });
-    assert_names(&error, ErrorKind::Restart, &[address, "certificate"]);
+    waits(KafkaSourceOptions { client, ..options(address, topic) }, &[address, "certificate"]);
 }
 
 fn wrong_protocol(kafka: &Kafka, topic: &str) {
-    let timeout = Duration::from_secs(2);
     let address = kafka.sasl_bootstrap().unwrap();
-    let error = start_error(KafkaSourceOptions { connect_timeout: timeout, ..options(address, topic) });
-    assert_names(&error, ErrorKind::Restart, &[address, "security.protocol"]);
+    waits(options(address, topic), &[address, "security.protocol"]);
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! Transactions: what is read of them, and that a bounded read ends among their markers.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
+use millstream_core::source::Split;
 use millstream_kafka::{Isolation, KafkaSource, KafkaSourceOptions};
-use millstream_testkit::unique_name;
+use millstream_testkit::{unique_name, wait};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::common::{
-    PATIENCE, brokers, config, fill, options, read_all, read_splits, send, splits, text, texts, topic, values,
+    PATIENCE, Read, brokers, config, delete_before, fill, note, options, read_all, read_splits, reader, send,
+    splits, text, texts, topic, values,
 };
 
 fn transactional() -> BaseProducer {
@@ -49,6 +54,82 @@ fn aborted_messages_at_the_end_are_not_read_and_do_not_hold_the_end_up() {
     assert_eq!(read(&name, Isolation::ReadUncommitted), texts(0, 0, 9));
     commit(&producer, &name, 9, 11);
     assert_eq!(read(&name, Isolation::ReadCommitted), [texts(0, 0, 5), texts(0, 9, 11)].concat());
+}
+
+// The position moves past what no message tells of, so no lag is left and retention takes nothing that was not read.
+#[test]
+fn a_position_moves_past_markers_and_aborted_messages_at_the_end() {
+    let (name, group) = (topic("markers", 1), unique_name("markers"));
+    let producer = transactional();
+    commit(&producer, &name, 0, 5);
+    abort(&producer, &name, 5, 9);
+    let settings =
+        KafkaSourceOptions { bounded: None, group_id: Some(group.clone()), ..options(brokers(), &name) };
+    let source = KafkaSource::new(settings);
+    let mut reader = reader(&source, splits(&source));
+    let end = client(&group).fetch_watermarks(&name, 0, PATIENCE).unwrap().1;
+    assert_eq!(end, 11, "5 messages, a marker, 4 messages, a marker");
+    let mut id = 0;
+    let mut lag_is_gone = || {
+        reader.poll(100).unwrap();
+        id += 1;
+        reader.snapshot(id).unwrap();
+        reader.completed(id).unwrap();
+        committed(&group, &name) == Offset::Offset(end)
+    };
+    assert!(wait::until(PATIENCE, &mut lag_is_gone), "{:?} and not {end}", committed(&group, &name));
+    let left = reader.snapshot(1_000).unwrap();
+    reader.close();
+    delete_before(&name, end);
+    commit(&producer, &name, 9, 11);
+    assert_eq!(read_bounded(&name, left), texts(0, 9, 11));
+}
+
+fn client(group: &str) -> BaseConsumer {
+    config(brokers()).set("group.id", group).create().unwrap()
+}
+
+fn committed(group: &str, topic: &str) -> Offset {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, 0);
+    client(group).committed_offsets(list, PATIENCE).unwrap().elements()[0].offset()
+}
+
+// From these splits on, until two messages are there.
+fn read_bounded(topic: &str, left: Vec<Split>) -> Vec<String> {
+    let source = KafkaSource::new(KafkaSourceOptions { bounded: None, ..options(brokers(), topic) });
+    let (mut reader, mut read) = (reader(&source, left), Read::new());
+    while read.values().map(Vec::len).sum::<usize>() < 2 {
+        note(&mut read, reader.next(100).unwrap());
+    }
+    reader.close();
+    values(&read, &format!("{topic}-0"))
+}
+
+// Its messages are there, and nobody may read them yet: such a partition is not idle.
+#[test]
+fn a_partition_with_an_open_transaction_is_not_at_its_end() {
+    let name = topic("open", 1);
+    let producer = transactional();
+    commit(&producer, &name, 0, 5);
+    let source = KafkaSource::new(KafkaSourceOptions { bounded: None, ..options(brokers(), &name) });
+    let splits = splits(&source);
+    let split = splits[0].id.clone();
+    let (mut reader, mut read) = (reader(&source, splits), Read::new());
+    let mut at_end = || {
+        let reading = reader.poll(100).unwrap();
+        note(&mut read, reading);
+        reader.is_at_end(&split)
+    };
+    assert!(wait::until(PATIENCE, &mut at_end), "all is read");
+    begin(&producer, &name, 5, 9);
+    assert!(wait::until(PATIENCE, || !at_end()), "the transaction is not seen");
+    // It stays so, however often one looks.
+    assert!(!wait::until(Duration::from_secs(1), &mut at_end), "it is taken for idle");
+    producer.commit_transaction(PATIENCE).unwrap();
+    assert!(wait::until(PATIENCE, &mut at_end), "all is read, and the transaction is closed");
+    reader.close();
+    assert_eq!(values(&read, &format!("{name}-0")), texts(0, 0, 9));
 }
 
 #[test]

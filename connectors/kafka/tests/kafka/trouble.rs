@@ -7,11 +7,11 @@ use millstream_core::raw::RawBatch;
 use millstream_kafka::{KafkaSource, KafkaSourceOptions};
 use millstream_sim::{DrivenReader, Reading};
 use millstream_testkit::{Kafka, unique_name, wait};
-use rdkafka::producer::Producer as _;
+use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::common::{
-    PATIENCE, Read, assert_names, brokers, fill, note, options, producer, reader, send, splits, text, texts,
-    topic, values,
+    PATIENCE, Read, assert_names, brokers, config, fill, note, options, producer, read_all, reader, send,
+    splits, text, texts, topic, values,
 };
 
 // 1 kB each, so that the little that is fetched ahead cannot hide that the broker is away.
@@ -150,4 +150,37 @@ fn a_topic_that_is_deleted_under_the_job_is_an_error() {
     };
     reader.close();
     assert_names(&error, ErrorKind::Restart, &[&name, "deleted"]);
+}
+
+// 70 MB in one batch of less than 1 MB, which does not say what it unpacks to: the client makes room in steps of three.
+#[test]
+fn a_batch_that_unpacks_to_a_hundred_times_its_size_is_read() {
+    let name = topic("packed", 1);
+    let mut config = config(brokers());
+    config
+        .set("compression.type", "zstd")
+        .set("linger.ms", "60000")
+        .set("queue.buffering.max.kbytes", "200000");
+    config.set("message.max.bytes", "100000000").set("batch.size", "100000000");
+    let producer: BaseProducer = config.create().unwrap();
+    // Some of each message does not repeat, or it would be packed to next to nothing.
+    let noise = |number: u32| {
+        (0..6_000_u32).map(move |n| ((n + number * 6_000).wrapping_mul(2_654_435_761) >> 24) as u8)
+    };
+    let messages: Vec<Vec<u8>> =
+        (0..70).map(|number| noise(number).chain(std::iter::repeat_n(7, 1_000_000)).collect()).collect();
+    messages.iter().for_each(|message| send(&producer, &name, 0, message));
+    producer.flush(PATIENCE).unwrap();
+    let read = read_all(&KafkaSource::new(options(brokers(), &name)));
+    let read = &read[&format!("{name}-0")];
+    assert_eq!(read.len(), 70);
+    assert!(read.iter().zip(&messages).all(|((_, read), sent)| read == sent));
+
+    let client = [("receive.message.max.bytes", "60000000"), ("fetch.max.bytes", "50000000")];
+    let client = client.into_iter().collect();
+    let source = KafkaSource::new(KafkaSourceOptions { client, ..options(brokers(), &name) });
+    let mut reader = reader(&source, splits(&source));
+    let error = reader.next(10).unwrap_err();
+    reader.close();
+    assert_names(&error, ErrorKind::Data, &[&name, "offset", "receive.message.max.bytes"]);
 }

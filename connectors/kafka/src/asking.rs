@@ -1,0 +1,178 @@
+//! What is asked of brokers to find out where partitions start and end.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::Duration;
+
+use millstream_core::time::Time;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::client::{Consumer, Events, Patience, Peer as _, SLICE, consumer_config};
+use crate::config::{Bounded, KafkaSourceOptions};
+use crate::describe::{Describer, Description, Descriptions};
+use crate::retry::Fault;
+use crate::split::{EARLIEST, KafkaSplit};
+use crate::topic_id::TopicId;
+
+/// How often brokers are asked for the ids of topics, 1 s each, before the start goes on without them.
+const TRIES: usize = 3;
+
+/// A topic and the number of one of its partitions.
+pub(crate) type Partition = (String, i32);
+/// By partition: an offset.
+pub(crate) type Offsets = BTreeMap<Partition, i64>;
+
+/// The enumerator's client.
+pub(crate) struct Connection {
+    // Before the client: must go first.
+    describer: Describer,
+    client: Consumer,
+}
+
+impl Connection {
+    /// A connection with the settings of a source.
+    ///
+    /// # Errors
+    /// When the client does not accept them.
+    pub(crate) fn new(options: &KafkaSourceOptions, job: &str) -> Result<Self, Fault> {
+        let client = consumer_config(options, job).create_with_context(Events::default());
+        let client: Consumer = client.map_err(Fault::of_creation)?;
+        let describer = Describer::new(client.client().native_ptr(), Waker::noop());
+        Ok(Self { describer, client })
+    }
+
+    /// The client.
+    pub(crate) fn client(&self) -> &Consumer {
+        &self.client
+    }
+
+    /// Asks about topics, unless the last question is still open.
+    pub(crate) fn ask_about(&mut self, topics: &[String], patience: Duration) {
+        if !self.describer.is_asking() {
+            let topics = topics.iter().map(String::as_str);
+            self.describer.ask(self.client.client().native_ptr(), topics, patience);
+        }
+    }
+
+    /// What the brokers have said about them. What the client says meanwhile is only logged.
+    pub(crate) fn said(&mut self, wait: Duration) -> Option<Result<Descriptions, RDKafkaErrorCode>> {
+        self.client.attend(Duration::ZERO);
+        while self.client.events().next().is_some() {}
+        self.describer.answer(wait)
+    }
+
+    /// What the brokers say about topics, where they say it within a few seconds. Ids can be learnt later, too.
+    pub(crate) fn describe(&mut self, topics: &[String]) -> Descriptions {
+        for _ in 0..TRIES {
+            self.ask_about(topics, SLICE);
+            // An answer comes in any case.
+            if let Some(Ok(descriptions)) = self.said(2 * SLICE) {
+                return descriptions;
+            }
+        }
+        Descriptions::new()
+    }
+
+    /// How many messages a partition holds, where a broker says so at once.
+    pub(crate) fn count(&self, (topic, number): &Partition) -> Option<i64> {
+        let (low, high) = self.client.fetch_watermarks(topic, *number, SLICE).ok()?;
+        Some(high - low)
+    }
+}
+
+/// Asks for offsets until there is an answer.
+pub(crate) struct Asking<'a> {
+    /// Who is asked.
+    pub(crate) client: &'a Consumer,
+    /// For how long.
+    pub(crate) patience: &'a Patience,
+    /// What brokers say about the topics.
+    pub(crate) topics: &'a Descriptions,
+}
+
+impl Asking<'_> {
+    /// Splits that start at `next`, or at the oldest message where that says nothing.
+    ///
+    /// # Errors
+    /// As [`Patience::ask`].
+    pub(crate) fn splits(
+        &self,
+        partitions: Vec<Partition>,
+        next: &Offsets,
+        bounded: Option<Bounded>,
+    ) -> Result<Vec<KafkaSplit>, Fault> {
+        let stop = match bounded {
+            None => None,
+            Some(Bounded::Latest) => Some(self.ends(&partitions)?),
+            Some(Bounded::Timestamp(time)) => Some(self.at(&partitions, time)?),
+        };
+        let split = |partition: Partition| KafkaSplit {
+            next: next.get(&partition).copied().unwrap_or(EARLIEST),
+            stop: stop.as_ref().map(|offsets| offsets[&partition]),
+            topic_id: self.id_of(&partition.0),
+            topic: partition.0,
+            partition: partition.1,
+        };
+        Ok(partitions.into_iter().map(split).collect())
+    }
+
+    fn id_of(&self, topic: &str) -> Option<TopicId> {
+        let Description::Topic { id, .. } = self.topics.get(topic)? else { return None };
+        *id
+    }
+
+    /// Where partitions end: with `read_committed`, where their first open transaction starts.
+    ///
+    /// # Errors
+    /// As [`Patience::ask`].
+    pub(crate) fn ends(&self, partitions: &[Partition]) -> Result<Offsets, Fault> {
+        self.ask(|timeout| {
+            let offsets = self.query(partitions, Offset::End, timeout)?;
+            let known = |(partition, offset): (Partition, Option<i64>)| Some((partition, offset?));
+            let offsets: Option<Offsets> = offsets.into_iter().map(known).collect();
+            offsets.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset))
+        })
+    }
+
+    /// The first messages that are not older than this time. Where a partition has none that young, its end.
+    ///
+    /// # Errors
+    /// As [`Patience::ask`].
+    pub(crate) fn at(&self, partitions: &[Partition], time: Time) -> Result<Offsets, Fault> {
+        let found = self.ask(|timeout| self.query(partitions, Offset::Offset(time), timeout))?;
+        let mut offsets = self.ends(partitions)?;
+        for (partition, offset) in found {
+            if let Some(offset) = offset {
+                offsets.insert(partition, offset);
+            }
+        }
+        Ok(offsets)
+    }
+
+    // The brokers have said which partitions there are, so Kafka is there: those that have the partitions are not reached.
+    fn ask<T>(&self, question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, Fault> {
+        self.patience.ask(self.client, question).map_err(Fault::behind_the_first_answer)
+    }
+
+    // Kafka takes "the end" in place of a time, so one request per broker answers for all partitions.
+    fn query(
+        &self,
+        partitions: &[Partition],
+        wanted: Offset,
+        timeout: Duration,
+    ) -> KafkaResult<BTreeMap<Partition, Option<i64>>> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, number) in partitions {
+            list.add_partition_offset(topic, *number, wanted)?;
+        }
+        let mut offsets = BTreeMap::new();
+        for element in self.client.offsets_for_times(list, timeout)?.elements() {
+            element.error()?;
+            let offset = if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None };
+            offsets.insert((element.topic().to_owned(), element.partition()), offset);
+        }
+        Ok(offsets)
+    }
+}
