@@ -65,12 +65,13 @@ pub(crate) enum Settled {
     Gone,
 }
 
-/// Settles a doubt that arose before the question to which this is the answer.
-pub(crate) fn settle(doubt: Option<Doubt>, verdict: Verdict) -> Settled {
+/// Settles a doubt that arose before the question to which this is the answer. `there`: the topic has a partition of that number.
+pub(crate) fn settle(doubt: Option<Doubt>, verdict: Verdict, there: bool) -> Settled {
     match (doubt, verdict) {
         (None, _) => Settled::Nothing,
-        (Some(Doubt::Gone), Verdict::Missing | Verdict::Same(_)) => Settled::Gone,
-        (Some(Doubt::Unasked), Verdict::Same(_)) => Settled::Confirmed,
+        (Some(Doubt::Gone), Verdict::Missing) => Settled::Gone,
+        (Some(Doubt::Gone), Verdict::Same(_)) if !there => Settled::Gone,
+        (Some(Doubt::Unasked | Doubt::Gone), Verdict::Same(_)) => Settled::Confirmed,
         (Some(Doubt::OutOfRange), Verdict::Same(_)) => Settled::OutOfRange,
         (Some(_), Verdict::Missing | Verdict::Unsaid | Verdict::Anew { .. }) => Settled::Open,
     }
@@ -146,12 +147,22 @@ mod tests {
     #[test]
     fn a_doubt_stays_until_a_broker_knows_better() {
         for doubt in [Doubt::Unasked, Doubt::OutOfRange, Doubt::Gone] {
-            assert_eq!(settle(Some(doubt), Verdict::Unsaid), Settled::Open);
+            assert_eq!(settle(Some(doubt), Verdict::Unsaid, false), Settled::Open);
         }
-        assert_eq!(settle(Some(Doubt::Unasked), Verdict::Same(None)), Settled::Confirmed);
-        assert_eq!(settle(Some(Doubt::Unasked), Verdict::Missing), Settled::Open, "it may come back anew");
-        assert_eq!(settle(Some(Doubt::OutOfRange), Verdict::Same(None)), Settled::OutOfRange);
-        assert_eq!(settle(Some(Doubt::Gone), Verdict::Missing), Settled::Gone);
-        assert_eq!(settle(None, Verdict::Missing), Settled::Nothing);
+        assert_eq!(
+            settle(Some(Doubt::Gone), Verdict::Same(None), true),
+            Settled::Confirmed,
+            "of another topic"
+        );
+        assert_eq!(settle(Some(Doubt::Gone), Verdict::Same(None), false), Settled::Gone);
+        assert_eq!(settle(Some(Doubt::Unasked), Verdict::Same(None), true), Settled::Confirmed);
+        assert_eq!(
+            settle(Some(Doubt::Unasked), Verdict::Missing, true),
+            Settled::Open,
+            "it may come back anew"
+        );
+        assert_eq!(settle(Some(Doubt::OutOfRange), Verdict::Same(None), true), Settled::OutOfRange);
+        assert_eq!(settle(Some(Doubt::Gone), Verdict::Missing, true), Settled::Gone);
+        assert_eq!(settle(None, Verdict::Missing, true), Settled::Nothing);
     }
 }

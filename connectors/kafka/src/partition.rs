@@ -49,6 +49,8 @@ pub(crate) struct Partition {
     pub(crate) unreadable: Option<i64>,
     /// When to start fetching it again, if that is to be done.
     pub(crate) again_at: Option<Time>,
+    /// Its broker has answered.
+    pub(crate) heard: bool,
     /// A transaction is open at its end.
     pub(crate) open: Lasting,
 }
@@ -68,6 +70,7 @@ impl Partition {
             doubt: Some((Doubt::Unasked, MIN_TIME)),
             unreadable: None,
             again_at: None,
+            heard: false,
             open: Lasting::default(),
         })
     }

@@ -116,8 +116,9 @@ impl KafkaReader {
     }
 
     // What the client says about itself: most of it passes.
-    fn attend(&mut self) -> Result<()> {
+    fn attend(&mut self, now: Time) -> Result<()> {
         let Some(fetcher) = &self.fetcher else { return Ok(()) };
+        let mut gone = false;
         if fetcher.waiting_events() > 0 {
             fetcher.client().attend(Duration::ZERO);
         }
@@ -127,9 +128,12 @@ impl KafkaReader {
             match trouble(error.code) {
                 Trouble::Login => return Err(Fault::LoginLost { brokers, reason }.into()),
                 Trouble::Fatal => return Err(Fault::Fatal { reason }.into()),
-                Trouble::Gone => return Err(Fault::TopicGone { reason }.into()),
+                Trouble::Gone => gone = true,
                 Trouble::Passing | Trouble::NotAllowed | Trouble::OutOfRange | Trouble::Damaged => {}
             }
+        }
+        if gone {
+            self.doubt_all(now);
         }
         Ok(())
     }
@@ -214,7 +218,7 @@ impl SplitReader for KafkaReader {
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
         let now = cx.now();
-        self.attend()?;
+        self.attend(now)?;
         self.settle_doubts(now)?;
         self.start_again(now)?;
         self.look_out(now);

@@ -62,8 +62,6 @@ pub(crate) enum Fault {
     NotStarted { split: String, offset: i64, code: Code },
     #[error("{split}: the partition is gone: the topic was deleted or created anew")]
     PartitionGone { split: String },
-    #[error("the topic was deleted or created anew while the job read it ({reason})")]
-    TopicGone { reason: String },
     #[error(
         "{split}: the batch at offset {offset} cannot be read, also not a second time ({reason}): it is damaged, or packed by a codec \
          that this client does not know, or unpacks to more than `receive.message.max.bytes` under `client` allows"
@@ -144,7 +142,7 @@ impl Fault {
             }
             Self::Property { .. } | Self::Client { .. } => ErrorKind::Configuration,
             Self::LoginLost { .. } | Self::Fatal { .. } => ErrorKind::Restart,
-            Self::PartitionGone { .. } | Self::TopicGone { .. } => ErrorKind::Restart,
+            Self::PartitionGone { .. } => ErrorKind::Restart,
             Self::NotDelivered { .. } | Self::NotCommitted { .. } | Self::TakenOver { .. } => {
                 ErrorKind::Restart
             }

@@ -33,7 +33,10 @@ impl KafkaReader {
 
     fn look_for_silent_brokers(&mut self, now: Time) {
         let Some(fetcher) = &self.fetcher else { return };
-        let unheard = |partition: &&Partition| !partition.ended && known_range(fetcher, partition).is_none();
+        for partition in self.partitions.all_mut() {
+            partition.heard = partition.heard || known_range(fetcher, partition).is_some();
+        }
+        let unheard = |partition: &&Partition| !partition.ended && !partition.heard;
         let unheard: Vec<_> = self.partitions.all().filter(unheard).map(|partition| &*partition.id).collect();
         let patience = self.options.connect_timeout.as_millis().try_into().unwrap_or(Time::MAX);
         match self.unheard.look(now, !unheard.is_empty(), patience) {

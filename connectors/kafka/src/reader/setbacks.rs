@@ -60,6 +60,15 @@ impl KafkaReader {
         }))
     }
 
+    /// The client says that some topic or partition is not there: which ones, the brokers tell.
+    pub(super) fn doubt_all(&mut self, now: Time) {
+        for partition in self.partitions.all_mut().filter(|partition| !partition.finished) {
+            if partition.doubt.is_none_or(|(doubt, _)| doubt == Doubt::Unasked) {
+                partition.doubt = Some((Doubt::Gone, now));
+            }
+        }
+    }
+
     fn try_again(&mut self, now: Time, index: usize) {
         self.stop(index);
         self.partitions.drop_ready(index);
@@ -131,6 +140,7 @@ impl KafkaReader {
     ) -> Result<()> {
         let partition = self.partitions.get_mut(index);
         let description = descriptions.get(&partition.split.topic);
+        let there = has_partition(description, partition.split.partition);
         let verdict = judge(partition.split.topic_id, description);
         match verdict {
             Verdict::Anew { was, is } => {
@@ -138,7 +148,7 @@ impl KafkaReader {
                 if self.options.on_missing_offset == MissingOffset::Fail {
                     return Err(Fault::Anew { split, offset, was, is }.into());
                 }
-                if !has_partition(description, partition.split.partition) {
+                if !there {
                     self.end_missing(index);
                     return Ok(());
                 }
@@ -149,7 +159,7 @@ impl KafkaReader {
             Verdict::Missing | Verdict::Unsaid => {}
         }
         let doubt = partition.doubt.filter(|(_, since)| *since <= asked_at);
-        match settle(doubt.map(|(doubt, _)| doubt), verdict) {
+        match settle(doubt.map(|(doubt, _)| doubt), verdict, there) {
             Settled::Nothing => {}
             Settled::Confirmed => partition.doubt = None,
             Settled::Open => self.ask_again(now),
@@ -225,8 +235,10 @@ impl KafkaReader {
     fn end_missing(&mut self, index: usize) {
         self.stop(index);
         self.partitions.drop_ready(index);
-        self.partitions.get_mut(index).doubt = None;
-        let split = &*self.partitions.get(index).id;
+        let partition = self.partitions.get_mut(index);
+        // Its position means nothing any more, and is not to be committed.
+        (partition.doubt, partition.split.next) = (None, EARLIEST);
+        let split = &*partition.id;
         tracing::warn!(
             split,
             "the topic was deleted and created anew without this partition: it is no longer read"

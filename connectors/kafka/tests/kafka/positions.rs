@@ -265,6 +265,31 @@ fn a_topic_created_anew_under_a_running_job_is_read_once_and_whole() {
     }
 }
 
+// Nothing more comes of the partitions that the new topic does not have, and nobody waits for them.
+#[test]
+fn a_topic_created_anew_with_fewer_partitions_is_read_without_them() {
+    let name = topic("anew_fewer", 3);
+    fill(brokers(), &name, 3, 0, 20);
+    let settings = KafkaSourceOptions {
+        bounded: None,
+        on_missing_offset: MissingOffset::Earliest,
+        ..options(brokers(), &name)
+    };
+    let source = KafkaSource::new(settings);
+    let (mut reader, mut read, mut ended) = (reader(&source, splits(&source)), Read::new(), 0);
+    while read.values().map(Vec::len).sum::<usize>() < 60 {
+        note(&mut read, reader.next(100).unwrap());
+    }
+    create_anew(&name);
+    fill(brokers(), &name, 1, 200, 250);
+    while read.values().map(Vec::len).sum::<usize>() < 110 || ended < 2 {
+        ended += usize::from(note(&mut read, reader.next(100).unwrap()));
+    }
+    assert_eq!(next_of(&reader.snapshot(1).unwrap()), [50]);
+    reader.close();
+    assert_eq!(values(&read, &format!("{name}-0")), [texts(0, 0, 20), texts(0, 200, 250)].concat());
+}
+
 fn create_anew(name: &str) {
     create_anew_with(name, 1);
 }
