@@ -340,7 +340,11 @@ impl Patience {
                 Found::NoLeader if self.is_over() => {
                     return Err(Fault::NoLeader { topic: topic.to_owned(), seconds: self.all.as_secs() });
                 }
-                Found::Unknown | Found::NoLeader => self.go_on(peer)?,
+                // Brokers have answered: that the time is up is no lack of them, and shows in the next turn.
+                Found::Unknown | Found::NoLeader => match self.go_on(peer) {
+                    Err(fault) if !fault.is_of_the_network() => return Err(fault),
+                    Ok(()) | Err(_) => {}
+                },
             }
         }
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use millstream_core::record::{from_bytes, to_bytes};
 use millstream_core::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, deal};
-use millstream_core::time::Time;
+use millstream_core::time::{Time, millis};
 use millstream_core::{Error, Result};
 
 use crate::asking::{Asking, Connection, Offsets, Partition};
-use crate::client::{Patience, SLICE};
+use crate::client::Patience;
 use crate::config::{GroupFallback, KafkaSourceOptions, Start};
 use crate::describe::{Description, Descriptions};
 use crate::group_offsets::group_offsets;
@@ -20,6 +20,9 @@ use crate::split::{EARLIEST, KafkaSplit};
 
 /// How often it looks whether an answer has come, or a question is due.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long one attempt to start asks: nothing else, not even a stop, is heard meanwhile.
+const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// How long one look for new partitions may take.
 const LOOK: Duration = Duration::from_secs(30);
@@ -43,6 +46,7 @@ pub(crate) struct KafkaEnumerator {
 struct Starting {
     // There was no start before it that had.
     fresh: bool,
+    since: Time,
     waits: Reminder,
 }
 
@@ -64,19 +68,12 @@ impl KafkaEnumerator {
         if !fresh && self.options.bounded.is_some() {
             return Ok(self.assign(cx, &[]));
         }
-        let starting = Starting { fresh, waits: Reminder::default() };
-        self.starting = Some(starting);
-        self.go_on_starting(cx, starting, self.options.connect_timeout)
+        self.go_on_starting(cx, Starting { fresh, since: cx.clock.now(), waits: Reminder::default() })
     }
 
     // Brokers that are away, or not to be reached, are waited for: that passes, or somebody reads the log and mends it.
-    fn go_on_starting(
-        &mut self,
-        cx: &EnumeratorContext,
-        mut starting: Starting,
-        time: Duration,
-    ) -> Result<Vec<Assignment>> {
-        let fault = match self.new_splits(cx, starting.fresh, time) {
+    fn go_on_starting(&mut self, cx: &EnumeratorContext, mut starting: Starting) -> Result<Vec<Assignment>> {
+        let fault = match self.new_splits(cx, starting.fresh) {
             Ok(splits) => {
                 if starting.waits.end() {
                     tracing::info!("Kafka answers at {}: the source starts", self.options.brokers);
@@ -87,7 +84,10 @@ impl KafkaEnumerator {
             Err(fault) if fault.is_of_the_network() => fault,
             Err(fault) => return Err(fault.into()),
         };
-        if starting.waits.is_due(cx.clock.now()) {
+        let (now, patience) = (cx.clock.now(), self.options.connect_timeout);
+        let said = now.saturating_sub(starting.since) >= millis(patience);
+        if said && starting.waits.is_due(now) {
+            let fault = fault.within(patience);
             tracing::warn!("the source waits for Kafka and goes on asking: {fault}");
         }
         self.starting = Some(starting);
@@ -95,13 +95,8 @@ impl KafkaEnumerator {
     }
 
     // A partition that appears later than the job is read from its beginning, whatever `start` says.
-    fn new_splits(
-        &mut self,
-        cx: &EnumeratorContext,
-        fresh: bool,
-        time: Duration,
-    ) -> Result<Vec<KafkaSplit>, Fault> {
-        let patience = Patience::new(&self.options.brokers, time);
+    fn new_splits(&mut self, cx: &EnumeratorContext, fresh: bool) -> Result<Vec<KafkaSplit>, Fault> {
+        let patience = Patience::new(&self.options.brokers, ATTEMPT.min(self.options.connect_timeout));
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => Connection::new(&self.options, &cx.job)?,
@@ -197,7 +192,7 @@ impl KafkaEnumerator {
         let now = cx.clock.now();
         if self.look_at <= now {
             connection.ask_about(&self.options.topic.0, LOOK);
-            self.look_at = now.saturating_add(interval.as_millis().try_into().unwrap_or(Time::MAX));
+            self.look_at = now.saturating_add(millis(interval));
         }
         self.connection = Some(connection);
         Ok(if found.is_empty() { Vec::new() } else { self.assign(cx, &found) })
@@ -241,7 +236,7 @@ impl Enumerator for KafkaEnumerator {
             (EnumeratorEvent::Returned { splits }, _) => {
                 Ok(deal(splits, cx.parallelism, self.options.bounded.is_some()))
             }
-            (EnumeratorEvent::Tick, Some(starting)) => self.go_on_starting(cx, starting, SLICE),
+            (EnumeratorEvent::Tick, Some(starting)) => self.go_on_starting(cx, starting),
             (EnumeratorEvent::Tick, None) => match self.options.discovery_interval {
                 Some(interval) if self.options.bounded.is_none() => self.discover(cx, interval),
                 _ => {

@@ -1,5 +1,7 @@
 //! What can go wrong, and what is to be done about it: the client's errors are mapped here, once.
 
+use std::time::Duration;
+
 use millstream_core::{Error, ErrorKind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
@@ -161,6 +163,17 @@ impl Fault {
     /// Whether it is the network's or the brokers' own trouble, which passes.
     pub(crate) fn is_of_the_network(&self) -> bool {
         matches!(self, Self::NoBroker { .. } | Self::NoLeader { .. } | Self::Unreached { .. })
+    }
+
+    /// The same, after so much time in all.
+    pub(crate) fn within(self, time: Duration) -> Self {
+        let seconds = time.as_secs();
+        match self {
+            Self::NoBroker { brokers, last, .. } => Self::NoBroker { brokers, seconds, last },
+            Self::NoLeader { topic, .. } => Self::NoLeader { topic, seconds },
+            Self::Unreached { brokers, last, .. } => Self::Unreached { brokers, seconds, last },
+            other => other,
+        }
     }
 
     /// The same, when brokers have answered another question before.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_core::batch::SplitId;
-use millstream_core::time::Time;
+use millstream_core::time::{Time, millis};
 
 use super::{KafkaReader, LOOK_AGAIN_MS};
 use crate::client::Peer as _;
@@ -38,7 +38,7 @@ impl KafkaReader {
         }
         let unheard = |partition: &&Partition| !partition.ended && !partition.heard;
         let unheard: Vec<_> = self.partitions.all().filter(unheard).map(|partition| &*partition.id).collect();
-        let patience = self.options.connect_timeout.as_millis().try_into().unwrap_or(Time::MAX);
+        let patience = millis(self.options.connect_timeout);
         match self.unheard.look(now, !unheard.is_empty(), patience) {
             News::None => {}
             News::Lasts => tracing::warn!(
