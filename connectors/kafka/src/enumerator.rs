@@ -24,6 +24,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long one attempt to start asks: nothing else, not even a stop, is heard meanwhile.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
+/// The pause before the next attempt when a broker answers, and when none does.
+const PAUSE: Time = 5_000;
+const LONG_PAUSE: Time = 60_000;
+
 /// How long one look for new partitions may take.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -37,6 +41,8 @@ pub(crate) struct KafkaEnumerator {
     known: BTreeSet<String>,
     dealt: usize,
     starting: Option<Starting>,
+    // Why it has not started yet.
+    fault: Option<Fault>,
     connection: Option<Connection>,
     look_at: Time,
 }
@@ -47,13 +53,14 @@ struct Starting {
     // There was no start before it that had.
     fresh: bool,
     since: Time,
+    tried_at: Option<Time>,
     waits: Reminder,
 }
 
 impl KafkaEnumerator {
     pub(crate) fn new(options: Arc<KafkaSourceOptions>) -> Self {
         let known = BTreeSet::new();
-        Self { options, known, dealt: 0, starting: None, connection: None, look_at: 0 }
+        Self { options, known, dealt: 0, starting: None, fault: None, connection: None, look_at: 0 }
     }
 
     fn start(&mut self, cx: &EnumeratorContext, restored: Option<Vec<u8>>) -> Result<Vec<Assignment>> {
@@ -68,11 +75,12 @@ impl KafkaEnumerator {
         if !fresh && self.options.bounded.is_some() {
             return Ok(self.assign(cx, &[]));
         }
-        self.go_on_starting(cx, Starting { fresh, since: cx.clock.now(), waits: Reminder::default() })
+        let now = cx.clock.now();
+        self.try_to_start(cx, Starting { fresh, since: now, tried_at: None, waits: Reminder::default() })
     }
 
     // Brokers that are away, or not to be reached, are waited for: that passes, or somebody reads the log and mends it.
-    fn go_on_starting(&mut self, cx: &EnumeratorContext, mut starting: Starting) -> Result<Vec<Assignment>> {
+    fn try_to_start(&mut self, cx: &EnumeratorContext, mut starting: Starting) -> Result<Vec<Assignment>> {
         let fault = match self.new_splits(cx, starting.fresh) {
             Ok(splits) => {
                 if starting.waits.end() {
@@ -84,14 +92,35 @@ impl KafkaEnumerator {
             Err(fault) if fault.is_of_the_network() => fault,
             Err(fault) => return Err(fault.into()),
         };
-        let (now, patience) = (cx.clock.now(), self.options.connect_timeout);
-        let said = now.saturating_sub(starting.since) >= millis(patience);
-        if said && starting.waits.is_due(now) {
-            let fault = fault.within(patience);
+        starting.tried_at = Some(cx.clock.now());
+        self.fault = Some(fault.within(self.options.connect_timeout));
+        self.remind(cx, starting);
+        Ok(Vec::new())
+    }
+
+    // An attempt blocks, and with it whoever wants to stop the job. So it waits for a sign of the brokers, which does not.
+    fn go_on_starting(&mut self, cx: &EnumeratorContext, starting: Starting) -> Result<Vec<Assignment>> {
+        let mut answered = true;
+        if let Some(connection) = &mut self.connection {
+            answered = matches!(connection.said(Duration::ZERO), Some(Ok(_)));
+            connection.ask_about(&self.options.topic.0, ATTEMPT);
+        }
+        let since = starting.tried_at.unwrap_or(starting.since);
+        let pause = if answered { PAUSE } else { LONG_PAUSE };
+        if cx.clock.now().saturating_sub(since) >= pause {
+            return self.try_to_start(cx, starting);
+        }
+        self.remind(cx, starting);
+        Ok(Vec::new())
+    }
+
+    fn remind(&mut self, cx: &EnumeratorContext, mut starting: Starting) {
+        let now = cx.clock.now();
+        let lasts = now.saturating_sub(starting.since) >= millis(self.options.connect_timeout);
+        if let Some(fault) = self.fault.as_ref().filter(|_| lasts && starting.waits.is_due(now)) {
             tracing::warn!("the source waits for Kafka and goes on asking: {fault}");
         }
         self.starting = Some(starting);
-        Ok(Vec::new())
     }
 
     // A partition that appears later than the job is read from its beginning, whatever `start` says.
