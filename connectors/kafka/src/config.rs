@@ -24,7 +24,7 @@ pub struct KafkaSourceOptions {
     pub group_id: Option<String>,
     /// With `start: group-offsets`: where a partition is read from for which the group has no offset; earliest by default.
     pub on_missing_group_offset: GroupFallback,
-    /// What to do when the topic no longer has, or does not yet have, the offset to go on from; fail by default.
+    /// What to do when the topic does not have the offset to go on from, or was created anew since; fail by default.
     pub on_missing_offset: MissingOffset,
     /// Where to end; without it the source never ends.
     pub bounded: Option<Bounded>,
@@ -128,8 +128,8 @@ pub enum GroupFallback {
     Fail,
 }
 
-/// What becomes of a partition whose stored offset is not there: its retention has deleted it, or the topic was created anew and is
-/// shorter. Which partition, which offset and what there is stands in the error, or in a warning.
+/// What becomes of a partition whose stored offset is not there: its retention has deleted it, or the topic was deleted and created anew,
+/// which its id tells, however long it is. Which partition, which offset and what there is stands in the error, or in a warning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingOffset {
