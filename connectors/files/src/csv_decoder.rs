@@ -8,7 +8,7 @@ use millstream_core::batch::Rows;
 use millstream_core::decode::{Decoder, Refused};
 use millstream_core::raw::RawBatch;
 use millstream_core::record::Data;
-use millstream_core::time::Time;
+use millstream_core::time::{PlausibleTimes, Time};
 
 /// Makes a record, with its event time, of the fields of each line; or says why not, and the line goes to the dead letter.
 ///
@@ -29,6 +29,7 @@ use millstream_core::time::Time;
 pub struct CsvDecoder<T, F> {
     make: F,
     delimiter: u8,
+    plausible: Option<PlausibleTimes>,
     line: ParsedLine,
     record: std::marker::PhantomData<fn() -> T>,
 }
@@ -39,13 +40,26 @@ where
 {
     /// A decoder of lines whose fields are separated by commas.
     pub fn new(make: F) -> Self {
-        Self { make, delimiter: b',', line: ParsedLine::default(), record: std::marker::PhantomData }
+        Self {
+            make,
+            delimiter: b',',
+            plausible: None,
+            line: ParsedLine::default(),
+            record: std::marker::PhantomData,
+        }
     }
 
     /// Another separator: a tab, a semicolon.
     #[must_use]
     pub fn with_delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
+        self
+    }
+
+    /// Refuses records whose event time is outside of these bounds. Without this every time is taken.
+    #[must_use]
+    pub fn with_plausible_times(mut self, plausible: PlausibleTimes) -> Self {
+        self.plausible = Some(plausible);
         self
     }
 }
@@ -55,12 +69,16 @@ where
     T: Data,
     F: Fn(&Fields<'_>) -> Result<(T, Time), String> + Clone + Send + Sync + 'static,
 {
-    fn decode(&mut self, batch: &RawBatch, _: Time, rows: &mut Rows<T>, refused: &mut Refused<'_>) {
+    fn decode(&mut self, batch: &RawBatch, now: Time, rows: &mut Rows<T>, refused: &mut Refused<'_>) {
         rows.rec.reserve(batch.len());
         rows.ts.reserve(batch.len());
+        let plausible = self.plausible.map(|times| times.at(now));
         for message in batch.iter() {
             let fields = self.line.parse(message.bytes, self.delimiter);
-            match fields.and_then(|fields| (self.make)(&fields)) {
+            let made = fields.and_then(|fields| (self.make)(&fields)).and_then(|(record, time)| {
+                plausible.map_or(Ok(time), |times| times.check(time)).map(|time| (record, time))
+            });
+            match made {
                 Ok((record, time)) => rows.push(record, time),
                 Err(reason) => refused.push(message, reason),
             }
@@ -68,7 +86,10 @@ where
     }
 
     fn fresh(&self) -> Box<dyn Decoder<T>> {
-        Box::new(Self::new(self.make.clone()).with_delimiter(self.delimiter))
+        Box::new(Self {
+            plausible: self.plausible,
+            ..Self::new(self.make.clone()).with_delimiter(self.delimiter)
+        })
     }
 }
 

@@ -1,6 +1,14 @@
 //! Event time, processing time, and the clock that a driver hands in.
 
+pub mod iso8601;
+mod plausible;
+mod zone;
+
 use std::time::Duration;
+
+pub use self::iso8601::written;
+pub use self::plausible::{PlausibleNow, PlausibleTimes};
+pub use self::zone::Zone;
 
 /// Event or processing time: milliseconds since 1970-01-01 UTC, negative before it.
 pub type Time = i64;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use millstream_core::decode::{Decoder, Refused};
 use millstream_core::raw::RawBatch;
-use millstream_core::time::{MIN_TIME, Time, millis};
+use millstream_core::time::{MIN_TIME, PlausibleTimes, Time};
 use millstream_core::{Result, Rows};
 
 use crate::bad::Bad;
@@ -46,8 +46,7 @@ pub struct JsonDecoder<T> {
     /// One per field, and one for values that nobody wants.
     slots: Box<[Slot]>,
     times: Times,
-    /// Milliseconds.
-    max_ahead: Time,
+    plausible: PlausibleTimes,
     record: PhantomData<fn() -> T>,
 }
 
@@ -65,12 +64,12 @@ impl<T: FromJson> JsonDecoder<T> {
     /// have, or give two fields the same key.
     pub fn new(options: &JsonOptions) -> Result<Self> {
         let wanted = options.keys(T::FIELDS)?;
-        let (unit, earliest) = (options.time_unit, options.earliest);
+        let plausible = PlausibleTimes { earliest: options.earliest, max_ahead: options.max_ahead };
         Ok(Self {
             keys: Keys::new(wanted.into_iter(), T::FIELDS.len() as u8),
             slots: vec![Slot::default(); T::FIELDS.len() + 1].into(),
-            times: Times { unit, earliest, latest: Time::MAX },
-            max_ahead: millis(options.max_ahead),
+            times: Times { unit: options.time_unit, plausible: plausible.at(0) },
+            plausible,
             record: PhantomData,
         })
     }
@@ -83,7 +82,7 @@ impl<T: FromJson> JsonDecoder<T> {
         let mut batch = RawBatch::new("".into());
         batch.push(message, 0, MIN_TIME);
         let (padded, length) = batch.padded(0);
-        self.times.latest = now.saturating_add(self.max_ahead);
+        self.times.plausible = self.plausible.at(now);
         let mut rows = Rows::default();
         self.one(padded, length, &mut rows)?;
         Ok((rows.rec.remove(0), rows.ts[0]))
@@ -103,7 +102,7 @@ impl<T: FromJson> JsonDecoder<T> {
 
 impl<T: FromJson> Decoder<T> for JsonDecoder<T> {
     fn decode(&mut self, batch: &RawBatch, now: Time, rows: &mut Rows<T>, refused: &mut Refused<'_>) {
-        self.times.latest = now.saturating_add(self.max_ahead);
+        self.times.plausible = self.plausible.at(now);
         rows.rec.reserve(batch.len());
         rows.ts.reserve(batch.len());
         for (index, message) in batch.iter().enumerate() {

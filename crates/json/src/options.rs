@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream_core::time::Time;
+use millstream_core::time::{PlausibleTimes, Time};
 use millstream_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +38,12 @@ pub struct JsonOptions {
 
 impl Default for JsonOptions {
     fn default() -> Self {
+        let plausible = PlausibleTimes::default();
         Self {
             fields: BTreeMap::new(),
             time_unit: TimeUnit::default(),
-            earliest: 946_684_800_000,
-            max_ahead: Duration::from_secs(24 * 60 * 60),
+            earliest: plausible.earliest,
+            max_ahead: plausible.max_ahead,
         }
     }
 }
@@ -105,9 +106,8 @@ fn check_keys(keys: &[(&str, u8)], specs: &[FieldSpec]) -> Result<()> {
 /// `#[serde(with = "instant")]`: a date or an ISO-8601 time (UTC where there is no offset), or milliseconds since 1970.
 mod instant {
     use millstream_core::time::Time;
+    use millstream_core::time::iso8601::{instant_or_utc, written};
     use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::time::{civil, timestamp, written};
 
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -124,7 +124,7 @@ mod instant {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
         match Written::deserialize(deserializer)? {
             Written::Millis(time) => Ok(time),
-            Written::Text(text) => timestamp(&text).or_else(|| civil(&text)).ok_or_else(|| {
+            Written::Text(text) => instant_or_utc(&text).ok_or_else(|| {
                 let wanted = "a date such as 2000-01-01, an ISO-8601 time, or milliseconds since 1970";
                 serde::de::Error::custom(format!("{text:?} is no time: write {wanted}"))
             }),

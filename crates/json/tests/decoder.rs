@@ -205,7 +205,8 @@ fn times_are_read_in_the_declared_unit_and_must_be_plausible() {
     let late = read(TimeUnit::Seconds, "2125000000").unwrap_err().to_string();
     assert_eq!(
         late,
-        "field at: 2037-05-03T21:46:40Z is after the latest plausible time 2017-11-27T12:40:00Z; check time-unit, at byte 6"
+        "field at: 2037-05-03T21:46:40Z is after the latest plausible time 2017-11-27T12:40:00Z (this host's clock plus max-ahead); \
+         check time-unit, the sender's clock and this host's clock, at byte 6"
     );
     let early = read(TimeUnit::Seconds, "-2135000000").unwrap_err().to_string();
     assert!(

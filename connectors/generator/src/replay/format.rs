@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use millstream_core::time::Time;
+use millstream_core::time::iso8601::instant;
 
 use crate::encode::signed;
 
@@ -81,10 +82,7 @@ impl Written<'_> {
     fn time(self) -> Option<Time> {
         match self {
             Self::Millis(time) => Some(time),
-            Self::Text(text) => text.parse().ok().or_else(|| {
-                let moment: jiff::Timestamp = text.parse().ok()?;
-                Some(moment.as_millisecond())
-            }),
+            Self::Text(text) => text.parse().ok().or_else(|| instant(text)),
         }
     }
 }
