@@ -6,12 +6,12 @@ use millstream_core::chain::{Chained, Side};
 use millstream_core::plan::KeyedSpec;
 use millstream_core::window::operator::WindowSpec;
 use millstream_core::window::{
-    Aggregate, Assigner, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding, Trigger,
-    Tumbling, WindowFunction, WindowOperator,
+    Aggregate, Assigner, Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding,
+    Trigger, Tumbling, WindowFunction, WindowOperator,
 };
 use millstream_core::{Data, Key, Operator, Push, Result};
 
-/// A kind of window: tumbling, sliding, cumulating, global, session.
+/// A kind of window: tumbling, days and hours of a time zone, sliding, cumulating, global, session.
 pub trait Windows: Clone + Send + Sync + 'static {
     /// The trigger that such windows have unless they are given another.
     type Trigger: Trigger;
@@ -101,6 +101,7 @@ macro_rules! windows {
 }
 
 windows!(Tumbling, WindowOperator, |self| by_time(Assigner::is_event_time(self)), Assigner::validate);
+windows!(Calendar, WindowOperator, |self| DefaultTrigger::EventTime, Assigner::validate);
 windows!(Sliding, WindowOperator, |self| by_time(Assigner::is_event_time(self)), Assigner::validate);
 windows!(Cumulative, WindowOperator, |self| DefaultTrigger::EventTime, Assigner::validate);
 windows!(Global, WindowOperator, |self| DefaultTrigger::Never, Assigner::validate);

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod assigner;
+mod calendar;
 mod cold;
 mod emit;
 mod frozen;
@@ -13,6 +14,7 @@ pub mod trigger;
 
 pub use aggregate::{Aggregate, Collect, Count, Reduce, Sum, TopN};
 pub use assigner::{Assigner, Cumulative, Global, Session, Sliding, Tumbling};
+pub use calendar::Calendar;
 pub use emit::WindowFunction;
 pub use operator::WindowOperator;
 pub use session::SessionOperator;
@@ -39,6 +41,11 @@ impl Window {
     /// The last millisecond in it; results carry it as their event time.
     pub fn max_timestamp(&self) -> Time {
         if self.end == MAX_TIME { MAX_TIME } else { self.end.saturating_sub(1) }
+    }
+
+    /// Whether a time is in it.
+    pub fn contains(&self, time: Time) -> bool {
+        self.start <= time && time < self.end
     }
 
     /// Whether the two overlap or touch, as Flink's `TimeWindow.intersects`: such session windows merge.

@@ -50,8 +50,8 @@ pub mod prelude {
     pub use millstream_core::state::{KeyedContext, States, Timer, TimerKind, Ttl};
     pub use millstream_core::time::Time;
     pub use millstream_core::window::{
-        Aggregate, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum, TopN, Tumbling,
-        Window,
+        Aggregate, Calendar, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum, TopN,
+        Tumbling, Window,
     };
     pub use millstream_core::{Data, Error, ErrorKind, Key, Record, Result};
 }

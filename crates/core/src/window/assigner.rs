@@ -8,8 +8,12 @@ use crate::{Error, Result};
 
 /// Assigns records to windows by event time, or by processing time where [`is_event_time`](Self::is_event_time) says no.
 pub trait Assigner: Clone + Send + Sync + 'static {
-    /// Appends the windows of a time, earliest start first.
+    /// Appends the windows of a time, earliest start first. It is asked for every record: what takes long is to be kept for the next one.
     fn assign(&self, time: Time, windows: &mut Vec<Window>);
+    /// The same, for one record after the other: what takes long may be kept for the next one.
+    fn assign_next(&mut self, time: Time, windows: &mut Vec<Window>) {
+        self.assign(time, windows);
+    }
     /// Whether windows follow event time.
     fn is_event_time(&self) -> bool {
         true
@@ -48,7 +52,8 @@ impl Tumbling {
         Self { event_time: false, ..Self::of(size) }
     }
 
-    /// Moves all borders, for example by -8 h for days of UTC+8. Milliseconds, less than the size either way.
+    /// Moves all borders. Milliseconds, less than the size either way. For days and hours of a time zone see
+    /// [`Calendar`](super::Calendar).
     #[must_use]
     pub fn with_offset(self, offset: Time) -> Self {
         Self { offset, ..self }
@@ -207,7 +212,7 @@ impl Session {
     }
 }
 
-fn check(right: bool, message: &str) -> Result<()> {
+pub(super) fn check(right: bool, message: &str) -> Result<()> {
     if right { Ok(()) } else { Err(Error::configuration(message)) }
 }
 

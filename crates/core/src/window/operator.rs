@@ -113,7 +113,7 @@ where
         let event_time = self.spec.assigner.is_event_time();
         let time = if event_time { require_time(ts)? } else { now };
         self.assigned.clear();
-        self.spec.assigner.assign(time, &mut self.assigned);
+        self.spec.assigner.assign_next(time, &mut self.assigned);
         let watermark = self.watermark.max(self.floors.of(hash, self.panes.groups()));
         let mut late = !self.assigned.is_empty();
         for index in 0..self.assigned.len() {
@@ -222,7 +222,7 @@ where
         let mut missing = Vec::new();
         for ((record, ts), hash) in rows.rec.iter().zip(&rows.ts).zip(&rows.hash) {
             self.assigned.clear();
-            self.spec.assigner.assign(if event_time { *ts } else { now }, &mut self.assigned);
+            self.spec.assigner.assign_next(if event_time { *ts } else { now }, &mut self.assigned);
             for window in &self.assigned {
                 let Some(pane) = self.panes.get(window).filter(|pane| pane.table.is_behind()) else {
                     continue;
