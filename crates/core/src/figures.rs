@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
 
+use crate::batch::SplitId;
 use crate::time::{MIN_TIME, Nanos, Time};
 
 /// A counter that only grows.
@@ -101,7 +102,17 @@ pub struct OperatorFigures {
     pub latency: Latency,
     named: Mutex<BTreeMap<&'static str, Arc<Counter>>>,
     states: Mutex<BTreeMap<String, Arc<StateFigures>>>,
-    note: Mutex<String>,
+    holder: Mutex<String>,
+    ahead: Mutex<BTreeMap<SplitId, Ahead>>,
+}
+
+/// Records of one split whose times were beyond what the wall clock allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// How many.
+    pub records: u64,
+    /// How far the furthest was ahead of the wall clock when it came, in milliseconds.
+    pub furthest: Time,
 }
 
 impl OperatorFigures {
@@ -123,7 +134,8 @@ impl OperatorFigures {
             latency: Latency::default(),
             named: Mutex::default(),
             states: Mutex::default(),
-            note: Mutex::default(),
+            holder: Mutex::default(),
+            ahead: Mutex::default(),
         })
     }
 
@@ -151,17 +163,30 @@ impl OperatorFigures {
         states.iter().map(|(name, figures)| (name.clone(), Arc::clone(figures))).collect()
     }
 
-    /// Says which split holds the watermark back; empty for none.
+    /// Says who holds the watermark back: a split, or `the clock` where events are ahead of it; empty for nobody.
     pub fn set_holder(&self, split: &str) {
-        let mut note = self.note.lock().unwrap_or_else(PoisonError::into_inner);
-        if *note != split {
-            split.clone_into(&mut note);
+        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        if *holder != split {
+            split.clone_into(&mut holder);
         }
     }
 
-    /// The split that holds the watermark back; empty for none.
+    /// Counts records of a split whose times were ahead of the wall clock, by `furthest` milliseconds at most.
+    pub fn add_ahead(&self, split: &SplitId, records: u64, furthest: Time) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = ahead.entry(Arc::clone(split)).or_default();
+        known.records += records;
+        known.furthest = known.furthest.max(furthest);
+    }
+
+    /// By split: records whose times were ahead of the wall clock.
+    pub fn ahead(&self) -> BTreeMap<SplitId, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who holds the watermark back: a split, or `the clock`; empty for nobody.
     pub fn holder(&self) -> String {
-        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -229,5 +254,13 @@ impl JobFigures {
     pub fn watermark(&self, operator: &str) -> Option<Time> {
         let same = self.operators().filter(|(_, figures)| figures.name == operator);
         same.map(|(_, figures)| figures.watermark.get()).min()
+    }
+
+    /// Who holds back the lowest watermark of all operators with this name: a split, or `the clock`; empty for nobody.
+    pub fn watermark_holder(&self, operator: &str) -> String {
+        let same = self.operators().filter(|(_, figures)| figures.name == operator);
+        let held = same.map(|(_, figures)| (figures.watermark.get(), figures.holder()));
+        // A subtask without splits holds nobody up, wherever its watermark stands.
+        held.filter(|(_, holder)| !holder.is_empty()).min().map(|(_, holder)| holder).unwrap_or_default()
     }
 }

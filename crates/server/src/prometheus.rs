@@ -4,7 +4,7 @@ pub(crate) mod job;
 
 use std::fmt::Write;
 
-use millstream_core::figures::{JobFigures, OperatorFigures, StateFigures, SubtaskFigures};
+use millstream_core::figures::{Ahead, JobFigures, OperatorFigures, StateFigures, SubtaskFigures};
 use millstream_core::time::MIN_TIME;
 
 const TASK: &str = "flink_taskmanager_job_task";
@@ -32,6 +32,8 @@ pub fn metrics(job: &JobFigures) -> String {
         }
     }
     watermarks(job, &mut text);
+    holders(job, &mut text);
+    ahead_of_the_clock(job, &mut text);
     pending(job, &mut text);
     counters(job, &mut text);
     states(job, &mut text);
@@ -77,7 +79,7 @@ fn watermarks(job: &JobFigures, text: &mut Text) {
         OPERATOR,
         "currentOutputWatermark",
         "gauge",
-        "The last watermark, in ms; `held_by` is the slowest split",
+        "The last watermark, in ms; `held_by` is the slowest split, or `the clock`",
     );
     for (subtask, operator) in job.operators() {
         let watermark = operator.watermark.get();
@@ -90,6 +92,48 @@ fn watermarks(job: &JobFigures, text: &mut Text) {
             let _ = write!(labels, ",held_by=\"{}\"", escape(&holder));
         }
         text.sample(OPERATOR, "currentOutputWatermark", &labels, watermark as f64);
+    }
+}
+
+// A family of its own: who holds a watermark that never was has to be seen too.
+fn holders(job: &JobFigures, text: &mut Text) {
+    let help = "1 for who holds the watermark back: the slowest split, or `the clock` where events are ahead of the host's";
+    text.family(OPERATOR, "watermarkHeldBy", "gauge", help);
+    for (subtask, operator) in job.operators() {
+        let holder = operator.holder();
+        if !holder.is_empty() {
+            let labels =
+                format!("{},held_by=\"{}\"", operator_labels(job, subtask, &operator), escape(&holder));
+            text.sample(OPERATOR, "watermarkHeldBy", &labels, 1.0);
+        }
+    }
+}
+
+const AHEAD_METRICS: [(&str, &str, &str, fn(&Ahead) -> f64); 2] = [
+    (
+        "numRecordsAheadOfClock",
+        "counter",
+        "Records by split whose event time is ahead of the host's clock by more than the watermark's tolerance",
+        |ahead| ahead.records as f64,
+    ),
+    (
+        "maxAheadOfClockMs",
+        "gauge",
+        "How far the furthest of those was ahead of the host's clock, in ms",
+        |ahead| ahead.furthest as f64,
+    ),
+];
+
+fn ahead_of_the_clock(job: &JobFigures, text: &mut Text) {
+    for (name, kind, help, value) in AHEAD_METRICS {
+        text.family(OPERATOR, name, kind, help);
+        for (subtask, operator) in job.operators() {
+            for (split, ahead) in operator.ahead() {
+                let labels =
+                    format!("{},split=\"{}\"", operator_labels(job, subtask, &operator), escape(&split));
+                text.sample(OPERATOR, name, &labels, value(&ahead));
+            }
+        }
     }
 }
 

@@ -270,3 +270,75 @@ fn a_split_that_is_empty_holds_nobody_up() {
     assert_eq!(read(&mut operator, &empty, 250), [], "it is waited for again once it has spoken");
     assert_eq!(read(&mut operator, &full, 300), [Mark::Time(249)]);
 }
+
+/// Reads one time of a split, at a time of the wall clock; the marks that come out.
+fn read_at(
+    (harness, world): (&Harness, &Simulated),
+    operator: &mut AssignWatermarks<Time>,
+    split: &Arc<str>,
+    (now, time): (Time, Time),
+) -> Vec<Mark> {
+    world.virtual_clock().set(now);
+    let mut out = Output::default();
+    let step = |cx: &mut Context<'_>| {
+        operator.resume(cx, Budget::default(), &mut out)?;
+        cx.split = Some(Arc::clone(split));
+        operator.rows(cx, &mut times(&[time]), &mut out)
+    };
+    harness.call(step).unwrap();
+    out.marks.into()
+}
+
+// One clock that is ahead must neither move event time nor hold up the others, nor may a silence let it in.
+#[test]
+fn a_split_whose_only_events_are_ahead_of_the_clock_is_as_good_as_silent() {
+    const HOUR: Time = 3_600_000;
+    let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::ZERO);
+    let mut operator = AssignWatermarks::new(strategy.with_idleness(Duration::from_millis(40)));
+    let (honest, phone): (Arc<str>, Arc<str>) = ("honest".into(), "phone".into());
+    let world = Arc::new(Simulated::new(0, 0));
+    let harness = Harness::new(Arc::clone(&world) as Arc<_>);
+    operator.open("time", &mut harness.open_context()).unwrap();
+    for split in [&honest, &phone] {
+        let added = SplitChange::Added(Arc::clone(split));
+        harness.call(|cx| operator.split(cx, &added)).unwrap();
+    }
+    let mut marks = Vec::new();
+    for now in (10..=100).step_by(10) {
+        marks.extend(read_at((&harness, &world), &mut operator, &phone, (now, 8 * HOUR)));
+        marks.extend(read_at((&harness, &world), &mut operator, &honest, (now, now)));
+    }
+    assert_eq!(marks.last(), Some(&Mark::Time(99)), "only the honest one moves it: {marks:?}");
+    assert!(!marks.iter().any(|mark| matches!(mark, Mark::Time(time) if *time >= HOUR)), "{marks:?}");
+    for now in (110..=300).step_by(10) {
+        world.virtual_clock().set(now);
+        let mut out = Output::default();
+        harness.call(|cx| operator.resume(cx, Budget::default(), &mut out)).unwrap();
+        assert!(!out.marks.contains(&Mark::Time(8 * HOUR - 1)), "a silence lets no wrong clock in");
+    }
+}
+
+#[test]
+fn a_restored_time_that_is_ahead_of_the_clock_is_not_believed() {
+    const HOUR: Time = 3_600_000;
+    let operator = || AssignWatermarks::new(WatermarkStrategy::bounded_out_of_orderness(Duration::ZERO));
+    let split: Arc<str> = "clicks-0".into();
+    let world = Arc::new(Simulated::new(0, 9 * HOUR));
+    let before = Harness::new(Arc::clone(&world) as Arc<_>);
+    let mut first = operator();
+    first.open("time", &mut before.open_context()).unwrap();
+    let marks = read_at((&before, &world), &mut first, &split, (9 * HOUR, 9 * HOUR));
+    assert_eq!(marks, [Mark::Time(9 * HOUR - 1)]);
+
+    // This host's clock is eight hours behind that of the one before.
+    let after = harness(HOUR, snapshot(&mut first), false);
+    let mut second = operator();
+    second.open("time", &mut after.open_context()).unwrap();
+    let mut out = Output::default();
+    let step = |cx: &mut Context<'_>| {
+        cx.split = Some(Arc::clone(&split));
+        second.rows(cx, &mut times(&[HOUR]), &mut out)
+    };
+    after.call(step).unwrap();
+    assert_eq!(out.marks, [Mark::Time(HOUR - 1)], "its own events say what time it is");
+}

@@ -1,15 +1,22 @@
 //! Event times and watermarks, per split.
 
+mod report;
+mod split_clock;
+mod strategy;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use self::report::{Place, Report, not_believed};
+use self::split_clock::{Limits, Observed, SplitClock};
+use self::strategy::Progress;
+pub use self::strategy::{PunctuationFn, TimestampFn, WatermarkStrategy};
 use crate::batch::SplitId;
 use crate::figures::OperatorFigures;
 use crate::operator::SplitChange;
 use crate::record::{from_bytes, to_bytes};
 use crate::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use crate::time::{MIN_TIME, Time, millis};
+use crate::time::{MIN_TIME, Time};
 use crate::{Budget, Context, Data, Mark, OpenContext, Operator, Output, Result, Rows, Step};
 
 const SPLITS: &str = "watermarks";
@@ -17,76 +24,11 @@ const SPLITS: &str = "watermarks";
 /// The one split of an input that does not come from a source.
 const WHOLE_INPUT: &str = "";
 
-/// Reads a record's event time.
-pub type TimestampFn<T> = Arc<dyn Fn(&T) -> Time + Send + Sync>;
+/// Who holds the watermark where no split does, but this host's clock: the events are ahead of it.
+const THE_CLOCK: &str = "the clock";
 
-/// Reads a watermark from a record that carries one.
-pub type PunctuationFn<T> = Arc<dyn Fn(&T, Time) -> Option<Time> + Send + Sync>;
-
-/// How event time is found in records, as Flink's `WatermarkStrategy`.
-#[derive(Clone)]
-pub struct WatermarkStrategy<T> {
-    timestamps: Option<TimestampFn<T>>,
-    progress: Progress<T>,
-    idleness: Option<Time>,
-    tolerance: Option<Time>,
-}
-
-#[derive(Clone)]
-enum Progress<T> {
-    Bounded(Time),
-    Punctuated(PunctuationFn<T>),
-}
-
-impl<T> WatermarkStrategy<T> {
-    /// Records are at most this much out of order: the watermark is the highest time seen, less the bound, less 1 ms.
-    pub fn bounded_out_of_orderness(bound: Duration) -> Self {
-        Self::new(Progress::Bounded(millis(bound)))
-    }
-
-    /// Times within a split never fall.
-    pub fn monotonous() -> Self {
-        Self::bounded_out_of_orderness(Duration::ZERO)
-    }
-
-    /// Some records carry a watermark, for their split.
-    pub fn punctuated(watermark: impl Fn(&T, Time) -> Option<Time> + Send + Sync + 'static) -> Self {
-        Self::new(Progress::Punctuated(Arc::new(watermark)))
-    }
-
-    fn new(progress: Progress<T>) -> Self {
-        Self { timestamps: None, progress, idleness: Some(30_000), tolerance: Some(60_000) }
-    }
-
-    /// Where the event time stands in a record; without this the decoder's time stays.
-    #[must_use]
-    pub fn with_timestamps(mut self, time: impl Fn(&T) -> Time + Send + Sync + 'static) -> Self {
-        self.timestamps = Some(Arc::new(time));
-        self
-    }
-
-    /// After how much silence a split no longer holds the watermark back; 30 s by default. Time spent back-pressured does not count, nor
-    /// while its reader lags behind or its system cannot be reached. A split whose reader says that it is empty does not hold it at all.
-    #[must_use]
-    pub fn with_idleness(mut self, silence: Duration) -> Self {
-        self.idleness = Some(millis(silence).max(1));
-        self
-    }
-
-    /// A silent split holds the watermark back for ever.
-    #[must_use]
-    pub fn without_idleness(mut self) -> Self {
-        self.idleness = None;
-        self
-    }
-
-    /// How far the watermark may pass the wall clock; 60 s by default. One record from the future then closes no windows.
-    #[must_use]
-    pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
-        self.tolerance = Some(millis(tolerance));
-        self
-    }
-}
+/// While it follows the wall clock: milliseconds between two steps.
+const RIDE_EVERY: Time = 200;
 
 /// Assigns event times and emits the minimum of its splits' watermarks, as Flink's `TimestampsAndWatermarksOperator` with per-split outputs.
 ///
@@ -107,7 +49,8 @@ pub struct AssignWatermarks<T> {
 
 #[derive(Clone, Debug)]
 struct SplitState {
-    highest: Time,
+    clock: SplitClock,
+    report: Report,
     silent_for: Time,
     idle: bool,
     // There is something to read of it: its silence does not count.
@@ -116,7 +59,12 @@ struct SplitState {
 
 impl SplitState {
     fn new() -> Self {
-        Self { highest: MIN_TIME, silent_for: 0, idle: false, behind: false }
+        Self::at(MIN_TIME)
+    }
+
+    fn at(highest: Time) -> Self {
+        let (clock, report) = (SplitClock::at(highest), Report::default());
+        Self { clock, report, silent_for: 0, idle: false, behind: false }
     }
 }
 
@@ -139,11 +87,51 @@ impl<T: Data> AssignWatermarks<T> {
 
     // The time that this split vouches for: everything up to it has come.
     fn vouched(&self, state: &SplitState) -> Time {
-        match (&self.strategy.progress, state.highest) {
+        match (&self.strategy.progress, state.clock.highest()) {
             (_, MIN_TIME) => MIN_TIME,
             (Progress::Bounded(bound), highest) => highest.saturating_sub(*bound).saturating_sub(1),
             (Progress::Punctuated(_), highest) => highest,
         }
+    }
+
+    fn remember(&mut self, split: SplitId, highest: Time, idle: bool) {
+        let whole = &*split == WHOLE_INPUT;
+        let state = |highest, idle| SplitState { idle, ..SplitState::at(highest) };
+        let Some(known) = self.restored.get_mut(&split) else {
+            self.restored.insert(split, state(highest, idle));
+            return;
+        };
+        let known_highest = known.clock.highest();
+        if whole {
+            // Of several subtasks, the slowest vouches for all.
+            *known = state(highest.min(known_highest), idle && known.idle);
+        } else if highest >= known_highest {
+            // Others than its reader remember a split as it was at their start.
+            *known = state(highest, idle);
+        }
+    }
+
+    // What is known of a split from before. A restored time that this host's clock contradicts moves nothing, as that of an event would
+    // not.
+    fn taken_up(&mut self, split: &SplitId, now: Time) -> SplitState {
+        let limits = self.limits(now);
+        match self.restored.remove(split) {
+            Some(state) if state.clock.highest() > limits.latest() => {
+                let line = not_believed(Place::new(&self.name, split), state.clock.highest(), limits);
+                tracing::warn!("{line}");
+                SplitState { idle: state.idle, ..SplitState::new() }
+            }
+            Some(state) => state,
+            None => SplitState::new(),
+        }
+    }
+
+    fn limits(&self, now: Time) -> Limits {
+        let bound = match self.strategy.progress {
+            Progress::Bounded(bound) => bound,
+            Progress::Punctuated(_) => Time::MAX,
+        };
+        Limits { now, tolerance: self.strategy.tolerance, bound }
     }
 
     fn stamp(&self, rows: &mut Rows<T>) {
@@ -154,31 +142,57 @@ impl<T: Data> AssignWatermarks<T> {
         }
     }
 
-    fn highest(&self, rows: &Rows<T>) -> Time {
-        match &self.strategy.progress {
-            Progress::Bounded(_) => rows.ts.iter().copied().max().unwrap_or(MIN_TIME),
+    // Takes the times that may move the split's clock; whether any of them counts.
+    fn observe(&mut self, rows: &Rows<T>, split: &SplitId, now: Time) -> bool {
+        let limits = self.limits(now);
+        if !self.splits.contains_key(split) {
+            let state = self.taken_up(split, now);
+            self.splits.insert(Arc::clone(split), state);
+        }
+        let Some(state) = self.splits.get_mut(split) else { return false };
+        let seen = match &self.strategy.progress {
+            Progress::Bounded(_) => state.clock.observe(&rows.ts, limits),
             Progress::Punctuated(watermark) => {
                 let marks = rows.rec.iter().zip(&rows.ts).filter_map(|(record, ts)| watermark(record, *ts));
-                marks.max().unwrap_or(MIN_TIME)
+                let marks: Vec<_> = marks.collect();
+                // A record without a mark is a sign of life too.
+                let seen = state.clock.observe(&marks, limits);
+                Observed { counted: seen.counted || marks.len() < rows.len(), ..seen }
             }
+        };
+        if let Some(furthest) = seen.furthest {
+            self.figures.add_ahead(split, seen.beyond.into(), furthest.saturating_sub(now));
         }
+        let place = Place::new(&self.name, split);
+        for line in state.report.observed(place, &state.clock, seen, limits) {
+            tracing::warn!("{line}");
+        }
+        if seen.counted {
+            (state.silent_for, state.idle) = (0, false);
+        }
+        seen.counted
     }
 
     fn advance(&mut self, now: Time, out: &mut Output<T>) {
+        self.splits.values_mut().for_each(|state| state.clock.ride(now));
         let active = self.splits.iter().filter(|(_, state)| !state.idle);
-        let slowest = active.map(|(split, state)| (self.vouched(state), split)).min();
+        let slowest =
+            active.map(|(split, state)| (self.vouched(state), split, state)).min_by_key(|slow| slow.0);
         // Who has not been told its splits yet is not idle: others must wait for it.
         let idle = slowest.is_none() && (self.assigned || !self.splits.is_empty());
         let was_idle = std::mem::replace(&mut self.idle, idle);
         if was_idle && !idle {
             out.marks.push_back(Mark::Active);
         }
-        self.figures.set_holder(slowest.map_or("", |(_, split)| split));
+        self.figures.set_holder(match slowest {
+            Some((_, split, state)) if !state.clock.is_held() => &**split,
+            None if !self.splits.values().any(|state| state.clock.is_held()) => "",
+            _ => THE_CLOCK,
+        });
         let target = match slowest {
-            Some((time, _)) => time,
+            Some((time, ..)) => time,
             None => self.splits.values().map(|state| self.vouched(state)).max().unwrap_or(MIN_TIME),
         };
-        let target = target.min(self.ceiling(now));
         if target > self.watermark {
             self.watermark = target;
             out.marks.push_back(Mark::Time(target));
@@ -187,10 +201,6 @@ impl<T: Data> AssignWatermarks<T> {
         if idle && !was_idle {
             out.marks.push_back(Mark::Idle);
         }
-    }
-
-    fn ceiling(&self, now: Time) -> Time {
-        self.strategy.tolerance.map_or(Time::MAX, |tolerance| now.saturating_add(tolerance))
     }
 
     // Silence is counted in small pieces, each call at most one: a long pause between two calls is back-pressure, not silence.
@@ -214,15 +224,24 @@ impl<T: Data> AssignWatermarks<T> {
 
     // A split in which nothing ever was holds nobody up for as long as a silence may last.
     fn pass_over_if_empty(&mut self, split: &SplitId) {
-        if let Some(state) = self.splits.get_mut(split).filter(|state| state.highest == MIN_TIME) {
+        if let Some(state) = self.splits.get_mut(split).filter(|state| state.clock.highest() == MIN_TIME) {
             state.idle = self.strategy.idleness.is_some();
         }
     }
 
+    // What no line has told of yet, before the split is forgotten.
+    fn report_rest(&mut self, split: &SplitId, now: Time) {
+        let limits = self.limits(now);
+        let rest = self
+            .splits
+            .get_mut(split)
+            .and_then(|state| state.report.rest(Place::new(&self.name, split), limits));
+        rest.iter().for_each(|line| tracing::warn!("{line}"));
+    }
+
     fn wake_at(&self, now: Time, silence: Option<Time>) -> Step {
-        let capped = self.splits.values().any(|state| self.vouched(state) > self.ceiling(now));
-        let capped = capped.then_some(now + 200);
-        Step { wake_at: [silence, capped].into_iter().flatten().min(), ..Step::DONE }
+        let rides = self.splits.values().any(|state| state.clock.rides()).then_some(now + RIDE_EVERY);
+        Step { wake_at: [silence, rides].into_iter().flatten().min(), ..Step::DONE }
     }
 }
 
@@ -241,30 +260,21 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         self.seen_at = cx.clock.now();
         for bytes in cx.restored.take_list(name, SPLITS) {
             let (split, highest, idle): (String, Time, bool) = from_bytes(&bytes)?;
-            let state = SplitState { highest, idle, ..SplitState::new() };
-            if split == WHOLE_INPUT {
-                // Nobody announces it, and its silence counts from now on. Of several subtasks, the slowest vouches for all.
-                let known = self.splits.entry(split.into()).or_insert_with(|| state.clone());
-                (known.highest, known.idle) = (known.highest.min(highest), known.idle && idle);
-            } else {
-                self.restored.insert(split.into(), state);
-            }
+            self.remember(split.into(), highest, idle);
+        }
+        // Nobody announces it, and its silence counts from now on.
+        if self.restored.contains_key(WHOLE_INPUT) {
+            let whole = SplitId::from(WHOLE_INPUT);
+            let state = self.taken_up(&whole, self.seen_at);
+            self.splits.insert(whole, state);
         }
         Ok(())
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<T>) -> Result<Step> {
         self.stamp(rows);
-        let highest = self.highest(rows);
         let split = cx.split.clone().unwrap_or_else(|| Arc::from(WHOLE_INPUT));
-        let restored = &mut self.restored;
-        let state = self
-            .splits
-            .entry(split)
-            .or_insert_with_key(|split| restored.remove(split).unwrap_or_else(SplitState::new));
-        state.highest = state.highest.max(highest);
-        (state.silent_for, state.idle) = (0, false);
-        if self.idle {
+        if self.observe(rows, &split, cx.now()) && self.idle {
             self.idle = false;
             out.marks.push_back(Mark::Active);
         }
@@ -274,9 +284,11 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         Ok(self.wake_at(cx.now(), silence))
     }
 
-    fn mark(&mut self, _: &mut Context<'_>, mark: Mark, out: &mut Output<T>) -> Result<Step> {
+    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<T>) -> Result<Step> {
         if mark == Mark::Time(Time::MAX) && !self.ended {
             self.ended = true;
+            let splits: Vec<_> = self.splits.keys().cloned().collect();
+            splits.iter().for_each(|split| self.report_rest(split, cx.now()));
             out.marks.push_back(mark);
         }
         Ok(Step::DONE)
@@ -291,13 +303,14 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         Ok(self.wake_at(cx.now(), silence))
     }
 
-    fn split(&mut self, _: &mut Context<'_>, change: &SplitChange) -> Result<()> {
+    fn split(&mut self, cx: &mut Context<'_>, change: &SplitChange) -> Result<()> {
         match change {
             SplitChange::Added(split) => {
-                let state = self.restored.remove(split).unwrap_or_else(SplitState::new);
+                let state = self.taken_up(split, cx.now());
                 self.splits.insert(Arc::clone(split), state);
             }
             SplitChange::Removed(split) => {
+                self.report_rest(split, cx.now());
                 self.splits.remove(split);
             }
             SplitChange::Assigned => self.assigned = true,
@@ -312,7 +325,8 @@ impl<T: Data> Operator for AssignWatermarks<T> {
 
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
         let states = self.splits.iter().chain(&self.restored);
-        let items = states.map(|(split, state)| to_bytes(&(split.to_string(), state.highest, state.idle)));
+        let items =
+            states.map(|(split, state)| to_bytes(&(split.to_string(), state.clock.highest(), state.idle)));
         frozen.lists.push(OperatorList {
             operator: self.name.clone(),
             state: SPLITS.to_owned(),
