@@ -38,6 +38,7 @@ function figures(picture) {
   set("events", number.format(picture.events));
   set("data-time", picture.data_time === null ? "–" : clock(picture.data_time));
   set("behind", picture.data_time === null ? "–" : duration(picture.wall_time - picture.data_time));
+  set("holder", picture.watermark_held_by === "" ? "–" : picture.watermark_held_by);
   set("p50", latency(picture.latency_p50_ms));
   set("p99", latency(picture.latency_p99_ms));
 }

@@ -10,6 +10,7 @@ use millstream::connectors::kafka::{KafkaSinkOptions, KafkaSourceOptions};
 use millstream::connectors::redis::RedisOptions;
 use millstream::connectors::sqlite::SqliteOptions;
 use millstream::core::options::duration;
+use millstream::core::time::{PlausibleTimes, Zone};
 use serde::Deserialize;
 
 use crate::event::{EventOptions, Format};
@@ -32,6 +33,12 @@ pub struct Options {
     /// Which behaviours count: a list, or `all`.
     #[serde(default)]
     pub behaviors: Behaviors,
+    /// The shop's time zone, in which hours and days begin; UTC by default.
+    #[serde(default)]
+    pub time_zone: Zone,
+    /// Page views and unique visitors.
+    #[serde(default)]
+    pub pv_uv: PvUvOptions,
     /// Places of the ranking of items.
     #[serde(default)]
     pub hot_items: HotItemsOptions,
@@ -98,11 +105,23 @@ pub struct WatermarkOptions {
     /// After how much silence a partition is no longer waited for.
     #[serde(with = "duration")]
     pub idleness: Duration,
+    /// How far an event may be ahead of this host's clock and still move event time. One that is further ahead is counted in its own
+    /// window.
+    #[serde(with = "duration")]
+    pub tolerance: Duration,
+    /// How far an event may be ahead of this host's clock at all. One that is further ahead is a dead letter.
+    #[serde(with = "duration")]
+    pub max_ahead: Duration,
 }
 
 impl Default for WatermarkOptions {
     fn default() -> Self {
-        Self { max_out_of_orderness: Duration::from_secs(5), idleness: Duration::from_secs(30) }
+        Self {
+            max_out_of_orderness: Duration::from_secs(5),
+            idleness: Duration::from_secs(30),
+            tolerance: Duration::from_secs(60),
+            max_ahead: PlausibleTimes::default().max_ahead,
+        }
     }
 }
 
@@ -138,6 +157,34 @@ impl Behaviors {
             Self::List(list) => list.iter().any(|counted| counted == behavior),
         }
     }
+}
+
+/// Page views and unique visitors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PvUvOptions {
+    /// In windows of which sizes they are counted.
+    pub granularities: Vec<Granularity>,
+}
+
+impl Default for PvUvOptions {
+    fn default() -> Self {
+        Self { granularities: vec![Granularity::Minute, Granularity::Hour] }
+    }
+}
+
+/// The size of a window. Hours and days are those of the shop's time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum Granularity {
+    /// A minute.
+    #[serde(rename = "1min")]
+    Minute,
+    /// An hour.
+    #[serde(rename = "1h")]
+    Hour,
+    /// A day.
+    #[serde(rename = "1d")]
+    Day,
 }
 
 /// The ranking of items.

@@ -1,18 +1,19 @@
 //! The whole pipeline: events in, metrics out.
 
-use millstream::Result;
+use std::collections::BTreeSet;
+
 use millstream::prelude::*;
 
-use crate::event::{Event, by_user};
+use crate::event::{ByUser, Event, by_user};
 use crate::jobs::hot_items::{Ranking, hot_items};
 use crate::jobs::pv_uv::pv_uv;
 use crate::jobs::user_clicks::user_clicks;
-use crate::options::{Job, Options, SinkOptions};
+use crate::options::{Granularity, Job, Options, SinkOptions};
+use crate::results::PvUv;
 use crate::sinks::{Tables, sink_dead_letters, sink_tables};
 use crate::sources;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// What the pipeline gives, for those who want more of it than the configured stores.
 pub struct Pipeline {
@@ -29,7 +30,7 @@ pub struct Pipeline {
 pub fn build(options: &Options, env: &Environment) -> Result<Pipeline> {
     let events = sources::events(options, env)?;
     let late = SideTag::new("late");
-    let (tables, late_events) = jobs(options, &events.counted, &late);
+    let (tables, late_events) = jobs(options, &events.counted, &late)?;
     let mut refused: Vec<_> = late_events
         .iter()
         .map(|(job, late)| {
@@ -50,7 +51,11 @@ pub fn build(options: &Options, env: &Environment) -> Result<Pipeline> {
 /// A job and the events that came too late for it.
 type LateEvents = (&'static str, DataStream<Event>);
 
-fn jobs(options: &Options, events: &DataStream<Event>, late: &SideTag<Event>) -> (Tables, Vec<LateEvents>) {
+fn jobs(
+    options: &Options,
+    events: &DataStream<Event>,
+    late: &SideTag<Event>,
+) -> Result<(Tables, Vec<LateEvents>)> {
     let mut tables = Tables::default();
     let mut late_events = Vec::new();
     let wanted = |job| options.jobs.contains(&job);
@@ -67,10 +72,36 @@ fn jobs(options: &Options, events: &DataStream<Event>, late: &SideTag<Event>) ->
         tables.hot_items = Some((rankings, rows));
     }
     if wanted(Job::PvUv) {
-        let (minutes, late_minutes) = pv_uv(&by_user, "1min", MINUTE, late);
-        let (hours, late_hours) = pv_uv(&by_user, "1h", HOUR, late);
-        late_events.extend([("pv-uv-1min", late_minutes), ("pv-uv-1h", late_hours)]);
-        tables.pv_uv = Some(minutes.union(&[&hours]));
+        let (rows, late_here) = pv_uv_tables(options, &by_user, late)?;
+        late_events.extend(late_here);
+        tables.pv_uv = Some(rows);
     }
-    (tables, late_events)
+    Ok((tables, late_events))
+}
+
+// The granularities that are wanted, each once, in one table.
+fn pv_uv_tables(
+    options: &Options,
+    by_user: &ByUser,
+    late: &SideTag<Event>,
+) -> Result<(DataStream<PvUv>, Vec<LateEvents>)> {
+    let zone = || options.time_zone.clone();
+    let wanted: BTreeSet<_> = options.pv_uv.granularities.iter().copied().collect();
+    let (tables, late_events): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .map(|granularity| {
+            let (job, (rows, late_here)) = match granularity {
+                Granularity::Minute => ("pv-uv-1min", pv_uv(by_user, "1min", Tumbling::of(MINUTE), late)),
+                Granularity::Hour => ("pv-uv-1h", pv_uv(by_user, "1h", Calendar::hours(1, zone()), late)),
+                Granularity::Day => ("pv-uv-1d", pv_uv(by_user, "1d", Calendar::days(zone()), late)),
+            };
+            (rows, (job, late_here))
+        })
+        .unzip();
+    let rows = match tables.as_slice() {
+        [] => return Err(Error::configuration("pv-uv.granularities is empty: name some of 1min, 1h and 1d")),
+        [only] => only.clone(),
+        [first, others @ ..] => first.union(&others.iter().collect::<Vec<_>>()),
+    };
+    Ok((rows, late_events))
 }

@@ -1,4 +1,5 @@
-//! What the jobs give: one schema in every store. Times are epoch milliseconds UTC, ids are as they came.
+//! What the jobs give: one schema in every store. Times are epoch milliseconds UTC, also where hours and days are those of a time zone;
+//! ids are as they came.
 
 use compact_str::CompactString;
 use millstream::Record;
@@ -33,7 +34,7 @@ pub struct HotItem {
 /// Page views and distinct visitors of one value of one dimension.
 #[derive(Clone, Debug, PartialEq, Eq, Record, Serialize)]
 pub struct PvUv {
-    /// `1min` or `1h`.
+    /// `1min`, `1h` or `1d`.
     pub granularity: CompactString,
     /// `all`, `category`, `page`, `device` or `region`.
     pub dimension: CompactString,

@@ -26,10 +26,11 @@ pub struct Events {
 /// Names of fields that no event has.
 pub fn events(options: &Options, env: &Environment) -> Result<Events> {
     let (messages, format) = messages(&options.source, env);
-    let parsed = messages.decode("parse", options.event.decoder(format)?);
+    let parsed = messages.decode("parse", options.event.decoder(format, options.watermark.max_ahead)?);
     let behaviors = Arc::new(options.behaviors.clone());
     let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.watermark.max_out_of_orderness)
         .with_idleness(options.watermark.idleness)
+        .with_tolerance(options.watermark.tolerance)
         .with_timestamps(|event: &Event| event.timestamp);
     let counted = parsed
         .filter("with-user", |event| !event.user_id.is_empty())

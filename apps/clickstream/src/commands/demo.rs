@@ -8,15 +8,15 @@ use millstream::cli::{Config, EngineOptions, logs, run};
 use millstream::connectors::generator::{Field, GeneratorOptions};
 use millstream::connectors::sqlite::SqliteOptions;
 use millstream::core::options::parse_duration;
-use millstream::core::time::{Clock, Time};
+use millstream::core::time::{Clock, Time, Zone};
 use millstream::runtime::SystemClock;
 use millstream::{Error, Result};
 
 use crate::app::Shop;
 use crate::event::EventOptions;
 use crate::options::{
-    Behaviors, DeadLetterFile, DeadLetterOptions, HotItemsOptions, Job, Options, SinkOptions, SourceOptions,
-    WatermarkOptions,
+    Behaviors, DeadLetterFile, DeadLetterOptions, HotItemsOptions, Job, Options, PvUvOptions, SinkOptions,
+    SourceOptions, WatermarkOptions,
 };
 
 /// Time-lapse traffic begins this long ago, so that it does not reach the present while somebody watches.
@@ -80,6 +80,8 @@ fn options(args: &DemoArgs, database: PathBuf) -> Options {
         watermark: WatermarkOptions::default(),
         jobs: vec![Job::UserClicks, Job::HotItems, Job::PvUv],
         behaviors: Behaviors::default(),
+        time_zone: Zone::utc(),
+        pv_uv: PvUvOptions::default(),
         hot_items: HotItemsOptions { top: 10 },
         sinks: vec![SinkOptions::Sqlite(SqliteOptions::at(database))],
         dead_letter: DeadLetterOptions::Files(DeadLetterFile {

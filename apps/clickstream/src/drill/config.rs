@@ -86,7 +86,7 @@ impl Site {
         for sink in sinks {
             self.stores.push(store(sink, &self.id, &plan.dir)?);
         }
-        for key in ["jobs", "behaviors", "watermark", "event"] {
+        for key in ["jobs", "behaviors", "watermark", "event", "time-zone", "pv-uv"] {
             map.remove(key);
         }
         map.insert("pipeline.name".to_owned(), json!(self.job));

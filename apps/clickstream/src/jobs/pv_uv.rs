@@ -4,10 +4,14 @@
 //! views are counted under the user's key, where a user counts once; then only sums travel, folded within each batch.
 
 use compact_str::CompactString;
+use millstream::Windows;
 use millstream::prelude::*;
 
 use crate::event::{ByUser, Event};
 use crate::results::PvUv;
+
+/// The views of one window all carry its last millisecond: those are folded.
+const SAME_WINDOW: Duration = Duration::from_millis(1);
 
 /// What one user, or several, did with one value of a dimension in one window.
 #[derive(Clone, Debug, Record)]
@@ -18,24 +22,24 @@ struct Views {
     uv: u64,
 }
 
-/// Counts in windows of `size`, called `granularity` in the results. Late events go to `late`.
-pub fn pv_uv(
+/// Counts in `windows`, called `granularity` in the results. Late events go to `late`.
+pub fn pv_uv<W: Windows>(
     events: &ByUser,
     granularity: &'static str,
-    size: Duration,
+    windows: W,
     late: &SideTag<Event>,
 ) -> (DataStream<PvUv>, DataStream<Event>) {
     let name = |step: &str| format!("pv-uv-{granularity}-{step}");
-    let per_user = events.window(Tumbling::of(size)).side_output_late_data(late).aggregate(
+    let per_user = events.window(windows.clone()).side_output_late_data(late).aggregate(
         &name("users"),
         PerUser,
         |_, _, views| views,
     );
     let sums = per_user
         .flat_map(&name("views"), |views| views)
-        .fold_batches(&name("fold"), Views::key, size, |sum, views| sum.add(&views))
+        .fold_batches(&name("fold"), Views::key, SAME_WINDOW, |sum, views| sum.add(&views))
         .key_by(Views::key)
-        .window(Tumbling::of(size))
+        .window(windows)
         .reduce(
             &name("sums"),
             |sum, views| sum.plus(&views),

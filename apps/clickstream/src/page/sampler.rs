@@ -31,6 +31,8 @@ struct Picture {
     // The watermark; none before the first, none after the last.
     data_time: Option<i64>,
     wall_time: i64,
+    // Who holds the watermark back: a split, or `the clock`; empty for nobody.
+    watermark_held_by: String,
     latency_p50_ms: Option<f64>,
     latency_p99_ms: Option<f64>,
     // Flink's name, such as RUNNING.
@@ -120,6 +122,7 @@ fn picture(
         events_per_second: rate,
         data_time: figures.watermark("event-time").filter(|time| ![MIN_TIME, MAX_TIME].contains(time)),
         wall_time: now,
+        watermark_held_by: figures.watermark_holder("event-time"),
         latency_p50_ms: latency.map(|(p50, _)| p50),
         latency_p99_ms: latency.map(|(_, p99)| p99),
         state: job.status(),
