@@ -185,7 +185,7 @@ impl<T: Data> AssignWatermarks<T> {
             out.marks.push_back(Mark::Active);
         }
         self.figures.set_holder(match slowest {
-            Some((_, split, state)) if !state.clock.is_held() => &**split,
+            Some((_, split, state)) if !state.clock.is_held() => split,
             None if !self.splits.values().any(|state| state.clock.is_held()) => "",
             _ => THE_CLOCK,
         });

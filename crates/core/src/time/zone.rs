@@ -130,5 +130,5 @@ fn timestamp(time: Time) -> Timestamp {
 }
 
 fn at(civil: DateTime, offset: Offset) -> Time {
-    offset.to_timestamp(civil).map_or(Time::MAX, |timestamp| timestamp.as_millisecond())
+    offset.to_timestamp(civil).map_or(Time::MAX, Timestamp::as_millisecond)
 }

@@ -96,7 +96,7 @@ impl Report {
         Some(format!(
             "{operator}: the clock holds the watermark: {} of the last {} events of split {split} are ahead of this host's clock by more \
              than the watermark's tolerance ({}), the furthest by {}: its time is {}, the clock says {}. Either this host's clock is slow, \
-             or the senders' clocks are fast or write another time zone. Nothing is lost: event time follows this host's clock, and the \
+             or the senders' clocks are fast or write another time zone. The events are kept: event time follows this host's clock, and the \
              windows of these events close when it has reached them. Correct the clock that is wrong (NTP), or set watermark.tolerance to \
              more than {} to believe the events.",
             recent.beyond,
