@@ -109,7 +109,9 @@ fn holders(job: &JobFigures, text: &mut Text) {
     }
 }
 
-const AHEAD_METRICS: [(&str, &str, &str, fn(&Ahead) -> f64); 2] = [
+type AheadMetric = (&'static str, &'static str, &'static str, fn(&Ahead) -> f64);
+
+const AHEAD_METRICS: [AheadMetric; 2] = [
     (
         "numRecordsAheadOfClock",
         "counter",
