@@ -32,7 +32,12 @@ impl Seen {
 }
 
 fn splits(source: &FilesSource, world: &Arc<dyn World>) -> Result<Vec<Split>> {
-    let context = EnumeratorContext { job: "test".to_owned(), parallelism: 1, clock: world.clock() };
+    let context = EnumeratorContext {
+        job: "test".to_owned(),
+        parallelism: 1,
+        clock: world.clock(),
+        troubles: Arc::default(),
+    };
     let assignments = source.enumerator().on(&context, EnumeratorEvent::Start { restored: None })?;
     Ok(assignments.into_iter().flat_map(|assignment| assignment.splits).collect())
 }

@@ -18,7 +18,12 @@ const NOW: Time = 1_700_000_000_000;
 fn arrivals(source: &impl Source<Out = RawBatch>, at_most: Duration) -> Vec<(Time, Time)> {
     let world: Arc<dyn World> = Arc::new(Simulated::new(1, NOW));
     let clock = world.clock();
-    let context = EnumeratorContext { job: "test".to_owned(), parallelism: 1, clock: world.clock() };
+    let context = EnumeratorContext {
+        job: "test".to_owned(),
+        parallelism: 1,
+        clock: world.clock(),
+        troubles: Arc::default(),
+    };
     let start = EnumeratorEvent::Start { restored: None };
     let splits = source.enumerator().on(&context, start).unwrap().remove(0).splits;
     let mut open = splits.len();

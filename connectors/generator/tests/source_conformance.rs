@@ -85,7 +85,12 @@ fn read_through(source: &impl Source<Out = RawBatch>) -> Content {
     use millstream_core::source::{EnumeratorContext, EnumeratorEvent};
     use millstream_sim::World;
     let world: Arc<dyn World> = Arc::new(Simulated::default());
-    let context = EnumeratorContext { job: "test".to_owned(), parallelism: 1, clock: world.clock() };
+    let context = EnumeratorContext {
+        job: "test".to_owned(),
+        parallelism: 1,
+        clock: world.clock(),
+        troubles: Arc::default(),
+    };
     let start = EnumeratorEvent::Start { restored: None };
     let mut assignments = source.enumerator().on(&context, start).unwrap();
     let splits = assignments.remove(0).splits;

@@ -12,6 +12,7 @@ use crate::key::KeyGroup;
 use crate::snapshot::Restored;
 use crate::stage::{Budget, Mark};
 use crate::time::{Clock, Nanos, Time};
+use crate::trouble::Reporter;
 
 /// What a stage learns when it is opened.
 pub struct OpenContext {
@@ -64,6 +65,12 @@ impl OpenContext {
     /// The figures of an operator that is being opened.
     pub fn figures_of(&self, operator: &str) -> Arc<OperatorFigures> {
         self.figures.operator(operator)
+    }
+
+    /// Where failures and successes of something outside are reported, such as "Redis at redis://shop:6379": the log then has one line
+    /// when it begins to fail and one when it is back, however many subtasks miss it.
+    pub fn reporter_of(&self, subject: impl Into<String>) -> Reporter {
+        self.figures.troubles.reporter(subject)
     }
 }
 

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 
 use crate::batch::SplitId;
 use crate::time::{MIN_TIME, Nanos, Time};
+use crate::trouble::Troubles;
 
 /// A counter that only grows.
 #[derive(Debug, Default)]
@@ -207,13 +208,20 @@ pub struct SubtaskFigures {
     pub queued_bytes: Gauge,
     /// What the input queues hold at most (with the gauge above: `inPoolUsage`).
     pub queue_capacity: Gauge,
+    /// What is in trouble in the whole job: a store that is away, a broker that does not answer.
+    pub troubles: Arc<Troubles>,
     operators: Mutex<Vec<Arc<OperatorFigures>>>,
 }
 
 impl SubtaskFigures {
-    /// Figures for one subtask of a stage.
+    /// Figures for one subtask of a stage, alone in its job.
     pub fn new(stage: &str, subtask: u16) -> Arc<Self> {
-        Arc::new(Self { stage: stage.to_owned(), subtask, ..Self::default() })
+        Self::within(stage, subtask, Arc::default())
+    }
+
+    /// Figures for one subtask of a job that has these troubles.
+    pub fn within(stage: &str, subtask: u16, troubles: Arc<Troubles>) -> Arc<Self> {
+        Arc::new(Self { stage: stage.to_owned(), subtask, troubles, ..Self::default() })
     }
 
     /// The figures of an operator: the same ones for the same name.
@@ -240,6 +248,8 @@ pub struct JobFigures {
     pub job: String,
     /// Its subtasks, stage by stage.
     pub subtasks: Vec<Arc<SubtaskFigures>>,
+    /// What is in trouble.
+    pub troubles: Arc<Troubles>,
 }
 
 impl JobFigures {

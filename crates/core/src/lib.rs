@@ -32,6 +32,7 @@ pub mod stage;
 pub mod state;
 pub mod table;
 pub mod time;
+pub mod trouble;
 pub mod version;
 pub mod window;
 

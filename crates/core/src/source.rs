@@ -9,6 +9,7 @@ use crate::record::{Names, Record};
 use crate::snapshot::CheckpointId;
 use crate::stage::Budget;
 use crate::time::{Clock, Time};
+use crate::trouble::Troubles;
 use crate::{Error, Result};
 
 /// A part of a source that one reader reads in order: a Kafka partition, a file.
@@ -98,6 +99,8 @@ pub struct EnumeratorContext {
     pub parallelism: u16,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where it reports that its system is away and back.
+    pub troubles: Arc<Troubles>,
 }
 
 /// Finds and assigns splits. Its calls may do I/O and block for a bounded time: drivers call it away from the hot threads.

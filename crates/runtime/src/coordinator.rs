@@ -84,7 +84,8 @@ struct Coordinator<'a> {
 impl<'a> Coordinator<'a> {
     fn start(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) -> Result<Self> {
         let Begin { events, from, next_checkpoint, ledger, running } = begin;
-        let (enumerators, assignments) = Enumerators::start(&shared.plan, &shared.clock, from)?;
+        let troubles = &shared.figures.troubles;
+        let (enumerators, assignments) = Enumerators::start(&shared.plan, &shared.clock, troubles, from)?;
         let runtime = io::runtime(shared.options.io_threads)?;
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
         let options = shared.options.checkpointing.clone();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_core::plan::{Plan, StageId};
 use millstream_core::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent};
 use millstream_core::time::{Clock, Nanos};
+use millstream_core::trouble::Troubles;
 use millstream_core::{Error, Result};
 
 use crate::layout::Place;
@@ -37,6 +38,7 @@ impl Enumerators {
     pub(crate) fn start(
         plan: &Plan,
         clock: &Arc<dyn Clock>,
+        troubles: &Arc<Troubles>,
         from: Option<&JobSnapshot>,
     ) -> Result<(Self, Assignments)> {
         let mut all = Self { sources: Vec::new(), clock: Arc::clone(clock) };
@@ -51,6 +53,7 @@ impl Enumerators {
                 job: plan.name.clone(),
                 parallelism: spec.parallelism,
                 clock: Arc::clone(clock),
+                troubles: Arc::clone(troubles),
             };
             let mut source = Source { stage, name: name.clone(), enumerator, cx, every, next_tick };
             let restored = from.and_then(|from| from.enumerator(plan, Place { stage, subtask: 0 }));

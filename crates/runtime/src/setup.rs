@@ -7,6 +7,7 @@ use millstream_core::drive::job_id::JobId;
 use millstream_core::figures::{JobFigures, SubtaskFigures};
 use millstream_core::plan::{Plan, StageSpec};
 use millstream_core::time::Clock;
+use millstream_core::trouble::Troubles;
 
 use crate::clock::SystemClock;
 use crate::layout::{self, Place};
@@ -29,10 +30,13 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new(plan: Plan, options: RuntimeOptions, backend: Arc<dyn StateBackend>) -> Self {
         let places = layout::places(&plan);
-        let figures =
-            |place: &Place| SubtaskFigures::new(&plan.stages[place.stage as usize].name, place.subtask);
+        let troubles = Arc::<Troubles>::default();
+        let figures = |place: &Place| {
+            let stage = &plan.stages[place.stage as usize].name;
+            SubtaskFigures::within(stage, place.subtask, Arc::clone(&troubles))
+        };
         let subtasks = places.iter().map(figures).collect();
-        let figures = Arc::new(JobFigures { job: plan.name.clone(), subtasks });
+        let figures = Arc::new(JobFigures { job: plan.name.clone(), subtasks, troubles });
         let (id, clock) = (JobId::of(&plan.name), Arc::new(SystemClock::new()));
         Self { id, plan, options, allow_non_restored: false, backend, clock, places, figures }
     }

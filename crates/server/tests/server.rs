@@ -14,7 +14,11 @@ fn options(bind_address: &str, password: Option<&str>) -> ServerOptions {
 }
 
 fn start(options: &ServerOptions, live: &Live) -> Server {
-    let figures = JobFigures { job: "clicks".into(), subtasks: vec![SubtaskFigures::new("count", 0)] };
+    let figures = JobFigures {
+        job: "clicks".into(),
+        subtasks: vec![SubtaskFigures::new("count", 0)],
+        ..JobFigures::default()
+    };
     let operator = figures.subtasks[0].operator("say \"hi\"");
     operator.records_in.add(7);
     operator.latency.record(2_000_000, 3);

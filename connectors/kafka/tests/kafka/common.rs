@@ -95,7 +95,12 @@ pub(crate) fn options(brokers: &str, topic: &str) -> KafkaSourceOptions {
 }
 
 pub(crate) fn enumerator_context(parallelism: u16) -> EnumeratorContext {
-    EnumeratorContext { job: "test".to_owned(), parallelism, clock: world().clock() }
+    EnumeratorContext {
+        job: "test".to_owned(),
+        parallelism,
+        clock: world().clock(),
+        troubles: Arc::default(),
+    }
 }
 
 /// What the enumerator says at a first start.

@@ -39,7 +39,12 @@ impl<'a, F: SourceFixture> Site<'a, F> {
     }
 
     pub(super) fn enumerator_context(&self, parallelism: u16) -> EnumeratorContext {
-        EnumeratorContext { job: "test".to_owned(), parallelism, clock: self.world.clock() }
+        EnumeratorContext {
+            job: "test".to_owned(),
+            parallelism,
+            clock: self.world.clock(),
+            troubles: Arc::default(),
+        }
     }
 
     /// What a new enumerator assigns at the start.

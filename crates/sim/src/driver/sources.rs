@@ -38,7 +38,7 @@ impl Sources {
             let every = enumerator.tick_every().map(|every| every.as_nanos().max(1) as Nanos);
             let (job, parallelism, clock) = (plan.name.clone(), spec.parallelism, Arc::clone(clock));
             let next_tick = clock.nanos() + every.unwrap_or(0);
-            let cx = EnumeratorContext { job, parallelism, clock };
+            let cx = EnumeratorContext { job, parallelism, clock, troubles: Arc::default() };
             let mut source = Source { stage, name: spec.name.clone(), enumerator, cx, every, next_tick };
             let restored = from.and_then(|from| from.enumerator(plan, Place { stage, subtask: 0 }));
             assignments.extend(source.on(EnumeratorEvent::Start { restored })?);
