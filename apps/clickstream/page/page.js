@@ -78,6 +78,15 @@ function deadLetters(picture) {
   }));
 }
 
+function troubles(picture) {
+  by("troubles").hidden = picture.troubles.length === 0;
+  by("trouble-list").replaceChildren(...picture.troubles.map(one => {
+    const row = element("li", `${one.subject}: ${one.why}`);
+    row.append(element("small", ` for ${duration(one.lasts_ms)}, ${number.format(one.attempts)} attempts`));
+    return row;
+  }));
+}
+
 const size = bytes => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`);
 
 function checkpoints(picture) {
@@ -101,6 +110,6 @@ const events = new EventSource("/live");
 events.onmessage = event => {
   const picture = JSON.parse(event.data);
   if (picture === null) return;
-  for (const part of [figures, minutes, hotItems, checkpoints, deadLetters]) part(picture);
+  for (const part of [figures, troubles, minutes, hotItems, checkpoints, deadLetters]) part(picture);
 };
 events.onerror = () => set("state", "not connected; trying again…");

@@ -9,6 +9,7 @@ use millstream::server::ServerOptions;
 
 use crate::options::Options;
 use crate::page::{Board, LivePage, show};
+use crate::parts;
 use crate::pipeline;
 
 /// The shop's job, with a board for the page.
@@ -26,6 +27,10 @@ impl Application for Shop {
         let pipeline = pipeline::build(options, env)?;
         show(&pipeline, &self.board);
         Ok(())
+    }
+
+    fn part_of(&self, options: &Options, operator: &str) -> Option<String> {
+        parts::part_of(options, operator)
     }
 
     fn started(&self, config: &Config<Options>, job: &JobHandle) -> Result<Option<Running>> {

@@ -9,6 +9,7 @@ pub mod event;
 pub mod jobs;
 pub mod options;
 pub mod page;
+pub mod parts;
 pub mod pipeline;
 pub mod results;
 pub mod sinks;

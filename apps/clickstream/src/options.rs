@@ -217,6 +217,19 @@ pub enum SinkOptions {
     Kafka(KafkaSinkOptions),
 }
 
+impl SinkOptions {
+    /// The kind of store, as the file has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Elasticsearch(_) => "elasticsearch",
+            Self::Redis(_) => "redis",
+            Self::Sqlite(_) => "sqlite",
+            Self::Csv(_) => "csv",
+            Self::Kafka(_) => "kafka",
+        }
+    }
+}
+
 /// CSV files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,8 @@ use crate::event::{ByUser, Event, by_user};
 use crate::jobs::hot_items::{Ranking, hot_items};
 use crate::jobs::pv_uv::pv_uv;
 use crate::jobs::user_clicks::user_clicks;
-use crate::options::{Granularity, Job, Options, SinkOptions};
+use crate::options::{Granularity, Job, Options};
+use crate::parts::store_name;
 use crate::results::PvUv;
 use crate::sinks::{Tables, sink_dead_letters, sink_tables};
 use crate::sources;
@@ -28,6 +29,7 @@ pub struct Pipeline {
 /// # Errors
 /// Options that cannot work.
 pub fn build(options: &Options, env: &Environment) -> Result<Pipeline> {
+    refuse_nothing(options)?;
     let events = sources::events(options, env)?;
     let late = SideTag::new("late");
     let (tables, late_events) = jobs(options, &events.counted, &late)?;
@@ -38,14 +40,21 @@ pub fn build(options: &Options, env: &Environment) -> Result<Pipeline> {
         })
         .collect();
     for (number, store) in options.sinks.iter().enumerate() {
-        let same = |other: &&SinkOptions| std::mem::discriminant(*other) == std::mem::discriminant(store);
-        let before = options.sinks[..number].iter().filter(same).count();
-        refused.extend(sink_tables(&tables, before, store));
+        refused.extend(sink_tables(&tables, &store_name(&options.sinks, number), store));
     }
     let refused: Vec<_> = refused.iter().collect();
     let dead_letters = events.dead_letters.union(&refused).with_parallelism(1);
     sink_dead_letters(&dead_letters, &options.dead_letter);
     Ok(Pipeline { tables, dead_letters })
+}
+
+fn refuse_nothing(options: &Options) -> Result<()> {
+    if !options.jobs.is_empty() {
+        return Ok(());
+    }
+    Err(Error::configuration(
+        "jobs: [] computes nothing: name some of user-clicks, hot-items and pv-uv, or leave the key away for all of them",
+    ))
 }
 
 /// A job and the events that came too late for it.

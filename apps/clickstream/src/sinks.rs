@@ -28,12 +28,8 @@ pub struct Tables {
 }
 
 /// Ends every table in a store; answers what the store could never write.
-pub fn sink_tables(tables: &Tables, number: usize, store: &SinkOptions) -> Vec<DataStream<DeadLetter>> {
-    // Two stores of one kind are told apart by their number.
-    let name = |table: &str, kind: &str| match number {
-        0 => format!("{table}-to-{kind}"),
-        _ => format!("{table}-to-{kind}-{}", number + 1),
-    };
+pub fn sink_tables(tables: &Tables, store_name: &str, store: &SinkOptions) -> Vec<DataStream<DeadLetter>> {
+    let name = |table: &str| format!("{table}-to-{store_name}");
     match store {
         SinkOptions::Elasticsearch(options) => elasticsearch::sink(tables, options, name),
         SinkOptions::Redis(options) => redis::sink(tables, options, name),

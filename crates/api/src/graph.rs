@@ -124,7 +124,7 @@ impl Graph {
 
     pub(crate) fn check(&mut self, operator: &str, result: Result<()>) {
         if let Err(error) = result {
-            self.error(error.in_context(operator));
+            self.error(error.in_operator(operator));
         }
     }
 
@@ -153,6 +153,7 @@ impl Graph {
                 self.errors.push(Error::configuration(message));
             }
         }
+        self.errors = merged(std::mem::take(&mut self.errors));
         match self.errors.len() {
             0 => Ok(Plan {
                 name: self.name.clone(),
@@ -175,6 +176,22 @@ impl Graph {
             enumerator: draft.enumerator.clone(),
         }
     }
+}
+
+// A store's mistake is met by each of the sinks that write to it: it is said once.
+fn merged(errors: Vec<Error>) -> Vec<Error> {
+    let mut all: Vec<Error> = Vec::new();
+    for error in errors {
+        match all.iter().position(|known| known.to_string() == error.to_string()) {
+            Some(index) => {
+                let known = all.remove(index);
+                let also = error.places();
+                all.insert(index, also.into_iter().fold(known, Error::at));
+            }
+            None => all.push(error),
+        }
+    }
+    all
 }
 
 fn all_of(errors: &[Error]) -> Error {

@@ -27,7 +27,12 @@ pub trait Application {
     /// Options that cannot work.
     fn build(&self, options: &Self::Options, env: &Environment) -> Result<()>;
 
-    /// Called when the job runs: for a page that shows it.
+    /// The part of the configuration file that an operator comes from, such as `sinks.1`: errors of the operator name its line.
+    fn part_of(&self, _: &Self::Options, _operator: &str) -> Option<String> {
+        None
+    }
+
+    /// Called when the job runs, or has been starting for a while: for a page that shows it.
     ///
     /// # Errors
     /// Those of what it starts; the job is stopped then.
@@ -110,13 +115,20 @@ pub struct PlanArgs {
 
 /// A program with just `run` and `plan`: what the `main` of a pipeline returns.
 pub fn main<A: Application>(app: &A) -> ExitCode {
-    let command =
-        clap::Command::new(A::NAME).about(A::ABOUT).after_help(exit::EXIT_CODES).subcommand_required(true);
-    let matches = Command::augment_subcommands(command).get_matches();
-    match Command::from_arg_matches(&matches) {
-        Ok(command) => finish(execute(app, &command)),
-        Err(error) => error.exit(),
-    }
+    let command = clap::Command::new(A::NAME).about(A::ABOUT).subcommand_required(true);
+    finish(execute(app, &parsed(Command::augment_subcommands(command))))
+}
+
+/// Reads the command line of a program that has commands of its own, with the exit codes below its help and the options that every program
+/// has, and starts the logs. Ends the program where the command line is wrong or asks for help.
+pub fn command_line<C: CommandFactory + FromArgMatches>() -> C {
+    parsed(C::command())
+}
+
+fn parsed<C: FromArgMatches>(command: clap::Command) -> C {
+    let matches = logs::with_log_format(command.after_help(exit::EXIT_CODES)).get_matches();
+    logs::start_as_told(&matches);
+    C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Runs one of the common commands: for a program that has more of its own.
@@ -135,9 +147,8 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
         Command::Control(command) => control(command),
         Command::Plan(args) => {
             let config = load(&args.config.config, &args.config.set)?;
-            let plan = run::environment(app, &config)?.plan()?;
-            logs::out(&if args.dot { show_plan::as_dot(&plan) } else { show_plan::as_text(&plan) });
-            Ok(())
+            let plan = run::plan(app, &config).map_err(|error| run::placed(app, &config, error))?;
+            logs::out(&if args.dot { show_plan::as_dot(&plan) } else { show_plan::as_text(&plan) })
         }
     }
 }
@@ -151,9 +162,4 @@ pub fn finish(result: Result<()>) -> ExitCode {
             exit::code(&error)
         }
     }
-}
-
-/// A clap command with the exit codes below its help.
-pub fn with_exit_codes<C: CommandFactory>() -> clap::Command {
-    C::command().after_help(exit::EXIT_CODES)
 }

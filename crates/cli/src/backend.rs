@@ -3,20 +3,34 @@
 #[cfg(feature = "rocksdb")]
 use std::sync::Arc;
 
-use millstream_core::Result;
 use millstream_core::drive::job_settings::{BackendKind, BackendOptions};
 use millstream_core::plan::Plan;
+use millstream_core::{Error, Result};
 use millstream_runtime::Launch;
 #[cfg(feature = "rocksdb")]
 use millstream_runtime::ReadOptions;
 #[cfg(feature = "rocksdb")]
 use millstream_state::{RocksBackend, RocksOptions, RocksReader};
 
+/// Refuses a backend that this program was built without.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+pub(crate) fn is_built_in(options: &BackendOptions) -> Result<()> {
+    if options.kind == BackendKind::RocksDb && cfg!(not(feature = "rocksdb")) {
+        return Err(Error::configuration(
+            "state.backend.type is rocksdb, but this program was built without it: build it with the feature `rocksdb`",
+        ));
+    }
+    Ok(())
+}
+
 /// Gives a job its state backend.
 ///
 /// # Errors
 /// A backend that this program was built without, or whose folder cannot be used.
 pub(crate) fn add(launch: Launch, plan: &Plan, options: &BackendOptions) -> Result<Launch> {
+    is_built_in(options)?;
     match options.kind {
         BackendKind::Heap => Ok(reading_rocksdb(launch, options)),
         BackendKind::RocksDb => rocksdb(launch, plan, options),
@@ -55,8 +69,6 @@ fn reading_rocksdb(launch: Launch, _: &BackendOptions) -> Launch {
 }
 
 #[cfg(not(feature = "rocksdb"))]
-fn rocksdb(_: Launch, _: &Plan, _: &BackendOptions) -> Result<Launch> {
-    Err(millstream_core::Error::configuration(
-        "state.backend.type is rocksdb, but this program was built without it: build it with the feature `rocksdb`",
-    ))
+fn rocksdb(launch: Launch, _: &Plan, _: &BackendOptions) -> Result<Launch> {
+    Ok(launch)
 }

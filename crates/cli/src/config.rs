@@ -9,8 +9,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::state_keys::StateKeys;
-use crate::strict;
+use crate::origin::Origin;
+use crate::set;
+use crate::state_keys::{STORAGE_MAP, StateKeys, is_state_key};
+use crate::strict::{self, Mistake};
 
 /// Keys that every pipeline has; the rest belongs to the application.
 const KEYS: [&str; 9] = [
@@ -110,6 +112,8 @@ pub struct Config<T> {
     pub engine: EngineOptions,
     /// What this application has.
     pub app: T,
+    /// Where it was read from, for messages; `Origin::default()` for one that the program made itself.
+    pub origin: Origin,
 }
 
 /// Reads a configuration.
@@ -118,10 +122,10 @@ pub struct Config<T> {
 /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration): a file that cannot be read or is no YAML, a key that is not known
 /// (the nearest known one is named), a value of the wrong kind.
 pub fn load<T: DeserializeOwned>(file: &Path, set: &[String]) -> Result<Config<T>> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::configuration(format!("{shown} cannot be read")).caused_by(error))?;
-    parse(&text, set).map_err(|error| error.in_context(shown))
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Error::configuration(format!("{} cannot be read", file.display())).caused_by(error)
+    })?;
+    read(&text, set, Origin::of(&text, Some(file)))
 }
 
 /// Reads a configuration from its text.
@@ -129,47 +133,45 @@ pub fn load<T: DeserializeOwned>(file: &Path, set: &[String]) -> Result<Config<T
 /// # Errors
 /// As [`load`].
 pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T>> {
+    read(text, set, Origin::of(text, None))
+}
+
+fn read<T: DeserializeOwned>(text: &str, set: &[String], origin: Origin) -> Result<Config<T>> {
+    let mut map = map_of(text).map_err(|error| origin.here(error))?;
+    for change in set {
+        set::apply(&mut map, change)?;
+    }
+    let mut map = resolve_variables(Value::Object(map)).map_err(|error| origin.here(error))?;
+    let state =
+        map.as_object_mut().map_or_else(|| Ok(StateKeys::default()), |map| StateKeys::take(map, &origin))?;
+    let engine = take_engine(&mut map);
+    let engine: EngineOptions = strict::read(engine).map_err(|mistake| origin.mistake(&mistake))?;
+    let app = read_app(map).map_err(|mistake| origin.mistake(&mistake))?;
+    Ok(Config { engine: EngineOptions { state, ..engine }, app, origin })
+}
+
+fn map_of(text: &str) -> Result<Map<String, Value>> {
     let value =
         yaml(text).map_err(|error| Error::configuration(format!("this is no valid YAML: {error}")))?;
-    let mut map = match value {
-        Value::Object(map) => map,
-        Value::Null => Map::new(),
+    match value {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
         _ => {
-            return Err(Error::configuration(
-                "the file must hold keys and values, such as `parallelism.default: 2`",
-            ));
+            Err(Error::configuration("the file must hold keys and values, such as `parallelism.default: 2`"))
         }
-    };
-    for change in set {
-        apply(&mut map, change)?;
     }
-    let mut map = resolve_variables(Value::Object(map))?;
-    let state = map.as_object_mut().map_or_else(|| Ok(StateKeys::default()), StateKeys::take)?;
-    let engine = take_engine(&mut map);
-    let engine: EngineOptions =
-        strict::read(engine).map_err(|mistake| Error::configuration(mistake.to_string()))?;
-    Ok(Config { engine: EngineOptions { state, ..engine }, app: read_app(map)? })
 }
 
 // Only `true` and `false` are booleans: a host called `no` stays a text.
-fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
+pub(crate) fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options)
 }
 
 // The application's keys are listed by what reads them; where one of the top level is wrong, ours belong into the same sentence.
-fn read_app<T: DeserializeOwned>(value: Value) -> Result<T> {
-    let top: Vec<String> = value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
-    strict::read(value).map_err(|mistake| {
-        let mistake = mistake.to_string();
-        let at_the_top = top.iter().any(|key| mistake.starts_with(&format!("unknown key {key:?}")));
-        Error::configuration(match mistake.split_once("; known here: ") {
-            Some((start, known)) if at_the_top => {
-                format!("{start}; known here: {}, {known}", KEYS.join(", "))
-            }
-            _ => mistake,
-        })
-    })
+fn read_app<T: DeserializeOwned>(value: Value) -> Result<T, Mistake> {
+    strict::read(value)
+        .map_err(|mistake| if mistake.path().len() == 1 { mistake.known_too(&KEYS) } else { mistake })
 }
 
 fn take_engine(all: &mut Value) -> Value {
@@ -188,42 +190,17 @@ fn take_engine(all: &mut Value) -> Value {
 }
 
 fn is_ours(key: &str) -> bool {
-    key.contains('.') || KEYS.iter().any(|known| strsim::damerau_levenshtein(key, known) <= 2)
+    key.contains('.') || is_near_ours(key)
 }
 
-/// Applies `key=value`: the key is one of the top level, or a path such as `source.rate` or `sinks.0.url`; the value is YAML.
-fn apply(map: &mut Map<String, Value>, change: &str) -> Result<()> {
-    let (key, text) = change
-        .split_once('=')
-        .ok_or_else(|| Error::configuration(format!("--set {change:?} has no `=`: write --set key=value")))?;
-    let value = yaml(text)
-        .map_err(|error| Error::configuration(format!("--set {key}: the value is no valid YAML: {error}")))?;
-    if KEYS.contains(&key) || map.contains_key(key) || !key.contains('.') {
-        map.insert(key.to_owned(), value);
-        return Ok(());
-    }
-    let mut steps = key.split('.');
-    let first = steps.next().unwrap_or_default();
-    let Some(mut place) = map.get_mut(first) else {
-        // Not a path into what is there: a dotted key of its own, known or not.
-        map.insert(key.to_owned(), value);
-        return Ok(());
-    };
-    for step in steps {
-        place = step_into(place, step).ok_or_else(|| {
-            Error::configuration(format!("--set {key}: there is nothing at {step:?} to change"))
-        })?;
-    }
-    *place = value;
-    Ok(())
+fn is_near_ours(key: &str) -> bool {
+    KEYS.iter().any(|known| strsim::damerau_levenshtein(key, known) <= 2)
 }
 
-fn step_into<'v>(place: &'v mut Value, step: &str) -> Option<&'v mut Value> {
-    match place {
-        Value::Object(map) => Some(map.entry(step).or_insert(Value::Null)),
-        Value::Array(items) => items.get_mut(step.parse::<usize>().ok()?),
-        _ => None,
-    }
+/// Whether a key with dots is one key, and no path into a map.
+pub(crate) fn is_dotted_key(key: &str) -> bool {
+    // One that is nearly a key is refused with that key's name.
+    is_near_ours(key) || is_state_key(key) && key != STORAGE_MAP && !key.starts_with("storage.")
 }
 
 /// Replaces `${NAME}` in texts by the variable of the environment: so secrets stay out of the file.
@@ -296,6 +273,45 @@ mod tests {
         assert!(message("parallelism.default: many", &[]).contains("invalid type"));
         assert!(message("a: [", &[]).contains("no valid YAML"));
         assert!(message(TEXT, &["nothing"]).contains("has no `=`"));
+    }
+
+    #[test]
+    fn set_reaches_elements_of_lists_and_keys_with_dots() {
+        let text = "source: {hosts: [{a.b: 1}], none: }";
+        let set = [
+            "source.hosts.0.a.b=2",
+            "source.hosts.0.c.d=3",
+            "source.none.x=4",
+            "source.deep.y=5",
+            "runtime.stop-timeout=7s",
+        ];
+        let config: Config<App> = parse(text, &set.map(str::to_owned)).unwrap();
+        let wanted = serde_json::json!({
+            "hosts": [{"a.b": 2, "c.d": 3}], "none": {"x": 4}, "deep.y": 5,
+        });
+        assert_eq!(config.app.source, wanted);
+        assert_eq!(config.engine.runtime.stop_timeout, std::time::Duration::from_secs(7));
+    }
+
+    #[test]
+    fn a_set_that_leads_nowhere_says_what_is_there() {
+        assert!(message(TEXT, &["jobs.2=c"]).contains("jobs has 2 elements, counted from 0"));
+        assert!(message(TEXT, &["jobs.first=c"]).contains("write jobs.0 for its first element"));
+        assert!(message(TEXT, &["jobs.0.name=c"]).contains("jobs.0 holds a single value"));
+        assert!(message(TEXT, &["source.rate.x=1"]).contains("rate holds a single value"));
+    }
+
+    #[test]
+    fn a_mistake_names_its_line() {
+        let dir = std::env::temp_dir().join(format!("millstream-config-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("job.yaml");
+        std::fs::write(&file, "jobs:\n  - a\n  - [b]\nruntime:\n  stop-timeuot: 5s\n").unwrap();
+        let error = load::<App>(&file, &[]).unwrap_err();
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(error.to_string().starts_with("unknown key \"stop-timeuot\", did you mean"), "{error}");
+        let place = format!("runtime.stop-timeuot in {}, line 5", file.display());
+        assert_eq!(error.places(), [place]);
     }
 
     #[test]

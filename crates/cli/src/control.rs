@@ -35,7 +35,7 @@ pub enum Control {
         #[command(flatten)]
         target: TargetArgs,
     },
-    /// End the job with a savepoint
+    /// End the job with a savepoint; answers when its process is gone, so that it can be started again at once
     Stop {
         /// Where to, as a URL; `state.savepoints.dir` of the job without it
         #[arg(short = 'p', long, value_name = "URL")]
@@ -60,22 +60,24 @@ pub(crate) fn control(command: &Control) -> Result<()> {
         Control::List(target) => {
             let job = target.job()?.overview()?;
             let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
-            logs::out(&format!("{} : {} ({})", text("jid"), text("name"), text("state")));
+            logs::out(&format!("{} : {} ({})", text("jid"), text("name"), text("state")))
         }
         Control::Checkpoints(target) => logs::out(&history(&target.job()?.checkpoints()?)),
-        Control::Savepoint { dir, target } => {
-            logs::out(&target.job()?.savepoint(dir.as_deref())?);
-        }
+        Control::Savepoint { dir, target } => logs::out(&target.job()?.savepoint(dir.as_deref())?),
         Control::Stop { savepoint_path, drain, target } => {
-            logs::out(&target.job()?.stop(savepoint_path.as_deref(), *drain)?);
+            let job = target.job()?;
+            let savepoint = job.stop(savepoint_path.as_deref(), *drain)?;
+            let gone = job.wait_until_gone();
+            logs::out(&savepoint)?;
+            gone
         }
         Control::Cancel(target) => {
             let job = target.job()?;
             job.cancel()?;
-            logs::out(&format!("cancelled job {}", job.id()));
+            job.wait_until_gone()?;
+            logs::out(&format!("cancelled job {}", job.id()))
         }
     }
-    Ok(())
 }
 
 impl TargetArgs {

@@ -33,21 +33,26 @@ mod config;
 mod control;
 mod exit;
 pub mod logs;
+mod origin;
+mod places;
 mod progress;
 pub mod remote;
 mod restore;
 mod run;
+mod set;
 pub mod show_plan;
 mod spelling;
 mod state_keys;
 mod strict;
 
 pub use app::{
-    Application, Command, ConfigArgs, PlanArgs, RestoreArgs, RunArgs, Running, execute, finish, main,
-    with_exit_codes,
+    Application, Command, ConfigArgs, PlanArgs, RestoreArgs, RunArgs, Running, command_line, execute, finish,
+    main,
 };
 pub use config::{Config, EngineOptions, load, parse};
 pub use control::{Control, TargetArgs};
 pub use exit::EXIT_CODES;
+pub use logs::LogFormat;
+pub use origin::Origin;
 pub use run::{environment, launch, run, watch};
 pub use state_keys::StateKeys;

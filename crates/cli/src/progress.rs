@@ -9,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use millstream_core::figures::JobFigures;
 use millstream_runtime::JobControl;
 
+use crate::logs;
+
 /// The line of a running job.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -18,7 +20,7 @@ pub(crate) struct Progress {
 
 /// Shows the messages read so far and per second on a terminal; nothing elsewhere.
 pub(crate) fn show(job: JobControl) -> Progress {
-    let bar = ProgressBar::new_spinner();
+    let bar = if logs::is_text() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {msg}") {
         bar.set_style(style);
     }

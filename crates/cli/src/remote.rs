@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 /// How long one request may take; a savepoint takes many.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(200);
+/// How often a job that was stopped is asked whether it is gone: for a minute.
+const GONE_POLLS: u32 = 300;
 
 /// The job that a process runs.
 pub struct Remote {
@@ -75,6 +77,29 @@ impl Remote {
     pub fn stop(&self, dir: Option<&str>, drain: bool) -> Result<String> {
         let body = json!({ "targetDirectory": dir, "drain": drain });
         self.triggered(&format!("/jobs/{}/stop", self.id), &body)
+    }
+
+    /// Waits until the job's process listens no more, so that its port and its directory are free.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) when it still answers after a while.
+    pub fn wait_until_gone(&self) -> Result<()> {
+        for _ in 0..GONE_POLLS {
+            if self.is_gone() {
+                return Ok(());
+            }
+            std::thread::park_timeout(POLL);
+        }
+        Err(Error::retry(format!(
+            "the job was stopped, but its process still answers at {}: end it with SIGTERM",
+            self.url
+        )))
+    }
+
+    // An answer of whatever kind comes from somebody who listens; so does silence.
+    fn is_gone(&self) -> bool {
+        let asked = self.login(self.agent.get(self.at("/jobs"))).call();
+        !matches!(asked, Ok(_) | Err(ureq::Error::Timeout(_)))
     }
 
     /// Ends the job at once.

@@ -18,11 +18,11 @@ pub(crate) fn restore<A: Application>(app: &A, args: &RestoreArgs) -> Result<()>
     let env = run::environment(app, &config)?;
     let settings = config.engine.state.over(&env.settings())?;
     let from = args.from.as_deref().map(as_url).transpose()?;
-    let seen = dry_run(&env.plan()?, &config.engine.runtime(&settings), from.as_deref())?;
-    logs::out(&format!("from {}\n\n{}", seen.url, seen.report));
+    let plan = env.plan().map_err(|error| run::placed(app, &config, error))?;
+    let seen = dry_run(&plan, &config.engine.runtime(&settings), from.as_deref())?;
+    logs::out(&format!("from {}\n\n{}", seen.url, seen.report))?;
     seen.report.refusal(args.allow_non_restored_state)?;
-    logs::out("\nThe job can go on from it.\n");
-    Ok(())
+    logs::out("\nThe job can go on from it.\n")
 }
 
 /// A URL as it is, a path of this machine as a URL.

@@ -1,12 +1,18 @@
 //! The command `run`.
 
+use std::time::Duration;
+
 use millstream_api::Environment;
-use millstream_core::Result;
+use millstream_core::plan::Plan;
+use millstream_core::{Error, Result};
 use millstream_runtime::{JobHandle, JobReport, Launch};
 
 use crate::app::Application;
 use crate::config::Config;
 use crate::{backend, logs, progress};
+
+/// How long a start is waited for before the page is served.
+const QUICK_START: Duration = Duration::from_secs(1);
 
 /// The pipeline of a configuration.
 ///
@@ -20,6 +26,19 @@ pub fn environment<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
     app.build(&config.app, &env)?;
     engine.state.over(&env.settings())?;
     Ok(env)
+}
+
+/// The plan of a configuration, refused where a run would refuse it without asking anybody.
+///
+/// # Errors
+/// Those of the configuration and the pipeline.
+pub(crate) fn plan<A: Application>(app: &A, config: &Config<A::Options>) -> Result<Plan> {
+    let env = environment(app, config)?;
+    let settings = config.engine.state.over(&env.settings())?;
+    backend::is_built_in(&settings.backend)?;
+    let plan = env.plan()?;
+    Launch::new(plan.clone(), config.engine.runtime(&settings)).validate()?;
+    Ok(plan)
 }
 
 /// A job of a configuration that is about to start.
@@ -45,6 +64,15 @@ pub fn run<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
     run_from(app, config, None, false)
 }
 
+/// Adds the part of the file that an error's operator comes from.
+pub(crate) fn placed<A: Application>(app: &A, config: &Config<A::Options>, error: Error) -> Error {
+    let part = error.operator().and_then(|operator| app.part_of(&config.app, operator));
+    match part {
+        Some(part) => error.at(config.origin.place(&part)),
+        None => error,
+    }
+}
+
 /// The same from a savepoint, and whether state that the job has no place for may be left behind.
 pub(crate) fn run_from<A: Application>(
     app: &A,
@@ -52,14 +80,27 @@ pub(crate) fn run_from<A: Application>(
     from: Option<&str>,
     allow_non_restored: bool,
 ) -> Result<()> {
+    run_unplaced(app, config, from, allow_non_restored).map_err(|error| placed(app, config, error))
+}
+
+fn run_unplaced<A: Application>(
+    app: &A,
+    config: &Config<A::Options>,
+    from: Option<&str>,
+    allow_non_restored: bool,
+) -> Result<()> {
     let launch = launch(app, config)?.allowing_non_restored_state(allow_non_restored);
-    let job = match from {
-        Some(url) => launch.from_savepoint(url, allow_non_restored).start()?,
-        None => launch.start()?,
+    let launch = match from {
+        Some(url) => launch.from_savepoint(url, allow_non_restored),
+        None => launch,
     };
+    let mut job = launch.begin()?;
     job.stop_on_signals()?;
+    // What is wrong shows soon; a system that is away may be waited for, and then the page is to be seen.
+    job.wait_for_start(Some(QUICK_START))?;
     let running = app.started(config, &job);
     let running = running.inspect_err(|_| job.abort("what belongs to the job could not be started"))?;
+    job.wait_for_start(None)?;
     let report = watch(job);
     drop(running);
     logs::err(&report?.to_string());

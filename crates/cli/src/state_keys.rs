@@ -12,6 +12,7 @@ use millstream_runtime::StorageOptions;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::origin::Origin;
 use crate::spelling::modernise;
 use crate::strict;
 
@@ -20,7 +21,7 @@ const FAMILIES: [&str; 4] = ["execution.", "state.", "restart-strategy", "restar
 /// The beginnings of the keys that say how storages are reached.
 const STORAGE: [&str; 2] = ["s3.", "hdfs."];
 /// A map with the other keys of storages, such as `timeout`.
-const STORAGE_MAP: &str = "storage";
+pub(crate) const STORAGE_MAP: &str = "storage";
 
 /// What a file says about checkpoints, restarts and state; what it does not say is left to the program.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,30 +120,30 @@ impl StateKeys {
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration): keys that are not known or are refused, values of the
     /// wrong kind.
-    pub(crate) fn take(map: &mut Map<String, Value>) -> Result<Self> {
+    pub(crate) fn take(map: &mut Map<String, Value>, origin: &Origin) -> Result<Self> {
         let (mut state, mut storage) = (Map::new(), Map::new());
         let keys: Vec<_> = map.keys().filter(|key| is_state_key(key)).cloned().collect();
         for (key, value) in keys.iter().filter_map(|key| map.remove_entry(key)) {
             if key == STORAGE_MAP {
-                storage.extend(value.as_object().cloned().unwrap_or_default());
+                storage.extend(map_of(value).map_err(|error| error.at(origin.place(STORAGE_MAP)))?);
             } else {
                 state.insert(key, value);
             }
         }
-        let notes = modernise(&mut state)?;
+        let notes = modernise(&mut state).map_err(|error| origin.here(error))?;
         let s3: Vec<_> = state
             .keys()
             .filter(|key| STORAGE.iter().any(|family| key.starts_with(family)))
             .cloned()
             .collect();
         storage.extend(s3.iter().filter_map(|key| state.remove_entry(key)));
-        let wrong = |mistake: strict::Mistake| Error::configuration(mistake.to_string());
+        let wrong = |mistake: strict::Mistake| origin.mistake(&mistake);
         let keys = Self {
             keys: strict::read(Value::Object(state)).map_err(wrong)?,
             storage: strict::read(Value::Object(storage)).map_err(wrong)?,
             notes,
         };
-        keys.storage.validate()?;
+        keys.storage.validate().map_err(|error| origin.here(error))?;
         Ok(keys)
     }
 
@@ -257,6 +258,14 @@ impl StateKeys {
     /// Old spellings that were met, and what they are called today.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+}
+
+fn map_of(value: Value) -> Result<Map<String, Value>> {
+    match value {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Error::configuration("storage holds keys and values, such as `storage: {timeout: 30s}`")),
     }
 }
 

@@ -2,18 +2,54 @@
 
 use std::fmt::{self, Display};
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::value::StringDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// Options that do not fit, in a sentence for the user.
+/// Options that do not fit, in a sentence for the user, and where they are.
 #[derive(Debug)]
-pub(crate) struct Mistake(String);
+pub(crate) struct Mistake {
+    message: String,
+    // From the inside out.
+    path: Vec<String>,
+}
+
+impl Mistake {
+    fn new(message: String) -> Self {
+        Self { message, path: Vec::new() }
+    }
+
+    // Within this key of a map or this number of a list.
+    fn within(mut self, step: impl Display) -> Self {
+        self.path.push(step.to_string());
+        self
+    }
+
+    /// The keys that lead to it; the last one may be the key that is not known.
+    pub(crate) fn path(&self) -> Vec<String> {
+        self.path.iter().rev().cloned().collect()
+    }
+
+    /// Names more keys that are known where it is.
+    pub(crate) fn known_too(mut self, keys: &[&str]) -> Self {
+        if let Some((start, known)) = self.message.split_once(KNOWN) {
+            self.message = format!("{start}{KNOWN}{}, {known}", keys.join(", "));
+        }
+        self
+    }
+
+    /// The sentence alone.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
 
 impl Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -21,15 +57,15 @@ impl std::error::Error for Mistake {}
 
 impl de::Error for Mistake {
     fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self::new(message.to_string())
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self(unknown_key(field, expected))
+        Self::new(unknown_key(field, expected)).within(field)
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!(
+        Self::new(format!(
             "{variant:?} is none of the choices{}; there are {}",
             nearest(variant, expected),
             expected.join(", ")
@@ -37,9 +73,11 @@ impl de::Error for Mistake {
     }
 }
 
+const KNOWN: &str = "; known here: ";
+
 /// What to say of a key that is not known.
 pub(crate) fn unknown_key(key: &str, known: &[&str]) -> String {
-    format!("unknown key {key:?}{}; known here: {}", nearest(key, known), known.join(", "))
+    format!("unknown key {key:?}{}{KNOWN}{}", nearest(key, known), known.join(", "))
 }
 
 fn nearest(word: &str, known: &[&str]) -> String {
@@ -67,8 +105,38 @@ impl IntoDeserializer<'_, Mistake> for Strict {
     }
 }
 
-fn map_of<'de, V: Visitor<'de>>(map: Map<String, Value>, visitor: V) -> Result<V::Value, Mistake> {
-    visitor.visit_map(MapDeserializer::new(map.into_iter().map(|(key, value)| (key, Strict(value)))))
+/// The entries of a map; a mistake in one of them learns its key.
+struct Entries {
+    left: serde_json::map::IntoIter,
+    at_hand: Option<(String, Value)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Mistake;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mistake> {
+        self.at_hand = self.left.next();
+        let Some((key, _)) = &self.at_hand else { return Ok(None) };
+        let key: StringDeserializer<Mistake> = key.clone().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mistake> {
+        let (key, value) = self.at_hand.take().unwrap_or_default();
+        seed.deserialize(Strict(value)).map_err(|mistake| mistake.within(key))
+    }
+}
+
+/// The items of a list; a mistake in one of them learns its number.
+struct Items(std::iter::Enumerate<std::vec::IntoIter<Value>>);
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Mistake;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {
+        let Some((number, item)) = self.0.next() else { return Ok(None) };
+        seed.deserialize(Strict(item)).map(Some).map_err(|mistake| mistake.within(number))
+    }
 }
 
 impl<'de> Deserializer<'de> for Strict {
@@ -84,8 +152,8 @@ impl<'de> Deserializer<'de> for Strict {
                 _ => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Strict))),
-            Value::Object(map) => map_of(map, visitor),
+            Value::Array(items) => visitor.visit_seq(Items(items.into_iter().enumerate())),
+            Value::Object(map) => visitor.visit_map(Entries { left: map.into_iter(), at_hand: None }),
         }
     }
 
@@ -109,7 +177,7 @@ impl<'de> Deserializer<'de> for Strict {
     ) -> Result<V::Value, Mistake> {
         match self.0 {
             Value::String(text) => {
-                let text: serde::de::value::StringDeserializer<Mistake> = text.into_deserializer();
+                let text: StringDeserializer<Mistake> = text.into_deserializer();
                 text.deserialize_enum(name, variants, visitor)
             }
             other => other.deserialize_enum(name, variants, visitor).map_err(de::Error::custom),
@@ -163,5 +231,17 @@ mod tests {
         let kind = json!({"max-out-of-orderness": 5, "sinks": [{"type": "reddis"}]});
         let kind = read::<Options>(kind).unwrap_err().to_string();
         assert!(kind.contains("did you mean \"redis\"?"), "{kind}");
+    }
+
+    #[test]
+    fn a_mistake_knows_where_it_is() {
+        let path = |value| read::<Options>(value).unwrap_err().path().join(".");
+        let redis = |key: &str| json!({"type": "redis", key: 1});
+        assert_eq!(path(json!({"max-out-of-ordernes": 5})), "max-out-of-ordernes");
+        assert_eq!(path(json!({"max-out-of-orderness": "x", "sinks": []})), "max-out-of-orderness");
+        let deep = json!({"max-out-of-orderness": 5, "sinks": [{"type": "redis", "url": "a"}, redis("urk")]});
+        assert_eq!(path(deep), "sinks.1.urk");
+        let wrong = json!({"max-out-of-orderness": 5, "sinks": [redis("url")]});
+        assert_eq!(path(wrong), "sinks.0");
     }
 }

@@ -32,12 +32,14 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    operator: Option<String>,
+    places: Vec<String>,
 }
 
 impl Error {
     /// An error without a cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, operator: None, places: Vec::new() }
     }
 
     /// The same error with its cause.
@@ -52,6 +54,31 @@ impl Error {
     pub fn in_context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
+    }
+
+    /// The same error with the operator that it comes from, unless that is known already.
+    #[must_use]
+    pub fn in_operator(mut self, name: &str) -> Self {
+        self.operator.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
+    /// The same error with one more place where it happened, such as a subtask. The reason comes first, places follow it.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.places.push(place.to_string());
+        self
+    }
+
+    /// The operator that it comes from.
+    pub fn operator(&self) -> Option<&str> {
+        self.operator.as_deref()
+    }
+
+    /// Where it happened: the operator, and what else is known.
+    pub fn places(&self) -> Vec<String> {
+        let operator = self.operator.iter().map(|operator| format!("operator {operator}"));
+        operator.chain(self.places.iter().cloned()).collect()
     }
 
     /// [`ErrorKind::Retry`].
@@ -89,7 +116,7 @@ impl Error {
         self.kind
     }
 
-    /// The message and every cause below it, joined by `: `.
+    /// The message and every cause below it, joined by `: `, and where it happened.
     pub fn chain(&self) -> String {
         let mut text = self.message.clone();
         let mut cause = self.source();
@@ -98,7 +125,10 @@ impl Error {
             text.push_str(&error.to_string());
             cause = error.source();
         }
-        text
+        match self.places() {
+            places if places.is_empty() => text,
+            places => format!("{text} ({})", places.join(", ")),
+        }
     }
 }
 
@@ -125,5 +155,12 @@ mod tests {
             Error::retry("no broker answers at 127.0.0.1:1").caused_by(io).in_context("source clicks");
         assert_eq!(error.chain(), "source clicks: no broker answers at 127.0.0.1:1: connection refused");
         assert_eq!(error.kind(), ErrorKind::Retry);
+    }
+
+    #[test]
+    fn the_reason_comes_first_and_places_follow() {
+        let error = Error::retry("no answer").in_operator("out").in_operator("outer").at("subtask 1 of 2");
+        assert_eq!(error.chain(), "no answer (operator out, subtask 1 of 2)");
+        assert_eq!(error.operator(), Some("out"));
     }
 }

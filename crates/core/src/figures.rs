@@ -140,6 +140,13 @@ impl OperatorFigures {
         })
     }
 
+    /// Of a sink: records that it has taken, and that its system has neither acknowledged nor refused. Those of an earlier attempt that
+    /// it was given back do not count.
+    pub fn unacknowledged(&self) -> u64 {
+        let done = self.latency.histogram().len() + self.counter("deadLetters").get();
+        self.records_in.get().saturating_sub(done)
+    }
+
     /// A counter of the operator's own, such as `deadLetters`; the same one for the same name.
     pub fn counter(&self, name: &'static str) -> Arc<Counter> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);

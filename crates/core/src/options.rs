@@ -68,6 +68,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| wanted())
 }
 
+/// Reads a duration that a person types, such as `5s` or `2min`. A number alone is refused: whoever types 10 means seconds, and a file
+/// that says 10 means milliseconds.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn parse_typed_duration(text: &str) -> Result<Duration, String> {
+    let typed = text.trim();
+    if !typed.is_empty() && typed != "0" && typed.parse::<f64>().is_ok() {
+        return Err(format!(
+            "{typed} has no unit: write {typed}s for seconds, {typed}ms for milliseconds or {typed}min for minutes"
+        ));
+    }
+    parse_duration(text)
+}
+
 /// Reads a size such as `4mb`, `512 kb` or `1gb` (powers of 1024, as in Flink). A number alone counts bytes.
 ///
 /// # Errors
@@ -178,6 +193,17 @@ mod tests {
         for wrong in ["", "s", "-1s", "5 parsecs", "1e400s", "1..5s"] {
             assert!(parse_duration(wrong).is_err_and(|error| error.contains("30s")), "{wrong}");
         }
+    }
+
+    #[test]
+    fn who_types_a_number_alone_is_asked_for_its_unit() {
+        assert_eq!(parse_typed_duration(" 10s "), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_typed_duration("0"), Ok(Duration::ZERO));
+        for wrong in ["10", "1.5", " 7 "] {
+            let hint = format!("write {}s for seconds", wrong.trim());
+            assert!(parse_typed_duration(wrong).is_err_and(|error| error.contains(&hint)), "{wrong}");
+        }
+        assert!(parse_typed_duration("soon").is_err_and(|error| error.contains("30s")));
     }
 
     #[test]

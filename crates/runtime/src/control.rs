@@ -7,7 +7,8 @@ use millstream_core::drive::checkpoint_stats::CheckpointHistory;
 use millstream_core::drive::job_id::JobId;
 use millstream_core::figures::JobFigures;
 use millstream_core::plan::Plan;
-use millstream_core::time::Time;
+use millstream_core::time::{Nanos, Time};
+use millstream_core::trouble::Ongoing;
 use millstream_core::{Error, Result};
 
 use crate::ask::{Ask, CheckpointDone, Pending};
@@ -52,7 +53,7 @@ impl JobControl {
         self.life.wish(Wish::Abort(reason.to_owned()));
     }
 
-    /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second. While no job of the process runs, signals
+    /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second; signals within a second count as one. While no job of the process runs, signals
     /// end the process as they would have.
     ///
     /// # Errors
@@ -170,6 +171,11 @@ impl JobControl {
         Arc::clone(&self.life.setup.figures)
     }
 
+    /// What is in trouble now: a store that is away, checkpoints that fail.
+    pub fn troubles(&self) -> Vec<Ongoing> {
+        self.life.setup.figures.troubles.ongoing(self.nanos())
+    }
+
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.life.setup.plan
@@ -183,6 +189,11 @@ impl JobControl {
     /// Whether the job has ended, in whatever way.
     pub fn is_over(&self) -> bool {
         self.life.is_over()
+    }
+
+    /// The job's monotonic clock.
+    pub(crate) fn nanos(&self) -> Nanos {
+        self.life.setup.clock.nanos()
     }
 
     pub(crate) fn downgrade(&self) -> WeakControl {

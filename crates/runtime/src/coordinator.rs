@@ -2,20 +2,24 @@
 
 mod flight;
 mod snapshots;
+mod stopping;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event as Happened};
+use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event as Happened, StopOptions};
 use millstream_core::io::Io;
+use millstream_core::snapshot::CheckpointId;
 use millstream_core::source::Assignment;
 use millstream_core::stage::End;
 use millstream_core::time::Nanos;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_core::trouble::Reporter;
+use millstream_core::{Error, Result};
 
 use self::flight::{Askers, Flight};
+use self::stopping::Stopping;
 use crate::enumerators::{Assignments, Enumerators};
 use crate::inbox::Command;
 use crate::io::{self, TokioIo};
@@ -25,8 +29,8 @@ use crate::snapshot::JobSnapshot;
 use crate::vault::Ledger;
 use crate::worker::Worker;
 
-// How long an aborted job waits for a thread that does not come back from a call of its stage.
-const ABORT_GRACE: Duration = Duration::from_secs(10);
+// How long sinks may commit after the checkpoint that a stopped job ends with.
+const COMMIT_GRACE: Duration = Duration::from_secs(2);
 // How long the last I/O may take when every subtask is closed.
 const IO_GRACE: Duration = Duration::from_secs(2);
 
@@ -72,13 +76,30 @@ struct Coordinator<'a> {
     ledger: Arc<dyn Ledger>,
     flight: Option<Flight>,
     askers: Askers,
+    reporters: Reporters,
     stopped_with_savepoint: bool,
     opened: usize,
     ended: Vec<bool>,
+    // Subtasks whose output is committed.
+    settled: Vec<bool>,
+    // The snapshot that the job ends with, once it stands.
+    last: Option<CheckpointId>,
     end: End,
-    stopping: Option<End>,
-    stop_deadline: Option<Nanos>,
-    abort_deadline: Option<Nanos>,
+    stopping: Stopping,
+}
+
+/// Where lasting troubles with checkpoints are said.
+struct Reporters {
+    checkpoints: Reporter,
+    log: Reporter,
+}
+
+impl Reporters {
+    fn new(shared: &Shared) -> Self {
+        let reporter =
+            |what: &str| shared.figures.troubles.reporter(format!("{what} of job `{}`", shared.plan.name));
+        Self { checkpoints: reporter("the checkpoints"), log: reporter("the log of checkpoints") }
+    }
 }
 
 impl<'a> Coordinator<'a> {
@@ -88,7 +109,6 @@ impl<'a> Coordinator<'a> {
         let (enumerators, assignments) = Enumerators::start(&shared.plan, &shared.clock, troubles, from)?;
         let runtime = io::runtime(shared.options.io_threads)?;
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
-        let options = shared.options.checkpointing.clone();
         let mut coordinator = Self {
             shared: Arc::clone(shared),
             life,
@@ -98,17 +118,18 @@ impl<'a> Coordinator<'a> {
             running,
             threads: Vec::new(),
             runtime,
-            machine: CheckpointCoordinator::new(options, shared.places.len(), next_checkpoint),
+            machine: machine(shared, next_checkpoint, ledger.as_ref()),
             ledger,
             flight: None,
             askers: Askers::default(),
+            reporters: Reporters::new(shared),
             stopped_with_savepoint: false,
             opened: 0,
             ended: vec![false; shared.places.len()],
+            settled: vec![false; shared.places.len()],
+            last: None,
             end: End::Finished,
-            stopping: None,
-            stop_deadline: None,
-            abort_deadline: None,
+            stopping: Stopping::default(),
         };
         coordinator.spawn(&io, from);
         Ok(coordinator)
@@ -133,11 +154,8 @@ impl<'a> Coordinator<'a> {
                 Some(event) => self.on(event),
                 None => self.on_time(),
             };
-            if let Err(error) = handled {
+            for error in [handled, self.lose_patience()].into_iter().filter_map(Result::err) {
                 self.shared.fail(error);
-            }
-            if self.abort_deadline.is_some_and(|deadline| deadline <= self.shared.clock.nanos()) {
-                self.leave_behind();
             }
         }
         self.runtime.shutdown_timeout(IO_GRACE);
@@ -147,7 +165,8 @@ impl<'a> Coordinator<'a> {
     // The next event; none when it is time for something.
     fn next_event(&self) -> Option<Event> {
         let ticks = if self.may_assign() { self.enumerators.next_tick() } else { None };
-        let deadlines = [ticks, self.machine.wake_at(), self.stop_deadline, self.abort_deadline];
+        let [stop, leave] = self.stopping.deadlines();
+        let deadlines = [ticks, self.machine.wake_at(), stop, leave];
         let Some(deadline) = deadlines.into_iter().flatten().min() else {
             return self.events.recv().ok();
         };
@@ -165,23 +184,23 @@ impl<'a> Coordinator<'a> {
             Event::ReaderReady(_) => {}
             Event::Frozen(index, id, part) => self.on_frozen(index, id, part)?,
             Event::Ended(index, end) => self.on_ended(index, end)?,
-            Event::Settled(subtask) => self.happened(Happened::Settled { subtask })?,
+            Event::Settled(subtask) => {
+                self.settled[subtask] = true;
+                self.happened(Happened::Settled { subtask })?;
+            }
             Event::Exited(index) => self.join(index),
             Event::Ask(ask, reply) => self.on_ask(ask, reply)?,
             Event::Written(id, written) => self.on_written(id, written)?,
             Event::Logged(id, logged) => self.on_logged(id, logged)?,
             Event::FinishLogged(logged) => self.happened(Happened::FinishLogged(logged))?,
             Event::Cleaned(retired) => self.life.history(|history| history.discarded(&retired)),
-            Event::Stop => self.happened(Happened::Stop)?,
+            Event::Stop => self.on_stop()?,
             Event::Failed => self.on_failed()?,
         }
         Ok(())
     }
 
     fn on_time(&mut self) -> Result<()> {
-        if self.stop_deadline.take_if(|deadline| *deadline <= self.shared.clock.nanos()).is_some() {
-            return Err(self.stop_timed_out());
-        }
         if self.may_assign() {
             let assignments = self.enumerators.tick()?;
             self.assign(assignments)?;
@@ -199,25 +218,10 @@ impl<'a> Coordinator<'a> {
         let assignments = std::mem::take(&mut self.assignments);
         self.assign(assignments)?;
         (self.running)();
-        if let Some(end) = self.stopping {
+        if let Some(end) = self.stopping.told() {
             self.shared.command_sources(|| Command::Stop(end));
         }
         self.happened(Happened::Started)
-    }
-
-    // What comes before all are open waits until they are.
-    fn stop_sources(&mut self, end: End) {
-        let patience = nanos(self.shared.options.stop_timeout);
-        self.stop_deadline.get_or_insert(self.shared.clock.nanos().saturating_add(patience));
-        if self.stopping.replace(end).is_none() && self.is_running() {
-            self.shared.command_sources(|| Command::Stop(end));
-        }
-    }
-
-    // The last checkpoint stands: what is left to do may take as long as a stop.
-    fn expect_the_end(&mut self) {
-        let patience = nanos(self.shared.options.stop_timeout);
-        self.stop_deadline = Some(self.shared.clock.nanos().saturating_add(patience));
     }
 
     fn is_running(&self) -> bool {
@@ -240,19 +244,10 @@ impl<'a> Coordinator<'a> {
         if end == End::Stopped {
             self.end = End::Stopped;
         }
-        // From here on the last checkpoint's own timeout counts, until it stands.
         if self.ended.iter().all(|ended| *ended) {
-            self.stop_deadline = None;
+            self.all_have_ended();
         }
         self.happened(Happened::Ended { subtask, end })
-    }
-
-    fn on_failed(&mut self) -> Result<()> {
-        self.life.failing();
-        self.stop_deadline = None;
-        let deadline = self.shared.clock.nanos().saturating_add(nanos(ABORT_GRACE));
-        self.abort_deadline.get_or_insert(deadline);
-        self.happened(Happened::Failed)
     }
 
     fn join(&mut self, index: usize) {
@@ -263,33 +258,19 @@ impl<'a> Coordinator<'a> {
     }
 
     fn may_assign(&self) -> bool {
-        self.is_running() && self.stop_deadline.is_none() && self.abort_deadline.is_none()
+        self.is_running() && !self.stopping.is_under_way()
     }
+}
 
-    fn stop_timed_out(&self) -> Error {
-        let busy = (0..self.ended.len()).filter(|index| !self.ended[*index]);
-        let mut busy: Vec<_> = busy.map(|index| self.shared.who(index)).collect();
-        if busy.is_empty() {
-            busy.push("sinks that commit what the last checkpoint holds; a restart commits it".into());
-        }
-        let message = format!(
-            "the job did not stop within {}, what these hold was not written: {}",
-            humantime::format_duration(self.shared.options.stop_timeout),
-            busy.join(", ")
-        );
-        Error::new(ErrorKind::Restart, message)
-    }
-
-    // A call that never returns cannot be ended from outside; the job's report must not wait for it.
-    fn leave_behind(&mut self) {
-        for (index, thread) in self.threads.iter_mut().enumerate() {
-            if thread.take().is_some() {
-                tracing::error!(
-                    "{} does not return from a call: its thread is left behind",
-                    self.shared.who(index)
-                );
-            }
-        }
+// A stop waits for no sink that does not write where somebody can go on from its snapshot.
+fn machine(shared: &Shared, next: CheckpointId, ledger: &dyn Ledger) -> CheckpointCoordinator {
+    let machine = CheckpointCoordinator::new(shared.options.checkpointing.clone(), shared.places.len(), next);
+    match ledger.outlives_the_process() {
+        true => machine.leaving_unwritten(StopOptions {
+            flush: shared.options.stop_flush_timeout,
+            commit: COMMIT_GRACE,
+        }),
+        false => machine,
     }
 }
 

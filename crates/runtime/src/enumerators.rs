@@ -110,7 +110,7 @@ impl Source {
 
 fn guarded<T>(name: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
     match panics::catch(call) {
-        Ok(result) => result.map_err(|error| error.in_context(format_args!("source {name}"))),
-        Err(panic) => Err(Error::bug(format!("source {name}: its enumerator panicked: {panic}"))),
+        Ok(result) => result.map_err(|error| error.in_operator(name)),
+        Err(panic) => Err(Error::bug(format!("its enumerator panicked: {panic}")).in_operator(name)),
     }
 }

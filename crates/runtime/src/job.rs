@@ -1,21 +1,24 @@
 //! Starts a job, and the handle on it while it runs.
 
 use std::ops::Deref;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use millstream_checkpoint::store::ReadOptions;
 use millstream_core::cold::{Heap, StateBackend};
 use millstream_core::plan::Plan;
+use millstream_core::stage::End;
 use millstream_core::{Error, Result};
 
 use crate::control::JobControl;
 use crate::dry_run;
-use crate::life::Life;
+use crate::life::{Life, Waited, Wish};
 use crate::options::RuntimeOptions;
 use crate::report::JobReport;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
+use crate::status::JobStatus;
 use crate::supervisor::{self, Outcome};
 use crate::vault::{Memory, Origin, Stored, Vault};
 use crate::{layout, panics, vault};
@@ -97,30 +100,55 @@ impl Launch {
         Self { allow_non_restored, ..self }
     }
 
+    /// Refuses settings and a plan that can never work. No I/O.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming what is wrong.
+    pub fn validate(&self) -> Result<()> {
+        self.options.validate()?;
+        layout::validate(&self.plan)
+    }
+
     /// Starts the job. When this returns, every operator was opened and all subtasks run.
     ///
     /// # Errors
     /// As [`start`].
     pub fn start(self) -> Result<JobHandle> {
+        let mut job = self.begin()?;
+        job.wait_for_start(None)?;
+        Ok(job)
+    }
+
+    /// Begins to start the job and does not wait for it: its storage and its brokers may be away, and it can be stopped meanwhile.
+    ///
+    /// # Errors
+    /// Settings or a plan that can never work.
+    pub fn begin(self) -> Result<JobHandle> {
+        self.validate()?;
         let Self { plan, options, backend, origin, allow_non_restored, read } = self;
-        options.validate()?;
-        layout::validate(&plan)?;
         warn(&plan, &options);
         let setup = Setup { allow_non_restored, ..Setup::new(plan, options, backend) };
-        refuse_misfit(&setup, &origin)?;
-        let vault = vault(&setup, origin, read)?;
         let life = Arc::new(Life::new(setup));
-        let (tell_started, started) = mpsc::channel();
-        let supervised = Arc::clone(&life);
-        let thread = Builder::new()
-            .name("millstream-job".into())
-            .spawn(move || supervisor::run(&supervised, vault, tell_started));
+        let supervised = Ending(Arc::clone(&life));
+        let run = move || {
+            let life = &supervised.0;
+            refuse_misfit(&life.setup, &origin)?;
+            supervisor::run(life, vault(&life.setup, origin, read)?)
+        };
+        let thread = Builder::new().name("millstream-job".into()).spawn(run);
         let thread =
             thread.map_err(|error| Error::configuration("no thread can be started").caused_by(error))?;
-        let mut job = JobHandle { control: JobControl { life }, thread: Some(thread) };
-        match started.recv() {
-            Ok(()) => Ok(job),
-            Err(_) => Err(job.join().err().unwrap_or_else(lost)),
+        Ok(JobHandle { control: JobControl { life }, thread: Some(thread) })
+    }
+}
+
+// Whoever waits for the job hears of its end, whatever ends its thread.
+struct Ending(Arc<Life>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.0.is_over() {
+            self.0.end(JobStatus::Failed);
         }
     }
 }
@@ -194,12 +222,50 @@ impl JobHandle {
         self.join()
     }
 
+    /// Waits until all subtasks run or the job has ended, for so long at the most where that is said; whether it is so.
+    ///
+    /// # Errors
+    /// What has ended the job, unless somebody stopped it.
+    pub fn wait_for_start(&mut self, patience: Option<Duration>) -> Result<bool> {
+        match self.control.life.wait_for_the_start(patience) {
+            Waited::NotYet => Ok(false),
+            Waited::Done if self.control.status() == JobStatus::Failed => {
+                Err(self.join().err().unwrap_or_else(lost))
+            }
+            Waited::Done | Waited::Lost { .. } => Ok(true),
+        }
+    }
+
+    // A thread that does not come back is left behind: whoever wants the job to end must not wait for it.
     fn join(&mut self) -> Result<JobReport> {
+        if let Waited::Lost { wish, nothing_ran } = self.control.life.wait_for_the_end() {
+            self.thread = None;
+            return left_behind(&self.control.life, &wish, nothing_ran);
+        }
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
             _ => Err(lost()),
         }
     }
+}
+
+fn left_behind(life: &Life, wish: &Wish, nothing_ran: bool) -> Result<JobReport> {
+    let status = match wish {
+        Wish::Stop if nothing_ran => JobStatus::Suspended,
+        Wish::Cancel if nothing_ran => JobStatus::Canceled,
+        _ => JobStatus::Failed,
+    };
+    life.end(status);
+    if status != JobStatus::Failed {
+        return Ok(JobReport::new(life, End::Stopped, status));
+    }
+    let message = match wish {
+        Wish::Abort(reason) => format!("job `{}` was aborted: {reason}", life.setup.plan.name),
+        Wish::Stop | Wish::Cancel => {
+            "the job did not end in time: it waits for its storage or its source's system".to_owned()
+        }
+    };
+    Err(Error::restart(message))
 }
 
 fn lost() -> Error {

@@ -42,7 +42,7 @@ pub use millstream_checkpoint::storage::StorageOptions;
 pub use millstream_checkpoint::store::ReadOptions;
 pub use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
 pub use options::RuntimeOptions;
-pub use report::{JobReport, OperatorReport};
+pub use report::{JobReport, Left, LeftRows, OperatorReport};
 pub use status::{JobFailure, JobStatus};
 
 use millstream_core::drive::{alignment, inputs, job_snapshot as snapshot, layout};

@@ -6,14 +6,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millstream_core::drive::checkpoint_stats::CheckpointHistory;
-use millstream_core::time::Time;
+use millstream_core::time::{Nanos, Time};
 
+use crate::report::Left;
 use crate::setup::Setup;
 use crate::shared::{Event, Failure, Shared};
 use crate::status::{JobFailure, JobStatus};
 
 /// How many failures are remembered, as in Flink (`web.exception-history-size`).
 const REMEMBERED: usize = 16;
+/// How much longer than its own time limits the end of a job may take.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What somebody wants of the whole job; a stronger wish replaces a weaker one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +33,7 @@ pub(crate) enum Wish {
 pub(crate) struct Life {
     pub(crate) setup: Arc<Setup>,
     pub(crate) started_at: Time,
+    pub(crate) began: Nanos,
     over: AtomicBool,
     now: Mutex<Now>,
     changed: Condvar,
@@ -43,6 +47,33 @@ struct Now {
     epoch: u64,
     failures: VecDeque<JobFailure>,
     history: CheckpointHistory,
+    left: Option<Left>,
+    phase: Phase,
+    // Whether an attempt has ever opened all its subtasks.
+    has_run: bool,
+    // When it was wished for.
+    wished_at: Option<Nanos>,
+}
+
+/// How a wait for the job has ended.
+pub(crate) enum Waited {
+    /// What was waited for is there, or the job is over.
+    Done,
+    /// The wait was long enough.
+    NotYet,
+    /// Whoever runs the job does not come back: somebody wants it to end, and it waits for a storage or a broker that does not answer.
+    Lost { wish: Wish, nothing_ran: bool },
+}
+
+/// How far the present attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It claims its epoch, finds its splits, opens its operators: nothing was read.
+    Preparing,
+    /// It runs.
+    Running,
+    /// It is over.
+    Over,
 }
 
 impl Life {
@@ -55,11 +86,16 @@ impl Life {
             epoch: 0,
             failures: VecDeque::new(),
             history: CheckpointHistory::default(),
+            left: None,
+            phase: Phase::Preparing,
+            has_run: false,
+            wished_at: None,
         };
-        let started_at = setup.clock.now();
+        let (started_at, began) = (setup.clock.now(), setup.clock.nanos());
         Self {
             setup: Arc::new(setup),
             started_at,
+            began,
             over: AtomicBool::new(false),
             now: Mutex::new(now),
             changed: Condvar::new(),
@@ -77,9 +113,17 @@ impl Life {
         now.wish.clone()
     }
 
+    /// An attempt is being prepared: nothing of it runs.
+    pub(crate) fn preparing(&self) {
+        self.lock().phase = Phase::Preparing;
+    }
+
     /// All subtasks of the attempt run.
     pub(crate) fn running(&self) {
         let mut now = self.lock();
+        now.phase = Phase::Running;
+        now.has_run = true;
+        self.changed.notify_all();
         if now.wish.is_none() {
             now.status = JobStatus::Running;
         }
@@ -95,7 +139,19 @@ impl Life {
 
     /// The attempt is over.
     pub(crate) fn end_attempt(&self) {
-        self.lock().attempt = None;
+        let mut now = self.lock();
+        now.attempt = None;
+        now.phase = Phase::Over;
+    }
+
+    /// The last attempt has left this to the next run of the job.
+    pub(crate) fn left(&self, left: Left) {
+        self.lock().left = Some(left);
+    }
+
+    /// What the last attempt has left to the next run.
+    pub(crate) fn what_is_left(&self) -> Option<Left> {
+        self.lock().left.clone()
     }
 
     /// Remembers a failure.
@@ -129,6 +185,50 @@ impl Life {
         now.status = status;
         now.attempt = None;
         self.over.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the end of the job.
+    pub(crate) fn wait_for_the_end(&self) -> Waited {
+        self.wait_until(None, |_| false)
+    }
+
+    /// Waits until all subtasks of an attempt run, for so long at the most.
+    pub(crate) fn wait_for_the_start(&self, patience: Option<Duration>) -> Waited {
+        let until =
+            patience.map(|patience| self.setup.clock.nanos().saturating_add(patience.as_nanos() as Nanos));
+        self.wait_until(until, |now| now.has_run)
+    }
+
+    fn wait_until(&self, until: Option<Nanos>, done: impl Fn(&Now) -> bool) -> Waited {
+        let mut now = self.lock();
+        loop {
+            if done(&now) || self.is_over() {
+                return Waited::Done;
+            }
+            let lost = self.patience(&now);
+            let time = self.setup.clock.nanos();
+            if let Some((wish, _)) = lost.as_ref().filter(|(_, until)| *until <= time) {
+                return Waited::Lost { wish: wish.clone(), nothing_ran: now.phase == Phase::Preparing };
+            }
+            if until.is_some_and(|until| until <= time) {
+                return Waited::NotYet;
+            }
+            let next = [until, lost.map(|(_, until)| until)].into_iter().flatten().min();
+            let left = next.map_or(Duration::MAX, |next| Duration::from_nanos(next - time));
+            now = self.changed.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    // Until when a wish may take, where there is one.
+    fn patience(&self, now: &Now) -> Option<(Wish, Nanos)> {
+        let wish = now.wish.clone()?;
+        let patience = match (&wish, now.phase) {
+            (_, Phase::Preparing) => GRACE,
+            (Wish::Stop, Phase::Running | Phase::Over) => self.setup.options.stop_timeout + 2 * GRACE,
+            (Wish::Cancel | Wish::Abort(_), Phase::Running | Phase::Over) => 3 * GRACE,
+        };
+        Some((wish, now.wished_at?.saturating_add(patience.as_nanos() as Nanos)))
     }
 
     /// Takes a wish and sees to it.
@@ -148,6 +248,7 @@ impl Life {
             now.status = JobStatus::Cancelling;
         }
         now.wish = Some(wish);
+        now.wished_at = Some(self.setup.clock.nanos());
         self.changed.notify_all();
     }
 

@@ -22,9 +22,14 @@ pub struct RuntimeOptions {
     /// How many records one call of a source or of a firing window may handle before barriers and commands are looked at.
     /// Default: 4096.
     pub records_per_call: usize,
-    /// How long an orderly stop may take before the job is aborted with an error that names who was not done. Default: 60 s.
+    /// How long an orderly stop may take before the job is aborted with an error that names who was not done. Default: 20 s, so that
+    /// the process ends by itself before Kubernetes kills it after 30 s.
     #[serde(with = "millstream_core::options::duration")]
     pub stop_timeout: Duration,
+    /// How long sinks may write on during a stop before a checkpoint takes along what they have not written. For jobs whose checkpoints
+    /// are kept in a storage. Default: 4 s.
+    #[serde(with = "millstream_core::options::duration")]
+    pub stop_flush_timeout: Duration,
     /// Number of this attempt to run the job, higher than that of every attempt before. Without it: claimed in `job_dir`; without
     /// that too: 1.
     pub epoch: Option<u64>,
@@ -57,7 +62,8 @@ impl Default for RuntimeOptions {
             channel_bytes: 4 << 20,
             io_threads: 2,
             records_per_call: 4096,
-            stop_timeout: Duration::from_secs(60),
+            stop_timeout: Duration::from_secs(20),
+            stop_flush_timeout: Duration::from_secs(4),
             epoch: None,
             job_dir: None,
             checkpointing: CheckpointOptions::default(),

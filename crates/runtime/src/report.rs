@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use millstream_core::figures::OperatorFigures;
 use millstream_core::plan::OperatorSpec;
+use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
-use millstream_core::time::Nanos;
 
 use crate::life::Life;
 use crate::status::JobStatus;
@@ -27,8 +27,28 @@ pub struct JobReport {
     pub epoch: u64,
     /// From start to end.
     pub took: Duration,
+    /// What the job has left to its next run, where it was stopped while a sink did not write or commit.
+    pub left: Option<Left>,
     /// Operator by operator, in the order of the plan, all subtasks together.
     pub operators: Vec<OperatorReport>,
+}
+
+/// What a stopped job has left to its next run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The checkpoint or savepoint that holds it.
+    pub checkpoint: CheckpointId,
+    /// By sink.
+    pub rows: Vec<LeftRows>,
+}
+
+/// What a sink has taken and not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftRows {
+    /// The sink's name.
+    pub sink: String,
+    /// How many records, as far as that is known.
+    pub rows: u64,
 }
 
 /// What one operator did.
@@ -49,7 +69,7 @@ pub struct OperatorReport {
 }
 
 impl JobReport {
-    pub(crate) fn new(life: &Life, end: End, status: JobStatus, began: Nanos) -> Self {
+    pub(crate) fn new(life: &Life, end: End, status: JobStatus) -> Self {
         let shared = &life.setup;
         let specs = shared.plan.stages.iter().flat_map(|stage| &stage.operators);
         let figures: Vec<_> = shared.figures.operators().map(|(_, figures)| figures).collect();
@@ -63,7 +83,8 @@ impl JobReport {
             status,
             attempts: life.attempts(),
             epoch: life.epoch(),
-            took: Duration::from_nanos(shared.clock.nanos().saturating_sub(began)),
+            left: life.what_is_left(),
+            took: Duration::from_nanos(shared.clock.nanos().saturating_sub(life.began)),
             operators: specs.map(report).collect(),
         }
     }
@@ -108,6 +129,31 @@ impl OperatorReport {
     }
 }
 
+impl fmt::Display for LeftRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.rows {
+            0 => f.write_str(&self.sink),
+            1 => write!(f, "{} has not written 1 record", self.sink),
+            rows => write!(f, "{} has not written {} records", self.sink, grouped(rows)),
+        }
+    }
+}
+
+impl JobReport {
+    fn write_left(&self, f: &mut fmt::Formatter<'_>, took: &impl fmt::Display) -> fmt::Result {
+        let Some(left) = &self.left else { return Ok(()) };
+        let rows: Vec<_> = left.rows.iter().map(ToString::to_string).collect();
+        writeln!(
+            f,
+            "{} was stopped after {took} without waiting for a sink any longer ({}). Checkpoint {} holds what is not written; the next run \
+             goes on from it and writes it.",
+            self.job,
+            rows.join(", "),
+            left.checkpoint
+        )
+    }
+}
+
 impl fmt::Display for JobReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let took = humantime::format_duration(Duration::from_millis(self.took.as_millis() as u64));
@@ -118,6 +164,7 @@ impl fmt::Display for JobReport {
                 self.job
             )?,
             End::Finished => writeln!(f, "{} finished after {took}: everything was read.", self.job)?,
+            End::Stopped if self.left.is_some() => self.write_left(f, &took)?,
             End::Stopped => writeln!(
                 f,
                 "{} was stopped after {took}: what was read was processed and flushed; open windows were not written.",
@@ -186,6 +233,7 @@ mod tests {
             attempts: 1,
             epoch: 1,
             took: Duration::from_millis(1500),
+            left: None,
             operators: vec![operator("in", 0, 1_234_567), parse],
         };
         assert_eq!(report.dead_letters(), 7);

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
+use millstream_core::time::Nanos;
 use millstream_core::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -17,12 +18,16 @@ struct Watch {
 
 struct Watched {
     job: WeakControl,
-    stopping: bool,
+    // When its first signal came.
+    stopping: Option<Nanos>,
 }
+
+/// Signals that come within a second are one: `timeout`, shells and service managers signal a process and then its group.
+const ONE_SIGNAL: Nanos = 1_000_000_000;
 
 static WATCH: Mutex<Watch> = Mutex::new(Watch { running: false, jobs: Vec::new() });
 
-/// The first signal stops the job in order, the second aborts it. While no job runs, signals end the process as they would have.
+/// The first signal stops the job in order, a second one that comes a second later or more aborts it. While no job runs, signals end the process as they would have.
 pub(crate) fn stop_on_signals(job: &JobControl) -> Result<()> {
     let mut watch = lock();
     watch.jobs.retain(|watched| watched.job.running().is_some());
@@ -33,7 +38,7 @@ pub(crate) fn stop_on_signals(job: &JobControl) -> Result<()> {
         Builder::new().name("millstream-stop".into()).spawn(move || forever(signals)).map_err(refused)?;
         watch.running = true;
     }
-    watch.jobs.push(Watched { job: job.downgrade(), stopping: false });
+    watch.jobs.push(Watched { job: job.downgrade(), stopping: None });
     Ok(())
 }
 
@@ -55,12 +60,16 @@ impl Watch {
         for watched in &mut self.jobs {
             let Some(job) = watched.job.running() else { continue };
             handled = true;
-            if watched.stopping {
-                job.abort(&format!("a second signal came ({name}); what was in the queues was not written"));
-            } else {
-                watched.stopping = true;
-                tracing::info!("{name}: stopping in order; a second signal aborts at once");
-                job.stop();
+            let now = job.nanos();
+            match watched.stopping {
+                None => {
+                    watched.stopping = Some(now);
+                    tracing::info!("{name}: stopping in order; another signal after a second aborts at once");
+                    job.stop();
+                }
+                Some(first) if now.saturating_sub(first) < ONE_SIGNAL => {}
+                Some(_) => job
+                    .abort(&format!("a second signal came ({name}); what was in the queues was not written")),
             }
         }
         handled

@@ -2,12 +2,14 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use millstream_core::drive::log::CheckpointRef;
 use millstream_core::drive::restart::{Failure as Failed, Restarts, Verdict};
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
+use millstream_core::trouble::{Say, Trouble, rounded};
 use millstream_core::{Error, ErrorKind, Result};
 
 use crate::coordinator::{self, Begin, Ending};
@@ -21,18 +23,17 @@ use crate::vault::{Ledger, Vault};
 /// How a job ended.
 pub(crate) type Outcome = Result<JobReport>;
 
-/// Runs a job to its end. `started` is told once, when the first attempt that comes so far has opened every subtask.
-pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>, started: Sender<()>) -> Outcome {
-    let began = life.setup.clock.nanos();
+/// Runs a job to its end.
+pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>) -> Outcome {
     let options = &life.setup.options;
     let strategy = options.restart.resolved(options.checkpointing.interval.is_some());
     let mut supervisor = Supervisor {
         life,
         vault,
-        started: Some(started),
         restarts: Restarts::new(strategy),
         restoring: None,
         given_up: Vec::new(),
+        outage: Outage::default(),
     };
     let ended = guarded("the job's supervisor", || supervisor.run());
     let (end, status) = match &ended {
@@ -46,18 +47,44 @@ pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>, started: Sender<()>) 
         supervisor.vault.ended(&life.setup, status == JobStatus::Canceled);
     }
     life.end(status);
-    ended.map(|_| JobReport::new(life, end, status, began))
+    ended.map(|_| JobReport::new(life, end, status))
 }
 
 struct Supervisor<'a> {
     life: &'a Arc<Life>,
     vault: Box<dyn Vault>,
-    started: Option<Sender<()>>,
     restarts: Restarts,
     // What the present attempt goes on from, until it runs.
     restoring: Option<(CheckpointRef, Arc<dyn Ledger>)>,
     // Checkpoints that turned out to be damaged.
     given_up: Vec<CheckpointId>,
+    outage: Outage,
+}
+
+/// What the log says of attempts that fail one after the other: each new reason, the same one now and then, and that the job runs again.
+#[derive(Default)]
+struct Outage {
+    trouble: Trouble,
+    last: String,
+}
+
+impl Outage {
+    fn failed(&mut self, life: &Life, error: &Error, pause: Duration) {
+        let reason = error.chain();
+        let due = self.trouble.failed(life.setup.clock.nanos()).is_some();
+        if due || reason != self.last {
+            let (number, time) = (life.attempts() + 1, humantime::format_duration(pause));
+            tracing::warn!("{reason}; attempt {number} begins in {time}");
+        }
+        self.last = reason;
+    }
+
+    fn over(&mut self, life: &Life) {
+        if let Some(Say::Over { lasted, .. }) = self.trouble.recovered(life.setup.clock.nanos()) {
+            let (job, number) = (&life.setup.plan.name, life.attempts());
+            tracing::info!("job `{job}` runs again after {}, with attempt {number}", rounded(lasted));
+        }
+    }
 }
 
 enum Ended {
@@ -92,7 +119,10 @@ impl Supervisor<'_> {
         }
         match self.judge(failure.error.kind()) {
             Verdict::End { why } => {
-                tracing::error!("{why}: {}", failure.error.chain());
+                // Whoever waits for the job says the error itself.
+                if self.life.attempts() > 1 || self.restoring.is_some() {
+                    tracing::error!("{why}");
+                }
                 Err(failure.error)
             }
             Verdict::Restart { after } => self.pause(after, failure.error),
@@ -125,9 +155,8 @@ impl Supervisor<'_> {
         self.given_up.extend(damaged);
     }
 
-    fn pause(&self, pause: std::time::Duration, error: Error) -> Result<Option<Ended>> {
-        let (number, time) = (self.life.attempts() + 1, humantime::format_duration(pause));
-        tracing::warn!("{}; attempt {number} begins in {time}", error.chain());
+    fn pause(&mut self, pause: Duration, error: Error) -> Result<Option<Ended>> {
+        self.outage.failed(self.life, &error, pause);
         match self.life.pause(pause) {
             None => Ok(None),
             Some(wish) => instead(&wish, error).map(Some),
@@ -137,6 +166,7 @@ impl Supervisor<'_> {
     fn attempt(&mut self) -> Result<Ended, Failure> {
         let unasked = |error| Failure { error, task: None, wanted: false };
         self.restoring = None;
+        self.life.preparing();
         let setup = Arc::clone(&self.life.setup);
         let claim =
             guarded("claiming an epoch", || self.vault.claim(&setup, &self.given_up)).map_err(unasked)?;
@@ -150,17 +180,14 @@ impl Supervisor<'_> {
             self.life.history(|history| history.restored(restored));
         }
         self.restoring = claim.reference.map(|reference| (reference, Arc::clone(&claim.ledger)));
-        let (life, started, restoring) = (self.life, &mut self.started, &mut self.restoring);
+        let (life, restoring, outage) = (self.life, &mut self.restoring, &mut self.outage);
         let (ledger, given_up, passed_over) = (&claim.ledger, &mut self.given_up, &claim.passed_over);
         let mut running = || {
             life.running();
+            outage.over(life);
             *restoring = None;
             given_up.clear();
             retire(ledger.as_ref(), passed_over);
-            if let Some(started) = started.take() {
-                // Nobody may be waiting any more; the job runs all the same.
-                let _ = started.send(());
-            }
         };
         let begin = Begin {
             events: inbound,

@@ -85,6 +85,8 @@ pub(crate) trait Vault: Send {
 
 /// The checkpoints of one attempt. Its calls may take long: they are made on threads of their own.
 pub(crate) trait Ledger: Send + Sync {
+    /// Whether the next process can go on from what is stored here.
+    fn outlives_the_process(&self) -> bool;
     /// Stores a snapshot.
     ///
     /// # Errors

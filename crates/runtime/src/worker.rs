@@ -56,7 +56,7 @@ impl Worker {
         let outcome = panics::catch(|| self.live(&mut stage));
         let failed = match outcome {
             Ok(Ok(()) | Err(Halt::Aborted)) => None,
-            Ok(Err(Halt::Failed(error))) => Some(error.in_context(shared.who(index))),
+            Ok(Err(Halt::Failed(error))) => Some(error.at(shared.who(index))),
             Err(panic) => Some(Error::bug(format!("{} panicked: {panic}", shared.who(index)))),
         };
         if let Some(error) = failed {

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use millstream_core::batch::Rows;
 use millstream_core::dead_letter::DeadLetter;
@@ -12,8 +14,9 @@ use millstream_core::plan::{Exchange, Plan};
 use millstream_core::record::{from_bytes, to_bytes};
 use millstream_core::sink::SinkWriter;
 use millstream_core::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
+use millstream_core::stage::End;
 use millstream_core::{Budget, Context, OpenContext, Result, Step};
-use millstream_runtime::{start, start_from};
+use millstream_runtime::{RuntimeOptions, start, start_from};
 use support::numbers::Numbers;
 use support::plans::*;
 use support::{until, wait};
@@ -82,12 +85,7 @@ fn a_sink_that_is_blocked_for_good_holds_no_checkpoint_up() {
     let written = Numbered::default();
     let numbers = Numbers::new(&splits);
     let job = start(plan_of(&numbers, true, &written), support::options()).unwrap();
-    // Back-pressure has reached the sources: they read no more by themselves.
-    let mut before = 0;
-    until(|| {
-        let read = numbers.probe.read.load(SeqCst);
-        std::mem::replace(&mut before, read) == read && read > 0
-    });
+    full(&numbers);
     let snapshots: Vec<_> = (0..3).map(|_| job.checkpoint().unwrap()).collect();
     job.abort("the plug was pulled");
     wait(job).unwrap_err();
@@ -118,4 +116,65 @@ fn at_least_once_loses_nothing() {
     wait(start_from(plan_of(&Numbers::new(&splits), false, &written), options, snapshot).unwrap()).unwrap();
     let all: std::collections::BTreeSet<_> = written.lock().unwrap().iter().copied().collect();
     assert_eq!(all.len(), 100_000);
+}
+
+/// Checkpoints below a directory.
+fn stored(dir: &Path) -> RuntimeOptions {
+    RuntimeOptions {
+        epoch: None,
+        checkpoints_dir: Some(format!("file://{}", dir.display())),
+        stop_flush_timeout: Duration::from_millis(50),
+        ..support::options()
+    }
+}
+
+// Waits until back-pressure has reached the sources: they read no more by themselves.
+fn full(numbers: &Numbers) {
+    let mut before = 0;
+    until(|| {
+        let read = numbers.probe.read.load(SeqCst);
+        std::mem::replace(&mut before, read) == read && read > 0
+    });
+}
+
+#[test]
+fn a_stop_leaves_to_the_next_run_what_a_sink_does_not_write() {
+    const END: i64 = 50_000;
+    let dir = tempfile::tempdir().unwrap();
+    let splits = [(0, END), (END, 2 * END)];
+    let (numbers, written) = (Numbers::new(&splits), Numbered::default());
+    let job = start(plan_of(&numbers, true, &written), stored(dir.path())).unwrap();
+    full(&numbers);
+    job.stop();
+    let report = wait(job).unwrap();
+    assert_eq!(report.end, End::Stopped);
+    let left = report.left.clone().expect("the sink has not written");
+    assert_eq!(left.checkpoint, 1);
+    assert!(report.to_string().contains("Checkpoint 1 holds what is not written"), "{report}");
+    assert!(written.lock().unwrap().is_empty());
+
+    let again = Numbers::new(&splits);
+    wait(start(plan_of(&again, false, &written), stored(dir.path())).unwrap()).unwrap();
+    let mut written = written.lock().unwrap().clone();
+    written.sort_unstable();
+    assert_eq!(written, (0..2 * END).collect::<Vec<_>>(), "once each");
+    let read = numbers.probe.read.load(SeqCst) + again.probe.read.load(SeqCst);
+    assert_eq!(read, 2 * END as u64, "nothing was read twice");
+}
+
+#[test]
+fn a_stop_with_savepoint_does_not_wait_for_a_sink_that_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let splits = [(0, 50_000), (50_000, 100_000)];
+    let (numbers, written) = (Numbers::new(&splits), Numbered::default());
+    let options = RuntimeOptions {
+        savepoints_dir: Some(format!("file://{}", dir.path().join("savepoints").display())),
+        ..stored(dir.path())
+    };
+    let job = start(plan_of(&numbers, true, &written), options.clone()).unwrap();
+    full(&numbers);
+    job.stop_with_savepoint(None, false).unwrap();
+    assert!(wait(job).unwrap().left.is_some());
+    wait(start(plan_of(&Numbers::new(&splits), false, &written), options).unwrap()).unwrap();
+    assert_eq!(written.lock().unwrap().len(), 100_000, "once each");
 }

@@ -52,7 +52,7 @@ fn an_error_ends_the_job_with_names_and_causes() {
     let error = wait(job).unwrap_err();
     let text = error.chain();
     assert!(text.starts_with("stage `suspect` (subtask "), "{text}");
-    assert!(text.ends_with(" of 4): operator suspect: the write was refused: disk full"), "{text}");
+    assert!(text.ends_with(" of 4): the write was refused: disk full"), "{text}");
     assert_eq!(error.kind(), ErrorKind::Restart);
     assert_eq!(numbers.probe.closed.load(SeqCst), 3, "readers were closed");
     assert_eq!(written.closed.load(SeqCst), 2, "writers were closed");
@@ -86,7 +86,7 @@ fn senders_before_full_queues_and_takers_before_empty_ones_leave() {
     let numbers = Numbers::endless(2);
     let job = start(through(&numbers, (2, 1), &Written::default(), fails), support::options()).unwrap();
     let text = wait(job).unwrap_err().chain();
-    assert_eq!(text, "stage `suspect` (subtask 1 of 1): operator suspect: gave up");
+    assert_eq!(text, "gave up (operator suspect, stage `suspect` (subtask 1 of 1))");
     assert_eq!(numbers.probe.closed.load(SeqCst), 2);
 }
 
@@ -103,7 +103,11 @@ fn what_cannot_be_opened_never_starts() {
     let numbers = Numbers::endless(2);
     let written = Written::default();
     let error = start(through(&numbers, (2, 2), &written, || Unopenable), support::options()).unwrap_err();
-    assert!(error.chain().ends_with("operator suspect: the table does not exist"), "{}", error.chain());
+    assert!(
+        error.chain().starts_with("the table does not exist (operator suspect, stage `"),
+        "{}",
+        error.chain()
+    );
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(numbers.probe.read.load(SeqCst), 0, "nothing was read");
     assert_eq!((numbers.probe.closed.load(SeqCst), written.closed.load(SeqCst)), (2, 2));
@@ -114,7 +118,7 @@ fn an_enumerator_that_finds_nothing_fails_the_job_before_anything_runs() {
     let numbers = Numbers { lost: true, ..Numbers::endless(2) };
     let plan = through(&numbers, (2, 2), &Written::default(), || Unopenable);
     let error = start(plan, support::options()).unwrap_err();
-    assert_eq!(error.chain(), "source numbers: there is no topic `numbers`");
+    assert_eq!(error.chain(), "there is no topic `numbers` (operator numbers)");
     assert_eq!(numbers.probe.closed.load(SeqCst), 0, "no reader was ever made");
 }
 

@@ -102,7 +102,7 @@ fn a_restart_goes_on_from_the_last_checkpoint() {
         failures[0].task.as_deref().is_some_and(|task| task.starts_with("stage `numbers")),
         "{failures:?}"
     );
-    assert!(failures[0].error.ends_with("the connection was reset"), "{failures:?}");
+    assert!(failures[0].error.starts_with("the connection was reset"), "{failures:?}");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn when_all_attempts_are_used_up_the_last_error_is_the_end() {
     let job = start(plan, fixed(2)).unwrap();
     let control = job.control();
     let error = wait(job).unwrap_err();
-    assert!(error.chain().ends_with("the connection was reset"), "{}", error.chain());
+    assert!(error.chain().contains("the connection was reset"), "{}", error.chain());
     assert_eq!((control.attempts(), control.exceptions().len()), (3, 3));
     assert_eq!(control.status(), JobStatus::Failed);
 }

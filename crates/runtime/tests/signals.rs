@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use millstream_core::Step;
 use millstream_core::plan::{Exchange, Plan};
@@ -29,11 +30,14 @@ fn endless(numbers: &Numbers, written: &Written<i64>, step: Step) -> Plan {
 }
 
 #[test]
-fn the_first_signal_stops_and_the_second_aborts() {
+#[expect(clippy::disallowed_methods, reason = "signals come in real time")]
+fn the_first_signal_stops_and_one_a_second_later_aborts() {
     for signal in [SIGTERM, SIGINT] {
         let (numbers, written) = (Numbers::endless(1), Written::default());
         let job = start(endless(&numbers, &written, Step::DONE), support::options()).unwrap();
         job.stop_on_signals().unwrap();
+        raise(signal).unwrap();
+        // As `timeout` does it: once more for the process group.
         raise(signal).unwrap();
         assert_eq!(wait(job).unwrap().end, End::Stopped);
         assert_eq!(written.rows.lock().unwrap().len() as u64, numbers.probe.read.load(SeqCst));
@@ -43,6 +47,7 @@ fn the_first_signal_stops_and_the_second_aborts() {
         start(endless(&Numbers::endless(1), &Written::default(), Step::BLOCKED), support::options()).unwrap();
     job.stop_on_signals().unwrap();
     raise(SIGTERM).unwrap();
+    std::thread::sleep(Duration::from_millis(1100));
     raise(SIGINT).unwrap();
     let error = wait(job).unwrap_err();
     assert!(error.chain().contains("a second signal came"), "{error}");

@@ -50,7 +50,8 @@ pub struct Server {
 }
 
 /// How long a job that has ended waits for those who ended it over HTTP to ask how it went.
-const LAST_ANSWER: Duration = Duration::from_secs(10);
+/// Flink's client asks every two seconds at least.
+const LAST_ANSWER: Duration = Duration::from_secs(4);
 
 impl Server {
     /// Starts to listen for a job: what [`start`](Self::start) serves, and Flink's REST interface.

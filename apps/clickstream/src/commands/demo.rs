@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use millstream::cli::{Config, EngineOptions, logs, run};
+use millstream::cli::{Config, EngineOptions, Origin, logs, run};
 use millstream::connectors::generator::{Field, GeneratorOptions};
 use millstream::connectors::sqlite::SqliteOptions;
-use millstream::core::options::parse_duration;
+use millstream::core::options::parse_typed_duration;
 use millstream::core::time::{Clock, Time, Zone};
 use millstream::runtime::SystemClock;
 use millstream::{Error, Result};
@@ -29,7 +29,7 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 5000.0, value_name = "N")]
     rate: f64,
     /// Stop after this time, such as 60s; runs until Ctrl-C without
-    #[arg(long = "for", value_parser = parse_duration, value_name = "TIME")]
+    #[arg(long = "for", value_parser = parse_typed_duration, value_name = "TIME")]
     duration: Option<Duration>,
     /// Port of the live page on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8081, value_name = "P")]
@@ -56,7 +56,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<()> {
         ..EngineOptions::default()
     };
     logs::err(&format!("results: {} (try: sqlite3 {0} 'select * from hot_items')", database.display()));
-    run(&Shop::default(), &Config { engine, app: options(args, database) })
+    run(&Shop::default(), &Config { engine, app: options(args, database), origin: Origin::default() })
 }
 
 fn prepare(args: &DemoArgs) -> Result<PathBuf> {

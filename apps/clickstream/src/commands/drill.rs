@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use millstream::cli::logs;
+use millstream::core::options::parse_typed_duration;
 use millstream::core::time::Clock;
 use millstream::runtime::SystemClock;
 use millstream::{Error, Result};
@@ -30,10 +31,10 @@ pub struct DrillArgs {
     #[arg(long, default_value_t = 2000)]
     rate: u32,
     /// The shortest time between two blows
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = parse_typed_duration)]
     shortest: Duration,
     /// The longest time between two blows
-    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = parse_typed_duration)]
     longest: Duration,
     /// Chooses times, parallelisms and events; the time of day without it
     #[arg(long)]
@@ -42,7 +43,7 @@ pub struct DrillArgs {
     #[arg(long, value_name = "COMMAND")]
     hook: Vec<String>,
     /// How long the job may take to catch up in the end
-    #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "2m", value_parser = parse_typed_duration)]
     patience: Duration,
     /// Where the drill keeps its files
     #[arg(long, default_value = "drill", value_name = "DIR")]
@@ -71,6 +72,6 @@ pub(super) fn run(args: &DrillArgs) -> Result<()> {
         hooks: args.hook.iter().map(|command| Hook::command(command)).collect(),
         patience: args.patience,
     })?;
-    logs::out(&report.to_string());
+    logs::out(&report.to_string())?;
     if report.is_clean() { Ok(()) } else { Err(Error::data("the drill found results that are not exact")) }
 }

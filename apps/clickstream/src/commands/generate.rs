@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use millstream::Result;
 use millstream::connectors::generator::{GeneratorOptions, GeneratorSource};
-use millstream::core::options::parse_duration;
+use millstream::core::options::parse_typed_duration;
 use millstream::prelude::Environment;
 
 use super::target::{TargetArgs, send};
@@ -25,7 +25,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How far events are out of order
-    #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "TIME")]
+    #[arg(long, default_value = "0s", value_parser = parse_typed_duration, value_name = "TIME")]
     disorder: Duration,
     /// Share of events that come twice
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]

@@ -7,7 +7,7 @@ use millstream::Result;
 use millstream::connectors::files::{FilesSource, FilesSourceOptions};
 use millstream::connectors::generator::replay::{JsonLines, Speed, TaobaoCsv};
 use millstream::connectors::generator::{Replay, ReplayOptions};
-use millstream::core::options::parse_duration;
+use millstream::core::options::parse_typed_duration;
 use millstream::prelude::Environment;
 
 use super::target::{TargetArgs, send};
@@ -27,7 +27,7 @@ pub struct ReplayArgs {
     #[arg(long, default_value = "max")]
     speed: Speed,
     /// Let events change places within this much event time
-    #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "TIME")]
+    #[arg(long, default_value = "0s", value_parser = parse_typed_duration, value_name = "TIME")]
     shuffle: Duration,
     /// Share of events that are followed by a broken copy
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]

@@ -10,6 +10,7 @@ use millstream::core::drive::checkpoint_stats::{
 };
 use millstream::core::figures::JobFigures;
 use millstream::core::time::{Clock, MAX_TIME, MIN_TIME};
+use millstream::core::trouble::Ongoing;
 use millstream::runtime::{JobControl, JobStatus, SystemClock};
 use millstream::server::Live;
 use millstream::{Error, Result};
@@ -38,8 +39,18 @@ struct Picture {
     // Flink's name, such as RUNNING.
     state: JobStatus,
     checkpoints: Checkpoints,
+    troubles: Vec<Trouble>,
     #[serde(flatten)]
     shown: Shown,
+}
+
+/// Something that fails at the moment.
+#[derive(Debug, Serialize)]
+struct Trouble {
+    subject: String,
+    why: String,
+    lasts_ms: u64,
+    attempts: u64,
 }
 
 /// The last few checkpoints, newest first.
@@ -127,7 +138,14 @@ fn picture(
         latency_p99_ms: latency.map(|(_, p99)| p99),
         state: job.status(),
         checkpoints: checkpoints(job),
+        troubles: job.troubles().into_iter().map(Trouble::from).collect(),
         shown: board.shown(),
+    }
+}
+
+impl From<Ongoing> for Trouble {
+    fn from(Ongoing { subject, why, lasts, attempts }: Ongoing) -> Self {
+        Self { subject, why, lasts_ms: lasts.as_millis() as u64, attempts }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::results::{HotItem, PvUv, UserClicks};
 pub(super) fn sink(
     tables: &Tables,
     options: &ElasticsearchOptions,
-    name: impl Fn(&str, &str) -> String,
+    name: impl Fn(&str) -> String,
 ) -> Vec<DataStream<DeadLetter>> {
     let mut refused = Vec::new();
     let builder = || ElasticsearchSink::new(options.clone());
@@ -20,7 +20,7 @@ pub(super) fn sink(
                 Document::new("user_clicks", format!("{}-{}", row.user_id, row.window_start), row)
             })
             .with_template("user_clicks", user_clicks());
-        refused.push(clicks.sink_to(&name("user-clicks", "elasticsearch"), sink).dead_letters());
+        refused.push(clicks.sink_to(&name("user-clicks"), sink).dead_letters());
     }
     if let Some((_, rows)) = &tables.hot_items {
         let sink = builder()
@@ -28,12 +28,12 @@ pub(super) fn sink(
                 Document::new("hot_items", format!("{}-{}", row.window_end, row.rank), row)
             })
             .with_template("hot_items", hot_items());
-        refused.push(rows.sink_to(&name("hot-items", "elasticsearch"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("hot-items"), sink).dead_letters());
     }
     if let Some(rows) = &tables.pv_uv {
         let sink = builder().documents(|row: &PvUv| Document::new("pv_uv", row.id(), row));
         let sink = sink.with_template("pv_uv", pv_uv());
-        refused.push(rows.sink_to(&name("pv-uv", "elasticsearch"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("pv-uv"), sink).dead_letters());
     }
     refused
 }

@@ -10,22 +10,21 @@ use crate::results::{HotItem, PvUv, UserClicks};
 pub(super) fn sink(
     tables: &Tables,
     options: &KafkaSinkOptions,
-    name: impl Fn(&str, &str) -> String,
+    name: impl Fn(&str) -> String,
 ) -> Vec<DataStream<DeadLetter>> {
     let mut refused = Vec::new();
     if let Some(rows) = &tables.user_clicks {
         let key = |row: &UserClicks| format!("{}-{}", row.user_id, row.window_start);
         let sink = topic(options, "user_clicks", key);
-        refused.push(rows.sink_to(&name("user-clicks", "kafka"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("user-clicks"), sink).dead_letters());
     }
     if let Some((_, rows)) = &tables.hot_items {
         let key = |row: &HotItem| format!("{}-{}", row.window_end, row.rank);
-        refused
-            .push(rows.sink_to(&name("hot-items", "kafka"), topic(options, "hot_items", key)).dead_letters());
+        refused.push(rows.sink_to(&name("hot-items"), topic(options, "hot_items", key)).dead_letters());
     }
     if let Some(rows) = &tables.pv_uv {
         let sink = topic(options, "pv_uv", PvUv::id);
-        refused.push(rows.sink_to(&name("pv-uv", "kafka"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("pv-uv"), sink).dead_letters());
     }
     refused
 }

@@ -16,20 +16,20 @@ use crate::results::{PvUv, UserClicks};
 pub(super) fn sink(
     tables: &Tables,
     options: &RedisOptions,
-    name: impl Fn(&str, &str) -> String,
+    name: impl Fn(&str) -> String,
 ) -> Vec<DataStream<DeadLetter>> {
     let mut refused = Vec::new();
     if let Some(clicks) = &tables.user_clicks {
         let sink = RedisSink::new(options.clone(), user_clicks);
-        refused.push(clicks.sink_to(&name("user-clicks", "redis"), sink).dead_letters());
+        refused.push(clicks.sink_to(&name("user-clicks"), sink).dead_letters());
     }
     if let Some((rankings, _)) = &tables.hot_items {
         let sink = RedisSink::new(options.clone(), hot_items);
-        refused.push(rankings.sink_to(&name("hot-items", "redis"), sink).dead_letters());
+        refused.push(rankings.sink_to(&name("hot-items"), sink).dead_letters());
     }
     if let Some(rows) = &tables.pv_uv {
         let sink = RedisSink::new(options.clone(), pv_uv);
-        refused.push(rows.sink_to(&name("pv-uv", "redis"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("pv-uv"), sink).dead_letters());
     }
     refused
 }

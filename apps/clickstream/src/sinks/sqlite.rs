@@ -8,20 +8,20 @@ use super::Tables;
 pub(super) fn sink(
     tables: &Tables,
     options: &SqliteOptions,
-    name: impl Fn(&str, &str) -> String,
+    name: impl Fn(&str) -> String,
 ) -> Vec<DataStream<DeadLetter>> {
     let mut refused = Vec::new();
     if let Some(rows) = &tables.user_clicks {
         let sink = SqliteSink::new(options.clone(), user_clicks());
-        refused.push(rows.sink_to(&name("user-clicks", "sqlite"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("user-clicks"), sink).dead_letters());
     }
     if let Some((_, rows)) = &tables.hot_items {
         let sink = SqliteSink::new(options.clone(), hot_items());
-        refused.push(rows.sink_to(&name("hot-items", "sqlite"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("hot-items"), sink).dead_letters());
     }
     if let Some(rows) = &tables.pv_uv {
         let sink = SqliteSink::new(options.clone(), pv_uv());
-        refused.push(rows.sink_to(&name("pv-uv", "sqlite"), sink).dead_letters());
+        refused.push(rows.sink_to(&name("pv-uv"), sink).dead_letters());
     }
     refused
 }

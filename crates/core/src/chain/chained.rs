@@ -103,7 +103,7 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
         self.figures = cx.figures_of(&self.name);
         let opened = self.operator.open(&self.name, cx);
-        opened.map_err(|error| error.in_context(format_args!("operator {}", self.name)))?;
+        opened.map_err(|error| error.in_operator(&self.name))?;
         self.sides.iter_mut().try_for_each(|side| side.next.open(cx))?;
         self.next.open(cx)
     }
@@ -111,13 +111,13 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<O::In>) -> Result<Step> {
         self.figures.records_in.add(rows.len() as u64);
         let step = self.operator.rows(cx, rows, &mut self.out);
-        let step = step.map_err(|error| error.in_context(format_args!("operator {}", self.name)))?;
+        let step = step.map_err(|error| error.in_operator(&self.name))?;
         Ok(step.and(self.hand_on(cx)?))
     }
 
     fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step> {
         let step = self.operator.mark(cx, mark, &mut self.out);
-        let step = step.map_err(|error| error.in_context(format_args!("operator {}", self.name)))?;
+        let step = step.map_err(|error| error.in_operator(&self.name))?;
         Ok(step.and(self.hand_on(cx)?))
     }
 
@@ -129,7 +129,7 @@ impl<O: Operator> Push<O::In> for Chained<O> {
             return Ok(step);
         }
         let own = self.operator.resume(cx, budget, &mut self.out);
-        let own = own.map_err(|error| error.in_context(format_args!("operator {}", self.name)))?;
+        let own = own.map_err(|error| error.in_operator(&self.name))?;
         Ok(step.and(own).and(self.hand_on(cx)?))
     }
 

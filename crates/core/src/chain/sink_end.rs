@@ -34,7 +34,7 @@ impl<T: Data> SinkEnd<T> {
     }
 
     fn hand_on(&mut self, cx: &mut Context<'_>, step: Result<Step>) -> Result<Step> {
-        let step = step.map_err(|error| error.in_context(format_args!("sink {}", self.name)))?;
+        let step = step.map_err(|error| error.in_operator(&self.name))?;
         if self.dead.is_empty() {
             return Ok(step);
         }
@@ -50,7 +50,7 @@ impl<T: Data> Push<T> for SinkEnd<T> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
         self.figures = cx.figures_of(&self.name);
         let opened = self.writer.open(&self.name, cx);
-        opened.map_err(|error| error.in_context(format_args!("sink {}", self.name)))?;
+        opened.map_err(|error| error.in_operator(&self.name))?;
         self.dead_letters.open(cx)
     }
 

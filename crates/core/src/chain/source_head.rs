@@ -99,7 +99,7 @@ impl<T: Record> SourceStage<T> {
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
         let polled = self.reader.poll(cx, budget, &mut self.rows);
-        match polled.map_err(|error| error.in_context(format_args!("source {}", self.name)))? {
+        match polled.map_err(|error| error.in_operator(&self.name))? {
             Polled::Rows(split) => self.hand_on(cx, split),
             Polled::Pending(wake_at) => Ok(Step { wake_at, ..Step::DONE }),
             Polled::Finished(split) => {
@@ -144,7 +144,7 @@ impl<T: Record> Stage for SourceStage<T> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
         self.figures = cx.figures_of(&self.name);
         let opened = self.reader.open(cx);
-        opened.map_err(|error| error.in_context(format_args!("source {}", self.name)))?;
+        opened.map_err(|error| error.in_operator(&self.name))?;
         for bytes in cx.restored.take_list(&self.name, SPLITS) {
             self.added.push(from_bytes(&bytes)?);
             self.untold = true;

@@ -14,6 +14,8 @@
 //! - **Stop with savepoint** holds the sources behind the barrier until the savepoint stands; it commits, and the sources stop. If it fails,
 //!   they go on. With *drain* the sources end first (all windows fire), and the savepoint comes last; if it fails, the job restarts from
 //!   its latest checkpoint, for the windows cannot be unfired.
+//! - **A stop waits for no sink that does not write**, where snapshots outlive the process ([`StopOptions`]): a checkpoint takes along what is
+//!   not written, and the job ends.
 
 mod coordinator;
 mod in_flight;
@@ -24,5 +26,5 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use coordinator::CheckpointCoordinator;
+pub use coordinator::{CheckpointCoordinator, StopOptions};
 pub use messages::{AbortReason, Decision, Event, Logged, Request, Wanted};

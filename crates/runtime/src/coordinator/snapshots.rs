@@ -65,9 +65,14 @@ impl Coordinator<'_> {
     }
 
     pub(super) fn on_logged(&mut self, id: CheckpointId, logged: Logged) -> Result<()> {
+        let now = self.shared.clock.nanos();
         if let Logged::Unknown(why) = &logged {
-            tracing::warn!("whether checkpoint {id} stands is not known, and asked again: {why}");
+            self.reporters
+                .log
+                .failed(now, format_args!("whether checkpoint {id} stands is not known: {why}"));
             self.life.history(|history| history.in_doubt(id, why));
+        } else {
+            self.reporters.log.recovered(now);
         }
         self.happened(Happened::Logged { id, logged })
     }
@@ -104,7 +109,7 @@ impl Coordinator<'_> {
                 let ledger = Arc::clone(&self.ledger);
                 self.beside(move |setup| Event::FinishLogged(ledger.finish(setup)));
             }
-            Decision::Release => self.shared.command_all(|| Command::Release),
+            Decision::Release => self.release(),
             Decision::FailJob { kind, message } => self.shared.fail(Error::new(kind, message)),
         }
         Ok(None)
@@ -160,10 +165,12 @@ impl Coordinator<'_> {
         }
         let Some(flight) = self.flight.take() else { return };
         self.stopped_with_savepoint |= last && flight.kind == CheckpointKind::Savepoint;
-        if last && self.stopping.is_some() {
+        if last {
+            self.last = Some(id);
             self.expect_the_end();
         }
         tracing::debug!("checkpoint {id} is complete");
+        self.reporters.checkpoints.recovered(self.shared.clock.nanos());
         self.askers.answer(request, Ok(flight.done()));
         let ledger = Arc::clone(&self.ledger);
         self.beside(move |_| Event::Cleaned(ledger.clean()));
@@ -173,7 +180,8 @@ impl Coordinator<'_> {
         let now = self.shared.clock.now();
         self.life.history(|history| history.failed(id, &reason.to_string(), now));
         if *reason != AbortReason::JobFailed {
-            tracing::warn!("checkpoint {id} was given up: {reason}");
+            let message = format_args!("checkpoint {id} was given up: {reason}");
+            self.reporters.checkpoints.failed(self.shared.clock.nanos(), message);
         }
         self.shared.command_all(|| Command::Aborted(id));
         self.flight = None;

@@ -61,6 +61,10 @@ impl Vault for Memory {
 }
 
 impl Ledger for Place {
+    fn outlives_the_process(&self) -> bool {
+        false
+    }
+
     fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
         let Snapshot { id, epoch, kind, requested, frozen, enumerators, .. } = snapshot;
         if kind == CheckpointKind::Savepoint {

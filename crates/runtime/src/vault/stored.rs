@@ -217,6 +217,10 @@ async fn part(writer: &CheckpointWriter, place: Place, frozen: Frozen) -> Result
 }
 
 impl Ledger for Pages {
+    fn outlives_the_process(&self) -> bool {
+        true
+    }
+
     fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
         self.threads.wait(self.store(setup, snapshot))
     }

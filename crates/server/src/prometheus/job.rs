@@ -18,6 +18,7 @@ pub(crate) fn metrics(job: &JobControl) -> String {
     let restarts = job.attempts().saturating_sub(1);
     text.family(JOB, "numRestarts", "counter", "How often the job was started again in this process");
     text.sample(JOB, "numRestarts", &labels, restarts as f64);
+    troubles(job, &labels, &mut text);
     for (name, kind, help, value) in METRICS {
         if let Some(value) = value(&history) {
             text.family(JOB, name, kind, help);
@@ -36,6 +37,19 @@ pub(crate) fn metrics(job: &JobControl) -> String {
         }
     }
     text.0
+}
+
+fn troubles(job: &JobControl, labels: &str, text: &mut Text) {
+    text.family(
+        JOB,
+        "troubleSeconds",
+        "gauge",
+        "For how long something outside has been failing, while it fails",
+    );
+    for trouble in job.troubles() {
+        let labels = format!("{labels},subject=\"{}\"", escape(&trouble.subject));
+        text.sample(JOB, "troubleSeconds", &labels, trouble.lasts.as_secs_f64());
+    }
 }
 
 type Figure = fn(&CheckpointHistory) -> Option<f64>;

@@ -12,6 +12,18 @@ use crate::snapshot::CheckpointId;
 use crate::stage::End;
 use crate::time::Nanos;
 
+/// What a stop does about sinks that do not write: their system is away, or slow.
+///
+/// Their records are in every snapshot, so that the job need not wait for them: a checkpoint takes them along, and whoever goes on from
+/// it writes them. Only for jobs whose snapshots outlive the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopOptions {
+    /// How long after a stop a checkpoint is taken instead of waiting on.
+    pub flush: Duration,
+    /// How long after that checkpoint sinks may still commit. What they do not commit then, a restart from the checkpoint does.
+    pub commit: Duration,
+}
+
 /// When a final checkpoint that failed is tried again, where no interval says it.
 const FINAL_RETRY: Duration = Duration::from_secs(1);
 
@@ -43,6 +55,9 @@ pub struct CheckpointCoordinator {
     savepoint_at: Option<Nanos>,
     /// Before this no periodic checkpoint begins.
     pause_until: Nanos,
+    stop: Option<StopOptions>,
+    /// The job is to stop: when a checkpoint is taken of what is not written by then.
+    leave_at: Option<Nanos>,
     failures: u32,
     decisions: Vec<Decision>,
 }
@@ -60,6 +75,8 @@ enum Phase {
     Leaving {
         finished: bool,
         until: Nanos,
+        /// What is not done by then fails the job; else it is left to a restart.
+        must: bool,
     },
     /// Everything is committed, and is to be logged.
     Finishing {
@@ -84,9 +101,17 @@ impl CheckpointCoordinator {
             checkpoint_at: None,
             savepoint_at: None,
             pause_until: 0,
+            stop: None,
+            leave_at: None,
             failures: 0,
             decisions: Vec::new(),
         }
+    }
+
+    /// A stop does not wait for sinks that do not write.
+    #[must_use]
+    pub fn leaving_unwritten(self, options: StopOptions) -> Self {
+        Self { stop: Some(options), ..self }
     }
 
     /// Takes what happened; gives what is to be done, in this order.
@@ -109,7 +134,7 @@ impl CheckpointCoordinator {
                     *settled = true;
                 }
             }
-            Event::Stop => self.stop(),
+            Event::Stop => self.stop(now),
             Event::FinishLogged(logged) => self.finish_logged(logged, now),
             Event::Failed => self.fail(),
         }
@@ -126,7 +151,11 @@ impl CheckpointCoordinator {
             Phase::Finishing { doubt, .. } => doubt.retry_at,
             Phase::Running | Phase::Draining { .. } => match &self.in_flight {
                 Some(InFlight { step: Step::Logging(doubt), .. }) => doubt.retry_at,
-                Some(in_flight) => in_flight.expires_at(self.options.timeout),
+                Some(in_flight) => {
+                    let held_up = self.leave_at.zip(self.stop).filter(|_| in_flight.is_freezing());
+                    let held_up = held_up.map(|(at, stop)| at.saturating_add(nanos(stop.commit)));
+                    [in_flight.expires_at(self.options.timeout), held_up].into_iter().flatten().min()
+                }
                 None => self.next_periodic(),
             },
         }
@@ -155,9 +184,18 @@ impl CheckpointCoordinator {
         self.savepoint_at = after(self.options.savepoint_interval);
     }
 
-    fn stop(&mut self) {
-        if matches!(self.phase, Phase::Opening | Phase::Running) {
-            self.decisions.push(Decision::StopSources { drain: false });
+    fn stop(&mut self, now: Nanos) {
+        match &mut self.phase {
+            Phase::Opening | Phase::Running => {
+                self.leave_at = self.stop.map(|stop| now.saturating_add(nanos(stop.flush)));
+                self.decisions.push(Decision::StopSources { drain: false });
+            }
+            Phase::Leaving { until, must, .. } => {
+                if let Some(stop) = self.stop {
+                    (*until, *must) = ((*until).min(now.saturating_add(nanos(stop.commit))), false);
+                }
+            }
+            Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Over => {}
         }
     }
 
@@ -169,6 +207,12 @@ impl CheckpointCoordinator {
             }
             return;
         }
+        if let Some(flush) = self.held_up_for(now) {
+            let message = format!(
+                "the job was to stop, and a sink held up its last checkpoint for {flush:?}: it goes on from the one before"
+            );
+            return self.fail_job(ErrorKind::Restart, message);
+        }
         let Some(in_flight) = &mut self.in_flight else { return };
         let id = in_flight.id;
         if let Step::Logging(doubt) = &mut in_flight.step {
@@ -178,6 +222,13 @@ impl CheckpointCoordinator {
         } else if in_flight.expires_at(self.options.timeout).is_some_and(|at| at <= now) {
             self.give_up(id, &AbortReason::Expired(self.options.timeout), now);
         }
+    }
+
+    // How long sinks that must flush before a barrier have held up a stop, if that is too long.
+    fn held_up_for(&self, now: Nanos) -> Option<Duration> {
+        let (stop, leave_at) = (self.stop?, self.leave_at?);
+        let freezing = self.in_flight.as_ref().is_some_and(InFlight::is_freezing);
+        (freezing && leave_at.saturating_add(nanos(stop.commit)) <= now).then_some(stop.flush + stop.commit)
     }
 
     // What can begin now that nothing is under way.
@@ -195,7 +246,7 @@ impl CheckpointCoordinator {
             Phase::Draining { token } if self.all_ended() => {
                 self.trigger(CheckpointKind::Savepoint, Last::Ended, Some(token), now);
             }
-            Phase::Leaving { finished, until } => self.leave(finished, until, now),
+            Phase::Leaving { finished, until, must } => self.leave(finished, until, must, now),
             _ => {}
         }
     }
@@ -220,6 +271,8 @@ impl CheckpointCoordinator {
             if now >= self.final_at() {
                 self.trigger(CheckpointKind::Final, Last::Ended, None, now);
             }
+        } else if self.leave_at.is_some_and(|at| at <= now) {
+            self.trigger(CheckpointKind::Checkpoint, Last::Unwritten, None, now);
         } else if self.savepoint_at.is_some_and(|at| at <= now) {
             self.savepoint_at = self.options.savepoint_interval.map(|every| now.saturating_add(nanos(every)));
             self.trigger(CheckpointKind::Savepoint, Last::No, None, now);
@@ -304,9 +357,19 @@ impl CheckpointCoordinator {
         }
         self.decisions.push(Decision::Complete { id, commits, last, request });
         if last {
-            let finished = kind == CheckpointKind::Final;
-            self.phase = Phase::Leaving { finished, until: now.saturating_add(nanos(self.options.timeout)) };
+            self.phase = self.leaving(kind, now);
         }
+    }
+
+    fn leaving(&self, kind: CheckpointKind, now: Nanos) -> Phase {
+        let finished = kind == CheckpointKind::Final;
+        let (patience, must) = match self.stop {
+            // Its sinks have had no time to write yet.
+            Some(stop) if kind == CheckpointKind::Savepoint => (stop.flush + stop.commit, false),
+            Some(stop) if self.leave_at.is_some() => (stop.commit, false),
+            _ => (self.options.timeout, true),
+        };
+        Phase::Leaving { finished, until: now.saturating_add(nanos(patience)), must }
     }
 
     fn give_up(&mut self, id: CheckpointId, reason: &AbortReason, now: Nanos) {
@@ -322,11 +385,19 @@ impl CheckpointCoordinator {
             self.phase = Phase::Running;
             self.fail_job(ErrorKind::Restart, message);
         } else if kind != CheckpointKind::Savepoint {
-            if kind == CheckpointKind::Final {
-                let again = now.saturating_add(nanos(self.options.interval.unwrap_or(FINAL_RETRY)));
-                self.pause_until = self.pause_until.max(again);
-            }
+            self.try_again_later(kind, now);
             self.count(reason, true);
+        }
+    }
+
+    // Whoever stops waits for the last checkpoint alone.
+    fn try_again_later(&mut self, kind: CheckpointKind, now: Nanos) {
+        let soon = now.saturating_add(nanos(FINAL_RETRY));
+        if self.leave_at.is_some() {
+            self.leave_at = Some(soon);
+        } else if kind == CheckpointKind::Final {
+            let again = self.options.interval.map_or(soon, |interval| now.saturating_add(nanos(interval)));
+            self.pause_until = self.pause_until.max(again);
         }
     }
 
@@ -374,9 +445,11 @@ impl CheckpointCoordinator {
         }
     }
 
-    fn leave(&mut self, finished: bool, until: Nanos, now: Nanos) {
+    fn leave(&mut self, finished: bool, until: Nanos, must: bool, now: Nanos) {
         if !self.all_ended() || self.settled.contains(&false) {
-            if until <= now {
+            if until <= now && !must {
+                self.release();
+            } else if until <= now {
                 let message = format!(
                     "the last checkpoint stands, but not everything was committed by it within {:?} \
                      (execution.checkpointing.timeout): a restart from it goes on with that",
@@ -434,7 +507,11 @@ impl CheckpointCoordinator {
 
     // The first one at once; after a failure that is tolerated, later.
     fn final_at(&self) -> Nanos {
-        if self.failures == 0 { 0 } else { self.pause_until }
+        match self.leave_at {
+            _ if self.failures == 0 => 0,
+            Some(at) => at,
+            None => self.pause_until,
+        }
     }
 
     fn next_periodic(&self) -> Option<Nanos> {
@@ -444,7 +521,7 @@ impl CheckpointCoordinator {
         if self.all_ended() {
             return Some(self.final_at());
         }
-        [self.periodic_checkpoint_at(), self.savepoint_at].into_iter().flatten().min()
+        [self.periodic_checkpoint_at(), self.savepoint_at, self.leave_at].into_iter().flatten().min()
     }
 }
 
@@ -454,6 +531,8 @@ enum Last {
     No,
     /// The sources are held until it stands, and stop then.
     Held,
+    /// The sources have stopped; sinks have not written everything.
+    Unwritten,
     /// All subtasks have ended.
     Ended,
 }

@@ -66,6 +66,11 @@ impl InFlight {
         frozen.iter().all(|frozen| *frozen)
     }
 
+    /// Whether a subtask has not given its part yet.
+    pub(super) fn is_freezing(&self) -> bool {
+        matches!(self.step, Step::Freezing(_))
+    }
+
     /// Whether its entry may stand already.
     pub(super) fn is_in_doubt(&self) -> bool {
         matches!(self.step, Step::Logging(_))

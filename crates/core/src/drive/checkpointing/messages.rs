@@ -153,7 +153,7 @@ pub enum Decision {
     },
     /// Log that the job has finished.
     LogFinish,
-    /// All is done: close the subtasks.
+    /// All is done, or what is not done is in the last checkpoint: close the subtasks.
     Release,
     /// The job must fail; what follows is up to its [`restart`](crate::drive::restart) strategy.
     FailJob {

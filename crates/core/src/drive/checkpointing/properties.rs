@@ -26,6 +26,9 @@ struct Seen {
     last_done: bool,
     failed: bool,
     released: bool,
+    // A stop does not wait for sinks.
+    impatient: bool,
+    stopped: bool,
     ended_at: Option<u64>,
 }
 
@@ -83,6 +86,7 @@ fn know(seen: &mut Seen, event: &Event) {
             seen.settled.insert(*subtask);
         }
         Event::Failed => seen.failed = true,
+        Event::Stop => seen.stopped = true,
         _ => {}
     }
 }
@@ -97,6 +101,8 @@ fn check(seen: &mut Seen, decision: &Decision, now: u64, options: &CheckpointOpt
             let pause = options.min_pause.as_nanos() as u64;
             let periodic =
                 request.is_none() && seen.ended.len() < SUBTASKS && options.savepoint_interval.is_none();
+            // What a stop takes along waits for no pause.
+            let periodic = periodic && !(seen.impatient && seen.stopped);
             assert!(!periodic || seen.ended_at.is_none_or(|at| now >= at + pause));
             seen.last_id = *id;
             seen.under_way = Some((*id, BTreeSet::new()));
@@ -122,9 +128,10 @@ fn check(seen: &mut Seen, decision: &Decision, now: u64, options: &CheckpointOpt
             answer(seen, *request);
         }
         Decision::Refuse { token, .. } => answer(seen, Some(*token)),
-        Decision::LogFinish | Decision::Release => {
-            assert!(seen.last_done && seen.ended.len() == SUBTASKS && seen.settled.len() == SUBTASKS);
-            seen.released |= *decision == Decision::Release;
+        Decision::LogFinish => assert!(seen.last_done && all_done(seen)),
+        Decision::Release => {
+            assert!(seen.last_done && (seen.impatient || all_done(seen)));
+            seen.released = true;
         }
         Decision::FailJob { .. } => {
             assert!(!seen.failed, "once");
@@ -132,6 +139,10 @@ fn check(seen: &mut Seen, decision: &Decision, now: u64, options: &CheckpointOpt
         }
         Decision::StopSources { .. } => {}
     }
+}
+
+fn all_done(seen: &Seen) -> bool {
+    seen.ended.len() == SUBTASKS && seen.settled.len() == SUBTASKS
 }
 
 fn answer(seen: &mut Seen, request: Option<u64>) {
@@ -145,6 +156,7 @@ proptest! {
         tolerable_failed in 0_u32..20,
         interval in prop::option::of(1_u64..20),
         savepoints in prop::option::of(5_u64..50),
+        impatient in any::<bool>(),
     ) {
         let options = CheckpointOptions {
             interval: interval.map(Duration::from_secs),
@@ -155,7 +167,11 @@ proptest! {
             ..CheckpointOptions::default()
         };
         let mut coordinator = CheckpointCoordinator::new(options.clone(), SUBTASKS, 5);
-        let (mut seen, mut now) = (Seen { last_id: 4, ..Seen::default() }, 0);
+        if impatient {
+            let (flush, commit) = (Duration::from_secs(4), Duration::from_secs(2));
+            coordinator = coordinator.leaving_unwritten(StopOptions { flush, commit });
+        }
+        let (mut seen, mut now) = (Seen { last_id: 4, impatient, ..Seen::default() }, 0);
         coordinator.on(Event::Started, now);
         for (what, luck, subtask, seconds) in turns {
             now += seconds * 1_000_000_000;

@@ -32,6 +32,13 @@ impl Job {
         job
     }
 
+    /// One whose snapshots outlive the process.
+    fn impatient(options: CheckpointOptions) -> Self {
+        let (flush, commit) = (Duration::from_secs(4), Duration::from_secs(2));
+        let Self(coordinator) = Self::started(options);
+        Self(coordinator.leaving_unwritten(StopOptions { flush, commit }))
+    }
+
     fn on(&mut self, event: Event, at: u64) -> Vec<Decision> {
         self.0.on(event, at * SECOND)
     }
@@ -277,4 +284,80 @@ fn a_plain_stop_ends_with_a_final_checkpoint() {
     assert_eq!(job.end(End::Stopped, 11), [], "the one under way is seen through");
     let decisions = job.store(1, 12);
     assert_eq!(decisions, [complete(1), trigger(2, CheckpointKind::Final)]);
+}
+
+#[test]
+fn a_stop_takes_along_what_a_sink_does_not_write() {
+    let mut job = Job::impatient(CheckpointOptions { interval: None, ..options() });
+    assert_eq!(job.on(Event::Stop, 1), [StopSources { drain: false }]);
+    assert_eq!(job.on(Event::Ended { subtask: 0, end: End::Stopped }, 1), []);
+    assert_eq!(job.wake_at(), Some(5));
+    assert_eq!(job.on(Event::Tick, 5), [trigger(1, CheckpointKind::Checkpoint)]);
+    let done = Complete { id: 1, commits: true, last: true, request: None };
+    assert_eq!(job.store(1, 6), [StopSources { drain: false }, done]);
+    assert_eq!(job.on(Event::Settled { subtask: 0 }, 6), []);
+    assert_eq!(job.wake_at(), Some(8), "others may commit until then");
+    assert_eq!(job.on(Event::Tick, 8), [Release]);
+}
+
+#[test]
+fn a_stop_whose_sinks_write_in_time_ends_with_a_final_checkpoint() {
+    let mut job = Job::impatient(options());
+    job.on(Event::Stop, 1);
+    assert_eq!(job.end(End::Stopped, 4), [trigger(1, CheckpointKind::Final)]);
+    job.store(1, 5);
+    assert_eq!(job.settle(6), [Release]);
+}
+
+#[test]
+fn a_stop_leaves_to_a_restart_what_a_sink_does_not_commit() {
+    let mut job = Job::impatient(options());
+    job.on(Event::Stop, 1);
+    job.end(End::Stopped, 2);
+    job.store(1, 3);
+    assert_eq!(job.on(Event::Tick, 4), []);
+    assert_eq!(job.on(Event::Tick, 5), [Release]);
+    // The input was read to its end, its commits hang, and then it is to stop.
+    let mut job = Job::impatient(options());
+    job.end(End::Finished, 2);
+    job.store(1, 3);
+    assert_eq!(job.on(Event::Tick, 30), []);
+    assert_eq!(job.on(Event::Stop, 31), []);
+    assert_eq!(job.on(Event::Tick, 33), [Release]);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_stored_while_a_job_stops_is_tried_again_soon() {
+    let mut job = Job::impatient(options());
+    job.on(Event::Stop, 1);
+    job.on(Event::Tick, 5);
+    job.freeze(1, 5);
+    let decisions = job.on(Event::Written { id: 1, result: failed("503") }, 6);
+    assert!(matches!(&decisions[..], [Abort { id: 1, .. }]), "{decisions:?}");
+    assert_eq!(job.wake_at(), Some(7));
+    assert_eq!(job.on(Event::Tick, 7), [trigger(2, CheckpointKind::Checkpoint)]);
+}
+
+#[test]
+fn a_stop_with_savepoint_does_not_wait_for_a_sink_that_hangs() {
+    let mut job = Job::impatient(options());
+    job.ask(Wanted::Stop { drain: false }, 1);
+    job.store(1, 2);
+    assert_eq!(job.on(Event::Ended { subtask: 0, end: End::Stopped }, 3), []);
+    assert_eq!(job.wake_at(), Some(8));
+    assert_eq!(job.on(Event::Tick, 8), [Release]);
+}
+
+#[test]
+fn a_sink_that_must_flush_before_a_barrier_does_not_hold_up_a_stop_for_good() {
+    let mut job = Job::impatient(CheckpointOptions { interval: None, ..options() });
+    job.on(Event::Stop, 1);
+    assert_eq!(job.on(Event::Tick, 5), [trigger(1, CheckpointKind::Checkpoint)]);
+    job.on(Event::Frozen { id: 1, subtask: 0 }, 5);
+    assert_eq!(job.wake_at(), Some(7));
+    let decisions = job.on(Event::Tick, 7);
+    assert!(
+        matches!(decisions[..], [FailJob { kind: ErrorKind::Restart, .. }, Abort { .. }]),
+        "{decisions:?}"
+    );
 }
