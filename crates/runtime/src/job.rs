@@ -9,7 +9,7 @@ use millstream_checkpoint::store::ReadOptions;
 use millstream_core::cold::{Heap, StateBackend};
 use millstream_core::plan::Plan;
 use millstream_core::stage::End;
-use millstream_core::{Error, Result};
+use millstream_core::{Error, ErrorKind, Result};
 
 use crate::control::JobControl;
 use crate::dry_run;
@@ -181,6 +181,7 @@ fn refuse_misfit(setup: &Setup, origin: &Origin) -> Result<()> {
             refusal.map_err(|error| error.in_context(found.url))
         }
         Ok(None) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Configuration => Err(error),
         Err(error) => {
             tracing::warn!("what the job goes on from could not be looked at yet: {}", error.chain());
             Ok(())

@@ -51,8 +51,8 @@ fn an_error_ends_the_job_with_names_and_causes() {
     let job = start(through(&numbers, (3, 4), &written, broken), support::options()).unwrap();
     let error = wait(job).unwrap_err();
     let text = error.chain();
-    assert!(text.starts_with("stage `suspect` (subtask "), "{text}");
-    assert!(text.ends_with(" of 4): the write was refused: disk full"), "{text}");
+    let reason = "the write was refused: disk full (operator suspect, stage `suspect` (subtask ";
+    assert!(text.starts_with(reason) && text.ends_with(" of 4))"), "{text}");
     assert_eq!(error.kind(), ErrorKind::Restart);
     assert_eq!(numbers.probe.closed.load(SeqCst), 3, "readers were closed");
     assert_eq!(written.closed.load(SeqCst), 2, "writers were closed");
