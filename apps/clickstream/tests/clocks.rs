@@ -1,4 +1,8 @@
 //! Clocks and time zones as a shop meets them: phones and hosts whose clock is wrong, days that have 23 or 25 hours.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "events are told by the real clock, and a process is waited for"
+)]
 
 mod common;
 

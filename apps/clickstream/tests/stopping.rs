@@ -60,7 +60,7 @@ fn rows_in_redis(redis: &Redis) -> Result<u64> {
 // Runs the job until it has written something, freezes Redis until more was written elsewhere, and stops the job.
 fn stop_while_redis_is_frozen(dir: &Path, redis: &Redis) -> Result<Output> {
     let job = start(dir, &[])?;
-    let frozen = redis.server().and_then(|server| server.group()).context("Redis runs")?;
+    let frozen = redis.server().and_then(millstream_testkit::server::Server::group).context("Redis runs")?;
     ensure!(until(PATIENCE, || rows_in_sqlite(dir) > 0), "no window was written");
     frozen.pause();
     let before = rows_in_sqlite(dir);
@@ -133,7 +133,7 @@ fn a_signal_a_second_after_the_first_aborts() -> Result<()> {
     std::fs::write(dir.path().join("job.yaml"), config(&redis, ""))?;
     let job = start(dir.path(), &[])?;
     ensure!(until(PATIENCE, || rows_in_sqlite(dir.path()) > 0), "no window was written");
-    let frozen = redis.server().and_then(|server| server.group()).context("Redis runs")?;
+    let frozen = redis.server().and_then(millstream_testkit::server::Server::group).context("Redis runs")?;
     frozen.pause();
     let before = rows_in_sqlite(dir.path());
     let went_on = until(PATIENCE, || rows_in_sqlite(dir.path()) > before);

@@ -281,6 +281,11 @@ impl Enumerator for KafkaEnumerator {
         Some(TICK)
     }
 
+    // While the brokers are waited for, nobody knows which readers stay without splits: all hear of theirs later.
+    fn assigns_on_demand(&self) -> bool {
+        self.starting.is_some()
+    }
+
     fn snapshot(&self) -> Vec<u8> {
         if self.starting.is_some_and(|starting| starting.fresh) {
             return Vec::new();

@@ -234,6 +234,10 @@ impl SplitReader for KafkaReader {
         self.partitions.is_at_end(split) && !self.has_more(split)
     }
 
+    fn knows_ends(&self) -> bool {
+        true
+    }
+
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {
         if let Some(committer) = &mut self.committer {
             committer.frozen(id, self.partitions.all().map(|partition| &partition.split));

@@ -50,7 +50,7 @@ fn set_in_map(map: &mut Map<String, Value>, path: &str, value: Value) -> Result<
     }
 }
 
-fn set_in_list(items: &mut Vec<Value>, list: &str, path: &str, value: Value) -> Result<(), String> {
+fn set_in_list(items: &mut [Value], list: &str, path: &str, value: Value) -> Result<(), String> {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let count = items.len();
     let number: usize =

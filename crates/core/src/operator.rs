@@ -96,7 +96,8 @@ pub enum SplitChange {
     Removed(SplitId),
     /// An assignment has come, possibly an empty one: a reader without splits now knows that it has none.
     Assigned,
-    /// Everything in it was read: from now on its silence says that there is nothing. So it is at first.
+    /// Everything in it was read, as far as its reader knows: from now on its silence says that there is nothing. Only readers that know
+    /// the ends of their splits ([`SplitReader::knows_ends`](crate::source::SplitReader::knows_ends)) say this.
     AtEnd(SplitId),
     /// Its reader lags behind: its silence says nothing.
     Behind(SplitId),

@@ -114,6 +114,13 @@ pub trait Enumerator: Send {
     fn tick_every(&self) -> Option<std::time::Duration> {
         None
     }
+    /// Whether it assigns splits later than at the start: when a reader is ready for them ([`EnumeratorEvent::ReaderReady`]), or when its system
+    /// can be reached. Readers of all others hear at the start what they were assigned, also where that is nothing: drivers see to that.
+    /// A reader that was told nothing yet holds event time back, so an enumerator that says yes must send an empty assignment to each reader
+    /// for which it has nothing.
+    fn assigns_on_demand(&self) -> bool {
+        false
+    }
     /// What it must know after a restore.
     fn snapshot(&self) -> Vec<u8>;
 }
@@ -160,6 +167,11 @@ pub trait SplitReader: Send {
     /// silent too, and must not be taken for idle.
     fn is_at_end(&self, _: &SplitId) -> bool {
         true
+    }
+    /// Whether [`is_at_end`](Self::is_at_end) is knowledge. A split that is known to be at its end, and never had a record, is idle at once:
+    /// nobody waits for an empty partition.
+    fn knows_ends(&self) -> bool {
+        false
     }
     /// Every split that is not finished, with the position behind the last record that `poll` gave.
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>>;

@@ -9,21 +9,22 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use millstream_core::Result;
 use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event as Happened, StopOptions};
+use millstream_core::drive::enumerators::{Assignments, Enumerators, Guard};
+use millstream_core::drive::subtask::Command as Task;
 use millstream_core::io::Io;
 use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::Assignment;
 use millstream_core::stage::End;
 use millstream_core::time::Nanos;
 use millstream_core::trouble::Reporter;
-use millstream_core::{Error, Result};
 
 use self::flight::{Askers, Flight};
 use self::stopping::Stopping;
-use crate::enumerators::{Assignments, Enumerators};
 use crate::inbox::Command;
 use crate::io::{self, TokioIo};
 use crate::life::Life;
+use crate::panics;
 use crate::shared::{Event, Shared};
 use crate::snapshot::JobSnapshot;
 use crate::vault::Ledger;
@@ -106,7 +107,9 @@ impl<'a> Coordinator<'a> {
     fn start(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) -> Result<Self> {
         let Begin { events, from, next_checkpoint, ledger, running } = begin;
         let troubles = &shared.figures.troubles;
-        let (enumerators, assignments) = Enumerators::start(&shared.plan, &shared.clock, troubles, from)?;
+        let guard: Guard = |call| panics::catch(call);
+        let mut enumerators = Enumerators::make(&shared.plan, &shared.clock, troubles, guard)?;
+        let assignments = enumerators.start(&shared.plan, from)?;
         let runtime = io::runtime(shared.options.io_threads)?;
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
         let mut coordinator = Self {
@@ -179,7 +182,7 @@ impl<'a> Coordinator<'a> {
             Event::Opened => self.on_opened()?,
             Event::ReaderReady(index) if self.may_assign() => {
                 let assignments = self.enumerators.reader_ready(self.shared.places[index])?;
-                self.assign(assignments)?;
+                self.assign(assignments);
             }
             Event::ReaderReady(_) => {}
             Event::Frozen(index, id, part) => self.on_frozen(index, id, part)?,
@@ -203,7 +206,7 @@ impl<'a> Coordinator<'a> {
     fn on_time(&mut self) -> Result<()> {
         if self.may_assign() {
             let assignments = self.enumerators.tick()?;
-            self.assign(assignments)?;
+            self.assign(assignments);
         }
         self.happened(Happened::Tick)
     }
@@ -216,10 +219,10 @@ impl<'a> Coordinator<'a> {
         }
         self.shared.command_all(|| Command::Run);
         let assignments = std::mem::take(&mut self.assignments);
-        self.assign(assignments)?;
+        self.assign(assignments);
         (self.running)();
         if let Some(end) = self.stopping.told() {
-            self.shared.command_sources(|| Command::Stop(end));
+            self.shared.command_sources(|| Command::Task(Task::Stop(end)));
         }
         self.happened(Happened::Started)
     }
@@ -228,15 +231,12 @@ impl<'a> Coordinator<'a> {
         self.opened == self.shared.places.len()
     }
 
-    fn assign(&self, assignments: Assignments) -> Result<()> {
+    fn assign(&self, assignments: Assignments) {
         for (place, assignment) in assignments {
-            let Assignment { subtask, .. } = assignment;
-            let index = self.shared.index(place).ok_or_else(|| {
-                Error::bug(format!("an enumerator assigns splits to subtask {subtask}, which does not exist"))
-            })?;
-            self.shared.inboxes[index].command(Command::Assign(assignment));
+            if let Some(index) = self.shared.index(place) {
+                self.shared.inboxes[index].command(Command::Task(Task::Assign(assignment)));
+            }
         }
-        Ok(())
     }
 
     fn on_ended(&mut self, subtask: usize, end: End) -> Result<()> {

@@ -8,13 +8,11 @@ use std::task::Wake;
 use std::time::Duration;
 
 use millstream_core::Batch;
+use millstream_core::drive::subtask::{self, Channels, SubtaskProtocol};
 use millstream_core::figures::SubtaskFigures;
 use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::Assignment;
 use millstream_core::stage::{End, Mark};
 use millstream_core::time::{Clock, Nanos};
-
-use crate::alignment::Alignment;
 
 /// What travels on a lane.
 pub(crate) enum Element {
@@ -36,28 +34,12 @@ impl Element {
     }
 }
 
-/// What the driver tells a subtask.
+/// What the driver tells a subtask's thread.
 pub(crate) enum Command {
     /// Every subtask is open: go.
     Run,
-    /// Splits for a source.
-    Assign(Assignment),
-    /// A checkpoint starts: sources inject its barrier.
-    Trigger {
-        id: CheckpointId,
-        /// Sources read nothing behind it until they hear that it was given up, or are to stop.
-        hold: bool,
-    },
-    /// It is complete.
-    Completed {
-        id: CheckpointId,
-        /// It is the job's last one: say when its output is committed.
-        last: bool,
-    },
-    /// It will not complete, or commits nothing.
-    Aborted(CheckpointId),
-    /// Sources: read no more.
-    Stop(End),
+    /// Something of the job's protocol.
+    Task(subtask::Command),
     /// All subtasks have ended: close.
     Release,
 }
@@ -66,21 +48,11 @@ pub(crate) enum Command {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Aborted;
 
-/// Which elements the subtask can take now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lanes {
-    /// Whatever comes next on a lane that is not held back.
-    All,
-    /// Barriers alone: they may overtake nothing, so only one at the head of its lane.
-    Barriers,
-    /// None.
-    None,
-}
-
 /// What the subtask waits for.
 pub(crate) struct Want<'a> {
-    pub(crate) lanes: Lanes,
-    pub(crate) alignment: &'a Alignment,
+    pub(crate) channels: Channels,
+    /// Says which channels are held back.
+    pub(crate) protocol: &'a SubtaskProtocol,
     /// Do not park.
     pub(crate) at_once: bool,
     /// Park until then at the longest, by the monotonic clock.
@@ -265,11 +237,11 @@ impl Wake for Inbox {
 impl State {
     // Lanes take turns, so that none starves.
     fn choose(&mut self, want: &Want<'_>) -> Option<usize> {
-        if want.lanes == Lanes::None {
+        if want.channels == Channels::None {
             return None;
         }
         let lanes = self.lanes.len();
-        let fits = |lane: &usize| !want.alignment.is_held(*lane) && self.lanes[*lane].fits(want.lanes);
+        let fits = |lane: &usize| !want.protocol.is_held(*lane) && self.lanes[*lane].fits(want.channels);
         let lane = (0..lanes).map(|step| (self.turn + step) % lanes).find(fits)?;
         self.turn = (lane + 1) % lanes;
         Some(lane)
@@ -301,11 +273,11 @@ impl Lane {
         Some((element, size))
     }
 
-    fn fits(&self, lanes: Lanes) -> bool {
-        match lanes {
-            Lanes::All => !self.queue.is_empty(),
-            Lanes::Barriers => matches!(self.queue.front(), Some(Element::Barrier(_))),
-            Lanes::None => false,
+    fn fits(&self, channels: Channels) -> bool {
+        match channels {
+            Channels::All => !self.queue.is_empty(),
+            Channels::Barriers => matches!(self.queue.front(), Some(Element::Barrier(_))),
+            Channels::None => false,
         }
     }
 }

@@ -4,14 +4,14 @@
 //! makes its subtask park. One coordinator thread per job asks the enumerators, collects checkpoints and sees to the end. Futures run on a
 //! small Tokio runtime beside them.
 //!
-//! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `drive/alignment.rs` in the core (barriers).
+//! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `drive/subtask.rs` in the
+//! core (what a subtask does next).
 
 mod ask;
 mod clock;
 mod control;
 mod coordinator;
 mod dry_run;
-mod enumerators;
 pub mod epoch;
 mod halt;
 mod inbox;
@@ -45,4 +45,4 @@ pub use options::RuntimeOptions;
 pub use report::{JobReport, Left, LeftRows, OperatorReport};
 pub use status::{JobFailure, JobStatus};
 
-use millstream_core::drive::{alignment, inputs, job_snapshot as snapshot, layout};
+use millstream_core::drive::{job_snapshot as snapshot, layout};

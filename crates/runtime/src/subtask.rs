@@ -1,19 +1,17 @@
-//! The loop of one subtask: looks at commands, wake-ups and lanes, and makes the calls of the stage contract.
-
-use std::collections::VecDeque;
+//! The thread of one subtask at work: brings what comes to the [`SubtaskProtocol`], and does what that decides.
 
 use millstream_core::context::Context;
+use millstream_core::drive::subtask::{
+    Asked, Call, Decision, Event as Happened, Move, ReaderState, SubtaskProtocol,
+};
 use millstream_core::figures::SubtaskFigures;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::Assignment;
-use millstream_core::stage::{Budget, End, Stage, Step};
+use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::stage::{Budget, Stage, Step};
 use millstream_core::time::{Nanos, Time};
 use millstream_core::{Batch, Error, Result};
 
-use crate::alignment::{self, Alignment, Decision};
 use crate::halt::Halt;
-use crate::inbox::{Command, Element, Inbox, Lanes, Taken, Want};
-use crate::inputs::{Inputs, News};
+use crate::inbox::{Command, Element, Inbox, Taken, Want};
 use crate::meter::Meter;
 use crate::outputs::Outputs;
 use crate::shared::{Event, Shared};
@@ -29,123 +27,65 @@ pub(crate) struct Subtask<'a> {
     pub(crate) figures: &'a SubtaskFigures,
     pub(crate) outputs: Outputs,
     pub(crate) meter: Meter<'a>,
-    pub(crate) state: State,
+    pub(crate) protocol: SubtaskProtocol,
+    pub(crate) barriers: Barriers,
 }
 
-/// What a subtask remembers between two turns.
-pub(crate) struct State {
-    inputs: Inputs,
-    alignment: Alignment,
-    barrier: Option<Barrier>,
-    // When the first barrier of a checkpoint came.
-    first_barrier: Option<(CheckpointId, Nanos)>,
-    // A source waits behind this barrier until it hears how the checkpoint ended.
-    hold: Option<CheckpointId>,
-    // The last checkpoint is complete: its output is to be committed.
-    settling: Option<Barrier>,
-    // What the stage is to hear as soon as it is free.
-    news: VecDeque<News>,
-    // Commands that must not overtake the barrier at hand.
-    held: VecDeque<Command>,
-    // Inputs whose end the stage has not heard of; 1 for a source until it ends.
-    open_inputs: usize,
-    is_source: bool,
-    told_ready: bool,
-    stopped: bool,
-    ended: bool,
-    step: Step,
-}
-
-// A barrier that has come on every channel; due when `prepare` is to be called (again).
-#[derive(Clone, Copy)]
-struct Barrier {
+/// When the barriers of the newest checkpoint came, for its statistics, and what was frozen.
+#[derive(Default)]
+pub(crate) struct Barriers {
     id: CheckpointId,
-    due: bool,
-    came: Nanos,
-}
-
-impl State {
-    /// For a stage with inputs, or for a source.
-    pub(crate) fn new(inputs: Inputs, count: usize, alignment: Alignment, is_source: bool) -> Self {
-        let news = inputs.unfed().collect();
-        Self {
-            inputs,
-            alignment,
-            barrier: None,
-            first_barrier: None,
-            hold: None,
-            settling: None,
-            news,
-            held: VecDeque::new(),
-            open_inputs: if is_source { 1 } else { count },
-            is_source,
-            told_ready: false,
-            stopped: false,
-            ended: false,
-            // The first call is a resume: a source reads, restored timers say when they are due.
-            step: Step::MORE,
-        }
-    }
-
-    fn lanes(&self) -> Lanes {
-        if self.barrier.is_some() || !self.news.is_empty() {
-            Lanes::None
-        } else if self.takes_data() {
-            Lanes::All
-        } else {
-            Lanes::Barriers
-        }
-    }
-
-    // A blocked stage is given data too while a barrier is waited for: it must come through.
-    fn takes_data(&self) -> bool {
-        !self.step.more && (!self.step.blocked || self.alignment.is_waiting())
-    }
-
-    // A source that waits behind a barrier is left alone.
-    fn is_quiet(&self) -> bool {
-        self.barrier.is_none() && (self.hold.is_some() || self.ended && self.settling.is_none())
-    }
+    first: Nanos,
+    /// When the barrier had come on every channel.
+    complete: Option<Nanos>,
+    frozen: Option<Frozen>,
+    frozen_at: Nanos,
 }
 
 impl Subtask<'_> {
     /// Runs until the job releases it.
     pub(crate) fn run(&mut self) -> Result<(), Halt> {
         loop {
-            self.go_on()?;
+            self.make_moves()?;
             match self.take()? {
                 Taken::Element(lane, element) => self.element(lane, element)?,
                 Taken::Command(Command::Release) => return Ok(()),
-                Taken::Command(command) => self.command(command)?,
-                Taken::Woken | Taken::Nothing => self.resume()?,
+                Taken::Command(Command::Run) => {}
+                Taken::Command(Command::Task(command)) => self.on(Happened::Command(command))?,
+                Taken::Woken | Taken::Nothing => self.on(Happened::Resume)?,
             }
         }
     }
 
     // Everything that needs no look at the inbox.
-    fn go_on(&mut self) -> Result<(), Halt> {
-        self.try_barrier()?;
-        if self.state.is_source && self.state.barrier.is_none() && self.state.hold.is_none() {
-            self.look_at_reader()?;
+    fn make_moves(&mut self) -> Result<(), Halt> {
+        while let Some(possible) = self.next_move()? {
+            self.protocol.make(possible);
+            self.carry_out()?;
         }
-        while self.state.barrier.is_none() && self.state.takes_data() {
-            let Some(news) = self.state.news.pop_front() else { break };
-            self.hear(news)?;
-        }
-        self.try_end()?;
-        self.try_settle()
+        Ok(())
+    }
+
+    fn next_move(&mut self) -> Result<Option<Move>> {
+        let reader = if self.protocol.watches_reader() { self.reader()? } else { ReaderState::default() };
+        Ok(Move::all(reader).into_iter().find(|possible| self.protocol.can(*possible)))
+    }
+
+    fn reader(&mut self) -> Result<ReaderState> {
+        let source = self.stage.source();
+        let source = source.ok_or_else(|| Error::bug("a stage with an enumerator has no source"))?;
+        Ok(ReaderState { finished: source.is_finished(), waiting: source.is_waiting() })
     }
 
     fn take(&mut self) -> Result<Taken, Halt> {
-        let Step { more, blocked, wake_at } = self.state.step;
-        let over = self.state.is_quiet();
         let want = Want {
-            lanes: self.state.lanes(),
-            alignment: &self.state.alignment,
-            at_once: more && !over,
-            until: wake_at.filter(|_| !over).map(|time| self.nanos_of(time)),
+            channels: self.protocol.channels(),
+            protocol: &self.protocol,
+            at_once: self.protocol.wants_resume(),
+            until: self.protocol.wake_at().map(|time| self.nanos_of(time)),
         };
         let taken = self.inbox.take(&want)?;
+        let blocked = self.protocol.is_blocked();
         let waited_for = if blocked { &self.figures.back_pressured_nanos } else { &self.figures.idle_nanos };
         self.meter.lap(waited_for);
         Ok(taken)
@@ -161,238 +101,105 @@ impl Subtask<'_> {
     fn element(&mut self, lane: usize, element: Element) -> Result<(), Halt> {
         match element {
             Element::Batch(batch) => self.batch(lane, batch),
-            Element::Mark(mark) => {
-                let news = self.state.inputs.mark(lane, mark);
-                self.state.news.extend(news.into_iter().flatten());
-                Ok(())
+            Element::Mark(mark) => self.on(Happened::Mark(lane, mark)),
+            Element::Barrier(id) => {
+                self.barriers.came(id, self.shared.clock.nanos());
+                self.on(Happened::Barrier(lane, id))
             }
-            Element::Barrier(id) => self.align(alignment::Event::Barrier(lane, id)),
-            Element::End(end) => {
-                let news = self.state.inputs.end(lane, end);
-                self.state.news.extend(news.into_iter().flatten());
-                self.align(alignment::Event::Ended(lane))
-            }
+            Element::End(end) => self.on(Happened::End(lane, end)),
         }
     }
 
     fn batch(&mut self, lane: usize, batch: Batch) -> Result<(), Halt> {
-        let input = self.state.inputs.of(lane);
-        self.call(|stage, cx| stage.process(cx, input, batch))
+        let input = self.protocol.input_of(lane);
+        self.call(Asked::Other, |stage, cx| stage.process(cx, input, batch))
     }
 
-    fn hear(&mut self, news: News) -> Result<(), Halt> {
-        match news {
-            News::Mark(input, mark) => self.call(|stage, cx| stage.mark(cx, input, mark)),
-            News::End(input, end) => {
-                self.state.open_inputs -= 1;
-                self.state.stopped |= end == End::Stopped;
-                self.call(|stage, cx| stage.end_of_input(cx, input, end))
+    fn on(&mut self, event: Happened) -> Result<(), Halt> {
+        self.protocol.on(event);
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> Result<(), Halt> {
+        if let Some(id) = self.protocol.barrier() {
+            self.barriers.complete(id, self.shared.clock.nanos());
+        }
+        while let Some(decision) = self.protocol.next_decision() {
+            match decision {
+                Decision::Call(call) => self.make_call(call)?,
+                Decision::PassBarrier(id) => {
+                    let waited = self.outputs.barrier(id)?;
+                    self.count_wait(waited);
+                }
+                Decision::PassEnd(end) => {
+                    let waited = self.outputs.end(end)?;
+                    self.count_wait(waited);
+                }
+                Decision::ReportReady => self.shared.tell(Event::ReaderReady(self.index)),
+                Decision::ReportFrozen(id) => self.report_frozen(id),
+                Decision::ReportEnded(end) => self.shared.tell(Event::Ended(self.index, end)),
+                Decision::ReportSettled => self.shared.tell(Event::Settled(self.index)),
             }
         }
+        Ok(())
     }
 
-    fn command(&mut self, command: Command) -> Result<(), Halt> {
-        match command {
-            Command::Assign(_) | Command::Stop(_) if self.state.barrier.is_some() => {
-                self.state.held.push_back(command);
+    fn make_call(&mut self, call: Call) -> Result<(), Halt> {
+        let asked = call.asked();
+        match call {
+            Call::Mark(input, mark) => self.call(asked, |stage, cx| stage.mark(cx, input, mark)),
+            Call::EndOfInput(input, end) => self.call(asked, |stage, cx| stage.end_of_input(cx, input, end)),
+            Call::Assign(assignment) => self.call(asked, |stage, cx| {
+                let source = stage.source();
+                let source = source.ok_or_else(|| Error::bug("splits came to a stage without a source"))?;
+                source.assign(cx, assignment).map(|()| Step::MORE)
+            }),
+            Call::Resume => {
+                let budget = Budget { records: self.shared.options.records_per_call };
+                self.call(asked, |stage, cx| stage.resume(cx, budget))
+            }
+            Call::Prepare(id) => self.call(asked, |stage, cx| stage.prepare(cx, id)),
+            Call::Snapshot(id) => {
+                let mut frozen = None;
+                self.call(asked, |stage, cx| {
+                    frozen = Some(stage.snapshot(cx, id)?);
+                    Ok(Step::DONE)
+                })?;
+                let now = self.shared.clock.nanos();
+                self.barriers.froze(frozen, now);
                 Ok(())
             }
-            Command::Assign(assignment) => self.assign(assignment),
-            Command::Stop(end) => self.stop(end),
-            Command::Trigger { id, hold } => {
-                self.state.hold = Some(id).filter(|_| hold && self.state.is_source);
-                self.align(alignment::Event::Triggered(id))
-            }
-            Command::Aborted(id) => self.aborted(id),
-            Command::Completed { id, last } => self.completed(id, last),
-            Command::Run | Command::Release => Ok(()),
+            Call::Completed(id) => self.call(asked, |stage, cx| stage.completed(cx, id).map(|()| Step::DONE)),
+            Call::Aborted(id) => self.call(asked, |stage, cx| {
+                stage.aborted(cx, id);
+                Ok(Step::DONE)
+            }),
         }
     }
 
-    fn assign(&mut self, assignment: Assignment) -> Result<(), Halt> {
-        if self.state.open_inputs == 0 {
-            return Ok(());
-        }
-        self.state.told_ready = false;
-        self.call(|stage, cx| {
-            let source =
-                stage.source().ok_or_else(|| Error::bug("splits came to a stage without a source"))?;
-            source.assign(cx, assignment).map(|()| Step::MORE)
-        })
-    }
-
-    fn stop(&mut self, end: End) -> Result<(), Halt> {
-        self.let_go();
-        if self.state.open_inputs == 0 {
-            return Ok(());
-        }
-        self.hear(News::End(0, end))
-    }
-
-    fn completed(&mut self, id: CheckpointId, last: bool) -> Result<(), Halt> {
-        self.call(|stage, cx| stage.completed(cx, id).map(|()| Step::DONE))?;
-        if last {
-            self.state.settling = Some(Barrier { id, due: true, came: 0 });
-        }
-        Ok(())
-    }
-
-    // Operators hear of a savepoint that it was given up, though it stands: it commits nothing.
-    fn aborted(&mut self, id: CheckpointId) -> Result<(), Halt> {
-        if self.state.hold == Some(id) {
-            self.let_go();
-        }
-        // One that is still under way is told below.
-        if !self.state.alignment.is_under_way(id) {
-            self.stage.aborted(&mut self.cx, id);
-        }
-        self.align(alignment::Event::Aborted(id))
-    }
-
-    // A source goes on.
-    fn let_go(&mut self) {
-        if self.state.hold.take().is_some() {
-            self.state.step.more = true;
+    fn report_frozen(&mut self, id: CheckpointId) {
+        if let Some(part) = self.barriers.part() {
+            self.shared.tell(Event::Frozen(self.index, id, part));
         }
     }
 
-    // Whether the reader has read everything, or wants more to read.
-    fn look_at_reader(&mut self) -> Result<(), Halt> {
-        if self.state.open_inputs == 0 {
-            return Ok(());
-        }
-        let Some(reader) = self.stage.source() else {
-            return Err(Error::bug("a stage with an enumerator has no source").into());
-        };
-        if reader.is_finished() {
-            return self.hear(News::End(0, End::Finished));
-        }
-        if reader.is_waiting() && !self.state.told_ready {
-            self.state.told_ready = true;
-            self.shared.tell(Event::ReaderReady(self.index));
-        }
-        Ok(())
-    }
-
-    fn resume(&mut self) -> Result<(), Halt> {
-        if self.state.is_quiet() {
-            return Ok(());
-        }
-        let budget = Budget { records: self.shared.options.records_per_call };
-        // Its answer replaces all earlier wishes.
-        self.state.step = Step::DONE;
-        for barrier in [&mut self.state.barrier, &mut self.state.settling].into_iter().flatten() {
-            barrier.due = true;
-        }
-        self.call(|stage, cx| stage.resume(cx, budget))
-    }
-
-    fn align(&mut self, event: alignment::Event) -> Result<(), Halt> {
-        let now = self.shared.clock.nanos();
-        if let alignment::Event::Barrier(_, id) = event
-            && self.state.first_barrier.is_none_or(|(first, _)| first < id)
-        {
-            self.state.first_barrier = Some((id, now));
-        }
-        let Decision { abandon, begin } = self.state.alignment.on(event);
-        if let Some(id) = abandon {
-            self.stage.aborted(&mut self.cx, id);
-            self.state.barrier = None;
-            self.after_barrier()?;
-        }
-        if let Some(id) = begin {
-            self.state.barrier = Some(Barrier { id, due: true, came: now });
-        }
-        Ok(())
-    }
-
-    fn try_barrier(&mut self) -> Result<(), Halt> {
-        let Some(barrier) = self.state.barrier.as_mut().filter(|barrier| barrier.due) else {
-            return Ok(());
-        };
-        barrier.due = false;
-        let barrier = *barrier;
-        if self.prepare(barrier.id)? { self.pass_barrier(barrier) } else { Ok(()) }
-    }
-
-    fn prepare(&mut self, id: CheckpointId) -> Result<bool, Halt> {
-        let mut prepared = Step::DONE;
-        self.call(|stage, cx| stage.prepare(cx, id).inspect(|step| prepared = *step))?;
-        Ok(prepared.is_complete())
-    }
-
-    fn pass_barrier(&mut self, Barrier { id, came, .. }: Barrier) -> Result<(), Halt> {
-        let mut frozen = None;
-        self.call(|stage, cx| {
-            frozen = Some(stage.snapshot(cx, id)?);
-            Ok(Step::DONE)
-        })?;
-        let first = self.state.first_barrier.filter(|(first, _)| *first == id).map_or(came, |(_, at)| at);
-        let alignment = came.saturating_sub(first);
-        let sync = self.shared.clock.nanos().saturating_sub(came);
-        if !self.state.ended {
-            let waited = self.outputs.barrier(id)?;
-            self.count_wait(waited);
-        }
-        if let Some(frozen) = frozen {
-            self.shared.tell(Event::Frozen(self.index, id, Part { frozen, alignment, sync }));
-        }
-        self.state.alignment.on(alignment::Event::Passed(id));
-        self.state.barrier = None;
-        self.after_barrier()
-    }
-
-    // What was held back for the barrier happens now. A source went quiet for it: a resume sets it going.
-    fn after_barrier(&mut self) -> Result<(), Halt> {
-        self.state.step.more = true;
-        let held = std::mem::take(&mut self.state.held);
-        held.into_iter().try_for_each(|command| self.command(command))
-    }
-
-    // What a sink writes only after the last checkpoint is written when it is prepared once more.
-    fn try_settle(&mut self) -> Result<(), Halt> {
-        let ready = self.state.ended && self.state.barrier.is_none();
-        let Some(settling) = self.state.settling.as_mut().filter(|settling| ready && settling.due) else {
-            return Ok(());
-        };
-        settling.due = false;
-        let id = settling.id;
-        if self.prepare(id)? {
-            self.state.settling = None;
-            self.shared.tell(Event::Settled(self.index));
-        }
-        Ok(())
-    }
-
-    fn try_end(&mut self) -> Result<(), Halt> {
-        let state = &self.state;
-        let over = state.open_inputs == 0 && state.news.is_empty() && state.step.is_complete();
-        if state.ended || !over || state.barrier.is_some() {
-            return Ok(());
-        }
-        let end = if state.stopped { End::Stopped } else { End::Finished };
-        self.state.ended = true;
-        let waited = self.outputs.end(end)?;
-        self.count_wait(waited);
-        self.shared.tell(Event::Ended(self.index, end));
-        Ok(())
-    }
-
-    // One call of the stage, and what it emitted sent on. Its wishes add to earlier ones.
+    // One call of the stage, and what it emitted sent on.
     fn call(
         &mut self,
+        asked: Asked,
         call: impl FnOnce(&mut dyn Stage, &mut Context<'_>) -> Result<Step>,
     ) -> Result<(), Halt> {
         self.cx.tick();
         let step = call(self.stage, &mut self.cx)?;
         self.meter.lap(&self.figures.busy_nanos);
-        self.state.step = self.state.step.and(step);
-        self.send()
+        self.send()?;
+        self.protocol.answered(asked, step);
+        Ok(())
     }
 
     fn send(&mut self) -> Result<(), Halt> {
         let mut emitted = std::mem::take(&mut self.cx.emitted);
-        if self.state.ended && !emitted.is_empty() {
+        if self.protocol.has_ended() && !emitted.is_empty() {
             return Err(Error::bug("the stage emitted something after its end").into());
         }
         for item in emitted.drain(..) {
@@ -408,5 +215,30 @@ impl Subtask<'_> {
         if waited {
             self.meter.lap(&self.figures.back_pressured_nanos);
         }
+    }
+}
+
+impl Barriers {
+    fn came(&mut self, id: CheckpointId, now: Nanos) {
+        if self.id < id {
+            *self = Self { id, first: now, ..Self::default() };
+        }
+    }
+
+    fn complete(&mut self, id: CheckpointId, now: Nanos) {
+        self.came(id, now);
+        self.complete.get_or_insert(now);
+    }
+
+    fn froze(&mut self, frozen: Option<Frozen>, now: Nanos) {
+        self.frozen = frozen;
+        self.frozen_at = now;
+    }
+
+    fn part(&mut self) -> Option<Part> {
+        let complete = self.complete.unwrap_or(self.first);
+        let alignment = complete.saturating_sub(self.first);
+        let sync = self.frozen_at.saturating_sub(complete);
+        self.frozen.take().map(|frozen| Part { frozen, alignment, sync })
     }
 }

@@ -97,7 +97,7 @@ impl Supervisor<'_> {
         loop {
             let failure = match self.attempt() {
                 Ok(ended) => return Ok(ended),
-                Err(failure) => failure,
+                Err(failure) => *failure,
             };
             if let Some(ended) = self.after(failure)? {
                 return Ok(ended);
@@ -163,8 +163,8 @@ impl Supervisor<'_> {
         }
     }
 
-    fn attempt(&mut self) -> Result<Ended, Failure> {
-        let unasked = |error| Failure { error, task: None, wanted: false };
+    fn attempt(&mut self) -> Result<Ended, Box<Failure>> {
+        let unasked = |error| Box::new(Failure { error, task: None, wanted: false });
         self.restoring = None;
         self.life.preparing();
         let setup = Arc::clone(&self.life.setup);
@@ -200,7 +200,7 @@ impl Supervisor<'_> {
         self.life.end_attempt();
         match (shared.take_failure(), ran) {
             (None, Ok(ending)) => Ok(Ended::By(ending)),
-            (Some(failure), _) => Err(failure),
+            (Some(failure), _) => Err(Box::new(failure)),
             (None, Err(error)) => Err(unasked(error)),
         }
     }

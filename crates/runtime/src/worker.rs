@@ -6,22 +6,21 @@ use std::thread::{Builder, JoinHandle};
 
 use millstream_core::context::{Context, OpenContext};
 use millstream_core::drive::checkpoint_options::CheckpointingMode;
+use millstream_core::drive::subtask::{Channels, SubtaskProtocol};
 use millstream_core::io::Io;
 use millstream_core::key::owned_groups;
 use millstream_core::snapshot::Restored;
 use millstream_core::stage::Stage;
 use millstream_core::{Error, Result};
 
-use crate::alignment::Alignment;
 use crate::halt::Halt;
-use crate::inbox::{Command, Inbox, Lanes, Taken, Want};
-use crate::inputs::Inputs;
+use crate::inbox::{Command, Inbox, Taken, Want};
 use crate::layout;
 use crate::meter::Meter;
 use crate::outputs::{Output, Outputs, Sender};
 use crate::panics;
 use crate::shared::{Event, Shared};
-use crate::subtask::{State, Subtask};
+use crate::subtask::{Barriers, Subtask};
 
 /// What a thread needs.
 pub(crate) struct Worker {
@@ -83,7 +82,8 @@ impl Worker {
                 .refuse_untaken(shared.stage(index).operators.iter().map(|spec| spec.name.as_str()))?;
         }
         shared.tell(Event::Opened);
-        await_run(inbox)?;
+        let protocol = protocol(&shared, index);
+        await_run(inbox, &protocol)?;
         let clock = shared.clock.as_ref();
         let mut subtask = Subtask {
             index,
@@ -94,7 +94,8 @@ impl Worker {
             figures: &shared.figures.subtasks[index],
             outputs: outputs(&shared, index),
             meter: Meter::new(clock),
-            state: state(&shared, index),
+            protocol,
+            barriers: Barriers::default(),
         };
         subtask.run()
     }
@@ -135,23 +136,19 @@ fn open_context(
 }
 
 // Nothing runs before every subtask is open: a bad configuration never starts.
-fn await_run(inbox: &Inbox) -> Result<(), Halt> {
-    let alignment = Alignment::new(0);
-    let want = Want { lanes: Lanes::None, alignment: &alignment, at_once: false, until: None };
+fn await_run(inbox: &Inbox, protocol: &SubtaskProtocol) -> Result<(), Halt> {
+    let want = Want { channels: Channels::None, protocol, at_once: false, until: None };
     while !matches!(inbox.take(&want)?, Taken::Command(Command::Run)) {}
     Ok(())
 }
 
-fn state(shared: &Shared, index: usize) -> State {
+fn protocol(shared: &Shared, index: usize) -> SubtaskProtocol {
     let place = shared.places[index];
     let feeds: Vec<_> = layout::lanes(&shared.plan, place).iter().map(|lane| lane.input).collect();
     let count = layout::inputs(&shared.plan, place.stage);
     let is_source = shared.stage(index).enumerator.is_some();
-    let alignment = match shared.options.checkpointing.mode {
-        CheckpointingMode::ExactlyOnce => Alignment::new(feeds.len()),
-        CheckpointingMode::AtLeastOnce => Alignment::new(feeds.len()).without_holding(),
-    };
-    State::new(Inputs::new(count, &feeds), usize::from(count), alignment, is_source)
+    let exactly_once = shared.options.checkpointing.mode == CheckpointingMode::ExactlyOnce;
+    SubtaskProtocol::new(count, &feeds, is_source, exactly_once)
 }
 
 fn outputs(shared: &Shared, index: usize) -> Outputs {

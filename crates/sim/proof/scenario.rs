@@ -9,6 +9,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::job::{Outside, Shape, audit, plan};
 
+/// How many steps a job whose input has no end is left in peace before it is stopped: by then it must have read and fired what it can.
+const SETTLING: u64 = 4_000;
+
 /// Runs a seed.
 ///
 /// # Errors
@@ -22,6 +25,12 @@ pub(crate) fn run(seed: u64, broken: Option<Broken>, trace: Option<fn(&str)>) ->
     // What was committed after a checkpoint that is damaged later is committed again: only what is idempotent stays right.
     let damaged = broken.is_none() && chance.random_ratio(1, 10);
     let mut driver = driver(seed, &mut chance, damaged);
+    if shape.live.is_some() {
+        let calm_after = chance.random_range(200..2_500);
+        driver = driver.calm_after(calm_after).stop_after(calm_after + SETTLING);
+        let requests = *pick(&mut chance, &[0.0, 0.005, 0.03]);
+        driver = driver.requests(requests).declines(*pick(&mut chance, &[0.0, 0.05]));
+    }
     if let Some(rule) = broken {
         driver = driver.broken(rule);
     }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use millstream_core::batch::{Batch, EdgeId};
 use millstream_core::context::Emitted;
+use millstream_core::drive::subtask::Call;
 use millstream_core::snapshot::{CheckpointId, Frozen, Restored};
 use millstream_core::source::SplitControl;
 use millstream_core::stage::{Budget, End, InputId, Stage};
@@ -38,40 +39,78 @@ impl DrivenStage {
     }
 
     pub(crate) fn process(&mut self, input: InputId, batch: Batch) -> Result<Vec<Emitted>> {
-        self.call("process", |stage, cx| stage.process(cx, input, batch))
+        self.emitted("process", |stage, cx| stage.process(cx, input, batch))
     }
 
     pub(crate) fn mark(&mut self, input: InputId, mark: Mark) -> Result<Vec<Emitted>> {
-        self.call("mark", |stage, cx| stage.mark(cx, input, mark))
+        self.emitted("mark", |stage, cx| stage.mark(cx, input, mark))
     }
 
     pub(crate) fn end_of_input(&mut self, input: InputId, end: End) -> Result<Vec<Emitted>> {
-        self.call("end_of_input", |stage, cx| stage.end_of_input(cx, input, end))
+        self.emitted("end_of_input", |stage, cx| stage.end_of_input(cx, input, end))
     }
 
     pub(crate) fn prepare(&mut self, id: CheckpointId) -> Result<(Step, Vec<Emitted>)> {
-        let mut answer = Step::DONE;
-        let emitted = self.call("prepare", |stage, cx| {
-            answer = stage.prepare(cx, id)?;
-            Ok(answer)
-        })?;
-        Ok((answer, emitted))
+        self.call("prepare", |stage, cx| stage.prepare(cx, id))
+    }
+
+    pub(crate) fn completed(&mut self, id: CheckpointId) -> Result<Vec<Emitted>> {
+        self.emitted("completed", |stage, cx| stage.completed(cx, id).map(|()| Step::DONE))
+    }
+
+    pub(crate) fn aborted(&mut self, id: CheckpointId) -> Result<Vec<Emitted>> {
+        self.emitted("aborted", |stage, cx| {
+            stage.aborted(cx, id);
+            Ok(Step::DONE)
+        })
     }
 
     pub(crate) fn resume(&mut self, records: usize) -> Result<Vec<Emitted>> {
+        self.resume_step(records).map(|(_, emitted)| emitted)
+    }
+
+    /// Makes a call that the protocol decided on; what is frozen goes to `frozen`.
+    pub(crate) fn make(
+        &mut self,
+        call: Call,
+        records: usize,
+        frozen: &mut Option<Frozen>,
+    ) -> Result<(Step, Vec<Emitted>)> {
+        match call {
+            Call::Mark(input, mark) => self.call("mark", |stage, cx| stage.mark(cx, input, mark)),
+            Call::EndOfInput(input, end) => {
+                self.call("end_of_input", |stage, cx| stage.end_of_input(cx, input, end))
+            }
+            Call::Assign(assignment) => self.call("assign", |stage, cx| {
+                let source = stage.source();
+                let source = source.ok_or_else(|| wrong("splits came to a stage without a source"))?;
+                source.assign(cx, assignment).map(|()| Step::MORE)
+            }),
+            Call::Resume => self.resume_step(records),
+            Call::Prepare(id) => self.prepare(id),
+            Call::Snapshot(id) => {
+                *frozen = Some(self.snapshot(id)?);
+                Ok((Step::DONE, Vec::new()))
+            }
+            Call::Completed(id) => Ok((Step::DONE, self.completed(id)?)),
+            Call::Aborted(id) => Ok((Step::DONE, self.aborted(id)?)),
+        }
+    }
+
+    fn resume_step(&mut self, records: usize) -> Result<(Step, Vec<Emitted>)> {
         let (stage, mut answer) = (&mut self.stage, Step::DONE);
         let emitted = self.harness.call(|cx| {
             answer = guarded("resume", || stage.resume(cx, Budget { records }))?;
             Ok::<_, Error>(std::mem::take(&mut cx.emitted))
         })?;
         self.pace.replace(answer);
-        self.checked("resume", emitted)
+        Ok((answer, self.checked("resume", emitted)?))
     }
 
     /// Freezes; nothing may leave the stage any more before its barrier.
     pub(crate) fn snapshot(&mut self, id: CheckpointId) -> Result<Frozen> {
         let mut frozen = Frozen::default();
-        let emitted = self.call("snapshot", |stage, cx| {
+        let emitted = self.emitted("snapshot", |stage, cx| {
             frozen = stage.snapshot(cx, id)?;
             Ok(Step::DONE)
         })?;
@@ -90,17 +129,6 @@ impl DrivenStage {
         Ok(frozen)
     }
 
-    pub(crate) fn completed(&mut self, id: CheckpointId) -> Result<Vec<Emitted>> {
-        self.call("completed", |stage, cx| stage.completed(cx, id).map(|()| Step::DONE))
-    }
-
-    pub(crate) fn aborted(&mut self, id: CheckpointId) -> Result<Vec<Emitted>> {
-        self.call("aborted", |stage, cx| {
-            stage.aborted(cx, id);
-            Ok(Step::DONE)
-        })
-    }
-
     pub(crate) fn close(mut self) -> Result<()> {
         let stage = &mut self.stage;
         guarded("close", || {
@@ -109,29 +137,32 @@ impl DrivenStage {
         })
     }
 
-    /// Any other call, such as those of a source's stage.
-    pub(crate) fn call(
+    fn emitted(
         &mut self,
         name: &str,
         call: impl FnOnce(&mut dyn Stage, &mut Context<'_>) -> Result<Step>,
     ) -> Result<Vec<Emitted>> {
+        self.call(name, call).map(|(_, emitted)| emitted)
+    }
+
+    /// Any call but `resume`: its answer, and what it emitted.
+    pub(crate) fn call(
+        &mut self,
+        name: &str,
+        call: impl FnOnce(&mut dyn Stage, &mut Context<'_>) -> Result<Step>,
+    ) -> Result<(Step, Vec<Emitted>)> {
         let stage = self.stage.as_mut();
         let (step, emitted) = self.harness.call(|cx| {
             let step = guarded(name, || call(stage, cx))?;
             Ok::<_, Error>((step, std::mem::take(&mut cx.emitted)))
         })?;
         self.pace.add(step);
-        self.checked(name, emitted)
+        Ok((step, self.checked(name, emitted)?))
     }
 
     /// The reader, where the stage starts with a source.
     pub(crate) fn source(&mut self) -> Option<&mut dyn SplitControl> {
         self.stage.source()
-    }
-
-    /// The driver wants it resumed.
-    pub(crate) fn want_resume(&mut self) {
-        self.pace.add(Step::MORE);
     }
 
     pub(crate) fn pace(&self) -> Pace {

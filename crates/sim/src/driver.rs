@@ -25,11 +25,11 @@
 mod attempt;
 mod broken;
 mod checkpoints;
+mod held_source;
 mod lane;
 mod open;
 mod process;
 mod shared;
-mod sources;
 mod storage;
 mod subtask;
 
@@ -101,6 +101,7 @@ impl SeededDriver {
             late_writes: false,
             rescale: None,
             stop_after: None,
+            calm_after: None,
             most_steps: 2_000_000,
             storage_faults: 0.0,
             zombies: 0.0,
@@ -153,6 +154,20 @@ impl SeededDriver {
     #[must_use]
     pub fn stop_after(mut self, steps: u64) -> Self {
         self.chaos.stop_after = Some(steps);
+        self
+    }
+
+    /// Lets somebody decline the snapshot under way, with this probability at each step.
+    #[must_use]
+    pub fn declines(mut self, probability: f64) -> Self {
+        self.chaos.aborts = probability.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Lets nothing go wrong any more after so many steps: no crash, no request, no subtask that stands still.
+    #[must_use]
+    pub fn calm_after(mut self, steps: u64) -> Self {
+        self.chaos.calm_after = Some(steps);
         self
     }
 
@@ -299,7 +314,7 @@ impl Simulation {
                 self.haunt(shared)?;
                 continue;
             }
-            let random = shared.chance.random_bool(shared.chaos.crashes);
+            let random = !shared.is_calm() && shared.chance.random_bool(shared.chaos.crashes);
             if random && shared.tally.crashes < shared.chaos.most_restarts {
                 self.crash(shared);
                 continue;
@@ -310,7 +325,7 @@ impl Simulation {
                 Progress::Over(End::Finished) if shared.storage.is_finished => {
                     return self.bury(shared).map(|()| End::Finished);
                 }
-                Progress::Over(_) if shared.chaos.stop_after.is_none() => self.start_again(shared),
+                Progress::Over(_) if !shared.is_to_stop() => self.start_again(shared),
                 Progress::Over(end) => return self.bury(shared).map(|()| end),
             }
         }

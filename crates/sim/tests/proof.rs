@@ -1,6 +1,8 @@
 //! The proof of exactly-once: a job with sinks of every kind, under failures of every kind, is right to the last record; and where a
 //! rule is broken on purpose, it shows. `cargo xtask sim` runs the same under as many seeds as wanted.
 
+#[path = "../proof/feed.rs"]
+mod feed;
 #[path = "../proof/job.rs"]
 mod job;
 #[path = "../proof/scenario.rs"]
@@ -38,32 +40,39 @@ fn nothing_is_lost_and_nothing_doubled_under_300_seeds() {
     assert!(attempts > 600 && fenced > 50 && failed > 50 && stops > 5 && fallbacks > 0, "{seen}");
 }
 
-fn is_found(rule: Broken) {
+fn is_found(name: &str) {
+    let rule = Broken::ALL.iter().find(|(other, _)| *other == name).map(|(_, rule)| *rule);
+    let rule = rule.expect("the rule has a name");
     let found = (0..PATIENCE).find(|seed| scenario::run(*seed, Some(rule), None).is_err());
-    assert!(found.is_some(), "{rule:?} goes unnoticed under {PATIENCE} seeds");
+    assert!(found.is_some(), "{name}, broken, goes unnoticed under {PATIENCE} seeds");
 }
 
-#[test]
-fn acknowledging_before_the_flush_is_found() {
-    is_found(Broken::AcknowledgeBeforeFlush);
+macro_rules! broken_rules {
+    ($($test:ident: $name:literal,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                is_found($name);
+            }
+        )*
+
+        #[test]
+        fn every_rule_that_can_be_broken_is_tried() {
+            assert_eq!(Broken::ALL.map(|(name, _)| name), [$($name),*]);
+        }
+    };
 }
 
-#[test]
-fn completing_without_the_entry_is_found() {
-    is_found(Broken::CompleteWithoutEntry);
-}
-
-#[test]
-fn skipping_the_alignment_is_found() {
-    is_found(Broken::AlignmentSkipped);
-}
-
-#[test]
-fn firing_numbers_as_versions_are_found() {
-    is_found(Broken::FiringNumberAsVersion);
-}
-
-#[test]
-fn forgetting_the_watermark_is_found() {
-    is_found(Broken::WatermarkNotRestored);
+broken_rules! {
+    acknowledging_before_the_flush_is_found: "acknowledge-before-flush",
+    skipping_the_alignment_is_found: "alignment-skipped",
+    an_assignment_that_overtakes_a_barrier_is_found: "assignment-overtakes-barrier",
+    completing_without_the_entry_is_found: "complete-without-entry",
+    dropping_an_empty_assignment_is_found: "empty-assignment-dropped",
+    ending_before_the_flush_is_found: "end-before-flush",
+    firing_numbers_as_versions_are_found: "firing-number-as-version",
+    forgetting_a_held_source_is_found: "held-source-forgotten",
+    reading_behind_a_held_barrier_is_found: "held-source-reads",
+    settling_before_the_commit_is_found: "settled-before-commit",
+    forgetting_the_watermark_is_found: "watermark-not-restored",
 }

@@ -25,8 +25,8 @@ pub struct SourceStage<T: Record> {
     reader: Box<dyn SplitReader<Out = T>>,
     next: Box<dyn Push<T>>,
     rows: Rows<T>,
-    // With whether the chain was told that it is at its end.
-    splits: BTreeMap<SplitId, bool>,
+    // With what the chain was told: whether it is at its end.
+    splits: BTreeMap<SplitId, Option<bool>>,
     look_at: Time,
     // Splits that came back from a snapshot or were assigned, not yet told to the chain.
     added: Vec<Split>,
@@ -65,36 +65,47 @@ impl<T: Record> SourceStage<T> {
         }
     }
 
-    fn take_added(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        if !self.untold {
-            return Ok(());
-        }
+    // The chain acts on it in the resume that follows.
+    fn take_added(&mut self, cx: &mut Context<'_>) -> Result<Step> {
         self.untold = false;
         let added = std::mem::take(&mut self.added);
         for split in &added {
-            self.splits.insert(Arc::clone(&split.id), true);
+            self.splits.insert(Arc::clone(&split.id), None);
             self.next.split(cx, &SplitChange::Added(Arc::clone(&split.id)))?;
         }
         self.next.split(cx, &SplitChange::Assigned)?;
         self.look_at = MIN_TIME;
-        self.reader.add_splits(added)
+        self.reader.add_splits(added)?;
+        Ok(Step::MORE)
     }
 
     // Tells the chain which splits lag behind, now and then: what counts is silence, and that is long.
-    fn look(&mut self, cx: &mut Context<'_>) -> Result<()> {
+    fn look(&mut self, cx: &mut Context<'_>) -> Result<Step> {
+        if !self.reader.knows_ends() {
+            return Ok(Step::DONE);
+        }
         if cx.now() < self.look_at {
-            return Ok(());
+            return Ok(self.look_again());
         }
         self.look_at = cx.now().saturating_add(LOOK_EVERY);
+        let mut step = self.look_again();
         for (split, told) in &mut self.splits {
-            let at_end = self.reader.is_at_end(split);
+            let at_end = Some(self.reader.is_at_end(split));
             if std::mem::replace(told, at_end) != at_end {
-                let split = Arc::clone(split);
-                let change = if at_end { SplitChange::AtEnd(split) } else { SplitChange::Behind(split) };
+                let id = Arc::clone(split);
+                let at_end = at_end == Some(true);
+                let change = if at_end { SplitChange::AtEnd(id) } else { SplitChange::Behind(id) };
                 self.next.split(cx, &change)?;
+                step = step.and(Step::MORE);
             }
         }
-        Ok(())
+        Ok(step)
+    }
+
+    // Nobody wakes the stage when a split without records turns out to be at its end.
+    fn look_again(&self) -> Step {
+        let lags = self.splits.values().any(|told| *told != Some(true));
+        if lags { Step::wake_at(self.look_at) } else { Step::DONE }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
@@ -168,8 +179,10 @@ impl<T: Record> Stage for SourceStage<T> {
         if let Some(ending) = self.ending {
             return Ok(step.and(self.go_on_ending(cx, ending)?));
         }
-        self.take_added(cx)?;
-        self.look(cx)?;
+        if self.untold {
+            return Ok(step.and(self.take_added(cx)?));
+        }
+        let step = step.and(self.look(cx)?);
         Ok(step.and(self.poll(cx, budget)?))
     }
 

@@ -81,11 +81,6 @@ impl Alignment {
         self.current.is_some_and(|current| current.id == id)
     }
 
-    /// Whether a checkpoint is under way whose barrier has not come on every channel yet.
-    pub fn is_aligning(&self) -> bool {
-        self.current.is_some_and(|current| !current.begun)
-    }
-
     /// Takes an event.
     pub fn on(&mut self, event: Event) -> Decision {
         let mut decision = Decision::default();
@@ -120,13 +115,13 @@ impl Alignment {
 
     fn give_up(&mut self, id: CheckpointId) -> Option<CheckpointId> {
         self.last = self.last.max(id);
-        self.current.take_if(|current| current.id <= id)?;
+        let given_up = self.current.take_if(|current| current.id <= id)?;
         for channel in &mut self.channels {
             if *channel == Channel::Held {
                 *channel = Channel::Flowing;
             }
         }
-        Some(id)
+        Some(given_up.id)
     }
 
     fn begin(&mut self) -> Option<CheckpointId> {

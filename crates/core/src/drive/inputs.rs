@@ -13,12 +13,14 @@ pub enum News {
 }
 
 /// The inputs of one subtask and the lanes that feed them.
+#[derive(Debug)]
 pub struct Inputs {
     // By lane: its input, and its number among that input's lanes.
     lanes: Vec<(InputId, usize)>,
     inputs: Vec<Input>,
 }
 
+#[derive(Debug)]
 struct Input {
     merge: MarkMerge,
     open: usize,
@@ -43,6 +45,11 @@ impl Inputs {
     pub fn unfed(&self) -> impl Iterator<Item = News> {
         let unfed = (0..).zip(&self.inputs).filter(|(_, input)| input.open == 0);
         unfed.map(|(id, _)| News::End(id, End::Finished))
+    }
+
+    /// The numbers of all lanes.
+    pub fn lanes(&self) -> std::ops::Range<usize> {
+        0..self.lanes.len()
     }
 
     /// Which input a lane feeds.

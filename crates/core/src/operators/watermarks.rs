@@ -222,10 +222,10 @@ impl<T: Data> AssignWatermarks<T> {
         }
     }
 
-    // A split in which nothing ever was holds nobody up for as long as a silence may last.
+    // A split that is known to be empty, and always was, holds nobody up, whatever the idleness is.
     fn pass_over_if_empty(&mut self, split: &SplitId) {
         if let Some(state) = self.splits.get_mut(split).filter(|state| state.clock.highest() == MIN_TIME) {
-            state.idle = self.strategy.idleness.is_some();
+            state.idle = true;
         }
     }
 

@@ -8,6 +8,7 @@ use millstream_core::drive::checkpoint_stats::CheckpointKind;
 use millstream_core::drive::checkpointing::{
     AbortReason, Decision, Event as Happened, Logged, Request, Wanted,
 };
+use millstream_core::drive::subtask::Command as Task;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
 use millstream_core::{Error, Result};
@@ -133,7 +134,7 @@ impl Coordinator<'_> {
             Some(Flight { id, epoch, kind, requested, last, dir, enumerators, parts, written: None });
         let now = self.shared.clock.now();
         self.life.history(|history| history.triggered(id, epoch, kind, now));
-        self.shared.command_all(|| Command::Trigger { id, hold });
+        self.shared.command_all(|| Command::Task(Task::Trigger { id, hold }));
         Ok(())
     }
 
@@ -159,9 +160,9 @@ impl Coordinator<'_> {
         let now = self.shared.clock.now();
         self.life.history(|history| history.completed(id, now));
         if commits {
-            self.shared.command_all(|| Command::Completed { id, last });
+            self.shared.command_all(|| Command::Task(Task::Completed { id, last }));
         } else {
-            self.shared.command_all(|| Command::Aborted(id));
+            self.shared.command_all(|| Command::Task(Task::Aborted(id)));
         }
         let Some(flight) = self.flight.take() else { return };
         self.stopped_with_savepoint |= last && flight.kind == CheckpointKind::Savepoint;
@@ -183,7 +184,7 @@ impl Coordinator<'_> {
             let message = format_args!("checkpoint {id} was given up: {reason}");
             self.reporters.checkpoints.failed(self.shared.clock.nanos(), message);
         }
-        self.shared.command_all(|| Command::Aborted(id));
+        self.shared.command_all(|| Command::Task(Task::Aborted(id)));
         self.flight = None;
         self.askers.answer(request, Err(format!("checkpoint {id} was given up: {reason}")));
         let ledger = Arc::clone(&self.ledger);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_core::drive::checkpointing::Event as Happened;
+use millstream_core::drive::subtask::Command as Task;
 use millstream_core::figures::OperatorFigures;
 use millstream_core::stage::End;
 use millstream_core::time::Nanos;
@@ -67,7 +68,7 @@ impl Coordinator<'_> {
         let deadline = self.stop_deadline();
         self.stopping.deadline.get_or_insert(deadline);
         if self.stopping.told.replace(end).is_none() && self.is_running() {
-            self.shared.command_sources(|| Command::Stop(end));
+            self.shared.command_sources(|| Command::Task(Task::Stop(end)));
         }
     }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event, Request, Wanted};
+use millstream_core::drive::enumerators::{Assignments, Enumerators, unguarded};
 use millstream_core::drive::job_snapshot::JobSnapshot;
 use millstream_core::drive::layout;
 use millstream_core::drive::log::{Append, JobLog};
+use millstream_core::drive::subtask::Command;
 use millstream_core::plan::Plan;
 use millstream_core::stage::End;
 use millstream_core::time::{Clock, Nanos};
@@ -14,14 +16,13 @@ use millstream_core::{Error, Result};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
+use super::broken::Broken;
 use super::checkpoints::{Collecting, Logging, Writing};
 use super::lane::{Element, Lane};
 use super::open::Ground;
 use super::shared::Shared;
-use super::sources::{Assignments, Sources};
-use super::subtask::{Command, Move, Subtask, Told};
+use super::subtask::{Move, Subtask, Told};
 use crate::driven_stage::DrivenStage;
-use crate::driven_writer::wrong;
 use crate::world::{Simulated, World};
 
 /// What came of a step.
@@ -51,7 +52,7 @@ pub(super) struct Attempt {
     pub(super) log: JobLog,
     pub(super) coordinator: CheckpointCoordinator,
     pub(super) subtasks: Vec<Subtask>,
-    pub(super) sources: Sources,
+    pub(super) enumerators: Enumerators,
     pub(super) collecting: Option<Collecting>,
     /// Snapshots whose files are being written, also those that were given up meanwhile.
     pub(super) writing: Vec<Writing>,
@@ -80,7 +81,10 @@ impl Attempt {
     ) -> Result<Self> {
         let places = layout::places(plan);
         let epoch = log.last().epoch;
-        let (sources, assignments) = Sources::start(plan, &world.clock(), from)?;
+        let broken = shared.chaos.broken.and_then(Broken::protocol);
+        let mut enumerators =
+            Enumerators::make(plan, &world.clock(), &Arc::default(), unguarded)?.breaking(broken);
+        let assignments = enumerators.start(plan, from)?;
         let ground = Ground { plan, world, epoch, from, broken: shared.chaos.broken };
         let mut subtasks = Vec::new();
         for place in &places {
@@ -94,7 +98,7 @@ impl Attempt {
             log,
             coordinator: CheckpointCoordinator::new(shared.chaos.checkpoints.clone(), subtasks.len(), next),
             subtasks,
-            sources,
+            enumerators,
             collecting: None,
             writing: Vec::new(),
             logging: None,
@@ -110,7 +114,7 @@ impl Attempt {
             asked_to_stop: false,
         };
         attempt.tell(shared, Event::Started)?;
-        attempt.assign(assignments)?;
+        attempt.assign(assignments);
         Ok(attempt)
     }
 
@@ -136,7 +140,7 @@ impl Attempt {
         let slow = self.slow.map(|(index, _)| index);
         let subtasks = self.subtasks.iter().enumerate().filter(|(index, _)| Some(*index) != slow);
         let stages = subtasks.filter_map(|(_, subtask)| subtask.wake_at()).map(|at| clock.nanos_at(at));
-        let tick = self.sources.next_tick().filter(|_| !self.stopping);
+        let tick = self.enumerators.next_tick().filter(|_| !self.stopping);
         let writing = self.writing.iter().map(|writing| writing.ready_at);
         let until = self.slow.map(|(_, until)| until).filter(|until| *until < Nanos::MAX);
         let logging =
@@ -154,7 +158,7 @@ impl Attempt {
     // What the world does to it, unasked.
     fn disturb(&mut self, shared: &mut Shared) -> Result<()> {
         self.since_checkpoint += 1;
-        if shared.chaos.stop_after.is_some_and(|steps| shared.steps >= steps) && !self.asked_to_stop {
+        if shared.is_to_stop() && !self.asked_to_stop {
             self.asked_to_stop = true;
             self.tell(shared, Event::Stop)?;
         }
@@ -164,6 +168,15 @@ impl Attempt {
             self.since_checkpoint = 0;
             self.request(shared, Wanted::Checkpoint)?;
         }
+        if !shared.is_calm() {
+            self.trouble(shared)?;
+        }
+        let calm = shared.is_calm();
+        self.slow.take_if(|(_, until)| calm || *until <= shared.now());
+        Ok(())
+    }
+
+    fn trouble(&mut self, shared: &mut Shared) -> Result<()> {
         if let Some(id) =
             self.coordinator.in_flight().filter(|_| shared.chance.random_bool(shared.chaos.aborts))
         {
@@ -175,7 +188,6 @@ impl Attempt {
         if shared.chaos.slow > 0.0 && shared.chance.random_bool(shared.chaos.slow) {
             self.slow_down(shared);
         }
-        self.slow.take_if(|(_, until)| *until <= shared.now());
         Ok(())
     }
 
@@ -218,7 +230,7 @@ impl Attempt {
         if self.world.executor().has_work() {
             choices.push(Choice::Future);
         }
-        if !self.stopping && self.sources.next_tick().is_some_and(|at| at <= now) {
+        if !self.stopping && self.enumerators.next_tick().is_some_and(|at| at <= now) {
             choices.push(Choice::Tick);
         }
         if self.coordinator.wake_at().is_some_and(|at| at <= now) {
@@ -245,8 +257,9 @@ impl Attempt {
                 Ok(())
             }
             Choice::Tick => {
-                let assignments = self.sources.tick(shared.now())?;
-                self.assign(assignments)
+                let assignments = self.enumerators.tick()?;
+                self.assign(assignments);
+                Ok(())
             }
             Choice::Wake => self.tell(shared, Event::Tick),
             Choice::Write(index) => self.write(shared, index),
@@ -275,7 +288,8 @@ impl Attempt {
             Move::Take(lane) => {
                 let Some(element) = self.subtasks[index].lanes[lane].pop() else { return Ok(()) };
                 let element = self.transport(shared, index, lane, element)?;
-                self.subtasks[index].take(lane, element)
+                let records = budget(&mut shared.chance);
+                self.subtasks[index].take(lane, element, records)
             }
             other => {
                 let records = budget(&mut shared.chance);
@@ -316,8 +330,8 @@ impl Attempt {
         for told in std::mem::take(&mut self.subtasks[index].told) {
             match told {
                 Told::ReaderReady => {
-                    let assignments = self.sources.reader_ready(self.subtasks[index].place)?;
-                    self.assign(assignments)?;
+                    let assignments = self.enumerators.reader_ready(self.subtasks[index].place)?;
+                    self.assign(assignments);
                 }
                 Told::Frozen(id, frozen) => {
                     if let Some(collecting) =
@@ -337,18 +351,12 @@ impl Attempt {
         Ok(())
     }
 
-    fn assign(&mut self, assignments: Assignments) -> Result<()> {
+    fn assign(&mut self, assignments: Assignments) {
         for (place, assignment) in assignments {
-            let subtask = self.subtasks.iter_mut().find(|subtask| subtask.place == place);
-            let subtask = subtask.ok_or_else(|| {
-                wrong(format!(
-                    "an enumerator assigns splits to subtask {}, which does not exist",
-                    place.subtask
-                ))
-            })?;
-            subtask.commands.push_back(Command::Assign(assignment));
+            if let Some(subtask) = self.subtasks.iter_mut().find(|subtask| subtask.place == place) {
+                subtask.commands.push_back(Command::Assign(assignment));
+            }
         }
-        Ok(())
     }
 
     /// Tells all subtasks.
@@ -357,7 +365,8 @@ impl Attempt {
     }
 
     fn is_over(&self) -> bool {
-        let done = |subtask: &Subtask| subtask.ended && subtask.commands.is_empty() && subtask.out.is_empty();
+        let done =
+            |subtask: &Subtask| subtask.has_ended() && subtask.commands.is_empty() && subtask.out.is_empty();
         self.released && self.subtasks.iter().all(done)
     }
 

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use millstream_core::Result;
+use millstream_core::drive::broken::BrokenRule;
 use millstream_core::snapshot::{KeyedPart, MemoryPart, Restored};
 
-/// A rule of exactly-once that is not kept.
+/// A rule that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// A subtask acknowledges a barrier before its sinks have flushed.
-    AcknowledgeBeforeFlush,
+    /// A rule of the protocol that drivers share: the simulation runs the product's own code, with this rule broken.
+    Protocol(BrokenRule),
     /// A checkpoint is taken for complete before its entry stands in the log.
     CompleteWithoutEntry,
-    /// A subtask freezes at the first barrier and does not wait for the other channels.
-    AlignmentSkipped,
     /// What key groups have seen of the watermark is lost in a restore.
     WatermarkNotRestored,
     /// A sink takes the number of a result's firing for the version of its document. (This one is up to the sink.)
@@ -22,13 +21,27 @@ pub enum Broken {
 
 impl Broken {
     /// All of them, with their names for a command line.
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("acknowledge-before-flush", Self::AcknowledgeBeforeFlush),
+    pub const ALL: [(&'static str, Self); 11] = [
+        ("acknowledge-before-flush", Self::Protocol(BrokenRule::AcknowledgeBeforeFlush)),
+        ("alignment-skipped", Self::Protocol(BrokenRule::AlignmentSkipped)),
+        ("assignment-overtakes-barrier", Self::Protocol(BrokenRule::AssignmentOvertakesBarrier)),
         ("complete-without-entry", Self::CompleteWithoutEntry),
-        ("alignment-skipped", Self::AlignmentSkipped),
+        ("empty-assignment-dropped", Self::Protocol(BrokenRule::EmptyAssignmentDropped)),
+        ("end-before-flush", Self::Protocol(BrokenRule::EndBeforeFlush)),
         ("firing-number-as-version", Self::FiringNumberAsVersion),
+        ("held-source-forgotten", Self::Protocol(BrokenRule::HeldSourceForgotten)),
+        ("held-source-reads", Self::Protocol(BrokenRule::HeldSourceReads)),
+        ("settled-before-commit", Self::Protocol(BrokenRule::SettledBeforeCommit)),
         ("watermark-not-restored", Self::WatermarkNotRestored),
     ];
+
+    /// The rule of the shared protocol, if it is one.
+    pub(super) fn protocol(self) -> Option<BrokenRule> {
+        match self {
+            Self::Protocol(rule) => Some(rule),
+            Self::CompleteWithoutEntry | Self::WatermarkNotRestored | Self::FiringNumberAsVersion => None,
+        }
+    }
 }
 
 /// What a restore gives back when the watermark is forgotten.

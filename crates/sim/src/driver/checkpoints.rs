@@ -8,7 +8,9 @@ use millstream_core::drive::checkpointing::{Decision, Event, Logged};
 use millstream_core::drive::cleanup::{self, Known, Owner};
 use millstream_core::drive::job_snapshot::JobSnapshot;
 use millstream_core::drive::log::{Append, Change, CheckpointRef};
+use millstream_core::drive::subtask::Command;
 use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::stage::End;
 use millstream_core::time::{Clock, Nanos};
 use millstream_core::{Error, ErrorKind, Result};
 use rand::RngExt;
@@ -18,7 +20,6 @@ use super::broken::Broken;
 use super::process::ask;
 use super::shared::{Shared, manifest_path};
 use super::storage::{File, Manifest};
-use super::subtask::Command;
 
 /// How many entries of the log are kept before the last one.
 const KEPT: u64 = 6;
@@ -66,7 +67,7 @@ impl Attempt {
         let epoch = self.epoch;
         shared.note(|| format!("epoch {epoch}: {decision:?}"));
         match decision {
-            Decision::Trigger { id, kind, hold, request: _ } => self.trigger(id, kind, hold),
+            Decision::Trigger { id, kind, hold, request: _ } => self.trigger(id, kind, hold)?,
             Decision::Write(id) => self.begin_to_write(shared, id)?,
             Decision::Log(id) if shared.chaos.broken == Some(Broken::CompleteWithoutEntry) => {
                 return self.tell(shared, Event::Logged { id, logged: Logged::Stands });
@@ -83,9 +84,9 @@ impl Attempt {
                 self.give_up(shared, id);
             }
             Decision::Refuse { .. } => {}
-            Decision::StopSources { .. } => {
+            Decision::StopSources { drain } => {
                 self.stopping = true;
-                self.command_all(|| Command::Stop);
+                self.command_all(|| Command::Stop(if drain { End::Finished } else { End::Stopped }));
             }
             Decision::LogFinish => {
                 if self.finishing.is_none() {
@@ -99,12 +100,13 @@ impl Attempt {
         Ok(())
     }
 
-    fn trigger(&mut self, id: CheckpointId, kind: CheckpointKind, hold: bool) {
-        let enumerators = self.sources.snapshot(self.plan.stages.len());
+    fn trigger(&mut self, id: CheckpointId, kind: CheckpointKind, hold: bool) -> Result<()> {
+        let enumerators = self.enumerators.snapshot(self.plan.stages.len())?;
         let parts = self.subtasks.iter().map(|_| None).collect();
         let commits = self.coordinator.commits();
         self.collecting = Some(Collecting { id, kind, commits, parts, enumerators });
-        self.command_all(|| Command::Trigger(id, hold));
+        self.command_all(|| Command::Trigger { id, hold });
+        Ok(())
     }
 
     fn begin_to_write(&mut self, shared: &mut Shared, id: CheckpointId) -> Result<()> {
@@ -234,7 +236,7 @@ impl Attempt {
         }
         if commits {
             shared.tally.checkpoints += 1;
-            self.command_all(|| Command::Completed(id, last));
+            self.command_all(|| Command::Completed { id, last });
         } else {
             shared.tally.savepoints += 1;
             self.command_all(|| Command::Aborted(id));

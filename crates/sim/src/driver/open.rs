@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use millstream_core::Result;
-use millstream_core::drive::inputs::Inputs;
 use millstream_core::drive::job_snapshot::JobSnapshot;
 use millstream_core::drive::layout::{self, LaneSpec, Place};
+use millstream_core::drive::subtask::SubtaskProtocol;
 use millstream_core::plan::{EdgeSpec, Plan};
 use millstream_core::snapshot::Restored;
 
@@ -34,8 +34,10 @@ impl Ground<'_> {
         let stage = stage.map_err(|error| error.in_context(&name))?;
         let feeds: Vec<_> = layout::lanes(self.plan, place).iter().map(|lane| lane.input).collect();
         let count = layout::inputs(self.plan, place.stage);
-        let inputs = (usize::from(count), Inputs::new(count, &feeds), feeds.len());
-        Ok(Subtask::new(place, name, stage, inputs, self.routes(places, place), self.broken))
+        let is_source = spec.enumerator.is_some();
+        let protocol = SubtaskProtocol::new(count, &feeds, is_source, true);
+        let protocol = protocol.breaking(self.broken.and_then(Broken::protocol));
+        Ok(Subtask::new(place, name, stage, protocol, feeds.len(), self.routes(places, place)))
     }
 
     fn harness(&self, place: Place, budget: usize) -> Result<Harness> {

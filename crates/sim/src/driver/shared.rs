@@ -32,6 +32,7 @@ pub(super) struct Chaos {
     pub(super) late_writes: bool,
     pub(super) rescale: Option<u16>,
     pub(super) stop_after: Option<u64>,
+    pub(super) calm_after: Option<u64>,
     pub(super) most_steps: u64,
     /// How often a call of the storage goes wrong.
     pub(super) storage_faults: f64,
@@ -82,6 +83,16 @@ impl Shared {
 
     pub(super) fn now(&self) -> Nanos {
         self.clock.nanos()
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub(super) fn is_calm(&self) -> bool {
+        self.chaos.calm_after.is_some_and(|steps| self.steps >= steps)
+    }
+
+    /// Whether the job is to be stopped, for good.
+    pub(super) fn is_to_stop(&self) -> bool {
+        self.chaos.stop_after.is_some_and(|steps| self.steps >= steps)
     }
 
     /// A process with I/O of its own.

@@ -61,7 +61,7 @@ impl<T> WatermarkStrategy<T> {
         self
     }
 
-    /// A silent split holds the watermark back for ever.
+    /// A silent split holds the watermark back for ever, unless its reader knows that it never had a record.
     #[must_use]
     pub fn without_idleness(mut self) -> Self {
         self.idleness = None;

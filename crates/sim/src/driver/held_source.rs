@@ -1,0 +1,47 @@
+//! The auditor of held sources: between the barrier of a savepoint that the job may stop with and the news of how that ended, a source
+//! reads nothing; and once it has heard that the savepoint was given up, it does not stand still.
+
+use millstream_core::Result;
+use millstream_core::context::Emitted;
+use millstream_core::drive::subtask::Command;
+use millstream_core::snapshot::CheckpointId;
+
+use crate::driven_writer::wrong;
+
+/// What is known from outside of one source; nothing here asks the protocol.
+#[derive(Debug, Default)]
+pub(super) struct HeldSource {
+    held: Option<CheckpointId>,
+    passed: bool,
+}
+
+impl HeldSource {
+    /// Sees a command; gives whether it lets a held source go that must not stand still now.
+    pub(super) fn command(&mut self, command: &Command) -> bool {
+        let before = self.held;
+        match command {
+            Command::Trigger { id, hold } => *self = Self { held: hold.then_some(*id), passed: false },
+            Command::Aborted(id) if before.is_some_and(|held| held <= *id) => *self = Self::default(),
+            Command::Stop(_) => *self = Self::default(),
+            Command::Assign(_) | Command::Aborted(_) | Command::Completed { .. } => {}
+        }
+        matches!(command, Command::Aborted(_)) && before.is_some() && self.held.is_none()
+    }
+
+    /// Sees a barrier passed on.
+    pub(super) fn passed(&mut self, id: CheckpointId) {
+        self.passed |= self.held == Some(id);
+    }
+
+    /// Sees what a source emits.
+    pub(super) fn emitted(&self, emitted: &[Emitted]) -> Result<()> {
+        let reads =
+            emitted.iter().any(|element| matches!(element, Emitted::Batch(batch) if batch.records > 0));
+        match self.held.filter(|_| self.passed && reads) {
+            Some(id) => Err(wrong(format!(
+                "the source reads on behind the barrier of savepoint {id}, which holds it"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
