@@ -186,7 +186,7 @@ fn guarded<T>(guard: Guard, name: &str, call: impl FnOnce() -> Result<T>) -> Res
         return Err(Error::bug(format!("source {name}: its enumerator panicked: {panic}")));
     }
     let result = result.unwrap_or_else(|| Err(Error::bug("a call of an enumerator was not made")));
-    result.map_err(|error| error.in_context(format_args!("source {name}")))
+    result.map_err(|error| error.in_operator(name))
 }
 
 #[cfg(test)]
