@@ -9,6 +9,7 @@ use crate::cold::{Scope, StateBackend};
 use crate::figures::{OperatorFigures, SubtaskFigures};
 use crate::io::Io;
 use crate::key::KeyGroup;
+use crate::refusals::Refusals;
 use crate::snapshot::Restored;
 use crate::stage::{Budget, Mark};
 use crate::time::{Clock, Nanos, Time};
@@ -71,6 +72,11 @@ impl OpenContext {
     /// when it begins to fail and one when it is back, however many subtasks miss it.
     pub fn reporter_of(&self, subject: impl Into<String>) -> Reporter {
         self.figures.troubles.reporter(subject)
+    }
+
+    /// Where the operator of this name counts its records and those that it refuses: the log then has one line when most are.
+    pub fn refusals_of(&self, operator: &str) -> Refusals {
+        self.figures.troubles.refusals(operator)
     }
 }
 

@@ -3,7 +3,11 @@
 //! A format crate (JSON, CSV) implements [`Decoder`]; `DataStream::decode` runs one of them per subtask and sends the dead
 //! letters to a side output. Nothing is copied on the way but what the record owns.
 
+mod shape;
+
 use std::fmt::Display;
+
+pub use self::shape::{BYTE_ORDER_MARK, Shape};
 
 use crate::batch::{Rows, SplitId};
 use crate::dead_letter::DeadLetter;

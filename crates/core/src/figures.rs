@@ -63,6 +63,10 @@ impl Latency {
         let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         histogram.saturating_record_n((took / 1000).max(1), records);
     }
+    /// How many records were recorded.
+    pub fn count(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
     /// A copy of all that was recorded.
     pub fn histogram(&self) -> Histogram<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -143,7 +147,7 @@ impl OperatorFigures {
     /// Of a sink: records that it has taken, and that its system has neither acknowledged nor refused. Those of an earlier attempt that
     /// it was given back do not count.
     pub fn unacknowledged(&self) -> u64 {
-        let done = self.latency.histogram().len() + self.counter("deadLetters").get();
+        let done = self.latency.count() + self.counter("deadLetters").get();
         self.records_in.get().saturating_sub(done)
     }
 

@@ -24,6 +24,7 @@ pub mod options;
 pub mod plan;
 pub mod raw;
 pub mod record;
+pub mod refusals;
 pub mod schema;
 pub mod sink;
 pub mod snapshot;

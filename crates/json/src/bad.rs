@@ -15,13 +15,14 @@ struct Inner {
     field: Option<&'static str>,
     reason: Cow<'static, str>,
     at: Option<usize>,
+    hint: Option<String>,
 }
 
 impl Bad {
     /// Something wrong with the message as a whole.
     #[cold]
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { field: None, reason: reason.into(), at: None }))
+        Self(Box::new(Inner { field: None, reason: reason.into(), at: None, hint: None }))
     }
 
     /// The same, at this byte of the message.
@@ -35,6 +36,13 @@ impl Bad {
     #[must_use]
     pub fn in_field(mut self, name: &'static str) -> Self {
         self.0.field = Some(name);
+        self
+    }
+
+    /// The same, with what its reader should know besides.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl fmt::Display) -> Self {
+        self.0.hint = Some(hint.to_string());
         self
     }
 
@@ -55,7 +63,10 @@ impl fmt::Display for Bad {
             write!(f, "field {field}: ")?;
         }
         f.write_str(&self.0.reason)?;
-        self.0.at.map_or(Ok(()), |at| write!(f, ", at byte {at}"))
+        if let Some(at) = self.0.at {
+            write!(f, ", at byte {at}")?;
+        }
+        self.0.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use millstream_core::decode::{Decoder, Refused};
+use millstream_core::decode::{BYTE_ORDER_MARK, Decoder, Refused, Shape};
 use millstream_core::raw::RawBatch;
 use millstream_core::time::{MIN_TIME, PlausibleTimes, Time};
 use millstream_core::{Result, Rows};
@@ -13,7 +13,7 @@ use crate::keys::Keys;
 use crate::options::JsonOptions;
 use crate::record::{FromJson, Values};
 use crate::time::Times;
-use crate::walk::walk;
+use crate::walk::{names, walk};
 
 /// Reads one JSON object per message into a record type: see the [crate's documentation](crate) for what is accepted.
 ///
@@ -84,8 +84,21 @@ impl<T: FromJson> JsonDecoder<T> {
         let (padded, length) = batch.padded(0);
         self.times.plausible = self.plausible.at(now);
         let mut rows = Rows::default();
-        self.one(padded, length, &mut rows)?;
+        if let Err(bad) = self.one(padded, length, &mut rows) {
+            self.once_more(padded, length, &mut rows, bad)?;
+        }
         Ok((rows.rec.remove(0), rows.ts[0]))
+    }
+
+    /// The same for a message that was refused: without its byte order mark, if it has one, it may be a good one.
+    #[cold]
+    fn once_more(&mut self, padded: &[u8], length: usize, rows: &mut Rows<T>, bad: Bad) -> Result<(), Bad> {
+        let message = &padded[..length];
+        if message.starts_with(BYTE_ORDER_MARK) {
+            let text = &padded[BYTE_ORDER_MARK.len()..];
+            return self.one(text, length - BYTE_ORDER_MARK.len(), rows);
+        }
+        Err(with_hint(bad, padded, length))
     }
 
     /// Appends one message, at the start of a buffer that goes on for [`PADDING`](millstream_core::raw::PADDING) bytes behind it.
@@ -100,6 +113,18 @@ impl<T: FromJson> JsonDecoder<T> {
     }
 }
 
+// What the message is instead, or which keys it has where a wanted one is missing.
+fn with_hint(bad: Bad, padded: &[u8], length: usize) -> Bad {
+    match Shape::of(&padded[..length]) {
+        Some(Shape::Json) if bad.field().is_some() && bad.position().is_none() => {
+            let names = names(padded, length);
+            if names.is_empty() { bad } else { bad.with_hint(format_args!("the message has {names}")) }
+        }
+        None | Some(Shape::Json) => bad,
+        Some(shape) => bad.with_hint(shape),
+    }
+}
+
 impl<T: FromJson> Decoder<T> for JsonDecoder<T> {
     fn decode(&mut self, batch: &RawBatch, now: Time, rows: &mut Rows<T>, refused: &mut Refused<'_>) {
         self.times.plausible = self.plausible.at(now);
@@ -107,7 +132,9 @@ impl<T: FromJson> Decoder<T> for JsonDecoder<T> {
         rows.ts.reserve(batch.len());
         for (index, message) in batch.iter().enumerate() {
             let (padded, length) = batch.padded(index);
-            if let Err(bad) = self.one(padded, length, rows) {
+            let decoded = self.one(padded, length, rows);
+            let decoded = decoded.or_else(|bad| self.once_more(padded, length, rows, bad));
+            if let Err(bad) = decoded {
                 refused.push(message, bad);
             }
         }

@@ -66,28 +66,45 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
-/// Strings, and numbers as they came: ids may be `123` or `"123"`.
+/// Strings, and numbers: ids may be `123` or `"123"`. Whole numbers are one text however they are written (`42`, `42.0` and `4.2e1` are
+/// `"42"`), others stay as they came.
 impl FromValue for CompactString {
     #[inline]
     fn from_value(value: Value<'_>) -> Result<Self, String> {
         match value {
             Value::Text(text) => Ok(text.as_ref().into()),
-            Value::Number(text) => Ok(text.into()),
+            Value::Number(text) => Ok(as_text(text).as_ref().into()),
             Value::Bool(_) | Value::Nested(_) => Err(unfit("text", &value)),
         }
     }
 }
 
-/// Strings, and numbers as they came.
+/// Strings, and numbers, as for [`CompactString`].
 impl FromValue for String {
     #[inline]
     fn from_value(value: Value<'_>) -> Result<Self, String> {
         match value {
             Value::Text(text) => Ok(text.into_owned()),
-            Value::Number(text) => Ok(text.to_owned()),
+            Value::Number(text) => Ok(as_text(text).into_owned()),
             Value::Bool(_) | Value::Nested(_) => Err(unfit("text", &value)),
         }
     }
+}
+
+// Producers that keep numbers as doubles write an id of 42 as 42.0.
+#[inline]
+fn as_text(number: &str) -> Cow<'_, str> {
+    if number.bytes().all(|byte| byte.is_ascii_digit()) {
+        Cow::Borrowed(number)
+    } else {
+        whole_as_text(number)
+    }
+}
+
+#[cold]
+fn whole_as_text(number: &str) -> Cow<'_, str> {
+    let whole = Decimal::parse(number).and_then(Decimal::whole);
+    whole.map_or(Cow::Borrowed(number), |whole| Cow::Owned(whole.to_string()))
 }
 
 /// `true` and `false`, also as strings.
@@ -178,9 +195,30 @@ mod tests {
     }
 
     #[test]
-    fn text_keeps_numbers_as_they_came_and_refuses_the_rest() {
-        assert_eq!(String::from_value(Value::Number("1.50")), Ok("1.50".into()));
-        assert_eq!(CompactString::from_value(Value::Number("0e1")), Ok("0e1".into()));
+    fn whole_numbers_are_one_text_however_they_are_written_and_others_stay_as_they_came() {
+        for (number, text) in [
+            ("42", "42"),
+            ("42.0", "42"),
+            ("4.2e1", "42"),
+            ("-7.00", "-7"),
+            ("-0", "0"),
+            ("0e1", "0"),
+            ("1e20", "100000000000000000000"),
+            ("1.50", "1.50"),
+            ("1e999", "1e999"),
+            (
+                "123456789012345678901234567890123456789012345",
+                "123456789012345678901234567890123456789012345",
+            ),
+        ] {
+            assert_eq!(CompactString::from_value(Value::Number(number)), Ok(text.into()), "{number}");
+            assert_eq!(String::from_value(Value::Number(number)), Ok(text.into()), "{number}");
+        }
+        assert_eq!(text::<String>("42.0"), Ok("42.0".into()), "a string is what it is");
+    }
+
+    #[test]
+    fn text_refuses_what_is_neither_text_nor_number() {
         assert_eq!(String::from_value(Value::Nested("{}")), Err("wants text, has an object".into()));
         assert_eq!(CompactString::from_value(Value::Bool(true)), Err("wants text, has true".into()));
     }

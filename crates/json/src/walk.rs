@@ -27,6 +27,41 @@ pub(crate) fn walk(
     Ok(seen)
 }
 
+/// How many keys of a message are named.
+const NAMED: usize = 12;
+
+/// The keys of an object, for people: as they are written, without those of nested objects, the first few.
+#[cold]
+pub(crate) fn names(data: &[u8], len: usize) -> String {
+    let mut cursor = Cursor::new(data, len);
+    let mut names = Vec::new();
+    while let Some(name) = next_name(&mut cursor) {
+        if names.len() == NAMED {
+            names.push("…".to_owned());
+            break;
+        }
+        names.push(name);
+    }
+    names.join(", ")
+}
+
+fn next_name(cursor: &mut Cursor<'_>) -> Option<String> {
+    cursor.space();
+    if !matches!(cursor.byte().ok()?, b'{' | b',') {
+        return None;
+    }
+    cursor.at += 1;
+    cursor.space();
+    if cursor.byte().ok()? != b'"' {
+        return None;
+    }
+    let key = cursor.string().ok()?;
+    cursor.colon().ok()?;
+    cursor.spaced_value(1).ok()?;
+    let key = &cursor.data[key.start as usize..key.end as usize];
+    Some(String::from_utf8_lossy(&key[..key.len().min(40)]).into_owned())
+}
+
 fn empty(cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
     let start = cursor.at;
     cursor.space();

@@ -106,6 +106,11 @@ fn white_space_is_allowed_wherever_json_allows_it() {
 }
 
 #[test]
+fn a_byte_order_mark_is_skipped() {
+    assert_eq!(read("\u{feff}{\"userId\": \"a\", \"timestamp\": 1511658000000}"), Ok(click("a")));
+}
+
+#[test]
 fn keys_may_be_written_with_escapes() {
     assert_eq!(read(r#"{"user\u0049d":"a","time\u0073tamp":1511658000000,"\ud83d":1}"#), Ok(click("a")));
 }
@@ -116,7 +121,14 @@ fn every_refusal_names_the_field_and_the_byte() {
         ("", "an empty message, at byte 0"),
         ("  ", "the message is cut off, at byte 2"),
         ("[]", "wants an object: '{', has '[', at byte 0"),
-        ("\u{feff}{}", "wants an object: '{', has the byte 0xef, at byte 0"),
+        ("\u{feff}{}", "field userId: is missing"),
+        ("\u{feff}", "an empty message, at byte 0"),
+        ("1,2,3", "wants an object: '{', has '1', at byte 0; it looks like a line of CSV"),
+        (
+            "\0\0\0\0*{\"userId\":\"a\"}",
+            "wants an object: '{', has the byte 0x00, at byte 0; it is in a schema registry's frame (schema id 42, JSON behind it)",
+        ),
+        (r#"{"user":"a", "ts" : 1}"#, "field userId: is missing; the message has user, ts"),
         ("{}", "field userId: is missing"),
         (r#"{"userId":null}"#, "field userId: is null, at byte 10"),
         (r#"{"userId":"a","timestamp":"#, "the message is cut off, at byte 26"),

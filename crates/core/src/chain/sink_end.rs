@@ -9,9 +9,11 @@ use crate::dead_letter::DeadLetter;
 use crate::figures::OperatorFigures;
 use crate::operator::{Push, SplitChange};
 use crate::record::Data;
+use crate::refusals::{Refusal, Refusals};
 use crate::sink::SinkWriter;
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::stage::{Budget, End, Mark, Step};
+use crate::trouble::Troubles;
 
 /// A sink's writer, and where its dead letters go.
 pub struct SinkEnd<T: Data> {
@@ -20,6 +22,9 @@ pub struct SinkEnd<T: Data> {
     dead: Rows<DeadLetter>,
     dead_letters: Box<dyn Push<DeadLetter>>,
     figures: Arc<OperatorFigures>,
+    refusals: Refusals,
+    // Records that its system had acknowledged when they were last counted.
+    acknowledged: u64,
 }
 
 impl<T: Data> SinkEnd<T> {
@@ -30,11 +35,13 @@ impl<T: Data> SinkEnd<T> {
         dead_letters: Box<dyn Push<DeadLetter>>,
     ) -> Self {
         let figures = OperatorFigures::new(&name);
-        Self { name, writer, dead: Rows::default(), dead_letters, figures }
+        let refusals = Troubles::default().refusals(&name);
+        Self { name, writer, dead: Rows::default(), dead_letters, figures, refusals, acknowledged: 0 }
     }
 
     fn hand_on(&mut self, cx: &mut Context<'_>, step: Result<Step>) -> Result<Step> {
         let step = step.map_err(|error| error.in_operator(&self.name))?;
+        let step = step.and(self.count(cx));
         if self.dead.is_empty() {
             return Ok(step);
         }
@@ -45,10 +52,25 @@ impl<T: Data> SinkEnd<T> {
     }
 }
 
+impl<T: Data> SinkEnd<T> {
+    // What its system has answered since the last call: answers come later than records.
+    fn count(&mut self, cx: &Context<'_>) -> Step {
+        let acknowledged = self.figures.latency.count();
+        let written = acknowledged.saturating_sub(std::mem::replace(&mut self.acknowledged, acknowledged));
+        let refused = self.dead.len() as u64;
+        if written + refused == 0 {
+            return self.refusals.look_in(cx);
+        }
+        self.refusals.count_in(cx, written + refused, refused, || Refusal::of(&self.dead.rec))
+    }
+}
+
 impl<T: Data> Push<T> for SinkEnd<T> {
     // The sink's figures are made here and found by the writer under the sink's name.
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
         self.figures = cx.figures_of(&self.name);
+        self.refusals = cx.refusals_of(&self.name);
+        self.acknowledged = self.figures.latency.count();
         let opened = self.writer.open(&self.name, cx);
         opened.map_err(|error| error.in_operator(&self.name))?;
         self.dead_letters.open(cx)
@@ -101,7 +123,11 @@ impl<T: Data> Push<T> for SinkEnd<T> {
     fn end(&mut self, cx: &mut Context<'_>, end: End) -> Result<Step> {
         let step = self.writer.flush(cx, &mut self.dead);
         let step = self.hand_on(cx, step)?;
-        if step.is_complete() { Ok(step.and(self.dead_letters.end(cx, end)?)) } else { Ok(step) }
+        if !step.is_complete() {
+            return Ok(step);
+        }
+        self.refusals.end(cx.nanos());
+        Ok(step.and(self.dead_letters.end(cx, end)?))
     }
 
     fn close(&mut self) {

@@ -7,7 +7,9 @@ use crate::decode::{Decoder, Refused};
 use crate::figures::{Counter, OperatorFigures};
 use crate::operator::SideTag;
 use crate::raw::RawBatch;
-use crate::{Context, Data, OpenContext, Operator, Output, Result, Rows, Step};
+use crate::refusals::{Refusal, Refusals};
+use crate::trouble::Troubles;
+use crate::{Budget, Context, Data, End, OpenContext, Operator, Output, Result, Rows, Step};
 
 /// The side output of messages that could not be decoded.
 pub const DEAD_LETTERS: &str = "dead-letters";
@@ -20,6 +22,7 @@ pub struct Decode<T> {
     figures: Arc<OperatorFigures>,
     messages: Arc<Counter>,
     refused: Arc<Counter>,
+    refusals: Refusals,
 }
 
 impl<T: Data> Decode<T> {
@@ -34,7 +37,24 @@ impl<T: Data> Decode<T> {
             figures,
             messages,
             refused,
+            refusals: Troubles::default().refusals(source),
         }
+    }
+
+    fn batch(&mut self, cx: &Context<'_>, batch: &RawBatch, out: &mut Output<T>) -> Step {
+        let mut letters = std::mem::take(out.side(&self.tag));
+        let before = letters.len();
+        let mut refused = Refused::new(&self.source, batch, cx.now(), &mut letters);
+        self.decoder.decode(batch, cx.now(), &mut out.rows, &mut refused);
+        self.messages.add(batch.len() as u64);
+        // The chain has counted each buffer as one record.
+        self.figures.records_in.add((batch.len() as u64).saturating_sub(1));
+        let (all, refused) = (batch.len() + batch.refused().len(), letters.len() - before);
+        self.refused.add(refused as u64);
+        let refusals = || Refusal::of(&letters.rec[before..]);
+        let step = self.refusals.count_in(cx, all as u64, refused as u64, refusals);
+        *out.side(&self.tag) = letters;
+        step
     }
 }
 
@@ -46,21 +66,20 @@ impl<T: Data> Operator for Decode<T> {
         let figures = cx.figures_of(name);
         (self.messages, self.refused) = (figures.counter("messages"), figures.counter("deadLetters"));
         self.figures = figures;
+        self.refusals = cx.refusals_of(name);
         Ok(())
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<RawBatch>, out: &mut Output<T>) -> Result<Step> {
-        for batch in &rows.rec {
-            let mut letters = std::mem::take(out.side(&self.tag));
-            let before = letters.len();
-            let mut refused = Refused::new(&self.source, batch, cx.now(), &mut letters);
-            self.decoder.decode(batch, cx.now(), &mut out.rows, &mut refused);
-            self.messages.add(batch.len() as u64);
-            // The chain has counted each buffer as one record.
-            self.figures.records_in.add((batch.len() as u64).saturating_sub(1));
-            self.refused.add((letters.len() - before) as u64);
-            *out.side(&self.tag) = letters;
-        }
+        Ok(rows.rec.iter().fold(Step::DONE, |step, batch| step.and(self.batch(cx, batch, out))))
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, _: Budget, _: &mut Output<T>) -> Result<Step> {
+        Ok(self.refusals.look_in(cx))
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>, _: End, _: &mut Output<T>) -> Result<Step> {
+        self.refusals.end(cx.nanos());
         Ok(Step::DONE)
     }
 }

@@ -50,15 +50,36 @@ impl PlausibleNow {
         let time_written = written(time);
         if time < self.earliest {
             let earliest = written(self.earliest);
-            return format!(
-                "{time_written} is before the earliest plausible time {earliest}; check time-unit"
-            );
+            let advice = self.other_unit(time).unwrap_or("check time-unit");
+            return format!("{time_written} is before the earliest plausible time {earliest}; {advice}");
         }
         let latest = written(self.latest);
+        let advice =
+            self.other_unit(time).unwrap_or("check time-unit, the sender's clock and this host's clock");
         format!(
-            "{time_written} is after the latest plausible time {latest} (this host's clock plus max-ahead); check time-unit, the sender's \
-             clock and this host's clock"
+            "{time_written} is after the latest plausible time {latest} (this host's clock plus max-ahead); {advice}"
         )
+    }
+
+    // A mistaken unit is off by a factor of thousands, which leaves only one that is plausible.
+    fn other_unit(&self, time: Time) -> Option<&'static str> {
+        let plausible =
+            |time: Option<Time>| time.is_some_and(|time| (self.earliest..=self.latest).contains(&time));
+        let units = [
+            (
+                time.checked_mul(1000),
+                "it is plausible as seconds where milliseconds were expected: check time-unit",
+            ),
+            (
+                Some(time / 1000),
+                "it is plausible as a time 1000 times smaller (milliseconds taken for seconds, or microseconds for milliseconds): check time-unit",
+            ),
+            (
+                Some(time / 1_000_000),
+                "it is plausible as microseconds taken for seconds, or as nanoseconds for milliseconds: check time-unit",
+            ),
+        ];
+        units.into_iter().find(|(time, _)| plausible(*time)).map(|(_, advice)| advice)
     }
 }
 
@@ -75,5 +96,21 @@ mod tests {
         let late = times.check(2001).unwrap_err();
         assert!(late.contains("1970-01-01T00:00:02.001Z is after"), "{late}");
         assert!(times.check(Time::MAX).unwrap_err().contains("ms since 1970"));
+    }
+
+    #[test]
+    fn a_mistaken_unit_is_named() {
+        let now = 1_764_000_000_000;
+        let times = PlausibleTimes::default().at(now);
+        for (time, says) in [
+            (now / 1000, "plausible as seconds"),
+            (now * 1000, "1000 times smaller"),
+            (now * 1_000_000, "nanoseconds for milliseconds"),
+            (17, "; check time-unit"),
+            (4_000_000_000_000, "this host's clock"),
+        ] {
+            let reason = times.check(time).unwrap_err();
+            assert!(reason.contains(says), "{time}: {reason}");
+        }
     }
 }

@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Trouble;
+use crate::refusals::Refusals;
 use crate::time::Nanos;
 
 /// All troubles of a job, by what is in trouble.
 #[derive(Debug, Default)]
-pub struct Troubles(Mutex<BTreeMap<String, Arc<Shared>>>);
+pub struct Troubles {
+    failing: Mutex<BTreeMap<String, Arc<Shared>>>,
+    refusing: Mutex<BTreeMap<String, Refusals>>,
+}
 
 /// A trouble that lasts, for the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub struct Ongoing {
     pub why: String,
     /// For how long.
     pub lasts: Duration,
-    /// How often it was tried.
+    /// How often it was tried; 0 where nothing is tried again.
     pub attempts: u64,
 }
 
@@ -55,7 +59,7 @@ impl Troubles {
     /// A reporter. All reporters of an equal subject report one trouble, so the subject must not name a subtask.
     pub fn reporter(&self, subject: impl Into<String>) -> Reporter {
         let subject = subject.into();
-        let mut all = self.lock();
+        let mut all = lock(&self.failing);
         let shared = all.entry(subject).or_insert_with_key(|subject| {
             let subject = subject.clone();
             Arc::new(Shared { subject, lasts: AtomicBool::new(false), state: Mutex::default() })
@@ -63,14 +67,23 @@ impl Troubles {
         Reporter { shared: Arc::clone(shared), failing: false }
     }
 
-    /// What lasts now.
-    pub fn ongoing(&self, now: Nanos) -> Vec<Ongoing> {
-        self.lock().values().filter_map(|shared| shared.ongoing(now)).collect()
+    /// Where a decoder or a sink of this name counts its records and those that were refused; the same for all of its subtasks.
+    pub fn refusals(&self, operator: &str) -> Refusals {
+        let mut all = lock(&self.refusing);
+        all.entry(operator.to_owned()).or_insert_with(|| Refusals::of(operator)).clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Shared>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What lasts now.
+    pub fn ongoing(&self, now: Nanos) -> Vec<Ongoing> {
+        let failing = lock(&self.failing);
+        let refusing = lock(&self.refusing);
+        let failing = failing.values().filter_map(|shared| shared.ongoing(now));
+        failing.chain(refusing.values().filter_map(|refusals| refusals.ongoing(now))).collect()
     }
+}
+
+fn lock<T>(board: &Mutex<T>) -> MutexGuard<'_, T> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Reporter {
@@ -122,6 +135,6 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

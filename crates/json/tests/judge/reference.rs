@@ -60,7 +60,7 @@ struct Fields {
 impl Fields {
     fn record(&self) -> Result<Everything, Refusal> {
         // Everything is looked at before the verdict: what cannot be judged may hide behind what is refused.
-        let (text, id) = (self.text(&["text"]), self.text(&["id"]));
+        let (text, id) = (self.name(&["text"]), self.name(&["id"]));
         let (long, octet) = (self.whole(&["long"]), self.whole(&["octet", "byte"]));
         let (double, flag, time) = (self.double(), self.flag(), self.whole(&["time"]));
         let record = Everything {
@@ -81,6 +81,15 @@ impl Fields {
         let mut values = self.pairs.iter().filter(|(key, _)| keys.contains(&key.as_str()));
         let first = values.next().map(|(_, value)| value.get());
         if values.next().is_some() { Err(Refused) } else { Ok(first.filter(|value| *value != "null")) }
+    }
+
+    /// A text, or a number as a text.
+    fn name(&self, keys: &[&str]) -> Result<Option<String>, Refusal> {
+        let is_text = self.one(keys)?.is_some_and(|value| value.starts_with('"'));
+        match self.text(keys)? {
+            Some(number) if !is_text => plain(number).map(Some),
+            text => Ok(text),
+        }
     }
 
     fn text(&self, keys: &[&str]) -> Result<Option<String>, Refusal> {
@@ -134,4 +143,22 @@ impl Fields {
             },
         }
     }
+}
+
+/// A whole number in digits alone, as far as a double can tell; any other as it came.
+fn plain(number: String) -> Result<String, Refusal> {
+    if !number.contains(['.', 'e', 'E']) {
+        return Ok(if number == "-0" { "0".to_owned() } else { number });
+    }
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa.chars().filter(char::is_ascii_digit).count();
+    let zero = mantissa.chars().all(|c| "-0.".contains(c));
+    let value = number.parse::<f64>().map_err(|_| Refused)?;
+    if zero {
+        return Ok("0".to_owned());
+    }
+    if digits > 15 || value.abs() > 9e15 || value.abs() < 1e-300 {
+        return Err(Unjudged);
+    }
+    Ok(if value.fract() == 0.0 { (value as i128).to_string() } else { number })
 }
