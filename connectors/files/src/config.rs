@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use millstream_core::{Error, Result};
 
+use crate::gzip::MAGIC;
+
 /// The name of standard input and of standard output.
 pub(crate) const STANDARD: &str = "-";
 
@@ -13,7 +15,7 @@ pub(crate) const STANDARD: &str = "-";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compression {
-    /// Gzip where the name ends in `.gz`.
+    /// Gzip where the name ends in `.gz`, and files that begin as gzip does.
     #[default]
     Auto,
     /// As they are.
@@ -23,6 +25,11 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// Whether a file is to be read as gzip that has this name and begins with these bytes.
+    pub(crate) fn unpacks(self, path: &str, start: &[u8]) -> bool {
+        self.is_gzip(path) || self == Self::Auto && start.starts_with(&MAGIC)
+    }
+
     /// Whether a file of this name is gzip.
     pub(crate) fn is_gzip(self, path: &str) -> bool {
         match self {

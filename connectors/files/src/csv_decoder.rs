@@ -5,14 +5,15 @@ use std::ops::Range;
 use csv_core::ReadRecordResult;
 
 use millstream_core::batch::Rows;
-use millstream_core::decode::{Decoder, Refused};
+use millstream_core::decode::{BYTE_ORDER_MARK, Decoder, Refused, Shape};
 use millstream_core::raw::RawBatch;
 use millstream_core::record::Data;
 use millstream_core::time::{PlausibleTimes, Time};
 
 /// Makes a record, with its event time, of the fields of each line; or says why not, and the line goes to the dead letter.
 ///
-/// Fields may be quoted as in RFC 4180, but a field cannot span lines: one line is one message.
+/// Fields may be quoted as in RFC 4180, but a field cannot span lines: one line is one message. A byte order mark before the first field
+/// is no part of it, also where files with one were put together.
 ///
 /// ```
 /// use millstream_core::time::Time;
@@ -74,13 +75,14 @@ where
         rows.ts.reserve(batch.len());
         let plausible = self.plausible.map(|times| times.at(now));
         for message in batch.iter() {
-            let fields = self.line.parse(message.bytes, self.delimiter);
+            let line = message.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(message.bytes);
+            let fields = self.line.parse(line, self.delimiter);
             let made = fields.and_then(|fields| (self.make)(&fields)).and_then(|(record, time)| {
                 plausible.map_or(Ok(time), |times| times.check(time)).map(|time| (record, time))
             });
             match made {
                 Ok((record, time)) => rows.push(record, time),
-                Err(reason) => refused.push(message, reason),
+                Err(reason) => refused.push(message, with_hint(reason, message.bytes)),
             }
         }
     }
@@ -90,6 +92,13 @@ where
             plausible: self.plausible,
             ..Self::new(self.make.clone()).with_delimiter(self.delimiter)
         })
+    }
+}
+
+fn with_hint(reason: String, line: &[u8]) -> String {
+    match Shape::of(line) {
+        None | Some(Shape::Csv) => reason,
+        Some(shape) => format!("{reason}; {shape}"),
     }
 }
 
@@ -220,6 +229,24 @@ mod tests {
         assert!(fields(b"1,\"a, b").unwrap_err().contains("not closed"));
         assert!(fields(b"1,\xff").unwrap_err().contains("not UTF-8"));
         assert_eq!(fields(b"").unwrap(), [""]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_field_and_json_says_so() {
+        let mut decoder = CsvDecoder::new(|fields: &Fields<'_>| {
+            let [user, item] = fields.all()?;
+            Ok((format!("{user}/{item}"), 0))
+        });
+        let mut batch = RawBatch::new("a.csv".into());
+        for (position, line) in (1..).zip(["\u{feff}u1,1", "u2,2", "\u{feff}\"u3\",3", "{\"userId\":\"u4\"}"])
+        {
+            batch.push(line.as_bytes(), position, 0);
+        }
+        let (mut rows, mut letters) = (Rows::default(), Rows::default());
+        decoder.decode(&batch, 99, &mut rows, &mut Refused::new("clicks", &batch, 99, &mut letters));
+        assert_eq!(rows.rec, ["u1/1", "u2/2", "u3/3"]);
+        let reason = "1 fields instead of 2; it is a JSON object: check the source's format";
+        assert_eq!(letters.rec[0].reason, reason);
     }
 
     #[test]

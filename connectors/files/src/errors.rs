@@ -5,6 +5,7 @@ use std::io;
 
 use millstream_core::{Error, ErrorKind};
 
+use crate::damage::Damage;
 use crate::split::FileSplit;
 
 /// A file cannot be opened or looked at.
@@ -14,21 +15,30 @@ pub(crate) fn opening(path: impl Display, error: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => {
             (ErrorKind::Configuration, "may not be read: check its permissions")
         }
+        io::ErrorKind::Unsupported => (
+            ErrorKind::Data,
+            "is a stream: it cannot be read again from its middle. Write it to a file and read that",
+        ),
         _ => (ErrorKind::Restart, "cannot be opened"),
     };
     Error::new(kind, format!("{path} {advice}")).caused_by(error)
 }
 
 /// A file cannot be read any further.
-pub(crate) fn reading(at: &FileSplit, error: io::Error) -> Error {
+pub(crate) fn reading(path: impl Display, error: io::Error) -> Error {
+    Error::restart(format!("{path} cannot be read")).caused_by(error)
+}
+
+/// A file that is damaged was read up to its last line that can be trusted.
+pub(crate) fn damaged(at: &FileSplit, damage: &Damage) -> Error {
     let FileSplit { path, lines, .. } = at;
-    match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            Error::data(format!("{path} is damaged somewhere behind line {lines}: is it a whole gzip file?"))
-        }
-        _ => Error::restart(format!("{path} cannot be read behind line {lines}")),
-    }
-    .caused_by(error)
+    let read = match lines {
+        0 => "Nothing of it was read".to_owned(),
+        lines => format!("Its first {lines} lines were read and are in the results"),
+    };
+    Error::data(format!(
+        "{path} is damaged {damage}. {read}; repair the file, or take it out of the source's path"
+    ))
 }
 
 /// A file cannot be made or written.

@@ -1,14 +1,14 @@
 //! The bytes of one file, plain or gzip, from any position. Its calls block: they run where that is allowed.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
-use flate2::bufread::MultiGzDecoder;
-
-use millstream_core::{Error, Result};
+use millstream_core::Result;
 
 use crate::config::{Compression, STANDARD};
+use crate::damage::Damage;
 use crate::errors;
+use crate::gzip::{Gunzip, HELD_BACK, MAGIC};
 use crate::split::FileSplit;
 
 /// An open file.
@@ -16,78 +16,110 @@ pub(crate) struct Input {
     from: Box<dyn Read + Send>,
     // A stream (standard input, a pipe) hands on what is there; a file fills the whole chunk.
     is_stream: bool,
+    // Nothing of its text was read yet.
+    at_start: bool,
+    // What stopped the last read behind the bytes that it gave.
+    stopped_by: Option<io::Error>,
 }
 
 impl Input {
     /// Opens a split's file at its position.
-    pub(crate) fn open(split: &FileSplit, compression: Compression) -> Result<Self> {
+    ///
+    /// # Errors
+    /// A [`Damage`] as well as those of the file, as an error of the operating system.
+    pub(crate) fn open(split: &FileSplit, compression: Compression) -> io::Result<Self> {
         if split.path == STANDARD {
             return Self::of_stream(io::stdin(), split, compression);
         }
-        let opening = |error| errors::opening(&split.path, error);
-        let file = File::open(&split.path).map_err(opening)?;
-        match file.metadata().map_err(opening)?.is_file() {
-            true => Self::of_file(file, split, compression).map_err(|error| errors::reading(split, error)),
+        let file = File::open(&split.path)?;
+        match file.metadata()?.is_file() {
+            true => Self::of_file(file, split, compression),
             false => Self::of_stream(file, split, compression),
         }
     }
 
+    fn new(from: impl Read + Send + 'static, is_stream: bool, at_start: bool) -> Self {
+        Self { from: Box::new(from), is_stream, at_start, stopped_by: None }
+    }
+
     fn of_file(mut file: File, split: &FileSplit, compression: Compression) -> io::Result<Self> {
-        if !compression.is_gzip(&split.path) {
+        let start = first_bytes(&mut file)?;
+        file.seek(SeekFrom::Start(0))?;
+        let at_start = split.offset == 0;
+        if !compression.unpacks(&split.path, &start) {
+            if file.metadata()?.len() < split.offset {
+                return Err(shorter(split));
+            }
             file.seek(SeekFrom::Start(split.offset))?;
-            return Ok(Self { from: Box::new(file), is_stream: false });
+            return Ok(Self::new(file, false, at_start));
         }
-        let mut from = unpacked(file)?;
+        // An empty file is no gzip, but it is empty packed or not.
+        let mut from = Gunzip::new(file, HELD_BACK);
         let skipped = io::copy(&mut from.by_ref().take(split.offset), &mut io::sink())?;
         if skipped < split.offset {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than it was"));
+            return Err(shorter(split));
         }
-        Ok(Self { from, is_stream: false })
+        Ok(Self::new(from, false, at_start))
     }
 
     fn of_stream(
         from: impl Read + Send + 'static,
         split: &FileSplit,
         compression: Compression,
-    ) -> Result<Self> {
+    ) -> io::Result<Self> {
         if split.offset > 0 {
-            let path = &split.path;
-            return Err(Error::data(format!(
-                "{path} is a stream: it cannot be read again from line {}. Write it to a file and read that",
-                split.lines
-            )));
+            return Err(io::ErrorKind::Unsupported.into());
         }
-        let from = match compression.is_gzip(&split.path) {
-            true => unpacked(from).map_err(|error| errors::reading(split, error))?,
-            false => Box::new(from),
-        };
-        Ok(Self { from, is_stream: true })
+        Ok(match compression.is_gzip(&split.path) {
+            true => Self::new(Gunzip::new(from, 0), true, true),
+            false => Self::new(from, true, true),
+        })
     }
 
     /// Reads up to `size` bytes into `chunk`, replacing what is there. Nothing means: the end.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); what could be read before was given by the calls before.
     pub(crate) fn read(&mut self, chunk: &mut Vec<u8>, size: usize) -> io::Result<()> {
+        chunk.clear();
+        if let Some(error) = self.stopped_by.take() {
+            return Err(error);
+        }
         chunk.resize(size, 0);
+        let (filled, stopped_by) = self.fill(chunk);
+        chunk.truncate(filled);
+        match stopped_by {
+            Some(error) if filled == 0 => return Err(error),
+            stopped_by => self.stopped_by = stopped_by,
+        }
+        match Damage::of_text(chunk).filter(|_| std::mem::take(&mut self.at_start)) {
+            Some(damage) => Err(damage.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn fill(&mut self, chunk: &mut [u8]) -> (usize, Option<io::Error>) {
         let mut filled = 0;
-        while filled < size && !(self.is_stream && filled > 0) {
+        while filled < chunk.len() && !(self.is_stream && filled > 0) {
             match self.from.read(&mut chunk[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return (filled, Some(error)),
             }
         }
-        chunk.truncate(filled);
-        Ok(())
+        (filled, None)
     }
 }
 
-// An empty file is no gzip, but it is empty packed or not.
-fn unpacked(from: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let mut from = BufReader::with_capacity(64 << 10, from);
-    if from.fill_buf()?.is_empty() {
-        return Ok(Box::new(io::empty()));
-    }
-    Ok(Box::new(MultiGzDecoder::new(from)))
+fn shorter(split: &FileSplit) -> io::Error {
+    Damage::new(split.offset, "it is shorter than it was when it was read up to here").into()
+}
+
+fn first_bytes(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    file.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 /// Whether a path can be read, found out before the job starts. A stream is not touched.

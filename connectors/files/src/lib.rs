@@ -6,10 +6,12 @@
 
 mod config;
 mod csv_decoder;
+mod damage;
 mod dead_letter_json;
 mod encode;
 mod enumerator;
 mod errors;
+mod gzip;
 mod input;
 mod lines;
 mod reader;

@@ -1,19 +1,22 @@
 //! Reads the files of one subtask, in turns. The files themselves are read where blocking is allowed, one chunk ahead.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use millstream_core::batch::{Rows, SplitId};
 use millstream_core::context::{Context, OpenContext};
+use millstream_core::decode::BYTE_ORDER_MARK;
 use millstream_core::io::Completions;
 use millstream_core::raw::RawBatch;
 use millstream_core::record::to_bytes;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::source::{Polled, Split, SplitReader, split_state};
 use millstream_core::time::MIN_TIME;
-use millstream_core::{Budget, Result};
+use millstream_core::{Budget, Error, Result};
 
 use crate::config::FilesSourceOptions;
+use crate::damage::Damage;
 use crate::errors;
 use crate::input::Input;
 use crate::lines::{Line, LineSplitter};
@@ -25,12 +28,20 @@ pub(crate) struct FilesReader {
     files: Vec<OpenFile>,
     paused: BTreeSet<SplitId>,
     fetches: Completions<Fetched>,
+    // Where those ended that are damaged: they stay in the snapshot.
+    damaged: Vec<(FileSplit, Damage)>,
 }
 
-// A chunk that was read, and the file to read the next one from; an empty chunk is the end.
+// What came of reading a chunk, with the file to read the next one from; an empty chunk is the end.
 struct Fetched {
     split: SplitId,
-    result: Result<(Input, Vec<u8>)>,
+    result: Result<Chunk>,
+}
+
+enum Chunk {
+    Text(Input, Vec<u8>),
+    // Everything before it was read.
+    Damage(Damage),
 }
 
 struct OpenFile {
@@ -48,19 +59,24 @@ enum State {
     Fetching,
     Ready(Input),
     Ended,
+    Damaged(Damage),
 }
 
 impl FilesReader {
     pub(crate) fn new(options: Arc<FilesSourceOptions>) -> Self {
-        Self { options, files: Vec::new(), paused: BTreeSet::new(), fetches: Completions::default() }
+        let (files, paused, damaged) = (Vec::new(), BTreeSet::new(), Vec::new());
+        Self { options, files, paused, fetches: Completions::default(), damaged }
     }
 
     fn take_fetched(&mut self) -> Result<()> {
         for fetched in self.fetches.drain()? {
             let Some(file) = self.files.iter_mut().find(|file| file.id == fetched.split) else { continue };
-            let (input, chunk) = fetched.result?;
-            file.state = if chunk.is_empty() { State::Ended } else { State::Ready(input) };
-            file.next = Some(chunk);
+            let (state, chunk) = match fetched.result? {
+                Chunk::Text(_, chunk) if chunk.is_empty() => (State::Ended, chunk),
+                Chunk::Text(input, chunk) => (State::Ready(input), chunk),
+                Chunk::Damage(damage) => (State::Damaged(damage), Vec::new()),
+            };
+            (file.state, file.next) = (state, Some(chunk));
         }
         Ok(())
     }
@@ -98,14 +114,24 @@ fn fetch(
     });
 }
 
-fn read_chunk(state: State, at: &FileSplit, options: &FilesSourceOptions) -> Result<(Input, Vec<u8>)> {
-    let mut input = match state {
-        State::Ready(input) => input,
-        _ => Input::open(at, options.compression)?,
+fn read_chunk(state: State, at: &FileSplit, options: &FilesSourceOptions) -> Result<Chunk> {
+    let opened = match state {
+        State::Ready(input) => Ok(input),
+        _ => Input::open(at, options.compression),
+    };
+    let mut input = match opened {
+        Ok(input) => input,
+        Err(error) => return damage_or(error, |error| errors::opening(&at.path, error)),
     };
     let mut chunk = Vec::new();
-    input.read(&mut chunk, options.chunk_size).map_err(|error| errors::reading(at, error))?;
-    Ok((input, chunk))
+    match input.read(&mut chunk, options.chunk_size) {
+        Ok(()) => Ok(Chunk::Text(input, chunk)),
+        Err(error) => damage_or(error, |error| errors::reading(&at.path, error)),
+    }
+}
+
+fn damage_or(error: io::Error, other: impl FnOnce(io::Error) -> Error) -> Result<Chunk> {
+    Damage::of(error).map(Chunk::Damage).map_err(other)
 }
 
 impl OpenFile {
@@ -131,6 +157,7 @@ impl OpenFile {
         }
         if count == 0
             && self.is_read()
+            && !self.is_damaged()
             && let Some(line) = self.lines.finish()
         {
             push(&mut batch, line, header);
@@ -150,17 +177,23 @@ impl OpenFile {
     }
 
     fn is_read(&self) -> bool {
-        matches!(self.state, State::Ended) && self.used == self.chunk.len()
+        matches!(self.state, State::Ended | State::Damaged(_)) && self.used == self.chunk.len()
+    }
+
+    // The beginning of a line whose end lies behind the damage is no line.
+    fn is_damaged(&self) -> bool {
+        matches!(self.state, State::Damaged(_))
     }
 
     fn is_finished(&mut self) -> bool {
-        self.is_read() && self.lines.finish().is_none()
+        self.is_read() && (self.is_damaged() || self.lines.finish().is_none())
     }
 }
 
 // Whether the line is a message.
 fn push(batch: &mut RawBatch, line: Line<'_>, header: bool) -> bool {
-    if line.bytes.is_empty() || header && line.number == 1 {
+    let is_empty = line.bytes.is_empty() || line.bytes == BYTE_ORDER_MARK;
+    if is_empty || header && line.number == 1 {
         return false;
     }
     let position = line.number as i64;
@@ -211,6 +244,9 @@ impl SplitReader for FilesReader {
                 Some(Turn::Finished) => {
                     let file = self.files.remove(0);
                     self.paused.remove(&file.id);
+                    if let State::Damaged(damage) = file.state {
+                        self.damaged.push((file.at, damage));
+                    }
                     return Ok(Polled::Finished(file.id));
                 }
                 Some(Turn::Rows(batch)) => {
@@ -225,8 +261,13 @@ impl SplitReader for FilesReader {
     }
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
-        let split = |file: &OpenFile| Split { id: Arc::clone(&file.id), state: to_bytes(&file.at) };
-        Ok(self.files.iter().map(split).collect())
+        let at = self.files.iter().map(|file| &file.at).chain(self.damaged.iter().map(|(at, _)| at));
+        Ok(at.map(|at| Split { id: at.path.as_str().into(), state: to_bytes(at) }).collect())
+    }
+
+    fn damage(&mut self) -> Option<Error> {
+        let damaged = self.damaged.iter().map(|(at, damage)| errors::damaged(at, damage));
+        damaged.reduce(|all, another| Error::data(format!("{all}. {another}")))
     }
 
     fn close(&mut self) {

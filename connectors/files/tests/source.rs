@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use millstream_core::dead_letter::DeadLetter;
 use millstream_core::decode::Refused;
+use millstream_core::raw::RawBatch;
 use millstream_core::source::{EnumeratorContext, EnumeratorEvent, Source, Split};
 use millstream_core::{ErrorKind, Result, Rows};
 use millstream_files::{Compression, FilesSource, FilesSourceOptions, Paths};
@@ -19,6 +20,7 @@ use proptest::prelude::*;
 struct Seen {
     lines: Vec<(i64, Vec<u8>)>,
     refused: Vec<DeadLetter>,
+    damage: Option<String>,
 }
 
 impl Seen {
@@ -62,6 +64,10 @@ fn read_in(world: Arc<dyn World>, options: FilesSourceOptions) -> Result<Seen> {
                 }
             }
         }
+    }
+    if let Some(error) = reader.damage() {
+        assert_eq!(error.kind(), ErrorKind::Data);
+        seen.damage = Some(error.to_string());
     }
     reader.close();
     Ok(seen)
@@ -135,13 +141,91 @@ fn a_missing_file_is_known_before_the_job_starts() {
 }
 
 #[test]
-fn a_damaged_gzip_file_is_named_with_the_line() {
+fn what_is_no_gzip_though_it_should_be_is_damaged() {
     let (_directory, options) = file("a.csv.gz", b"this is no gzip");
-    let error = read(options).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Data);
-    assert!(error.to_string().contains("a.csv.gz is damaged"), "{error}");
+    let damage = read(options).unwrap().damage.unwrap();
+    assert!(damage.contains("a.csv.gz is damaged at byte 0: it is no gzip"), "{damage}");
     let (_directory, options) = file("a.csv", b"plain\n");
-    assert!(read(FilesSourceOptions { compression: Compression::Gzip, ..options }).is_err());
+    assert!(read(FilesSourceOptions { compression: Compression::Gzip, ..options }).unwrap().damage.is_some());
+}
+
+#[test]
+fn gzip_is_known_by_its_beginning_too() {
+    let (_directory, options) = file("a.csv", &[pack(b"one\n"), vec![0; 512]].concat());
+    let seen = read(options).unwrap();
+    assert_eq!((seen.texts(), &seen.damage), (vec!["one"], &None));
+}
+
+#[test]
+fn what_comes_before_damage_is_read_once_and_its_place_is_named_each_time() {
+    let whole: String = (0..3000).map(|n| format!("line {n} of the first member\n")).collect();
+    let bytes = [pack(whole.as_bytes()), pack(b"this\nis cut off\n")].concat();
+    let (directory, options) = file("a.gz", &bytes[..bytes.len() - 9]);
+    let other = directory.path().join("b.gz");
+    fs::write(&other, pack(b"of another file\n")).unwrap();
+    let path = Paths(vec![options.path.0[0].clone(), other.to_str().unwrap().to_owned()]);
+    let options = FilesSourceOptions { path, chunk_size: 1000, ..options };
+    let seen = read(options.clone()).unwrap();
+    assert_eq!(seen.lines.len(), 3001, "both files");
+    let damage = seen.damage.clone().unwrap();
+    let place = format!("a.gz is damaged at byte {}: ", bytes.len() - 9);
+    assert!(damage.contains(&place) && damage.contains("Its first 3000 lines"), "{damage}");
+
+    // Whoever goes on from the end meets the same place again.
+    let (source, world) = (FilesSource::new(options), Arc::new(Simulated::default()) as Arc<dyn World>);
+    let mut reader = DrivenReader::open(&source, Harness::new(Arc::clone(&world))).unwrap();
+    reader.add_splits(splits(&source, &world).unwrap()).unwrap();
+    let end = |reader: &mut DrivenReader<_>, mut open: usize| {
+        let mut lines = 0;
+        while open > 0 {
+            match reader.next(1000).unwrap() {
+                Reading::Finished(_) => open -= 1,
+                Reading::Pending => unreachable!("next waits"),
+                Reading::Rows(_, rows) => lines += rows.rec.iter().map(RawBatch::len).sum::<usize>(),
+            }
+        }
+        lines
+    };
+    assert_eq!(end(&mut reader, 2), 3001);
+    let left = reader.snapshot(1).unwrap();
+    assert_eq!(left.len(), 1, "the damaged one");
+    let mut again = DrivenReader::open(&source, Harness::new(world)).unwrap();
+    again.add_splits(left).unwrap();
+    assert_eq!(end(&mut again, 1), 0);
+    assert_eq!(again.damage().map(|error| error.to_string()), Some(damage));
+}
+
+#[test]
+fn text_that_is_not_utf_8_by_its_beginning_is_one_error() {
+    let utf16: Vec<u8> = "\u{feff}1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, bytes) in [("a.csv", utf16.clone()), ("a.csv.gz", pack(&utf16))] {
+        let (_directory, options) = file(name, &bytes);
+        let seen = read(options).unwrap();
+        assert!(seen.lines.is_empty());
+        assert!(seen.damage.as_ref().is_some_and(|damage| damage.contains("UTF-16")), "{:?}", seen.damage);
+    }
+}
+
+#[test]
+fn a_line_of_nothing_but_a_byte_order_mark_is_empty() {
+    let (_directory, options) = file("a.txt", "\u{feff}\none\n\u{feff}".as_bytes());
+    assert_eq!(read(options).unwrap().numbers(), [2]);
+}
+
+#[test]
+fn a_file_that_became_shorter_is_named() {
+    let (directory, options) = file("a.txt", b"one\ntwo\n");
+    let (source, world) = (FilesSource::new(options), Arc::new(Simulated::default()) as Arc<dyn World>);
+    let mut reader = DrivenReader::open(&source, Harness::new(Arc::clone(&world))).unwrap();
+    reader.add_splits(splits(&source, &world).unwrap()).unwrap();
+    assert!(matches!(reader.next(100).unwrap(), Reading::Rows(..)));
+    let left = reader.snapshot(1).unwrap();
+    fs::write(directory.path().join("a.txt"), "one\n").unwrap();
+    let mut again = DrivenReader::open(&source, Harness::new(world)).unwrap();
+    again.add_splits(left).unwrap();
+    assert!(matches!(again.next(100).unwrap(), Reading::Finished(_)));
+    let damage = again.damage().unwrap().to_string();
+    assert!(damage.contains("at byte 8: it is shorter than it was"), "{damage}");
 }
 
 #[test]
@@ -176,7 +260,7 @@ fn a_pipe_cannot_be_read_again_from_its_middle() {
     let mut reader = DrivenReader::open(&source, Harness::new(dynamic)).unwrap();
     reader.add_splits(snapshot).unwrap();
     let error = reader.next(1).unwrap_err();
-    assert!(error.to_string().contains("cannot be read again from line 1"), "{error}");
+    assert!(error.to_string().contains("cannot be read again from its middle"), "{error}");
 }
 
 proptest! {

@@ -173,6 +173,12 @@ pub trait SplitReader: Send {
     fn knows_ends(&self) -> bool {
         false
     }
+    /// Why a split ended before its end, such as a file that is damaged from some place on; asked when everything that can be read was
+    /// processed. The job then fails with this error, after its results are written and without a last checkpoint. Such a split is
+    /// [`Polled::Finished`], but stays in the snapshot: whoever goes on from there meets the same place again.
+    fn damage(&mut self) -> Option<Error> {
+        None
+    }
     /// Every split that is not finished, with the position behind the last record that `poll` gave.
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>>;
     /// The checkpoint is complete: positions may be committed for others to see.
@@ -193,6 +199,8 @@ pub trait SplitControl {
     fn resume(&mut self, splits: &[SplitId]);
     /// Whether the last assignment has come and everything was read.
     fn is_finished(&self) -> bool;
+    /// Why a split ended before its end: [`SplitReader::damage`].
+    fn damage(&mut self) -> Option<Error>;
     /// Whether it has nothing to read and more assignments may come: the driver sends [`EnumeratorEvent::ReaderReady`].
     fn is_waiting(&self) -> bool;
 }

@@ -9,7 +9,6 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millstream_core::Result;
 use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event as Happened, StopOptions};
 use millstream_core::drive::enumerators::{Assignments, Enumerators, Guard};
 use millstream_core::drive::subtask::Command as Task;
@@ -18,6 +17,7 @@ use millstream_core::snapshot::CheckpointId;
 use millstream_core::stage::End;
 use millstream_core::time::Nanos;
 use millstream_core::trouble::Reporter;
+use millstream_core::{Error, Result};
 
 use self::flight::{Askers, Flight};
 use self::stopping::Stopping;
@@ -86,6 +86,8 @@ struct Coordinator<'a> {
     // The snapshot that the job ends with, once it stands.
     last: Option<CheckpointId>,
     end: End,
+    // Why a source ended before the end of its input.
+    damage: Option<Error>,
     stopping: Stopping,
 }
 
@@ -132,6 +134,7 @@ impl<'a> Coordinator<'a> {
             settled: vec![false; shared.places.len()],
             last: None,
             end: End::Finished,
+            damage: None,
             stopping: Stopping::default(),
         };
         coordinator.spawn(&io, from);
@@ -186,7 +189,7 @@ impl<'a> Coordinator<'a> {
             }
             Event::ReaderReady(_) => {}
             Event::Frozen(index, id, part) => self.on_frozen(index, id, part)?,
-            Event::Ended(index, end) => self.on_ended(index, end)?,
+            Event::Ended(index, end, damage) => self.on_ended(index, end, damage)?,
             Event::Settled(subtask) => {
                 self.settled[subtask] = true;
                 self.happened(Happened::Settled { subtask })?;
@@ -239,12 +242,17 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    fn on_ended(&mut self, subtask: usize, end: End) -> Result<()> {
+    // A job whose input is damaged writes what came before the damage, then it fails: a last checkpoint would say that all was read.
+    fn on_ended(&mut self, subtask: usize, end: End, damage: Option<Error>) -> Result<()> {
         self.ended[subtask] = true;
+        self.damage = self.damage.take().or(damage);
         if end == End::Stopped {
             self.end = End::Stopped;
         }
         if self.ended.iter().all(|ended| *ended) {
+            if let Some(error) = self.damage.take_if(|_| self.end == End::Finished) {
+                return Err(error);
+            }
             self.all_have_ended();
         }
         self.happened(Happened::Ended { subtask, end })

@@ -24,8 +24,8 @@ pub(crate) enum Event {
     ReaderReady(usize),
     /// A subtask's part of a checkpoint.
     Frozen(usize, CheckpointId, Part),
-    /// A subtask has done all its work and waits for its release.
-    Ended(usize, End),
+    /// A subtask has done all its work and waits for its release; its source may have ended too early.
+    Ended(usize, End, Option<Error>),
     /// A subtask that has ended has committed what the last checkpoint holds.
     Settled(usize),
     /// A subtask's thread is about to leave.

@@ -6,6 +6,7 @@ use millstream_core::drive::subtask::{
 };
 use millstream_core::figures::SubtaskFigures;
 use millstream_core::snapshot::{CheckpointId, Frozen};
+use millstream_core::source::SplitControl;
 use millstream_core::stage::{Budget, Stage, Step};
 use millstream_core::time::{Nanos, Time};
 use millstream_core::{Batch, Error, Result};
@@ -137,7 +138,10 @@ impl Subtask<'_> {
                 }
                 Decision::ReportReady => self.shared.tell(Event::ReaderReady(self.index)),
                 Decision::ReportFrozen(id) => self.report_frozen(id),
-                Decision::ReportEnded(end) => self.shared.tell(Event::Ended(self.index, end)),
+                Decision::ReportEnded(end) => {
+                    let damage = self.stage.source().and_then(SplitControl::damage);
+                    self.shared.tell(Event::Ended(self.index, end, damage));
+                }
                 Decision::ReportSettled => self.shared.tell(Event::Settled(self.index)),
             }
         }

@@ -3,7 +3,7 @@
 use millstream_core::batch::SplitId;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::source::{Polled, Source, Split, SplitReader};
-use millstream_core::{Budget, Record, Result, Rows};
+use millstream_core::{Budget, Error, Record, Result, Rows};
 
 use crate::harness::Harness;
 
@@ -105,6 +105,11 @@ impl<T: Record> DrivenReader<T> {
     /// The reader's own.
     pub fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {
         self.reader.snapshot(id)
+    }
+
+    /// Why a split ended before its end; asked when everything was read.
+    pub fn damage(&mut self) -> Option<Error> {
+        self.reader.damage()
     }
 
     /// The checkpoint is complete.

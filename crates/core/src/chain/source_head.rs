@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::batch::{Batch, Rows, SplitId};
 use crate::context::{Context, OpenContext};
 use crate::figures::OperatorFigures;
@@ -13,6 +12,7 @@ use crate::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use crate::source::{Assignment, Polled, Split, SplitControl, SplitReader};
 use crate::stage::{Budget, End, InputId, Mark, Stage, Step, no_such_input};
 use crate::time::{MAX_TIME, MIN_TIME, Time};
+use crate::{Error, Result};
 
 const SPLITS: &str = "splits";
 
@@ -251,6 +251,10 @@ impl<T: Record> SplitControl for SourceStage<T> {
 
     fn is_finished(&self) -> bool {
         self.last_assigned && self.added.is_empty() && self.splits.is_empty()
+    }
+
+    fn damage(&mut self) -> Option<Error> {
+        self.reader.damage().map(|error| error.in_operator(&self.name))
     }
 
     fn is_waiting(&self) -> bool {
