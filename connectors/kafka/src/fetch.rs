@@ -208,6 +208,11 @@ impl<'a> Message<'a> {
         self.0.offset
     }
 
+    /// Whether it has no value at all, which says in a compacted topic that its key is deleted. An empty value is one.
+    pub(crate) fn is_tombstone(self) -> bool {
+        self.0.payload.is_null()
+    }
+
     /// Its value; nothing for a tombstone.
     pub(crate) fn payload(self) -> &'a [u8] {
         if self.0.payload.is_null() {

@@ -27,6 +27,16 @@ pub(crate) enum Doubt {
     Gone,
 }
 
+/// Messages of one partition, in order.
+pub(crate) struct Run {
+    /// The messages.
+    pub(crate) batch: RawBatch,
+    /// The offset behind them.
+    pub(crate) next: i64,
+    /// Tombstones among them.
+    pub(crate) tombstones: u64,
+}
+
 /// One partition of a reader.
 pub(crate) struct Partition {
     /// Its name.
@@ -97,8 +107,8 @@ impl Partition {
     }
 
     /// Takes this partition's messages from the front of `messages` as one batch: up to an error, another partition's message, the
-    /// split's end or the size of a batch. With the offset behind them.
-    pub(crate) fn take_run<'a>(&self, messages: &mut &[Message<'a>]) -> (RawBatch, i64) {
+    /// split's end or the size of a batch. Tombstones are no messages for anybody: they are counted and passed over.
+    pub(crate) fn take_run<'a>(&self, messages: &mut &[Message<'a>]) -> Run {
         let mut bytes = 0;
         let belongs = |message: &&Message<'a>| {
             let length = message.payload().len();
@@ -111,9 +121,11 @@ impl Partition {
         *messages = rest;
         let size = run.iter().map(|message| message.payload().len()).sum();
         let mut batch = RawBatch::with_capacity(Arc::clone(&self.id), size, count);
-        for message in run {
+        for message in run.iter().filter(|message| !message.is_tombstone()) {
             batch.push(message.payload(), message.offset(), message.time());
         }
-        (batch, run.last().map_or(self.split.next, |message| message.offset() + 1))
+        let tombstones = (count - batch.len()) as u64;
+        let next = run.last().map_or(self.split.next, |message| message.offset() + 1);
+        Run { batch, next, tombstones }
     }
 }

@@ -10,7 +10,7 @@ use millstream_core::time::Time;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::fetch::Message;
-use crate::partition::{Doubt, Partition};
+use crate::partition::{Doubt, Partition, Run};
 
 /// After how long a silence of a whole topic messages may be those of another one of its name: to delete a topic, create it anew and
 /// fill it takes longer.
@@ -24,11 +24,12 @@ pub(crate) struct Partitions {
     last: usize,
     // By topic: when its last messages came.
     heard: BTreeMap<String, Time>,
+    // Passed over since they were last asked for.
+    tombstones: u64,
 }
 
 enum Ready {
-    // With the offset behind it.
-    Batch(RawBatch, i64),
+    Batch(Run),
     // The end as it was then, perhaps behind markers of transactions and aborted messages.
     Reached(i64),
     End,
@@ -104,8 +105,8 @@ impl Partitions {
                 continue;
             }
             self.hear(index, now);
-            let (batch, next) = self.list[index].take_run(&mut messages);
-            self.ready.push_back((index, Ready::Batch(batch, next)));
+            let run = self.list[index].take_run(&mut messages);
+            self.ready.push_back((index, Ready::Batch(run)));
         }
         failed
     }
@@ -187,9 +188,12 @@ impl Partitions {
             let (index, ready) = self.ready.remove(place)?;
             let partition = &mut self.list[index];
             match ready {
-                Ready::Batch(batch, next) => {
+                Ready::Batch(Run { batch, next, tombstones }) => {
                     partition.split.next = next;
-                    return Some(Handed::Batch(batch));
+                    self.tombstones += tombstones;
+                    if !batch.is_empty() {
+                        return Some(Handed::Batch(batch));
+                    }
                 }
                 Ready::Reached(end) => partition.split.next = partition.split.next.max(end),
                 Ready::End => {
@@ -198,6 +202,11 @@ impl Partitions {
                 }
             }
         }
+    }
+
+    /// How many tombstones were passed over since the last call.
+    pub(crate) fn take_tombstones(&mut self) -> u64 {
+        std::mem::take(&mut self.tombstones)
     }
 
     /// Every split whose end was not handed on, at the position behind what was.

@@ -39,6 +39,7 @@ pub(crate) struct KafkaReader {
     committer: Option<Committer>,
     troubles: Arc<Counter>,
     missing: Arc<Counter>,
+    tombstones: Arc<Counter>,
     figures: Arc<OperatorFigures>,
     look_out_at: Time,
     // There are partitions of which no broker has said anything.
@@ -62,6 +63,7 @@ impl KafkaReader {
             committer: None,
             troubles: Arc::default(),
             missing: Arc::default(),
+            tombstones: Arc::default(),
             figures: OperatorFigures::new(""),
             look_out_at: MIN_TIME,
             unheard: Lasting::default(),
@@ -162,7 +164,9 @@ impl KafkaReader {
     }
 
     fn hand_on(&mut self, rows: &mut Rows<RawBatch>) -> Option<Polled> {
-        Some(match self.partitions.hand_on()? {
+        let handed = self.partitions.hand_on();
+        self.tombstones.add(self.partitions.take_tombstones());
+        Some(match handed? {
             Handed::Batch(batch) => {
                 let split = Arc::clone(&batch.split);
                 rows.push(batch, MIN_TIME);
@@ -199,6 +203,7 @@ impl SplitReader for KafkaReader {
         let figures = cx.figures.operators().pop().unwrap_or_else(|| OperatorFigures::new(""));
         self.troubles = figures.counter("kafkaErrors");
         self.missing = figures.counter("missingOffsets");
+        self.tombstones = figures.counter("tombstones");
         self.committer = Committer::new(&self.options, &self.job, Arc::clone(&figures));
         self.figures = figures;
         Ok(())

@@ -6,13 +6,13 @@ use std::time::Duration;
 use millstream_core::ErrorKind;
 use millstream_core::source::{EnumeratorEvent, Source as _};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions, Start, Topics};
-use millstream_sim::Reading;
+use millstream_sim::{DrivenReader, Harness, Reading};
 use millstream_testkit::{Kafka, wait};
 use rdkafka::producer::{BaseRecord, Producer as _};
 
 use crate::common::{
     Read, assert_names, brokers, delete_before, enumerator_context, fill, grow, note, options, producer,
-    read_all, read_splits, reader, send, splits, start, text, texts, topic, values,
+    read_all, read_splits, reader, send, splits, start, text, texts, topic, values, world,
 };
 
 #[test]
@@ -98,6 +98,35 @@ fn times_choose_the_first_message_that_is_not_older() {
 }
 
 #[test]
+fn tombstones_are_passed_over_and_an_empty_message_is_one() {
+    let name = topic("compacted", 1);
+    let producer = producer(brokers());
+    let value = |value: Option<&'static [u8]>| {
+        let record = BaseRecord::<str, [u8]>::to(&name).partition(0).key("k");
+        let record = value.map_or(record, |value| BaseRecord::to(&name).partition(0).key("k").payload(value));
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    };
+    [Some(b"one".as_slice()), None, None, Some(b""), None].into_iter().for_each(value);
+    producer.flush(Duration::from_secs(30)).unwrap();
+    let source = KafkaSource::new(options(brokers(), &name));
+    let harness = Harness::new(world());
+    let figures = harness.figures().operator("clicks");
+    let mut reader = DrivenReader::open(&source, harness).unwrap();
+    reader.add_splits(splits(&source)).unwrap();
+    let (mut read, mut last) = (Read::new(), Vec::new());
+    while !note(&mut read, reader.next(100).unwrap()) {
+        last = reader.snapshot(1).unwrap();
+    }
+    assert_eq!(read[&format!("{name}-0")], [(0, b"one".to_vec()), (3, Vec::new())]);
+    assert!(figures.counters().contains(&("tombstones", 3)));
+    // Whoever goes on from there has nothing left to read.
+    let mut again = self::reader(&source, last);
+    assert!(matches!(again.next(100).unwrap(), Reading::Finished(_)));
+    reader.close();
+    again.close();
+}
+
+#[test]
 fn the_time_of_a_message_comes_with_it() {
     let name = timed_topic();
     let source = KafkaSource::new(options(brokers(), &name));
@@ -144,18 +173,6 @@ fn a_position_that_is_not_there_is_an_error_that_says_so() {
     assert_names(&error, ErrorKind::Data, &[&format!("{name}-0"), "offset 7", "15 up to 20", "retention"]);
     // Without the state it goes on from what is there.
     assert_eq!(values(&read_all(&source), &format!("{name}-0")), texts(0, 15, 20));
-}
-
-#[test]
-fn tombstones_are_empty_messages() {
-    let name = topic("tombs", 1);
-    let producer = producer(brokers());
-    let tombstone = BaseRecord::<str, [u8]>::to(&name).partition(0).key("user");
-    producer.send(tombstone).map_err(|(error, _)| error).unwrap();
-    send(&producer, &name, 0, b"alive");
-    producer.flush(Duration::from_secs(30)).unwrap();
-    let read = read_all(&KafkaSource::new(options(brokers(), &name)));
-    assert_eq!(read[&format!("{name}-0")], [(0, vec![]), (1, b"alive".to_vec())]);
 }
 
 #[test]
