@@ -82,7 +82,8 @@ function troubles(picture) {
   by("troubles").hidden = picture.troubles.length === 0;
   by("trouble-list").replaceChildren(...picture.troubles.map(one => {
     const row = element("li", `${one.subject}: ${one.why}`);
-    row.append(element("small", ` for ${duration(one.lasts_ms)}, ${number.format(one.attempts)} attempts`));
+    const attempts = one.attempts === 0 ? "" : `, ${number.format(one.attempts)} attempts`;
+    row.append(element("small", ` for ${duration(one.lasts_ms)}${attempts}`));
     return row;
   }));
 }

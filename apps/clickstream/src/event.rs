@@ -84,6 +84,28 @@ pub struct EventOptions {
     pub fields: BTreeMap<String, String>,
     /// The unit of the time: `ms` (default), `s`, `iso-8601`, or `iso-8601-utc` where a time without an offset is in UTC.
     pub time_unit: Option<TimeUnit>,
+    /// Texts that stand for no user, in any case of letters: such events count nowhere. An empty `userId` never names one.
+    pub placeholder_users: Placeholders,
+}
+
+/// What producers write for an id that they do not have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Placeholders(Vec<String>);
+
+impl Default for Placeholders {
+    fn default() -> Self {
+        let zero = "00000000-0000-0000-0000-000000000000";
+        Self(["null", "(null)", "nil", "none", "undefined", "nan", "0", zero].map(str::to_owned).into())
+    }
+}
+
+impl Placeholders {
+    /// Whether this id names nobody.
+    pub fn stands_in(&self, id: &str) -> bool {
+        let id = id.trim();
+        id.is_empty() || self.0.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(id))
+    }
 }
 
 /// A set of field names.
@@ -145,4 +167,24 @@ fn taobao(fields: &Fields<'_>) -> Result<(Event, i64), String> {
         ..Event::default()
     };
     Ok((event, time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_name_nobody_in_any_case_of_letters() {
+        let placeholders = Placeholders::default();
+        for id in
+            ["", " ", "null", "NULL", "undefined", "None", "NaN", "0", "00000000-0000-0000-0000-000000000000"]
+        {
+            assert!(placeholders.stands_in(id), "{id:?}");
+        }
+        for id in ["1", "00", "nullable", "noname", "u0"] {
+            assert!(!placeholders.stands_in(id), "{id:?}");
+        }
+        let own: EventOptions = serde_json::from_str(r#"{"placeholder-users": ["guest"]}"#).unwrap();
+        assert!(own.placeholder_users.stands_in("Guest") && !own.placeholder_users.stands_in("null"));
+    }
 }

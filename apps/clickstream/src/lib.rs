@@ -14,3 +14,4 @@ pub mod pipeline;
 pub mod results;
 pub mod sinks;
 pub mod sources;
+pub mod with_user;

@@ -11,6 +11,7 @@ use millstream::prelude::*;
 
 use crate::event::{Event, Format};
 use crate::options::{Options, SourceOptions};
+use crate::with_user::WithUser;
 
 /// Events that every job can use, and what could not be read.
 pub struct Events {
@@ -27,13 +28,14 @@ pub struct Events {
 pub fn events(options: &Options, env: &Environment) -> Result<Events> {
     let (messages, format) = messages(&options.source, env);
     let parsed = messages.decode("parse", options.event.decoder(format, options.watermark.max_ahead)?);
+    let placeholders = Arc::new(options.event.placeholder_users.clone());
     let behaviors = Arc::new(options.behaviors.clone());
     let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.watermark.max_out_of_orderness)
         .with_idleness(options.watermark.idleness)
         .with_tolerance(options.watermark.tolerance)
         .with_timestamps(|event: &Event| event.timestamp);
     let counted = parsed
-        .filter("with-user", |event| !event.user_id.is_empty())
+        .transform("with-user", move || WithUser::new(Arc::clone(&placeholders)))
         .assign_timestamps_and_watermarks("event-time", watermarks)
         .filter("counted", move |event| behaviors.count(&event.behavior));
     Ok(Events { counted, dead_letters: parsed.dead_letters() })
