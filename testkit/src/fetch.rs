@@ -37,6 +37,18 @@ pub fn maven_unpack(artifact: &str, target: &Path) -> Result<()> {
     maven(empty.path(), &[goal.as_ref(), artifact.as_ref(), property("outputDirectory", target).as_ref()])
 }
 
+/// Unpacks a binary Python package (`name==version`) to `target`, whatever Python the machine has.
+///
+/// # Errors
+/// If pip cannot be installed or fails.
+pub fn pip(package: &str, target: &Path) -> Result<()> {
+    let mut command = Command::new(apt("pip3", "python3-pip")?);
+    command.args(["install", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.11"]);
+    command.args(["--platform=manylinux_2_28_x86_64", "--platform=manylinux2014_x86_64"]);
+    command.arg("--target").arg(target).arg(package);
+    run(&mut command, "pip3")
+}
+
 /// The path of `program`, whose Debian package is installed by apt if it is missing.
 ///
 /// # Errors

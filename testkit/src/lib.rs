@@ -65,5 +65,5 @@ pub use minio::{MinIo, MinIoBuilder};
 pub use name::unique_name;
 pub use opensearch::OpenSearch;
 pub use prometheus::{Prometheus, PrometheusBuilder};
-pub use redis::{Redis, RedisBuilder};
+pub use redis::{Redis, RedisBuilder, RedisVersion};
 pub use s3proxy::S3Proxy;

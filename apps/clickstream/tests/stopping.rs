@@ -223,15 +223,15 @@ fn every_line_is_json_where_that_is_wanted() -> Result<()> {
 #[test]
 fn a_failed_start_says_the_reason_first_once_and_the_line_of_the_file() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let config = "# two stores\nsource: {type: generator}\nsinks:\n  - {type: csv, dir: out}\n\n  - type: redis\n    \
-                  url: redis://127.0.0.1:1\n    start-timeout: 1s\n";
+    let config = "# two stores\nsource: {type: generator}\nsinks:\n  - {type: csv, dir: out}\n\n  - type: sqlite\n    \
+                  path: no/such/clicks.db\n";
     for (config, code, reason, place) in [
-        (config.to_owned(), 2, "error: Redis at redis://127.0.0.1:1", "at: sinks.1 in job.yaml, line 6"),
+        (config.to_owned(), 2, "error: sqlite: no/such/clicks.db", "at: sinks.1 in job.yaml, line 6"),
         (
-            config.replace("url", "urk"),
+            config.replace("path: no", "pahh: no"),
             2,
-            "error: unknown key \"urk\"",
-            "at: sinks.1.urk in job.yaml, line 7",
+            "error: unknown key \"pahh\"",
+            "at: sinks.1.pahh in job.yaml, line 7",
         ),
         (
             config.replace("{type: generator}", "{type: files, path: none.csv}"),

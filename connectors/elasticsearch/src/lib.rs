@@ -33,10 +33,12 @@
 //! | 409 | the store holds this version or a newer one | done; counted in `conflicts` |
 //! | 429 | overloaded, or the disk is full | sent again after a pause, fewer and smaller requests; `retries`, `rejected429` |
 //! | 5xx, 408, no answer | a node is gone, or a shard | sent again after a pause, to another host if there is one; `retries` |
-//! | 403, blocked index | somebody has closed the index to writes for a while | sent again after a pause; `retries` |
-//! | 413, or 400 for the whole request | too large, or spoilt by one document | sent in halves; alone: dead letter |
-//! | 400, 404, other 4xx | it does not fit the mapping, or there is no such index | dead letter with the reason; `deadLetters` |
-//! | 401, 403 | the login lacks a right | the job stops and says so |
+//! | index closed, blocked, or missing and not to be created; no shards left; read-only | maintenance of index or cluster | sent again after a pause; `retries` |
+//! | 401, 403 | a right that was there at the start is gone | sent again after a pause; `retries` |
+//! | a page of a proxy, whatever its status | something in between | sent again after a pause; `retries` |
+//! | 413, or 400 for the whole request | too large, or spoilt by one document | sent in halves; alone: as below |
+//! | 400 for its fields, its size, the name of its index | what is wrong with this document alone | dead letter with the reason; `deadLetters` |
+//! | any other 4xx | not known | sent again after a pause; a dead letter when others of its index are written and it is not |
 //!
 //! Pauses grow up to `bulk-flush.backoff.max-delay`, each with a line in the log; repeating ends with the cluster's troubles, or after
 //! `bulk-flush.backoff.max-time` if that is set. The login needs `index` and `auto_configure` (or `create_index`) on the indices, and

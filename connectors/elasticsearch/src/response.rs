@@ -72,6 +72,14 @@ pub(crate) fn describe_refusal(body: &[u8]) -> String {
     }
 }
 
+/// The type of the error for which the store has refused the whole request; none if the answer is somebody else's.
+pub(crate) fn refusal_type(body: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<Refusal>(body).ok()?.error {
+        RefusalCause::Cause(cause) if !cause.kind.is_empty() => Some(cause.kind),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +94,10 @@ mod tests {
         );
         assert_eq!(describe_refusal(b"<html>Bad Gateway</html>\n"), "<html>Bad Gateway</html>");
         assert_eq!(describe_refusal(&[b'x'; 5000]).len(), 200);
+        assert_eq!(refusal_type(structured).as_deref(), Some("parse_exception"));
+        for foreign in [&br#"{"error":"Bad Request","status":400}"#[..], b"<html>", b""] {
+            assert_eq!(refusal_type(foreign), None);
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! What becomes of an answer. Pure functions: status in, decision out.
+//! What becomes of an answer. Pure functions: status and type of the error in, decision out.
 //!
-//! Decided by status, not by the name of the error, which differs between versions and between Elasticsearch and OpenSearch. The one
-//! exception is 403 of a single document: a *block* on its index is lifted again (a full disk, a migration) and the document waits; a
-//! missing *permission* is not, and the job stops.
+//! A document is at fault only where the store says so by a type that concerns a document alone: its fields do not fit the mapping, its index
+//! has an impossible name, it is too large. Whatever lies in the index (closed, blocked, deleted and not to be created), in the cluster (no
+//! primary, no shards left, overloaded), in the login (a right that was there at the start) or in between (a proxy's page) is waited for. A
+//! refusal of any other type is *unclear*: it is waited for as well, and counts as the document's fault only when others of its index are
+//! written meanwhile.
 
 use std::error::Error as StdError;
 
-use crate::response::{BulkAnswer, Item, describe_refusal};
+use crate::response::{BulkAnswer, Item, describe_refusal, refusal_type};
 
 /// What becomes of one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +21,8 @@ pub(crate) enum Outcome {
     Retry { reason: String, overloaded: bool },
     /// It can never be written.
     DeadLetter(String),
-    /// Nothing can be written as the job is set up.
-    Stop(String),
+    /// Refused for a reason that is not known: to be sent again, until others of its index are written and it is not.
+    Unclear(String),
 }
 
 /// What becomes of a whole request.
@@ -30,14 +32,31 @@ pub(crate) enum Reply {
     Items(Vec<Outcome>),
     /// To be sent again; whether it was written is not known, and the version makes it the same.
     Retry { reason: String, overloaded: bool },
-    /// To be sent in halves: too large, or spoilt by one of its documents.
-    Split(String),
-    /// Nothing can be written as the job is set up.
-    Stop(String),
+    /// To be sent in halves, as one of its documents spoils it; what becomes of that one alone.
+    Split(Outcome),
 }
+
+/// Types of errors that concern one document and no other of its index.
+const OF_THE_DOCUMENT: [&str; 5] = [
+    "document_parsing_exception",
+    "mapper_parsing_exception",
+    "strict_dynamic_mapping_exception",
+    "invalid_index_name_exception",
+    "version_range_exception",
+];
+
+/// Types of errors with a status of 4xx that lie in the index or in the cluster. (`validation_exception`: an index is to be created and the
+/// cluster has as many shards as it may have.)
+const OF_THE_INDEX: [&str; 4] = [
+    "index_closed_exception",
+    "index_not_found_exception",
+    "cluster_block_exception",
+    "validation_exception",
+];
 
 /// The decision for one document.
 pub(crate) fn of_item(item: &Item) -> Outcome {
+    let kind = item.error.as_ref().map_or("", |cause| cause.kind.as_str());
     let reason = || {
         let cause = item.error.as_ref().map(crate::response::Cause::describe);
         format!("status {}: {}", item.status, cause.unwrap_or_default())
@@ -45,27 +64,26 @@ pub(crate) fn of_item(item: &Item) -> Outcome {
     match item.status {
         200..=299 => Outcome::Done,
         409 => Outcome::Stale,
-        401 => Outcome::Stop(reason()),
-        403 if is_block(item) => Outcome::Retry { reason: reason(), overloaded: false },
-        403 => Outcome::Stop(reason()),
-        408 | 500..=599 => Outcome::Retry { reason: reason(), overloaded: false },
+        413 => Outcome::DeadLetter(reason()),
         429 => Outcome::Retry { reason: reason(), overloaded: true },
-        _ => Outcome::DeadLetter(reason()),
+        401 | 403 | 408 | 500..=599 => Outcome::Retry { reason: reason(), overloaded: false },
+        _ if OF_THE_DOCUMENT.contains(&kind) => Outcome::DeadLetter(reason()),
+        _ if OF_THE_INDEX.contains(&kind) => Outcome::Retry { reason: reason(), overloaded: false },
+        _ => Outcome::Unclear(reason()),
     }
 }
 
-fn is_block(item: &Item) -> bool {
-    item.error.as_ref().is_some_and(|cause| cause.kind == "cluster_block_exception")
-}
-
 /// The decision for a request of so many documents.
+///
+/// Only the store itself says in its own form that a request is malformed; what else comes with 4xx is somebody's in between. A proxy may
+/// limit the size of requests, too.
 pub(crate) fn of_answer(status: u16, body: &[u8], documents: usize) -> Reply {
     let reason = || format!("status {status}: {}", describe_refusal(body));
     match status {
         200 => of_items(body, documents),
-        400 | 413 => Reply::Split(reason()),
-        408 | 429 | 500..=599 => Reply::Retry { reason: reason(), overloaded: status == 429 },
-        _ => Reply::Stop(reason()),
+        413 => Reply::Split(Outcome::DeadLetter(reason())),
+        400 if refusal_type(body).is_some() => Reply::Split(Outcome::Unclear(reason())),
+        _ => Reply::Retry { reason: reason(), overloaded: status == 429 },
     }
 }
 

@@ -13,30 +13,38 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::Retry { overloaded: true, .. } => "overloaded",
         Outcome::Retry { .. } => "retry",
         Outcome::DeadLetter(_) => "dead letter",
-        Outcome::Stop(_) => "stop",
+        Outcome::Unclear(_) => "unclear",
     }
 }
 
 // Statuses and types as Elasticsearch 7, 8, 9 and OpenSearch 2, 3 answer them.
 #[test]
-fn a_document_is_judged_by_its_status() {
+fn a_document_is_judged_by_status_and_type() {
     for (status, kind, wanted) in [
         (200, "", "done"),
         (201, "", "done"),
         (409, "version_conflict_engine_exception", "stale"),
         (400, "mapper_parsing_exception", "dead letter"),
         (400, "document_parsing_exception", "dead letter"),
-        (400, "illegal_argument_exception", "dead letter"),
-        (404, "index_not_found_exception", "dead letter"),
+        (400, "strict_dynamic_mapping_exception", "dead letter"),
+        (400, "invalid_index_name_exception", "dead letter"),
         (413, "", "dead letter"),
+        // Too many fields in the index, an alias without a write index, a pipeline that is not there, a term that is too long.
+        (400, "illegal_argument_exception", "unclear"),
+        (404, "some_new_exception", "unclear"),
+        (400, "", "unclear"),
+        (404, "index_not_found_exception", "retry"),
+        (400, "index_closed_exception", "retry"),
+        // As many shards as the cluster may have.
+        (400, "validation_exception", "retry"),
         (429, "es_rejected_execution_exception", "overloaded"),
         (429, "rejected_execution_exception", "overloaded"),
         (429, "cluster_block_exception", "overloaded"),
         (500, "node_disconnected_exception", "retry"),
         (503, "unavailable_shards_exception", "retry"),
         (403, "cluster_block_exception", "retry"),
-        (403, "security_exception", "stop"),
-        (401, "security_exception", "stop"),
+        (403, "security_exception", "retry"),
+        (401, "security_exception", "retry"),
     ] {
         assert_eq!(name(&of_item(&item(status, kind))), wanted, "{status} {kind}");
     }
@@ -55,12 +63,19 @@ fn a_request_is_judged_by_its_status() {
         let wanted = Reply::Retry { reason: format!("status {status}: t: r"), overloaded: status == 429 };
         assert_eq!(of_answer(status, body, 3), wanted);
     }
-    for status in [400, 413] {
-        assert_eq!(of_answer(status, body, 3), Reply::Split(format!("status {status}: t: r")));
+    let reason = |status| format!("status {status}: t: r");
+    assert_eq!(of_answer(413, body, 3), Reply::Split(Outcome::DeadLetter(reason(413))));
+    assert_eq!(of_answer(400, body, 3), Reply::Split(Outcome::Unclear(reason(400))));
+}
+
+// A proxy whose upstream is away for some seconds, a login that is being changed.
+#[test]
+fn what_comes_from_somebody_in_between_is_waited_for() {
+    for status in [301, 400, 401, 403, 404, 405, 406, 502, 503] {
+        let reply = of_answer(status, b"<html>404 page not found</html>", 3);
+        assert!(matches!(reply, Reply::Retry { overloaded: false, .. }), "{status}: {reply:?}");
     }
-    for status in [301, 401, 403, 404, 405, 406] {
-        assert_eq!(of_answer(status, body, 3), Reply::Stop(format!("status {status}: t: r")));
-    }
+    assert!(matches!(of_answer(413, b"<html>", 3), Reply::Split(_)), "a proxy has a limit, too");
 }
 
 #[test]

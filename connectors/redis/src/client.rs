@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::config::RedisOptions;
 use crate::encode::Pending;
-use crate::retry::{Failure, Outcome, of_client_error, of_reply};
+use crate::retry::{Failure, Outcome, is_read_only, of_client_error, of_reply};
 
 const SCRIPT: &str = include_str!("write.lua");
 
@@ -43,7 +43,8 @@ impl Link {
     /// Connects, logs in and sends the script, trying again for as long as `start-timeout` says.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a wrong login, missing rights or a certificate;
+    /// [`ErrorKind::Restart`](millstream_core::ErrorKind::Restart) when Redis is not ready in time.
     pub(crate) async fn check(&self, io: Arc<dyn Io>) -> Result<()> {
         const PAUSE: Duration = Duration::from_millis(200);
         let mut last = "no answer".to_owned();
@@ -62,12 +63,26 @@ impl Link {
             () = io.sleep(self.options.start_timeout) => {}
         }
         let (url, patience) = (&self.options.url, self.options.start_timeout);
-        let error = Error::configuration(format!("Redis at {url} could not be reached within {patience:?}"));
+        let not_ready = format!("Redis at {url} is not ready after {patience:?} (start-timeout)");
+        // A certificate does not become trusted by waiting.
+        let error = if last.contains("certificate") {
+            Error::configuration(not_ready)
+        } else {
+            Error::restart(not_ready)
+        };
         Err(error.caused_by(last))
     }
 
-    /// Sends one pipeline; an outcome for each write, in order.
+    /// Sends one pipeline; an outcome for each write, in order. After the start nothing lasts: a login that is refused now, or a right that
+    /// is missing, was there before and may come back.
     pub(crate) async fn send(&self, writes: &[Pending]) -> Result<Vec<Outcome>, Failure> {
+        self.send_once(writes).await.map_err(|failure| match failure {
+            Failure::Lasting(error) => Failure::Passing(error.chain()),
+            passing => passing,
+        })
+    }
+
+    async fn send_once(&self, writes: &[Pending]) -> Result<Vec<Outcome>, Failure> {
         let mut outcomes = self.run(writes.iter()).await?;
         let unknown = |outcome: &Outcome| matches!(outcome, Outcome::NoScript);
         if outcomes.iter().any(unknown) {
@@ -183,11 +198,6 @@ impl Link {
 
 async fn script_of(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
     redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(connection).await
-}
-
-fn is_read_only(reply: &redis::Value) -> bool {
-    let read_only = Some(redis::ServerErrorKind::ReadOnly);
-    matches!(reply, redis::Value::ServerError(error) if error.kind() == read_only)
 }
 
 // With a second provider anywhere in the build rustls refuses to choose by itself.

@@ -165,6 +165,7 @@ impl Delivery {
         let mut again = Vec::new();
         let mut last = String::new();
         let mut acknowledged = Acknowledged::default();
+        let others_pass = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Written | Outcome::Stale));
         for (pending, outcome) in writes.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Written => acknowledged.add(&pending, cx, &self.figures),
@@ -176,7 +177,10 @@ impl Delivery {
                 Outcome::Stop(error) => {
                     return Err(error.in_context(format_args!("key {}", pending.write.key())));
                 }
-                Outcome::Retry(reason) => {
+                Outcome::Unclear(reason) if others_pass => {
+                    self.refuse(&pending.write, cx.now(), &reason, dead);
+                }
+                Outcome::Retry(reason) | Outcome::Unclear(reason) => {
                     last = reason;
                     again.push(pending);
                 }

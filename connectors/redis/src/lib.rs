@@ -14,9 +14,10 @@
 //! **What readers can rely on:** idempotent and fenced. Redis itself may lose acknowledged writes (replication is asynchronous, its log is
 //! flushed once a second by default): what must outlive a fail-over belongs in a second store too.
 //!
-//! **Failures.** A lost connection, `LOADING`, `OOM`, `READONLY` and the like are tried again with growing pauses, for as long as
-//! `retry-for` says. A key of another type is a dead letter. A wrong login, missing rights, or a node of a Redis Cluster stop the job
-//! with an error that says so. A write of a later attempt stops this one: it is fenced.
+//! **Failures.** A lost connection, a server that is loading, full, read-only or busy, and a login or right that is lost while the job runs
+//! are tried again with growing pauses, for as long as `retry-for` says; so is a server that is away at the start, for `start-timeout`. A key of
+//! another type is a dead letter; so is a write that is refused for another reason while others are taken. At the start a wrong login, missing
+//! rights, and a node of a Redis Cluster stop the job with an error that says so. A write of a later attempt stops this one: it is fenced.
 //!
 //! Figures: `bytes_out` and `latency` when a write was acknowledged; `retries`, writes that were sent again; `stale`, writes that were
 //! refused because a newer one was there.

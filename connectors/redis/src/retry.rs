@@ -6,7 +6,7 @@ use millstream_core::backoff::Backoff;
 use millstream_core::time::{Time, millis};
 use millstream_core::version::Version;
 use millstream_core::{Error, ErrorKind};
-use redis::{RedisError, ServerError, ServerErrorKind, Value};
+use redis::{RedisError, ServerError, Value};
 
 /// What became of one write.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) enum Outcome {
     Retry(String),
     /// It can never succeed; the others may.
     Reject(String),
+    /// Refused for a reason that is not known: it waits, and is given up only where others of its kind succeed meanwhile.
+    Unclear(String),
     /// Nothing can succeed.
     Stop(Error),
 }
@@ -52,39 +54,39 @@ fn of_newer(newer: &[u8], epoch: u64) -> Outcome {
 }
 
 /// What an error reply means for the command that it answers.
+///
+/// A lost login or right may come back (a password is rotated, rights are being changed), and the start has shown that they were there:
+/// the write waits.
 pub(crate) fn of_server_error(error: &ServerError) -> Outcome {
-    let reason = || text_of(error);
-    match error.kind() {
-        Some(kind) => of_server_kind(kind, reason),
-        None => match error.code() {
-            "NOAUTH" | "WRONGPASS" => {
-                Outcome::Stop(configuration("Redis wants a login: give username and password", reason()))
-            }
-            "OOM" | "MISCONF" | "NOREPLICAS" | "BUSY" => Outcome::Retry(reason()),
-            _ => Outcome::Reject(reason()),
-        },
+    let text = text_of(error);
+    match code_of(&text) {
+        "NOSCRIPT" => Outcome::NoScript,
+        "MOVED" | "ASK" | "CROSSSLOT" => Outcome::Stop(configuration(CLUSTER_NODE, text)),
+        "OOM" | "READONLY" | "MISCONF" | "NOREPLICAS" | "BUSY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN"
+        | "TRYAGAIN" | "NOAUTH" | "WRONGPASS" | "NOPERM" => Outcome::Retry(text),
+        "WRONGTYPE" => Outcome::Reject(text),
+        _ => Outcome::Unclear(text),
     }
 }
 
-fn of_server_kind(kind: ServerErrorKind, reason: impl Fn() -> String) -> Outcome {
-    use ServerErrorKind as Kind;
-    match kind {
-        Kind::NoScript => Outcome::NoScript,
-        Kind::BusyLoading | Kind::ReadOnly | Kind::MasterDown | Kind::ClusterDown | Kind::TryAgain => {
-            Outcome::Retry(reason())
-        }
-        Kind::Moved | Kind::Ask | Kind::CrossSlot => Outcome::Stop(configuration(
-            "this is one node of a Redis Cluster, which this sink does not write to: give a single server or a proxy",
-            reason(),
-        )),
-        Kind::NoPerm => Outcome::Stop(configuration(
-            "the user may not do what the sink needs: allow EVALSHA, SCRIPT and the commands and keys in it",
-            reason(),
-        )),
-        Kind::ResponseError | Kind::ExecAbort | Kind::NotBusy | Kind::NoSub => Outcome::Reject(reason()),
-        // The client's list may grow; what is not known is tried again, for as long as `retry-for` says.
-        _ => Outcome::Retry(reason()),
-    }
+/// Whether the server is a replica: after a fail-over the address may lead to the new primary.
+pub(crate) fn is_read_only(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if code_of(&text_of(error)) == "READONLY")
+}
+
+const CLUSTER_NODE: &str =
+    "this is one node of a Redis Cluster, which this sink does not write to: give a single server or a proxy";
+
+/// The code of an error reply. Up to Redis 6.2 that of a command within a script is wrapped:
+/// `ERR Error running script (call to f_0f..): @user_script:36: @user_script: 36: -OOM command not allowed ...`.
+fn code_of(text: &str) -> &str {
+    let inner = text.rsplit("@user_script:").next().unwrap_or_default();
+    let inner = inner.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ':' | '-'));
+    let wrapped =
+        text.starts_with("ERR Error running script") || text.starts_with("ERR Error compiling script");
+    let text = if wrapped { inner } else { text };
+    let code = text.split(' ').next().unwrap_or_default();
+    if code.bytes().all(|byte| byte.is_ascii_uppercase()) { code } else { "ERR" }
 }
 
 /// Why nothing came back for a whole pipeline, or why there is no connection.
@@ -113,23 +115,19 @@ pub(crate) fn of_client_error(error: &RedisError, address: &str) -> Failure {
     }
 }
 
-// A whole call was refused: the same rules as for a single write.
+// A whole call was refused: connecting, logging in, or sending the script.
 fn of_code(error: &RedisError, address: &str) -> Failure {
     let reason = || error.to_string();
-    let outcome = match error.kind() {
-        redis::ErrorKind::Server(kind) => of_server_kind(kind, reason),
-        _ if error.code() == Some("NOAUTH") || error.code() == Some("WRONGPASS") => {
-            Outcome::Stop(configuration("Redis wants a login: give username and password", reason()))
-        }
-        _ => Outcome::Retry(reason()),
-    };
-    match outcome {
-        Outcome::Stop(error) => Failure::Lasting(error.in_context(format_args!("Redis at {address}"))),
-        Outcome::Reject(reason) => {
-            Failure::Lasting(configuration(&format!("Redis at {address} refuses the sink's script"), reason))
-        }
-        Outcome::Retry(reason) => Failure::Passing(reason),
-        Outcome::Written | Outcome::Stale | Outcome::NoScript => Failure::Passing(reason()),
+    let lasting =
+        |what: &str| Failure::Lasting(configuration(&format!("Redis at {address}: {what}"), reason()));
+    match error.code().unwrap_or_default() {
+        "NOAUTH" | "WRONGPASS" => lasting("it wants a login: give username and password"),
+        "NOPERM" => lasting(
+            "the user may not do what the sink needs: allow EVALSHA, SCRIPT and the commands and keys in it",
+        ),
+        "MOVED" | "ASK" | "CROSSSLOT" => lasting(CLUSTER_NODE),
+        "ERR" => lasting("it refuses the sink's script"),
+        _ => Failure::Passing(reason()),
     }
 }
 

@@ -60,37 +60,60 @@ fn error(line: &str) -> ServerError {
     }
 }
 
+// As Redis 6.2 wraps the error of a command within a script, and as Redis 7 and Valkey give it.
+const WRAPPED: &str = "ERR Error running script (call to f_2cce9a): @user_script:36: @user_script: 36: -";
+
+fn passes(line: &str) -> bool {
+    matches!(of_server_error(&error(line)), Outcome::Retry(reason) if reason.len() > 10)
+}
+
 #[test]
-fn error_replies_by_kind() {
+fn what_the_server_gets_over_is_waited_for_in_every_version() {
     for line in [
         "OOM command not allowed when used memory > 'maxmemory'.",
-        "LOADING Redis is loading the dataset in memory",
         "READONLY You can't write against a read only replica.",
+        "MISCONF Redis is configured to save RDB snapshots",
+        "NOREPLICAS Not enough good replicas to write.",
+    ] {
+        assert!(passes(line) && passes(&format!("{WRAPPED}{line}")), "{line}");
+        assert!(passes(&format!("{line} script: 2cce9a, on @user_script:36.")), "{line}");
+    }
+    for line in [
+        "LOADING Redis is loading the dataset in memory",
         "MASTERDOWN Link with MASTER is down",
         "CLUSTERDOWN The cluster is down",
         "TRYAGAIN Multiple keys request during rehashing of slot",
-        "MISCONF Redis is configured to save RDB snapshots",
-        "NOREPLICAS Not enough good replicas to write.",
         "BUSY Redis is busy running a script.",
-    ] {
-        assert!(
-            matches!(of_server_error(&error(line)), Outcome::Retry(reason) if reason.len() > 10),
-            "{line}"
-        );
-    }
-    for line in [
-        "MOVED 3999 127.0.0.1:6381",
-        "ASK 3999 127.0.0.1:6381",
-        "CROSSSLOT Keys in request",
         "NOAUTH Authentication required.",
-        "WRONGPASS invalid",
-        "NOPERM User has no permissions",
+        "WRONGPASS invalid username-password pair",
+        "NOPERM this user has no permissions to access one of the keys used as arguments",
     ] {
+        assert!(passes(line), "{line}");
+    }
+    let replica =
+        Value::ServerError(error(&format!("{WRAPPED}READONLY You can't write against a read only replica.")));
+    assert!(is_read_only(&replica) && !is_read_only(&Value::Int(1)));
+}
+
+#[test]
+fn what_is_wrong_with_the_key_the_address_or_the_script() {
+    for line in ["MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381", "CROSSSLOT Keys in request"] {
         let Outcome::Stop(error) = of_server_error(&error(line)) else { panic!("{line}") };
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }
-    for line in ["WRONGTYPE the key holds a list", "ERR value is too long"] {
+    let wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    for line in [
+        "WRONGTYPE the key holds a list",
+        &format!("{}{wrong_type}", WRAPPED.trim_end_matches(" @user_script: 36: -")),
+    ] {
         assert!(matches!(of_server_error(&error(line)), Outcome::Reject(_)), "{line}");
+    }
+    for line in [
+        "ERR value is too long",
+        "ERR Script killed by user with SCRIPT KILL...",
+        &format!("{WRAPPED}The user can't"),
+    ] {
+        assert!(matches!(of_server_error(&error(line)), Outcome::Unclear(_)), "{line}");
     }
     assert!(matches!(of_server_error(&error("NOSCRIPT No matching script.")), Outcome::NoScript));
 }

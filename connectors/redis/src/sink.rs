@@ -13,7 +13,7 @@ use crate::writer::RedisWriter;
 /// What makes a write of a record.
 pub(crate) type Mapping<T> = Arc<dyn Fn(&T) -> RedisWrite + Send + Sync>;
 
-/// Writes each record as one key of a Redis server (7.0 and later, or Valkey).
+/// Writes each record as one key of a Redis server (6.2 to 8, or Valkey).
 ///
 /// ```
 /// use millstream_redis::{RedisOptions, RedisSink, RedisWrite};

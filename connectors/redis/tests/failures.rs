@@ -218,9 +218,22 @@ fn nobody_listening_is_an_error_within_the_start_timeout() -> Result<()> {
     let port = Port::reserve()?;
     let nobody = options(&format!("redis://127.0.0.1:{}", port.number()));
     let error = refusal(RedisOptions { start_timeout: Duration::from_millis(500), ..nobody })?;
-    assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(error.to_string().contains("could not be reached within 500ms"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Restart);
+    assert!(error.to_string().contains("is not ready after 500ms (start-timeout)"), "{error}");
     Ok(())
+}
+
+#[test]
+fn a_server_that_is_away_at_the_start_is_waited_for() -> Result<()> {
+    let number = Port::reserve()?.number();
+    let url = format!("redis://127.0.0.1:{number}");
+    let patient = RedisOptions { start_timeout: Duration::from_secs(60), ..options(&url) };
+    let mut writer = writer(patient, 1)?;
+    write(&mut writer, clicks(0, 10))?;
+    assert!(!writer.try_flush()?.is_complete(), "flushed, but not written");
+    let _redis = Redis::builder().port(number).start()?;
+    writer.flush()?;
+    expect_clicks(&url, 10)
 }
 
 #[test]

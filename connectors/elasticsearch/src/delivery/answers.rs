@@ -29,8 +29,7 @@ impl Delivery {
                 }
                 self.send_again(&reason, overloaded, documents, now)
             }
-            Reply::Split(reason) => self.split(cx, documents, &reason, dead),
-            Reply::Stop(reason) => Err(self.stop(&reason)),
+            Reply::Split(alone) => self.split(cx, documents, alone, dead),
         }
     }
 
@@ -54,14 +53,13 @@ impl Delivery {
         &mut self,
         cx: &Context<'_>,
         mut documents: Vec<Pending>,
-        reason: &str,
+        alone: Outcome,
         dead: &mut Rows<DeadLetter>,
     ) -> Result<()> {
-        if let [document] = documents.as_slice() {
-            self.bury(cx, document, reason, dead);
-            return Ok(());
+        if documents.len() == 1 {
+            return self.settle(cx, documents, vec![alone], dead);
         }
-        tracing::debug!(operator = %self.operator, reason, documents = documents.len(), "Elasticsearch: a request is halved");
+        tracing::debug!(operator = %self.operator, reason = ?alone, documents = documents.len(), "Elasticsearch: a request is halved");
         self.pace.too_large();
         self.halves.push(documents.split_off(documents.len() / 2));
         self.halves.push(documents);
@@ -77,6 +75,7 @@ impl Delivery {
     ) -> Result<()> {
         let now = cx.nanos();
         let (mut written, mut again) = (Vec::with_capacity(documents.len()), Vec::new());
+        let others_pass = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Done | Outcome::Stale));
         for (document, outcome) in documents.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Done => written.push(document),
@@ -85,7 +84,8 @@ impl Delivery {
                     written.push(document);
                 }
                 Outcome::DeadLetter(reason) => self.bury(cx, &document, &reason, dead),
-                Outcome::Stop(reason) => return Err(self.stop(&reason)),
+                Outcome::Unclear(reason) if others_pass => self.bury(cx, &document, &reason, dead),
+                Outcome::Unclear(reason) => again.push((document, reason, false)),
                 Outcome::Retry { reason, overloaded } => again.push((document, reason, overloaded)),
             }
         }
@@ -161,12 +161,5 @@ impl Delivery {
                  the same ids, or the job's directory (where epochs are counted) was lost. Said once; see the figure conflicts"
             );
         }
-    }
-
-    fn stop(&self, reason: &str) -> Error {
-        Error::configuration(format!(
-            "{}: Elasticsearch refuses to write: {reason}; check hosts, login and its rights",
-            self.operator
-        ))
     }
 }

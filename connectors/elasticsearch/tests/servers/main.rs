@@ -6,5 +6,6 @@ mod bad_days;
 mod cluster;
 mod conformance;
 mod login;
+mod maintenance;
 mod overload;
 mod versions;
