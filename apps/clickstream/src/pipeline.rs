@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use millstream::prelude::*;
 
 use crate::event::{ByUser, Event, by_user};
+use crate::jobs::Computed;
 use crate::jobs::hot_items::{Ranking, hot_items};
 use crate::jobs::pv_uv::pv_uv;
 use crate::jobs::user_clicks::user_clicks;
@@ -31,14 +32,9 @@ pub struct Pipeline {
 pub fn build(options: &Options, env: &Environment) -> Result<Pipeline> {
     refuse_nothing(options)?;
     let events = sources::events(options, env)?;
-    let late = SideTag::new("late");
-    let (tables, late_events) = jobs(options, &events.counted, &late)?;
-    let mut refused: Vec<_> = late_events
-        .iter()
-        .map(|(job, late)| {
-            late.into_dead_letters(&format!("late-for-{job}"), "late", "its window was closed")
-        })
-        .collect();
+    let (tables, late) = jobs(options, &events.counted)?;
+    let mut refused = late.sums;
+    refused.push(one_letter_each(&late.events));
     for (number, store) in options.sinks.iter().enumerate() {
         refused.extend(sink_tables(&tables, &store_name(&options.sinks, number), store));
     }
@@ -57,60 +53,66 @@ fn refuse_nothing(options: &Options) -> Result<()> {
     ))
 }
 
-/// A job and the events that came too late for it.
-type LateEvents = (&'static str, DataStream<Event>);
+/// What came too late.
+#[derive(Default)]
+struct TooLate {
+    // With the job that they were late for.
+    events: Vec<(&'static str, DataStream<Event>)>,
+    sums: Vec<DataStream<DeadLetter>>,
+}
 
-fn jobs(
-    options: &Options,
-    events: &DataStream<Event>,
-    late: &SideTag<Event>,
-) -> Result<(Tables, Vec<LateEvents>)> {
-    let mut tables = Tables::default();
-    let mut late_events = Vec::new();
+impl TooLate {
+    fn of<T: Data>(&mut self, job: &'static str, computed: Computed<T>) -> DataStream<T> {
+        self.events.push((job, computed.late_events));
+        self.sums.extend(computed.late_sums);
+        computed.results
+    }
+}
+
+// An event that was late for several jobs is one dead letter.
+fn one_letter_each(late: &[(&'static str, DataStream<Event>)]) -> DataStream<DeadLetter> {
+    let late: Vec<_> =
+        late.iter().map(|(job, events)| events.late_for(&format!("late-for-{job}"), job)).collect();
+    let others: Vec<_> = late.iter().skip(1).collect();
+    late[0].union(&others).with_parallelism(1).one_letter_each("late-letters")
+}
+
+fn jobs(options: &Options, events: &DataStream<Event>) -> Result<(Tables, TooLate)> {
+    let (mut tables, mut late) = (Tables::default(), TooLate::default());
     let wanted = |job| options.jobs.contains(&job);
     let by_user = by_user(events);
     if wanted(Job::UserClicks) {
-        let clicks = user_clicks(&by_user, late);
-        late_events.push(("user-clicks", clicks.side_output(late)));
-        tables.user_clicks = Some(clicks);
+        tables.user_clicks = Some(late.of("user-clicks", user_clicks(&by_user)));
     }
     if wanted(Job::HotItems) {
-        let (rankings, late_here) = hot_items(events, options.hot_items.top, late);
+        let rankings = late.of("hot-items", hot_items(events, options.hot_items.top));
         let rows = rankings.flat_map("hot-items-rows", Ranking::rows);
-        late_events.push(("hot-items", late_here));
         tables.hot_items = Some((rankings, rows));
     }
     if wanted(Job::PvUv) {
-        let (rows, late_here) = pv_uv_tables(options, &by_user, late)?;
-        late_events.extend(late_here);
-        tables.pv_uv = Some(rows);
+        tables.pv_uv = Some(pv_uv_tables(options, &by_user, &mut late)?);
     }
-    Ok((tables, late_events))
+    Ok((tables, late))
 }
 
 // The granularities that are wanted, each once, in one table.
-fn pv_uv_tables(
-    options: &Options,
-    by_user: &ByUser,
-    late: &SideTag<Event>,
-) -> Result<(DataStream<PvUv>, Vec<LateEvents>)> {
+fn pv_uv_tables(options: &Options, by_user: &ByUser, late: &mut TooLate) -> Result<DataStream<PvUv>> {
     let zone = || options.time_zone.clone();
     let wanted: BTreeSet<_> = options.pv_uv.granularities.iter().copied().collect();
-    let (tables, late_events): (Vec<_>, Vec<_>) = wanted
+    let tables: Vec<_> = wanted
         .into_iter()
         .map(|granularity| {
-            let (job, (rows, late_here)) = match granularity {
-                Granularity::Minute => ("pv-uv-1min", pv_uv(by_user, "1min", Tumbling::of(MINUTE), late)),
-                Granularity::Hour => ("pv-uv-1h", pv_uv(by_user, "1h", Calendar::hours(1, zone()), late)),
-                Granularity::Day => ("pv-uv-1d", pv_uv(by_user, "1d", Calendar::days(zone()), late)),
+            let (job, computed) = match granularity {
+                Granularity::Minute => ("pv-uv-1min", pv_uv(by_user, "1min", Tumbling::of(MINUTE))),
+                Granularity::Hour => ("pv-uv-1h", pv_uv(by_user, "1h", Calendar::hours(1, zone()))),
+                Granularity::Day => ("pv-uv-1d", pv_uv(by_user, "1d", Calendar::days(zone()))),
             };
-            (rows, (job, late_here))
+            late.of(job, computed)
         })
-        .unzip();
-    let rows = match tables.as_slice() {
-        [] => return Err(Error::configuration("pv-uv.granularities is empty: name some of 1min, 1h and 1d")),
-        [only] => only.clone(),
-        [first, others @ ..] => first.union(&others.iter().collect::<Vec<_>>()),
-    };
-    Ok((rows, late_events))
+        .collect();
+    match tables.as_slice() {
+        [] => Err(Error::configuration("pv-uv.granularities is empty: name some of 1min, 1h and 1d")),
+        [only] => Ok(only.clone()),
+        [first, others @ ..] => Ok(first.union(&others.iter().collect::<Vec<_>>())),
+    }
 }

@@ -27,7 +27,8 @@ pub struct Events {
 /// Names of fields that no event has.
 pub fn events(options: &Options, env: &Environment) -> Result<Events> {
     let (messages, format) = messages(&options.source, env);
-    let parsed = messages.decode("parse", options.event.decoder(format, options.watermark.max_ahead)?);
+    let parsed =
+        messages.decode_with_origins("parse", options.event.decoder(format, options.watermark.max_ahead)?);
     let placeholders = Arc::new(options.event.placeholder_users.clone());
     let behaviors = Arc::new(options.behaviors.clone());
     let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.watermark.max_out_of_orderness)

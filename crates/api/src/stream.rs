@@ -8,8 +8,8 @@ use millstream_core::dead_letter::DeadLetter;
 use millstream_core::decode::Decoder;
 use millstream_core::operator::SideTag;
 use millstream_core::operators::{
-    AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Filter, FlatMap, FoldBatch, Inspect, Map,
-    WatermarkStrategy,
+    AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Filter, FlatMap, FoldBatch, Inspect, Late, LateFor,
+    Map, OneLetter, WatermarkStrategy,
 };
 use millstream_core::plan::{Exchange, KeyedSpec, StageId};
 use millstream_core::raw::RawBatch;
@@ -305,6 +305,14 @@ impl<T: Record> DataStream<T> {
         self.then(name, "dead letters", move || DeadLetters::new(&stage, &reason))
     }
 
+    /// Says of each record that it was late for `job`, a name that users know. With [`decode_with_origins`](DataStream::decode_with_origins)
+    /// the original message goes along. The union of all jobs' late records then goes through
+    /// [`one_letter_each`](DataStream::one_letter_each).
+    pub fn late_for(&self, name: &str, job: &str) -> DataStream<Late> {
+        let job = job.to_owned();
+        self.then(name, "late", move || LateFor::new(&job))
+    }
+
     pub(crate) fn exchange_to(&self, to: StageId, exchange: Exchange, hash: Option<HashRows<T>>) {
         let edge = self.env.graph().add_edge::<T>(self.stage, to, exchange);
         self.node.add(move || match (&hash, exchange) {
@@ -320,6 +328,21 @@ impl DataStream<RawBatch> {
     pub fn decode<T: Data>(&self, name: &str, decoder: impl Decoder<T>) -> DataStream<T> {
         let source = self.operator.clone().unwrap_or_default();
         self.then(name, "decode", move || Decode::new(&source, decoder.fresh()))
+    }
+
+    /// The same, and each record keeps its origin as far as the windows that it goes to: filters, watermarks, `map` and exchanges hand it
+    /// on, so that a late record's dead letter has the message's bytes and position. A fetched buffer then stays in memory while records of it
+    /// are in queues.
+    pub fn decode_with_origins<T: Data>(&self, name: &str, decoder: impl Decoder<T>) -> DataStream<T> {
+        let source = self.operator.clone().unwrap_or_default();
+        self.then(name, "decode", move || Decode::new(&source, decoder.fresh()).with_origins())
+    }
+}
+
+impl DataStream<Late> {
+    /// One dead letter for each late record, which names all jobs that it was late for. Must run in one subtask.
+    pub fn one_letter_each(&self, name: &str) -> DataStream<DeadLetter> {
+        self.then(name, "dead letters", OneLetter::default)
     }
 }
 

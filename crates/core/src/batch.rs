@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::key::KeyGroup;
+use crate::origin::Origins;
 use crate::record::{Data, Record};
 use crate::time::{MIN_TIME, Nanos, Time};
 use crate::{Error, Result};
@@ -17,11 +18,13 @@ pub struct Rows<T> {
     pub ts: Vec<Time>,
     /// Hashes of the keys: filled at `key_by`, empty before it.
     pub hash: Vec<u64>,
+    /// The messages that the records were decoded from: empty unless `DataStream::decode_with_origins` keeps them.
+    pub origins: Origins,
 }
 
 impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Self { rec: Vec::new(), ts: Vec::new(), hash: Vec::new() }
+        Self { rec: Vec::new(), ts: Vec::new(), hash: Vec::new(), origins: Origins::default() }
     }
 }
 
@@ -48,29 +51,56 @@ impl<T> Rows<T> {
         self.hash.push(hash);
     }
 
+    /// Appends a record that is, or was made of, record `index` of a batch with these origins.
+    pub fn push_of(&mut self, record: T, ts: Time, origins: &Origins, index: usize) {
+        if self.origins.len() == self.len()
+            && let Some((from, message)) = origins.at(index)
+        {
+            self.origins.push(from, message);
+        }
+        self.push(record, ts);
+    }
+
+    // Where an operator has added records of its own there are fewer origins than records, and nobody can rely on them.
+    fn keeps_origins(&self) -> bool {
+        self.origins.len() == self.len()
+    }
+
     /// Empties all columns and keeps their memory.
     pub fn clear(&mut self) {
         self.rec.clear();
         self.ts.clear();
         self.hash.clear();
+        self.origins.clear();
     }
 
-    /// Takes every record with its time and leaves the columns empty. Hashes are dropped.
+    /// Takes every record with its time and leaves the columns empty. Hashes and origins are dropped.
     pub fn drain(&mut self) -> impl Iterator<Item = (T, Time)> + '_ {
         self.hash.clear();
+        self.origins.clear();
         self.rec.drain(..).zip(self.ts.drain(..))
     }
 
     /// Keeps the records that a predicate accepts, in their order. Hashes are dropped.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         self.hash.clear();
-        let mut kept = 0;
-        for index in 0..self.len() {
-            if keep(&self.rec[index]) {
-                self.rec.swap(kept, index);
-                self.ts.swap(kept, index);
+        let (rec, ts) = (&mut self.rec, &mut self.ts);
+        let (records, mut kept) = (rec.len(), 0);
+        let mut keep = |index: usize| {
+            let keeps = keep(&rec[index]);
+            if keeps {
+                rec.swap(kept, index);
+                ts.swap(kept, index);
                 kept += 1;
             }
+            keeps
+        };
+        if self.origins.is_empty() {
+            for index in 0..records {
+                keep(index);
+            }
+        } else {
+            self.origins.retain(keep);
         }
         self.rec.truncate(kept);
         self.ts.truncate(kept);
@@ -83,23 +113,29 @@ impl<T> Rows<T> {
             self.clear();
             return;
         }
+        if self.keeps_origins() && other.keeps_origins() {
+            self.origins.append_to(&mut other.origins);
+        } else {
+            other.origins.clear();
+        }
         other.rec.append(&mut self.rec);
         other.ts.append(&mut self.ts);
         other.hash.append(&mut self.hash);
+        self.origins.clear();
     }
 }
 
 impl<T> FromIterator<(T, Time)> for Rows<T> {
     fn from_iter<I: IntoIterator<Item = (T, Time)>>(items: I) -> Self {
         let (rec, ts) = items.into_iter().unzip();
-        Self { rec, ts, hash: Vec::new() }
+        Self { rec, ts, ..Self::default() }
     }
 }
 
 impl<T> From<Vec<T>> for Rows<T> {
     fn from(rec: Vec<T>) -> Self {
         let ts = vec![MIN_TIME; rec.len()];
-        Self { rec, ts, hash: Vec::new() }
+        Self { rec, ts, ..Self::default() }
     }
 }
 
@@ -148,7 +184,7 @@ impl Batch {
 
 fn size_of_rows<T: Record>(rows: &Rows<T>) -> usize {
     let inline = size_of::<T>() + size_of::<Time>() + size_of::<u64>();
-    rows.len() * inline + rows.rec.iter().map(Record::heap_size).sum::<usize>()
+    rows.len() * inline + rows.rec.iter().map(Record::heap_size).sum::<usize>() + rows.origins.heap_size()
 }
 
 /// Turns an edge's batches into bytes and back, and splits them by owner: for Flink, for spilling, for the rig.
@@ -186,6 +222,10 @@ impl<T: Record> EdgeCodec for RecordCodec<T> {
         let rows = batch.rows::<T>()?;
         (rows.len() as u64).encode(out);
         (!rows.hash.is_empty()).encode(out);
+        rows.keeps_origins().encode(out);
+        if rows.keeps_origins() {
+            rows.origins.encode(out);
+        }
         for index in 0..rows.len() {
             rows.ts[index].encode(out);
             if let Some(hash) = rows.hash.get(index) {
@@ -201,6 +241,9 @@ impl<T: Record> EdgeCodec for RecordCodec<T> {
         let count = u64::decode(bytes)?;
         let keyed = bool::decode(bytes)?;
         let mut rows = Rows::default();
+        if bool::decode(bytes)? {
+            rows.origins = Origins::decode(bytes)?;
+        }
         for _ in 0..count {
             rows.ts.push(Time::decode(bytes)?);
             if keyed {
@@ -228,14 +271,16 @@ impl<T: Record> EdgeCodec for RecordCodec<T> {
             return Ok(());
         }
         let mut parts: Vec<(u16, Rows<T>)> = Vec::new();
-        let hashes = std::mem::take(&mut rows.hash);
-        for ((record, ts), hash) in rows.drain().zip(hashes) {
+        let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
+        for (row, ((record, ts), hash)) in rows.drain().zip(hashes).enumerate() {
             let route = owner(crate::key::key_group(hash, groups));
             let index = parts.iter().position(|(part, _)| *part == route).unwrap_or_else(|| {
                 parts.push((route, Rows::default()));
                 parts.len() - 1
             });
-            parts[index].1.push_keyed(record, ts, hash);
+            let part = &mut parts[index].1;
+            part.push_of(record, ts, &origins, row);
+            part.hash.push(hash);
         }
         out.extend(parts.into_iter().map(|(route, rows)| Batch::new(edge, route, ingest, rows)));
         Ok(())
@@ -264,6 +309,7 @@ fn take_front<T: Record>(rows: &mut Rows<T>, records: usize) -> Rows<T> {
         rec: rows.rec.drain(..count).collect(),
         ts: rows.ts.drain(..count).collect(),
         hash: rows.hash.drain(..hashes).collect(),
+        origins: rows.origins.take_front(count),
     }
 }
 

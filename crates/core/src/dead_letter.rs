@@ -10,7 +10,7 @@ use crate::time::Time;
 pub struct DeadLetter {
     /// Deterministic: the same record refused again, by the same stage, has the same id.
     pub id: String,
-    /// The bytes as they came (at decode), or the encoded value (later in the pipeline).
+    /// The bytes as they came, or the encoded value where those are no longer known.
     #[record(bytes)]
     pub raw: Vec<u8>,
     /// The name of the source, or of the operator that refused it where the source is no longer known.
@@ -36,14 +36,25 @@ impl DeadLetter {
         time: Time,
         reason: impl Display,
     ) -> Self {
+        Self::of_message("decode", (source, split), message, time, reason)
+    }
+
+    /// A message, by source and split, that `stage` refused, or the record that was decoded from it.
+    pub fn of_message(
+        stage: &str,
+        (source, split): (&str, &str),
+        message: RawRecord<'_>,
+        time: Time,
+        reason: impl Display,
+    ) -> Self {
         Self {
-            id: format!("{source}/{split}/{}/decode", message.position),
+            id: format!("{source}/{split}/{}/{stage}", message.position),
             raw: message.bytes.to_vec(),
             source: source.to_owned(),
             split: split.to_owned(),
             position: message.position,
             time,
-            stage: "decode".to_owned(),
+            stage: stage.to_owned(),
             reason: reason.to_string(),
         }
     }

@@ -21,6 +21,7 @@ pub mod merge;
 pub mod operator;
 pub mod operators;
 pub mod options;
+pub mod origin;
 pub mod plan;
 pub mod raw;
 pub mod record;

@@ -110,11 +110,20 @@ impl RawBatch {
 
     /// All messages in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RawRecord<'_>> {
-        self.entries.iter().map(|entry| RawRecord {
+        self.entries.iter().map(|entry| self.message(entry))
+    }
+
+    /// One of the messages, counting from 0.
+    pub fn get(&self, index: usize) -> Option<RawRecord<'_>> {
+        self.entries.get(index).map(|entry| self.message(entry))
+    }
+
+    fn message(&self, entry: &Entry) -> RawRecord<'_> {
+        RawRecord {
             bytes: &self.data[entry.start as usize..entry.end as usize],
             position: entry.position,
             time: entry.time,
-        })
+        }
     }
 
     /// The bytes from the start of message `index` to the end of the buffer, padding included, and the message's length.

@@ -6,6 +6,7 @@ use compact_str::CompactString;
 use millstream::prelude::*;
 
 use crate::event::Event;
+use crate::jobs::Computed;
 use crate::results::HotItem;
 
 const WINDOW: Duration = Duration::from_secs(60 * 60);
@@ -37,16 +38,13 @@ impl Ranking {
     }
 }
 
-/// Ranks items by count, smaller id first among equals. Late events go to `late`, a side output of the second stream.
-pub fn hot_items(
-    events: &DataStream<Event>,
-    top: usize,
-    late: &SideTag<Event>,
-) -> (DataStream<Ranking>, DataStream<Event>) {
+/// Ranks items by count, smaller id first among equals.
+pub fn hot_items(events: &DataStream<Event>, top: usize) -> Computed<Ranking> {
+    let (late_events, late_counts) = (SideTag::new("late"), SideTag::new("late"));
     let counts = events
         .key_by(|event| event.item_id.clone())
         .window(Sliding::of(WINDOW, SLIDE))
-        .side_output_late_data(late)
+        .side_output_late_data(&late_events)
         .aggregate("item-counts", Count, |item, window, count| ItemCount {
             item_id: item.clone(),
             window_end: window.end,
@@ -54,15 +52,21 @@ pub fn hot_items(
         });
     // All counts of one window carry its last millisecond: a window of one slide holds exactly those.
     let best = TopN::new(top, hotter, |a: &ItemCount, b| a.item_id == b.item_id);
-    let ranking = counts.key_by(|count| count.window_end).window(Tumbling::of(SLIDE)).aggregate(
-        "hot-items",
-        best,
-        |window_end, _, items| Ranking {
-            window_end: *window_end,
-            items: items.into_iter().map(|item| (item.item_id, item.count)).collect(),
-        },
-    );
-    (ranking, counts.side_output(late))
+    let windows = counts.key_by(|count| count.window_end).window(Tumbling::of(SLIDE));
+    let results =
+        windows.side_output_late_data(&late_counts).aggregate("hot-items", best, |window_end, _, items| {
+            Ranking {
+                window_end: *window_end,
+                items: items.into_iter().map(|item| (item.item_id, item.count)).collect(),
+            }
+        });
+    let late_counts = results.side_output(&late_counts);
+    let reason = "the count of an item in an hour came after the ranking of that hour";
+    Computed {
+        late_events: counts.side_output(&late_events),
+        late_sums: Some(late_counts.into_dead_letters("late-item-counts", "late", reason)),
+        results,
+    }
 }
 
 fn hotter(a: &ItemCount, b: &ItemCount) -> Ordering {

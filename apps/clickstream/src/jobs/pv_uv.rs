@@ -8,6 +8,7 @@ use millstream::Windows;
 use millstream::prelude::*;
 
 use crate::event::{ByUser, Event};
+use crate::jobs::Computed;
 use crate::results::PvUv;
 
 /// The views of one window all carry its last millisecond: those are folded.
@@ -22,15 +23,11 @@ struct Views {
     uv: u64,
 }
 
-/// Counts in `windows`, called `granularity` in the results. Late events go to `late`.
-pub fn pv_uv<W: Windows>(
-    events: &ByUser,
-    granularity: &'static str,
-    windows: W,
-    late: &SideTag<Event>,
-) -> (DataStream<PvUv>, DataStream<Event>) {
+/// Counts in `windows`, called `granularity` in the results.
+pub fn pv_uv<W: Windows>(events: &ByUser, granularity: &'static str, windows: W) -> Computed<PvUv> {
+    let (late_events, late_views) = (SideTag::new("late"), SideTag::new("late"));
     let name = |step: &str| format!("pv-uv-{granularity}-{step}");
-    let per_user = events.window(windows.clone()).side_output_late_data(late).aggregate(
+    let per_user = events.window(windows.clone()).side_output_late_data(&late_events).aggregate(
         &name("users"),
         PerUser,
         |_, _, views| views,
@@ -40,6 +37,7 @@ pub fn pv_uv<W: Windows>(
         .fold_batches(&name("fold"), Views::key, SAME_WINDOW, |sum, views| sum.add(&views))
         .key_by(Views::key)
         .window(windows)
+        .side_output_late_data(&late_views)
         .reduce(
             &name("sums"),
             |sum, views| sum.plus(&views),
@@ -53,7 +51,13 @@ pub fn pv_uv<W: Windows>(
                 uv: views.uv,
             },
         );
-    (sums, per_user.side_output(late))
+    let reason = "the sum of some users' views came after the sum of all of them";
+    let late_views = sums.side_output(&late_views);
+    Computed {
+        late_events: per_user.side_output(&late_events),
+        late_sums: Some(late_views.into_dead_letters(&name("late-views"), "late", reason)),
+        results: sums,
+    }
 }
 
 impl Views {

@@ -59,7 +59,11 @@ impl<T: Record> Exchanged<T> {
     }
 
     fn scatter(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>) {
-        let hashes = std::mem::take(&mut rows.hash);
+        let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
+        for (hash, (from, message)) in hashes.iter().zip(origins.iter()) {
+            let route = owner(key_group(*hash, self.groups), self.groups, self.routes);
+            self.parts[usize::from(route)].origins.push(from, message);
+        }
         for ((record, ts), hash) in rows.drain().zip(hashes) {
             let route = owner(key_group(hash, self.groups), self.groups, self.routes);
             self.parts[usize::from(route)].push_keyed(record, ts, hash);

@@ -22,8 +22,8 @@ impl<A: Record, B: Record> TwoInputs<A, B> {
 }
 
 fn either<T: Record, E>(batch: Batch, wrap: fn(T) -> E) -> Result<Rows<E>> {
-    let rows: Rows<T> = batch.into_rows()?;
-    Ok(Rows { rec: rows.rec.into_iter().map(wrap).collect(), ts: rows.ts, hash: rows.hash })
+    let Rows { rec, ts, hash, origins } = batch.into_rows::<T>()?;
+    Ok(Rows { rec: rec.into_iter().map(wrap).collect(), ts, hash, origins })
 }
 
 impl<A: Record, B: Record> Head for TwoInputs<A, B> {

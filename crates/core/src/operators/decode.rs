@@ -6,6 +6,7 @@ use crate::dead_letter::DeadLetter;
 use crate::decode::{Decoder, Refused};
 use crate::figures::{Counter, OperatorFigures};
 use crate::operator::SideTag;
+use crate::origin::Fetched;
 use crate::raw::RawBatch;
 use crate::refusals::{Refusal, Refusals};
 use crate::trouble::Troubles;
@@ -16,7 +17,8 @@ pub const DEAD_LETTERS: &str = "dead-letters";
 
 /// Runs a decoder over what a source fetched.
 pub struct Decode<T> {
-    source: String,
+    source: Arc<str>,
+    keeps_origins: bool,
     decoder: Box<dyn Decoder<T>>,
     tag: SideTag<DeadLetter>,
     figures: Arc<OperatorFigures>,
@@ -31,7 +33,8 @@ impl<T: Data> Decode<T> {
         let figures = OperatorFigures::new("");
         let (messages, refused) = (figures.counter("messages"), figures.counter("deadLetters"));
         Self {
-            source: source.to_owned(),
+            source: source.into(),
+            keeps_origins: false,
             decoder,
             tag: SideTag::new(DEAD_LETTERS),
             figures,
@@ -41,11 +44,17 @@ impl<T: Data> Decode<T> {
         }
     }
 
-    fn batch(&mut self, cx: &Context<'_>, batch: &RawBatch, out: &mut Output<T>) -> Step {
+    /// Keeps with each record the message that it was decoded from.
+    #[must_use]
+    pub fn with_origins(self) -> Self {
+        Self { keeps_origins: true, ..self }
+    }
+
+    fn batch(&mut self, cx: &Context<'_>, batch: RawBatch, out: &mut Output<T>) -> Step {
         let mut letters = std::mem::take(out.side(&self.tag));
         let before = letters.len();
-        let mut refused = Refused::new(&self.source, batch, cx.now(), &mut letters);
-        self.decoder.decode(batch, cx.now(), &mut out.rows, &mut refused);
+        let mut refused = Refused::new(&self.source, &batch, cx.now(), &mut letters);
+        self.decoder.decode(&batch, cx.now(), &mut out.rows, &mut refused);
         self.messages.add(batch.len() as u64);
         // The chain has counted each buffer as one record.
         self.figures.records_in.add((batch.len() as u64).saturating_sub(1));
@@ -53,9 +62,30 @@ impl<T: Data> Decode<T> {
         self.refused.add(refused as u64);
         let refusals = || Refusal::of(&letters.rec[before..]);
         let step = self.refusals.count_in(cx, all as u64, refused as u64, refusals);
+        if self.keeps_origins {
+            let refused = &letters.rec[before + batch.refused().len()..];
+            keep_origins(&self.source, batch, refused, &mut out.rows);
+        }
         *out.side(&self.tag) = letters;
         step
     }
+}
+
+// Of a decoder that makes several records of one message, nobody knows which came from which.
+fn keep_origins<T>(source: &Arc<str>, batch: RawBatch, refused: &[DeadLetter], rows: &mut Rows<T>) {
+    let (messages, before) = (batch.len(), rows.origins.len());
+    if before + messages != rows.len() + refused.len() {
+        return;
+    }
+    let from = Arc::new(Fetched { source: Arc::clone(source), batch });
+    if refused.is_empty() {
+        return rows.origins.extend(&from, 0..messages as u32);
+    }
+    let mut refused = refused.iter().map(|letter| letter.position).peekable();
+    let taken = |position| refused.next_if_eq(&position).is_none();
+    let messages: Vec<_> = from.batch.iter().map(|message| message.position).map(taken).collect();
+    let taken = (0..).zip(messages).filter(|(_, taken)| *taken).map(|(message, _)| message);
+    rows.origins.extend(&from, taken);
 }
 
 impl<T: Data> Operator for Decode<T> {
@@ -71,7 +101,7 @@ impl<T: Data> Operator for Decode<T> {
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<RawBatch>, out: &mut Output<T>) -> Result<Step> {
-        Ok(rows.rec.iter().fold(Step::DONE, |step, batch| step.and(self.batch(cx, batch, out))))
+        Ok(rows.rec.drain(..).fold(Step::DONE, |step, batch| step.and(self.batch(cx, batch, out))))
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, _: Budget, _: &mut Output<T>) -> Result<Step> {

@@ -25,6 +25,7 @@ impl<A: Data, B: Data, F: Fn(A) -> B + Send + Sync + 'static> Operator for Map<A
     fn rows(&mut self, _: &mut Context<'_>, rows: &mut Rows<A>, out: &mut Output<B>) -> Result<Step> {
         out.rows.rec.extend(rows.rec.drain(..).map(|record| (self.map)(record)));
         out.rows.ts.append(&mut rows.ts);
+        out.rows.origins = std::mem::take(&mut rows.origins);
         Ok(Step::DONE)
     }
 }

@@ -345,14 +345,14 @@ where
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
         let now = cx.now();
         self.load(now, rows)?;
-        let hashes = std::mem::take(&mut rows.hash);
-        let mut records = rows.drain();
+        let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
+        let mut records = rows.drain().enumerate();
         for block in hashes.chunks(WARM) {
             self.panes.warm(block);
-            for (hash, (record, ts)) in block.iter().zip(records.by_ref()) {
+            for (hash, (index, (record, ts))) in block.iter().zip(records.by_ref()) {
                 if !self.element(now, &record, ts, *hash, &mut out.rows)? {
                     self.figures.late.add(1);
-                    out.side(&self.spec.late).push(record, ts);
+                    out.side(&self.spec.late).push_of(record, ts, &origins, index);
                 }
             }
         }

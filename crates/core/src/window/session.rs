@@ -358,11 +358,11 @@ where
             let keys = rows.rec.iter().map(|record| key(record));
             self.load(rows.hash.iter().copied().zip(keys))?;
         }
-        let hashes = std::mem::take(&mut rows.hash);
-        for ((record, ts), hash) in rows.drain().zip(hashes) {
+        let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
+        for (index, ((record, ts), hash)) in rows.drain().zip(hashes).enumerate() {
             if !self.element(now, &record, ts, hash, &mut out.rows)? {
                 self.figures.late.add(1);
-                out.side(&self.spec.late).push(record, ts);
+                out.side(&self.spec.late).push_of(record, ts, &origins, index);
             }
         }
         self.settle(now)?;

@@ -133,7 +133,12 @@ impl<T: Record + Debug> Column<T> {
                 .hash
                 .as_ref()
                 .map_or_else(Vec::new, |hash| rec.iter().map(|record| hash(record)).collect());
-            Batch::new(INPUT_EDGES + EdgeId::from(input), 0, ingest, Rows { rec, ts, hash })
+            Batch::new(
+                INPUT_EDGES + EdgeId::from(input),
+                0,
+                ingest,
+                Rows { rec, ts, hash, ..Rows::default() },
+            )
         };
         InputData { codec, cut: Box::new(cut) }
     }

@@ -20,7 +20,7 @@ pub(super) struct Row {
 pub(super) type ReadRows = fn(Batch) -> Result<Vec<Row>>;
 
 pub(super) fn read_rows<T: Record + fmt::Debug>(batch: Batch) -> Result<Vec<Row>> {
-    let Rows { rec, ts, hash } = batch.into_rows::<T>()?;
+    let Rows { rec, ts, hash, .. } = batch.into_rows::<T>()?;
     if rec.len() != ts.len() || !(hash.is_empty() || hash.len() == rec.len()) {
         return Err(wrong(format!(
             "a batch has columns of different lengths: {} records, {} times, {} hashes",
