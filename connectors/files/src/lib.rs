@@ -20,6 +20,7 @@ mod shorter_dead_letter;
 mod sink;
 mod source;
 mod split;
+mod stored_dead_letter;
 mod target;
 mod writer;
 
@@ -33,3 +34,4 @@ pub use rolling::{Part, PartFormat, RollingFilesSink, RollingOptions};
 pub use shorter_dead_letter::shorter_dead_letter_json;
 pub use sink::FilesSink;
 pub use source::FilesSource;
+pub use stored_dead_letter::StoredDeadLetter;

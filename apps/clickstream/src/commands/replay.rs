@@ -1,26 +1,51 @@
 //! `clickstream replay`.
 
+mod dead_letters;
+mod letters;
+
 use std::time::Duration;
 
 use clap::Args;
-use millstream::Result;
 use millstream::connectors::files::{FilesSource, FilesSourceOptions};
 use millstream::connectors::generator::replay::{JsonLines, Speed, TaobaoCsv};
 use millstream::connectors::generator::{Replay, ReplayOptions};
 use millstream::core::options::parse_typed_duration;
 use millstream::prelude::Environment;
+use millstream::{Error, Result};
 
 use super::target::{TargetArgs, send};
 
+/// What is shown behind the options.
+const EXAMPLES: &str = "\
+Recorded events, as fast as they came:
+  clickstream replay clicks.csv.gz --format taobao-csv --speed 1x --topic user-clicks
+
+Dead letters, once their cause is gone: first look at what would be sent, then send it. Each message is sent once, with its original bytes.
+  clickstream replay dead-letter.jsonl --format dead-letters --dry-run
+  clickstream replay dead-letter.jsonl --format dead-letters              back to the topics and partitions that they came from
+  clickstream replay --from-topic clicks-dead --format dead-letters --stage decode --topic user-clicks
+An event that was late for one job and in time for another is counted once more by the other: the letter's reason names the jobs that it was
+late for. Send such events (--stage late) to a topic of their own, and let a job read it that has only those `jobs` and an earlier start.";
+
 /// What `replay` can be told.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ReplayArgs {
-    /// The recording: a file, a directory, a pattern; `.gz` is read as it is
-    #[arg(value_name = "FILE")]
-    file: String,
+    /// The recording or the dead letters: a file, a directory, a pattern; `.gz` is read as it is
+    #[arg(value_name = "FILE", required_unless_present = "from_topic", conflicts_with = "from_topic")]
+    file: Option<String>,
+    /// Read dead letters from a Kafka topic, up to its present end
+    #[arg(long, value_name = "TOPIC")]
+    from_topic: Option<String>,
     /// How events are written in it
     #[arg(long, value_enum)]
     format: RecordedFormat,
+    /// Of dead letters: only those of one stage, such as decode or late
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<String>,
+    /// Of dead letters: say what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     target: TargetArgs,
     /// max, or how many times as fast as it was recorded, such as 1x or 60x
@@ -44,13 +69,20 @@ pub(super) enum RecordedFormat {
     TaobaoCsv,
     /// One JSON object per line
     Jsonl,
+    /// What a job has written under `dead-letter`
+    DeadLetters,
 }
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
-    let files = FilesSource::new(FilesSourceOptions {
-        path: args.file.as_str().into(),
-        ..FilesSourceOptions::default()
-    });
+    if let RecordedFormat::DeadLetters = args.format {
+        return dead_letters::replay(args);
+    }
+    if args.from_topic.is_some() || args.stage.is_some() || args.dry_run {
+        return Err(Error::configuration(
+            "--from-topic, --stage and --dry-run are for dead letters: add --format dead-letters",
+        ));
+    }
+    let files = args.file.as_deref().map(files).unwrap_or_default();
     let options = ReplayOptions {
         speed: args.speed,
         shuffle: args.shuffle,
@@ -58,11 +90,16 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
         seed: args.seed,
         ..ReplayOptions::default()
     };
+    let files = FilesSource::new(files);
     let replay = match args.format {
         RecordedFormat::TaobaoCsv => Replay::new(files, TaobaoCsv, options),
-        RecordedFormat::Jsonl => Replay::new(files, JsonLines, options),
+        RecordedFormat::Jsonl | RecordedFormat::DeadLetters => Replay::new(files, JsonLines, options),
     };
     let env = Environment::new("replay");
     let messages = env.source("recording", replay);
     send(&env, &messages, &args.target)
+}
+
+fn files(path: &str) -> FilesSourceOptions {
+    FilesSourceOptions { path: path.into(), ..FilesSourceOptions::default() }
 }

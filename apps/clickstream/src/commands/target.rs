@@ -6,20 +6,20 @@ use millstream::connectors::files::{FilesSink, FilesSinkOptions};
 use millstream::connectors::kafka::{KafkaSink, KafkaSinkOptions};
 use millstream::core::raw::RawBatch;
 use millstream::prelude::*;
-use millstream::runtime::{RuntimeOptions, start};
+use millstream::runtime::{JobReport, RuntimeOptions, start};
 
 /// Where to.
 #[derive(Clone, Debug, Args)]
 pub(super) struct TargetArgs {
     /// A file, replaced if it is there (`.gz` is packed), or - for standard output
-    #[arg(long, value_name = "FILE", required_unless_present = "topic", conflicts_with = "topic")]
-    to: Option<String>,
+    #[arg(long, value_name = "FILE", conflicts_with = "topic")]
+    pub(super) to: Option<String>,
     /// A Kafka topic, which must exist
     #[arg(long)]
-    topic: Option<String>,
+    pub(super) topic: Option<String>,
     /// Kafka's brokers, such as 127.0.0.1:9092
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
-    brokers: String,
+    pub(super) brokers: String,
 }
 
 /// Runs a job that writes messages to the target.
@@ -27,14 +27,27 @@ pub(super) struct TargetArgs {
 /// # Errors
 /// Those of the source and the target.
 pub(super) fn send(env: &Environment, messages: &DataStream<RawBatch>, target: &TargetArgs) -> Result<()> {
-    logs::start();
-    match &target.topic {
-        Some(topic) => to_kafka(messages, &target.brokers, topic),
-        None => to_file(messages, target.to.as_deref().unwrap_or("-")),
+    match (&target.topic, &target.to) {
+        (Some(topic), _) => to_kafka(messages, &target.brokers, topic),
+        (None, Some(path)) => to_file(messages, path),
+        (None, None) => {
+            return Err(Error::configuration(
+                "name a target: --topic TOPIC, --to FILE, or --to - for standard output",
+            ));
+        }
     }
+    run(env).map(|report| logs::err(&report.to_string()))
+}
+
+/// Runs a job to its end.
+///
+/// # Errors
+/// Those of its sources and sinks.
+pub(super) fn run(env: &Environment) -> Result<JobReport> {
+    logs::start();
     let job = start(env.plan()?, RuntimeOptions::default())?;
     job.stop_on_signals()?;
-    watch(job).map(|report| logs::err(&report.to_string()))
+    watch(job)
 }
 
 fn to_kafka(messages: &DataStream<RawBatch>, brokers: &str, topic: &str) {

@@ -1,0 +1,128 @@
+//! Sends the messages behind dead letters once more. They are read twice: to count, and to send.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millstream::cli::logs;
+use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource};
+use millstream::connectors::kafka::{Bounded, KafkaSink, KafkaSinkOptions, KafkaSource, KafkaSourceOptions};
+use millstream::core::collection::Collected;
+use millstream::core::raw::RawBatch;
+use millstream::prelude::*;
+
+use super::letters::{Goal, Summary, judge};
+use super::{ReplayArgs, files};
+use crate::commands::target::run;
+
+/// A message on its way back.
+#[derive(Clone, Debug, Record)]
+struct Again {
+    /// Empty where it goes to the target of the command line.
+    topic: String,
+    partition: Option<i32>,
+    #[record(bytes)]
+    bytes: Vec<u8>,
+}
+
+type Shared = Arc<Mutex<Summary>>;
+
+pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
+    if args.from_topic.is_some() && args.from_topic == args.target.topic {
+        return Err(Error::configuration(
+            "--from-topic and --topic are the same: the letters would be read for ever",
+        ));
+    }
+    let summary = count(args)?;
+    logs::err(&lock(&summary).to_string());
+    if args.dry_run || lock(&summary).count() == 0 {
+        logs::err("nothing was sent");
+        return Ok(());
+    }
+    send(args, &summary)
+}
+
+fn count(args: &ReplayArgs) -> Result<Shared> {
+    let (env, summary) = (Environment::new("dead-letters-count").with_parallelism(1), Shared::default());
+    let (noted, stage, goal) = (Arc::clone(&summary), args.stage.clone(), goal(args));
+    let letters = letters(&env, args).flat_map("count", move |batch| {
+        let mut summary = lock(&noted);
+        batch.iter().for_each(|line| summary.note(judge(line.bytes, stage.as_deref(), goal.as_ref())));
+        None::<bool>
+    });
+    letters.sink_to("counted", Collected::default());
+    run(&env)?;
+    Ok(summary)
+}
+
+fn send(args: &ReplayArgs, summary: &Shared) -> Result<()> {
+    let env = Environment::new("dead-letters-replay").with_parallelism(1);
+    let topics: Vec<_> = lock(summary).topics().map(str::to_owned).collect();
+    let (wanted, stage, goal) = (Arc::clone(summary), args.stage.clone(), goal(args));
+    let again = letters(&env, args).flat_map("again", move |batch| {
+        let mut summary = lock(&wanted);
+        let sent = batch.iter().filter_map(|line| {
+            let (stored, _) = judge(line.bytes, stage.as_deref(), goal.as_ref()).ok()?;
+            let goal = summary.take(&stored.letter.id)?;
+            let (topic, partition) = match goal {
+                Goal::Topic(topic, partition) => (topic, partition),
+                Goal::Target => (String::new(), None),
+            };
+            Some(Again { topic, partition, bytes: stored.letter.raw })
+        });
+        sent.collect::<Vec<_>>()
+    });
+    if let Some(path) = &args.target.to {
+        to_file(&again, path);
+    }
+    for topic in topics {
+        to_topic(&again, &args.target.brokers, topic);
+    }
+    let report = run(&env)?;
+    logs::err(&report.to_string());
+    Ok(())
+}
+
+fn goal(args: &ReplayArgs) -> Option<Goal> {
+    let topic = args.target.topic.clone().map(|topic| Goal::Topic(topic, None));
+    topic.or_else(|| args.target.to.as_ref().map(|_| Goal::Target))
+}
+
+fn letters(env: &Environment, args: &ReplayArgs) -> DataStream<RawBatch> {
+    match &args.from_topic {
+        Some(topic) => env.source(
+            "letters",
+            KafkaSource::new(KafkaSourceOptions {
+                brokers: args.target.brokers.clone(),
+                topic: topic.as_str().into(),
+                bounded: Some(Bounded::Latest),
+                ..KafkaSourceOptions::default()
+            }),
+        ),
+        None => env.source("letters", FilesSource::new(args.file.as_deref().map(files).unwrap_or_default())),
+    }
+}
+
+fn to_file(again: &DataStream<Again>, path: &str) {
+    let options = FilesSinkOptions { path: path.to_owned(), ..FilesSinkOptions::default() };
+    let lines = FilesSink::lines(options, |message: &Again, out| {
+        out.extend_from_slice(&message.bytes);
+        out.push(b'\n');
+    });
+    again.sink_to("target", lines);
+}
+
+fn to_topic(again: &DataStream<Again>, brokers: &str, topic: String) {
+    let options =
+        KafkaSinkOptions { brokers: brokers.to_owned(), topic: topic.clone(), ..KafkaSinkOptions::default() };
+    let sink = KafkaSink::new(options, |again: &Again, _, message| {
+        message.value().extend_from_slice(&again.bytes);
+        if let Some(partition) = again.partition {
+            message.to_partition(partition);
+        }
+    });
+    let (of, to) = (format!("of-{topic}"), format!("to-{topic}"));
+    again.filter(&of, move |again| again.topic == topic).sink_to(&to, sink);
+}
+
+fn lock(summary: &Shared) -> MutexGuard<'_, Summary> {
+    summary.lock().unwrap_or_else(PoisonError::into_inner)
+}
