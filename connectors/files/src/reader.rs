@@ -190,9 +190,16 @@ impl OpenFile {
     }
 }
 
+// What a crash, or the truncation of a file that somebody still writes to, leaves before the next line.
+fn without_zeros(line: &[u8]) -> &[u8] {
+    let zeros = line.iter().take_while(|byte| **byte == 0).count();
+    &line[zeros..]
+}
+
 // Whether the line is a message.
 fn push(batch: &mut RawBatch, line: Line<'_>, header: bool) -> bool {
-    let is_empty = line.bytes.is_empty() || line.bytes == BYTE_ORDER_MARK;
+    let bytes = if line.is_cut() { line.bytes } else { without_zeros(line.bytes) };
+    let is_empty = bytes.is_empty() || bytes == BYTE_ORDER_MARK;
     if is_empty || header && line.number == 1 {
         return false;
     }
@@ -205,7 +212,7 @@ fn push(batch: &mut RawBatch, line: Line<'_>, header: bool) -> bool {
         );
         batch.refuse(line.bytes, position, MIN_TIME, reason);
     } else {
-        batch.push(line.bytes, position, MIN_TIME);
+        batch.push(bytes, position, MIN_TIME);
     }
     true
 }

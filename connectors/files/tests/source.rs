@@ -213,6 +213,16 @@ fn a_line_of_nothing_but_a_byte_order_mark_is_empty() {
 }
 
 #[test]
+fn zeros_before_a_line_are_no_part_of_it() {
+    let zeros = [0; 5000];
+    let bytes = [&zeros, b"one\n".as_slice(), &zeros, b"\ntwo\0\n", &zeros].concat();
+    let (_directory, options) = file("a.txt", &bytes);
+    let seen = read(FilesSourceOptions { chunk_size: 777, ..options }).unwrap();
+    assert_eq!((seen.texts(), seen.numbers()), (vec!["one", "two\0"], vec![1, 3]));
+    assert_eq!(seen.refused, []);
+}
+
+#[test]
 fn a_file_that_became_shorter_is_named() {
     let (directory, options) = file("a.txt", b"one\ntwo\n");
     let (source, world) = (FilesSource::new(options), Arc::new(Simulated::default()) as Arc<dyn World>);

@@ -21,6 +21,8 @@ pub enum Shape {
     Gzip,
     /// A JSON object.
     Json,
+    /// A JSON array, or one of the lines of one.
+    JsonArray,
     /// Values with separators between them.
     Csv,
     /// Several lines that end in carriage returns alone.
@@ -35,11 +37,13 @@ impl Shape {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(Self::Utf16),
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             _ if is_wide(text) => Some(Self::Utf16),
-            [0, a, b, c, d, value @ ..] if !value.is_empty() => {
+            // Ids count from 1.
+            [0, a, b, c, d, value @ ..] if !value.is_empty() && [*a, *b, *c, *d] != [0; 4] => {
                 let schema_id = u32::from_be_bytes([*a, *b, *c, *d]);
                 Some(Self::RegistryFrame { schema_id, json: is_object(value) })
             }
             _ if has_bare_returns(text) => Some(Self::CarriageReturns),
+            _ if is_of_an_array(text) => Some(Self::JsonArray),
             _ if is_object(text) => Some(Self::Json),
             _ if is_separated(text) => Some(Self::Csv),
             _ => None,
@@ -60,6 +64,9 @@ impl fmt::Display for Shape {
             Self::Gzip => f.write_str(
                 "it is packed by gzip: unpack it, or let its producer use the topic's own compression",
             ),
+            Self::JsonArray => {
+                f.write_str("it is an array, or a part of one: write one object per line (jq -c '.[]')")
+            }
             Self::Json => f.write_str("it is a JSON object: check the source's format"),
             Self::CarriageReturns => f.write_str(
                 "its lines end in carriage returns alone: convert them to line feeds (tr '\\r' '\\n')",
@@ -80,6 +87,11 @@ fn has_bare_returns(text: &[u8]) -> bool {
     text.trim_ascii_end().windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
 }
 
+fn is_of_an_array(text: &[u8]) -> bool {
+    text.trim_ascii_start().first() == Some(&b'[')
+        || is_object(text) && text.trim_ascii_end().ends_with(b"},")
+}
+
 fn is_object(text: &[u8]) -> bool {
     text.trim_ascii_start().first() == Some(&b'{')
 }
@@ -88,7 +100,7 @@ fn is_separated(text: &[u8]) -> bool {
     let start = &text[..text.len().min(1000)];
     let is_text = start.iter().all(|byte| *byte >= b' ' || *byte == b'\t');
     let separators = |separator| start.iter().filter(|byte| **byte == separator).count();
-    is_text && !start.starts_with(b"[") && b",;\t|".iter().any(|separator| separators(*separator) >= 2)
+    is_text && b",;\t|".iter().any(|separator| separators(*separator) >= 2)
 }
 
 #[cfg(test)]
@@ -117,7 +129,9 @@ mod tests {
             (b"1\t2\t3".to_vec(), Some(Shape::Csv)),
             (b"{\"a\":1}\r{\"a\":2}\r".to_vec(), Some(Shape::CarriageReturns)),
             (b"{\"a\":1,\r\n\"b\":2}\r".to_vec(), Some(Shape::Json)),
-            (b"[1,2,3]".to_vec(), None),
+            (b"[1,2,3]".to_vec(), Some(Shape::JsonArray)),
+            (b"{\"a\":1},\r".to_vec(), Some(Shape::JsonArray)),
+            (vec![0; 100], None),
             (b"not json, at all".to_vec(), None),
             (b"".to_vec(), None),
         ] {

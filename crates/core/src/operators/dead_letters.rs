@@ -1,8 +1,10 @@
 //! Makes dead letters of records that were refused later in the pipeline.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::dead_letter::DeadLetter;
+use crate::figures::Counter;
 use crate::{Context, OpenContext, Operator, Output, Record, Result, Rows, Step};
 
 /// Turns each record into a [`DeadLetter`] with its encoded value.
@@ -10,13 +12,15 @@ pub struct DeadLetters<T> {
     operator: String,
     stage: String,
     reason: String,
+    letters: Arc<Counter>,
     of: PhantomData<fn(T)>,
 }
 
 impl<T> DeadLetters<T> {
     /// Dead letters of the stage `stage`, such as `late`, all for the same reason.
     pub fn new(stage: &str, reason: &str) -> Self {
-        Self { operator: String::new(), stage: stage.to_owned(), reason: reason.to_owned(), of: PhantomData }
+        let (stage, reason) = (stage.to_owned(), reason.to_owned());
+        Self { operator: String::new(), stage, reason, letters: Arc::default(), of: PhantomData }
     }
 }
 
@@ -24,8 +28,9 @@ impl<T: Record> Operator for DeadLetters<T> {
     type In = T;
     type Out = DeadLetter;
 
-    fn open(&mut self, name: &str, _: &mut OpenContext) -> Result<()> {
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.operator);
+        self.letters = cx.figures_of(name).counter("deadLetters");
         Ok(())
     }
 
@@ -35,6 +40,7 @@ impl<T: Record> Operator for DeadLetters<T> {
         rows: &mut Rows<T>,
         out: &mut Output<DeadLetter>,
     ) -> Result<Step> {
+        self.letters.add(rows.len() as u64);
         for (record, ts) in rows.drain() {
             let value = crate::record::to_bytes(&record);
             let reason = format_args!("{}; event time {ts}", self.reason);
