@@ -8,7 +8,7 @@
 //! 2. [`next_decision`](SubtaskProtocol::next_decision) says what to do, until there is nothing left. The answer of each
 //!    [`Call`] goes to [`answered`](SubtaskProtocol::answered) before the next decision is asked for.
 //! 3. [`can`](SubtaskProtocol::can) says which [`Move`]s are possible without anything from outside, and
-//!    [`make`](SubtaskProtocol::make) makes one. The thread driver makes the first of [`Move::ALL`] that is possible, the simulation
+//!    [`make`](SubtaskProtocol::make) makes one. The thread driver makes the first of [`Move::all`] that is possible, the simulation
 //!    any of them: every order is allowed.
 //! 4. [`channels`](SubtaskProtocol::channels) and [`is_held`](SubtaskProtocol::is_held) say what may be taken next, and
 //!    [`wants_resume`](SubtaskProtocol::wants_resume) and [`wake_at`](SubtaskProtocol::wake_at) when to resume.
