@@ -1,12 +1,13 @@
 //! The only place that speaks HTTP.
 
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_core::time::Clock;
 use millstream_core::{Error, Result};
+use millstream_delivery::Reply;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, redirect};
 
@@ -14,7 +15,7 @@ use crate::config::ElasticsearchOptions;
 use crate::hosts::Hosts;
 use crate::login::authorization;
 use crate::response::FILTER;
-use crate::retry::{Reply, Trouble, of_answer, of_transport};
+use crate::retry::{Trouble, of_answer, of_transport};
 use crate::tls::{self, Trust};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -24,7 +25,8 @@ const JSON: &str = "application/json";
 pub(crate) struct Client {
     http: reqwest::Client,
     hosts: Hosts,
-    authorization: Option<HeaderValue>,
+    options: ElasticsearchOptions,
+    authorization: Mutex<Option<HeaderValue>>,
     bulk_path: String,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -87,20 +89,21 @@ impl Client {
         Ok(Self {
             http,
             hosts: Hosts::new(urls),
-            authorization: authorization(options)?,
+            authorization: Mutex::new(authorization(options)?),
+            options: options.clone(),
             bulk_path: format!("_bulk?filter_path={FILTER}&timeout={patience}ms"),
             timeout: options.request_timeout,
             clock,
         })
     }
 
-    /// Sends a bulk request of so many documents.
-    pub(crate) async fn bulk(&self, body: Bytes, documents: usize) -> Reply {
+    /// Sends a bulk request.
+    pub(crate) async fn bulk(&self, body: Bytes) -> Reply {
         let (path, timeout) = (self.bulk_path.clone(), self.timeout);
         let question = Question { method: Method::POST, path, content: NDJSON, body, timeout };
         match self.ask(&question).await {
-            Ok(answer) => of_answer(answer.status, &answer.body, documents),
-            Err(trouble) => Reply::Retry { reason: trouble.reason().to_owned(), overloaded: false },
+            Ok(answer) => of_answer(answer.status, &answer.body),
+            Err(trouble) => Reply::Wait { reason: trouble.reason().to_owned(), overloaded: false },
         }
     }
 
@@ -132,8 +135,8 @@ impl Client {
         let base = self.hosts.base(host);
         let url = format!("{base}/{}", question.path);
         let mut request = self.http.request(question.method.clone(), url).timeout(question.timeout);
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
+        if let Some(authorization) = self.login().clone() {
+            request = request.header(AUTHORIZATION, authorization);
         }
         if question.method != Method::GET {
             request = request.header(CONTENT_TYPE, question.content).body(question.body.clone());
@@ -145,9 +148,20 @@ impl Client {
         Ok(Answer { host: base.to_owned(), status, body })
     }
 
+    fn login(&self) -> MutexGuard<'_, Option<HeaderValue>> {
+        self.authorization.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     // A node that is not part of a working cluster answers so; others may be better off.
     fn note_status(&self, host: usize, status: u16) {
         match status {
+            // A password or key that was changed meanwhile is in its file already: the next request has it.
+            401 => {
+                if let Ok(renewed) = authorization(&self.options) {
+                    *self.login() = renewed;
+                }
+                self.hosts.answered(host);
+            }
             502..=504 => self.hosts.failed(host, self.clock.nanos()),
             _ => self.hosts.answered(host),
         }

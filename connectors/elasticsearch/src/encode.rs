@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use millstream_core::Version;
+use millstream_delivery::Items;
 
-use crate::buffer::Pending;
+use crate::item::Write;
 
 /// Both lines of a document, and where the second one begins.
 ///
@@ -24,10 +25,10 @@ pub(crate) fn lines(index: &str, id: &str, version: Version, body: &[u8]) -> (Ve
 }
 
 /// The whole body.
-pub(crate) fn bulk(documents: &[Pending]) -> Bytes {
-    let mut body = Vec::with_capacity(documents.iter().map(|document| document.lines.len()).sum());
-    for document in documents {
-        body.extend_from_slice(&document.lines);
+pub(crate) fn bulk(documents: &Items<'_, Write>) -> Bytes {
+    let mut body = Vec::with_capacity(documents.iter().map(|(document, _)| document.lines().len()).sum());
+    for (document, _) in documents.iter() {
+        body.extend_from_slice(document.lines());
     }
     body.into()
 }

@@ -44,28 +44,24 @@
 //! `bulk-flush.backoff.max-time` if that is set. The login needs `index` and `auto_configure` (or `create_index`) on the indices, and
 //! `manage_index_templates` where templates are given.
 //!
-//! Where to read: [`config`] says what can be set; `writer` takes records, `delivery` decides what is sent when, `buffer` folds writes
-//! of one id into the newest, `retry` says what becomes of an answer, `client` alone speaks HTTP.
+//! Where to read: [`config`] says what can be set; `store` is what the delivery engine (`millstream-delivery`) sees, `retry` says what becomes of an
+//! answer, `client` alone speaks HTTP.
 
 pub mod config;
 
-mod buffer;
 mod client;
-mod delivery;
 mod document;
 mod encode;
 mod hosts;
+mod item;
 mod login;
-mod meters;
-mod pace;
 mod response;
 mod retry;
 mod sink;
-mod snapshot;
 mod start;
+mod store;
 mod template;
 mod tls;
-mod writer;
 
 pub use config::ElasticsearchOptions;
 pub use document::Document;

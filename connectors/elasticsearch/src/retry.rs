@@ -8,33 +8,9 @@
 
 use std::error::Error as StdError;
 
+use millstream_delivery::{Reply, Verdict};
+
 use crate::response::{BulkAnswer, Item, describe_refusal, refusal_type};
-
-/// What becomes of one document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Written.
-    Done,
-    /// The store holds this version or a newer one.
-    Stale,
-    /// To be sent again.
-    Retry { reason: String, overloaded: bool },
-    /// It can never be written.
-    DeadLetter(String),
-    /// Refused for a reason that is not known: to be sent again, until others of its index are written and it is not.
-    Unclear(String),
-}
-
-/// What becomes of a whole request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// Each document has an outcome of its own.
-    Items(Vec<Outcome>),
-    /// To be sent again; whether it was written is not known, and the version makes it the same.
-    Retry { reason: String, overloaded: bool },
-    /// To be sent in halves, as one of its documents spoils it; what becomes of that one alone.
-    Split(Outcome),
-}
 
 /// Types of errors that concern one document and no other of its index.
 const OF_THE_DOCUMENT: [&str; 5] = [
@@ -55,44 +31,42 @@ const OF_THE_INDEX: [&str; 4] = [
 ];
 
 /// The decision for one document.
-pub(crate) fn of_item(item: &Item) -> Outcome {
+pub(crate) fn of_item(item: &Item) -> Verdict {
     let kind = item.error.as_ref().map_or("", |cause| cause.kind.as_str());
     let reason = || {
         let cause = item.error.as_ref().map(crate::response::Cause::describe);
         format!("status {}: {}", item.status, cause.unwrap_or_default())
     };
     match item.status {
-        200..=299 => Outcome::Done,
-        409 => Outcome::Stale,
-        413 => Outcome::DeadLetter(reason()),
-        429 => Outcome::Retry { reason: reason(), overloaded: true },
-        401 | 403 | 408 | 500..=599 => Outcome::Retry { reason: reason(), overloaded: false },
-        _ if OF_THE_DOCUMENT.contains(&kind) => Outcome::DeadLetter(reason()),
-        _ if OF_THE_INDEX.contains(&kind) => Outcome::Retry { reason: reason(), overloaded: false },
-        _ => Outcome::Unclear(reason()),
+        200..=299 => Verdict::Written,
+        409 => Verdict::Stale,
+        413 => Verdict::Refused(reason()),
+        429 => Verdict::Wait { reason: reason(), overloaded: true },
+        401 | 403 | 408 | 500..=599 => Verdict::Wait { reason: reason(), overloaded: false },
+        _ if OF_THE_DOCUMENT.contains(&kind) => Verdict::Refused(reason()),
+        _ if OF_THE_INDEX.contains(&kind) => Verdict::Wait { reason: reason(), overloaded: false },
+        _ => Verdict::Unclear(reason()),
     }
 }
 
-/// The decision for a request of so many documents.
+/// The decision for a request.
 ///
 /// Only the store itself says in its own form that a request is malformed; what else comes with 4xx is somebody's in between. A proxy may
 /// limit the size of requests, too.
-pub(crate) fn of_answer(status: u16, body: &[u8], documents: usize) -> Reply {
+pub(crate) fn of_answer(status: u16, body: &[u8]) -> Reply {
     let reason = || format!("status {status}: {}", describe_refusal(body));
     match status {
-        200 => of_items(body, documents),
-        413 => Reply::Split(Outcome::DeadLetter(reason())),
-        400 if refusal_type(body).is_some() => Reply::Split(Outcome::Unclear(reason())),
-        _ => Reply::Retry { reason: reason(), overloaded: status == 429 },
+        200 => of_items(body),
+        413 => Reply::Halve(Verdict::Refused(reason())),
+        400 if refusal_type(body).is_some() => Reply::Halve(Verdict::Unclear(reason())),
+        _ => Reply::Wait { reason: reason(), overloaded: status == 429 },
     }
 }
 
-fn of_items(body: &[u8], documents: usize) -> Reply {
-    let unreadable = |reason: String| Reply::Retry { reason, overloaded: false };
+fn of_items(body: &[u8]) -> Reply {
     match serde_json::from_slice::<BulkAnswer>(body) {
-        Err(error) => unreadable(format!("the answer cannot be read: {error}")),
-        Ok(answer) if answer.items.len() != documents => {
-            unreadable(format!("the answer has {} items for {documents} documents", answer.items.len()))
+        Err(error) => {
+            Reply::Wait { reason: format!("the answer cannot be read: {error}"), overloaded: false }
         }
         Ok(answer) => Reply::Items(answer.items.iter().map(|action| of_item(&action.index)).collect()),
     }

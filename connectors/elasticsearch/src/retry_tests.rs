@@ -6,14 +6,15 @@ fn item(status: u16, kind: &str) -> Item {
     Item { status, error: (status > 299).then_some(cause) }
 }
 
-fn name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "done",
-        Outcome::Stale => "stale",
-        Outcome::Retry { overloaded: true, .. } => "overloaded",
-        Outcome::Retry { .. } => "retry",
-        Outcome::DeadLetter(_) => "dead letter",
-        Outcome::Unclear(_) => "unclear",
+fn name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Written => "done",
+        Verdict::Stale => "stale",
+        Verdict::Wait { overloaded: true, .. } => "overloaded",
+        Verdict::Wait { .. } => "retry",
+        Verdict::Refused(_) => "dead letter",
+        Verdict::Unclear(_) => "unclear",
+        Verdict::Stop(_) => "stop",
     }
 }
 
@@ -52,44 +53,53 @@ fn a_document_is_judged_by_status_and_type() {
 
 #[test]
 fn a_dead_letter_says_why() {
-    let outcome = of_item(&item(400, "mapper_parsing_exception"));
-    assert_eq!(outcome, Outcome::DeadLetter("status 400: mapper_parsing_exception: why".to_owned()));
+    let verdict = of_item(&item(400, "mapper_parsing_exception"));
+    let Verdict::Refused(reason) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(reason, "status 400: mapper_parsing_exception: why");
 }
 
 #[test]
 fn a_request_is_judged_by_its_status() {
     let body = br#"{"error":{"type":"t","reason":"r"},"status":1}"#;
     for status in [429, 500, 502, 503, 504, 408] {
-        let wanted = Reply::Retry { reason: format!("status {status}: t: r"), overloaded: status == 429 };
-        assert_eq!(of_answer(status, body, 3), wanted);
+        let reply = of_answer(status, body);
+        let Reply::Wait { reason, overloaded } = &reply else { panic!("{reply:?}") };
+        assert_eq!(
+            (reason.as_str(), *overloaded),
+            (format!("status {status}: t: r").as_str(), status == 429)
+        );
     }
-    let reason = |status| format!("status {status}: t: r");
-    assert_eq!(of_answer(413, body, 3), Reply::Split(Outcome::DeadLetter(reason(413))));
-    assert_eq!(of_answer(400, body, 3), Reply::Split(Outcome::Unclear(reason(400))));
+    assert!(
+        matches!(of_answer(413, body), Reply::Halve(Verdict::Refused(reason)) if reason == "status 413: t: r")
+    );
+    assert!(
+        matches!(of_answer(400, body), Reply::Halve(Verdict::Unclear(reason)) if reason == "status 400: t: r")
+    );
 }
 
 // A proxy whose upstream is away for some seconds, a login that is being changed.
 #[test]
 fn what_comes_from_somebody_in_between_is_waited_for() {
     for status in [301, 400, 401, 403, 404, 405, 406, 502, 503] {
-        let reply = of_answer(status, b"<html>404 page not found</html>", 3);
-        assert!(matches!(reply, Reply::Retry { overloaded: false, .. }), "{status}: {reply:?}");
+        let reply = of_answer(status, b"<html>404 page not found</html>");
+        assert!(matches!(reply, Reply::Wait { overloaded: false, .. }), "{status}: {reply:?}");
     }
-    assert!(matches!(of_answer(413, b"<html>", 3), Reply::Split(_)), "a proxy has a limit, too");
+    assert!(matches!(of_answer(413, b"<html>"), Reply::Halve(_)), "a proxy has a limit, too");
 }
 
 #[test]
 fn each_document_of_an_accepted_request_has_its_own_outcome() {
     let body = br#"{"items":[{"index":{"status":201}},{"index":{"status":429,"error":{"type":"e","reason":"busy"}}}]}"#;
-    let retry = Outcome::Retry { reason: "status 429: e: busy".to_owned(), overloaded: true };
-    assert_eq!(of_answer(200, body, 2), Reply::Items(vec![Outcome::Done, retry]));
+    let reply = of_answer(200, body);
+    let Reply::Items(verdicts) = &reply else { panic!("{reply:?}") };
+    let Verdict::Wait { reason, overloaded: true } = &verdicts[1] else { panic!("{reply:?}") };
+    assert!(matches!(verdicts[0], Verdict::Written) && reason == "status 429: e: busy", "{reply:?}");
 }
 
 #[test]
 fn an_answer_that_does_not_fit_is_no_answer() {
-    let one: &[u8] = br#"{"items":[{"index":{"status":201}}]}"#;
-    for (body, documents) in [(one, 2), (one, 0), (&b"<html>"[..], 1), (&b"{}"[..], 1), (&b""[..], 1)] {
-        assert!(matches!(of_answer(200, body, documents), Reply::Retry { overloaded: false, .. }));
+    for body in [&b"<html>"[..], b"{}", b"", br#"{"items":[{"index":{"status":2"#] {
+        assert!(matches!(of_answer(200, body), Reply::Wait { overloaded: false, .. }));
     }
 }
 
@@ -97,10 +107,10 @@ proptest::proptest! {
     // Whatever the status: never both lost and unnoticed.
     #[test]
     fn only_success_and_newer_versions_let_go_of_a_document(status in 100..1000_u16) {
-        let outcome = of_item(&item(status, "any"));
-        let let_go = matches!(outcome, Outcome::Done | Outcome::Stale);
+        let verdict = of_item(&item(status, "any"));
+        let let_go = matches!(verdict, Verdict::Written | Verdict::Stale);
         proptest::prop_assert_eq!(let_go, (200..300).contains(&status) || status == 409);
-        let reply = of_answer(status, br#"{"items":[]}"#, 1);
+        let reply = of_answer(status, b"{}");
         proptest::prop_assert!(!matches!(reply, Reply::Items(_)));
     }
 }

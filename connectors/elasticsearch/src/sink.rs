@@ -6,12 +6,13 @@ use compact_str::{CompactString, format_compact};
 use millstream_core::Result;
 use millstream_core::record::Data;
 use millstream_core::sink::{Guarantee, Sink, SinkWriter};
+use millstream_delivery::{Limits, Writers};
 use serde_json::Value;
 
 use crate::config::ElasticsearchOptions;
 use crate::document::Document;
+use crate::store::{Documents, Map};
 use crate::template::Template;
-use crate::writer::{Mapping, Writer};
 
 /// Writes each record as one document. Made by [`ElasticsearchSink::new`].
 ///
@@ -19,7 +20,8 @@ use crate::writer::{Mapping, Writer};
 /// with the index's next refresh (1 s by default).
 pub struct ElasticsearchSink<T> {
     settings: Arc<Settings>,
-    mapping: Mapping<T>,
+    map: Map<T>,
+    writers: Writers<Documents<T>>,
 }
 
 /// What all writers of a sink share.
@@ -37,6 +39,26 @@ impl Settings {
             prefix => format_compact!("{prefix}{name}"),
         }
     }
+
+    /// How the cluster is written to.
+    pub(crate) fn limits(&self) -> Limits {
+        let options = &self.options;
+        let nodes = u32::try_from(options.hosts.len()).unwrap_or(u32::MAX);
+        Limits {
+            batch_items: options.max_actions,
+            request_items: options.max_actions,
+            request_bytes: options.max_bytes,
+            linger: options.interval,
+            in_flight: options.max_in_flight,
+            buffer_bytes: options.buffer_bytes,
+            first_pause: options.backoff_delay,
+            longest_pause: options.backoff_max_delay,
+            give_up: options.backoff_max_time,
+            start_timeout: options.start_timeout,
+            // Each node may be tried in turn.
+            answer_timeout: (options.connect_timeout + options.request_timeout).saturating_mul(nodes + 1),
+        }
+    }
 }
 
 /// A sink that does not know yet what a record becomes.
@@ -52,7 +74,7 @@ impl ElasticsearchSinkBuilder {
         mapping: impl Fn(&T) -> Document + Send + Sync + 'static,
     ) -> ElasticsearchSink<T> {
         let settings = Settings { options: self.options, templates: Vec::new() };
-        ElasticsearchSink { settings: Arc::new(settings), mapping: Arc::new(mapping) }
+        ElasticsearchSink::of(settings, Arc::new(mapping))
     }
 }
 
@@ -71,9 +93,16 @@ impl<T> ElasticsearchSink<T> {
     /// An index template (the body of `PUT /_index_template/NAME`) that is put in place before the first document, by every writer.
     /// `index-prefix` is put before its name and its patterns.
     #[must_use]
-    pub fn with_template(mut self, name: impl Into<String>, json: Value) -> Self {
-        Arc::make_mut(&mut self.settings).templates.push(Template { name: name.into(), body: json });
-        self
+    pub fn with_template(self, name: impl Into<String>, json: Value) -> Self {
+        let mut settings = Settings::clone(&self.settings);
+        settings.templates.push(Template { name: name.into(), body: json });
+        Self::of(settings, self.map)
+    }
+
+    fn of(settings: Settings, map: Map<T>) -> Self {
+        let settings = Arc::new(settings);
+        let writers = Writers::new(Documents { settings: Arc::clone(&settings), map: Arc::clone(&map) });
+        Self { settings, map, writers }
     }
 }
 
@@ -92,7 +121,7 @@ impl<T: Data> Sink<T> for ElasticsearchSink<T> {
     }
 
     fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(Writer::new(Arc::clone(&self.settings), Arc::clone(&self.mapping)))
+        self.writers.writer()
     }
 }
 

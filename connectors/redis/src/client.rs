@@ -1,17 +1,17 @@
 //! The connection: made when first needed, made again when it broke, with the script at its other end.
 
-use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::sync::{Arc, Once, OnceLock};
 
-use millstream_core::io::Io;
 use millstream_core::{Error, Result};
+use millstream_delivery::{NotReady, Reply};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, TlsCertificates};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, TlsCertificates, Value,
+};
 use tokio::sync::Mutex;
 
 use crate::config::RedisOptions;
-use crate::encode::Pending;
-use crate::retry::{Failure, Outcome, is_read_only, of_client_error, of_reply};
+use crate::retry::{forgot_script, is_read_only, of_client_error, of_reply};
 
 const SCRIPT: &str = include_str!("write.lua");
 
@@ -19,6 +19,7 @@ const SCRIPT: &str = include_str!("write.lua");
 pub(crate) struct Link {
     options: Arc<RedisOptions>,
     epoch: u64,
+    script: OnceLock<String>,
     state: Mutex<State>,
 }
 
@@ -31,98 +32,67 @@ struct State {
 #[derive(Clone)]
 struct Open {
     connection: MultiplexedConnection,
-    script: Arc<str>,
     number: u64,
 }
 
 impl Link {
     pub(crate) fn new(options: Arc<RedisOptions>, epoch: u64) -> Self {
-        Self { options, epoch, state: Mutex::default() }
+        Self { options, epoch, script: OnceLock::new(), state: Mutex::default() }
     }
 
-    /// Connects, logs in and sends the script, trying again for as long as `start-timeout` says.
+    /// Connects, logs in and sends the script.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a wrong login, missing rights or a certificate;
-    /// [`ErrorKind::Restart`](millstream_core::ErrorKind::Restart) when Redis is not ready in time.
-    pub(crate) async fn check(&self, io: Arc<dyn Io>) -> Result<()> {
-        const PAUSE: Duration = Duration::from_millis(200);
-        let mut last = "no answer".to_owned();
-        let attempts = async {
-            loop {
-                match self.open().await {
-                    Ok(_) => return Ok(()),
-                    Err(Failure::Lasting(error)) => return Err(error),
-                    Err(Failure::Passing(reason)) => last = reason,
-                }
-                io.sleep(PAUSE).await;
-            }
-        };
-        tokio::select! {
-            result = attempts => return result,
-            () = io.sleep(self.options.start_timeout) => {}
-        }
-        let (url, patience) = (&self.options.url, self.options.start_timeout);
-        let not_ready = format!("Redis at {url} is not ready after {patience:?} (start-timeout)");
-        // A certificate does not become trusted by waiting.
-        let error = if last.contains("certificate") {
-            Error::configuration(not_ready)
-        } else {
-            Error::restart(not_ready)
-        };
-        Err(error.caused_by(last))
+    /// See [`NotReady`].
+    pub(crate) async fn start(&self) -> Result<(), NotReady> {
+        self.open().await.map(drop)
     }
 
-    /// Sends one pipeline; an outcome for each write, in order. After the start nothing lasts: a login that is refused now, or a right that
-    /// is missing, was there before and may come back.
-    pub(crate) async fn send(&self, writes: &[Pending]) -> Result<Vec<Outcome>, Failure> {
-        self.send_once(writes).await.map_err(|failure| match failure {
-            Failure::Lasting(error) => Failure::Passing(error.chain()),
-            passing => passing,
-        })
+    /// The script's hash, by which commands call it. Known once [`start`](Self::start) has succeeded.
+    pub(crate) fn script(&self) -> &str {
+        self.script.get().map_or("", String::as_str)
     }
 
-    async fn send_once(&self, writes: &[Pending]) -> Result<Vec<Outcome>, Failure> {
-        let mut outcomes = self.run(writes.iter()).await?;
-        let unknown = |outcome: &Outcome| matches!(outcome, Outcome::NoScript);
-        if outcomes.iter().any(unknown) {
-            self.load_script().await?;
-            let again: Vec<usize> = (0..writes.len()).filter(|index| unknown(&outcomes[*index])).collect();
-            let results = self.run(again.iter().map(|index| &writes[*index])).await?;
-            for (index, outcome) in again.into_iter().zip(results) {
-                outcomes[index] = outcome;
-            }
-        }
-        Ok(outcomes)
-    }
-
-    async fn run(&self, writes: impl ExactSizeIterator<Item = &Pending>) -> Result<Vec<Outcome>, Failure> {
-        let mut open = self.open().await?;
-        let count = writes.len();
-        let mut pipeline = Pipeline::with_capacity(count);
-        for pending in writes {
-            pipeline.add_command(pending.command(&open.script, self.options.expiry));
-        }
-        let replies = open.connection.send_packed_commands(&pipeline, 0, count).await;
-        let replies = match replies {
-            Ok(replies) if replies.len() == count => replies,
+    /// Sends one pipeline of so many commands. After the start nothing lasts: a login that is refused now, or a right that is missing, was
+    /// there before and may come back.
+    pub(crate) async fn send(&self, pipeline: &Pipeline, count: usize) -> Reply {
+        let reason = match self.send_with_script(pipeline, count).await {
             Ok(replies) => {
-                self.drop_connection(open.number).await;
-                return Err(Failure::Passing(format!("{} answers to {count} commands", replies.len())));
+                return Reply::Items(replies.iter().map(|reply| of_reply(reply, self.epoch)).collect());
             }
+            Err(NotReady::Wait(reason)) => reason,
+            Err(NotReady::Stop(error)) => error.chain(),
+        };
+        Reply::Wait { reason, overloaded: false }
+    }
+
+    // Sent again as a whole where the server had forgotten the script: a repeated write changes nothing.
+    async fn send_with_script(&self, pipeline: &Pipeline, count: usize) -> Result<Vec<Value>, NotReady> {
+        let replies = self.run(pipeline, count).await?;
+        if !replies.iter().any(forgot_script) {
+            return Ok(replies);
+        }
+        self.load_script().await?;
+        self.run(pipeline, count).await
+    }
+
+    async fn run(&self, pipeline: &Pipeline, count: usize) -> Result<Vec<Value>, NotReady> {
+        let mut open = self.open().await?;
+        let replies = match open.connection.send_packed_commands(pipeline, 0, count).await {
+            Ok(replies) => replies,
             Err(error) => {
                 self.drop_connection(open.number).await;
                 return Err(self.failure(&error));
             }
         };
-        if replies.iter().any(is_read_only) {
-            // After a fail-over the address may lead to the new primary.
+        // After a fail-over the address may lead to the new primary.
+        if replies.len() != count || replies.iter().any(is_read_only) {
             self.drop_connection(open.number).await;
         }
-        Ok(replies.iter().map(|reply| of_reply(reply, self.epoch)).collect())
+        Ok(replies)
     }
 
-    async fn load_script(&self) -> Result<(), Failure> {
+    async fn load_script(&self) -> Result<(), NotReady> {
         let mut open = self.open().await?;
         match script_of(&mut open.connection).await {
             Ok(_) => Ok(()),
@@ -134,17 +104,14 @@ impl Link {
     }
 
     // The lock is held while connecting: pipelines that come meanwhile wait for the one connection.
-    async fn open(&self) -> Result<Open, Failure> {
+    async fn open(&self) -> Result<Open, NotReady> {
         let mut state = self.state.lock().await;
         if let Some(open) = &state.open {
             return Ok(open.clone());
         }
-        let client = self.client().map_err(Failure::Lasting)?;
+        let client = self.client().map_err(NotReady::Stop)?;
         let number = state.connections + 1;
         let open = self.connect(&client, number).await.map_err(|error| self.failure(&error))?;
-        if number > 1 {
-            tracing::info!(url = %self.options.url, "connected to Redis again");
-        }
         *state = State { open: Some(open.clone()), connections: number };
         Ok(open)
     }
@@ -155,8 +122,9 @@ impl Link {
             .set_response_timeout(Some(self.options.request_timeout))
             .set_write_backpressure_boundary(1 << 16);
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let script = script_of(&mut connection).await?.into();
-        Ok(Open { connection, script, number })
+        let script = script_of(&mut connection).await?;
+        self.script.get_or_init(|| script);
+        Ok(Open { connection, number })
     }
 
     async fn drop_connection(&self, number: u64) {
@@ -191,7 +159,7 @@ impl Link {
         Client::build_with_tls(info, certificates).map_err(unusable)
     }
 
-    fn failure(&self, error: &RedisError) -> Failure {
+    fn failure(&self, error: &RedisError) -> NotReady {
         of_client_error(error, &self.options.url.to_string())
     }
 }

@@ -1,12 +1,13 @@
-//! Writes as commands, as items of a snapshot, and as text for the dead letter.
+//! Writes as items of the delivery engine: as commands, in snapshots, and as text for the dead letter.
 
 use std::time::Duration;
 
 use compact_str::{CompactString, ToCompactString};
+use millstream_core::key::hash_bytes;
 use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::time::{Nanos, Time};
 use millstream_core::version::Version;
 use millstream_core::{Error, Result};
+use millstream_delivery::Item;
 use redis::Cmd;
 use serde_json::json;
 
@@ -15,21 +16,22 @@ use crate::write::{RedisWrite, VERSION_FIELD, Value, version_key};
 /// A write on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
-    pub(crate) write: RedisWrite,
-    pub(crate) version: Version,
+    write: RedisWrite,
     /// [`RedisWrite::size`].
-    pub(crate) size: usize,
-    /// When its record entered the job.
-    pub(crate) ingest: Nanos,
-    /// When it came here, processing time.
-    pub(crate) since: Time,
+    size: usize,
+}
+
+impl From<RedisWrite> for Pending {
+    fn from(write: RedisWrite) -> Self {
+        Self { size: write.size(), write }
+    }
 }
 
 impl Pending {
     /// The command for it, by the script with this hash.
-    pub(crate) fn command(&self, script: &str, expiry: Duration) -> Cmd {
+    pub(crate) fn command(&self, version: Version, script: &str, expiry: Duration) -> Cmd {
         let seconds = self.write.expiry.unwrap_or(expiry).as_secs();
-        let version = self.version.to_compact_string();
+        let version = version.to_compact_string();
         let key = self.write.key.as_str();
         let mut command = Cmd::with_capacity(16, 64 + self.size);
         command.arg("EVALSHA").arg(script);
@@ -54,15 +56,52 @@ impl Pending {
         command
     }
 
-    /// An item of a snapshot.
-    pub(crate) fn to_item(&self) -> Vec<u8> {
-        to_bytes(&Stored::from(self))
+    /// Reads what [`Item::freeze`] wrote.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged.
+    pub(crate) fn thaw(item: &[u8]) -> Result<(Self, Version)> {
+        let (write, version) = from_bytes::<Stored>(item)?.into_write()?;
+        Ok((write.into(), version))
+    }
+}
+
+impl Item for Pending {
+    fn hash(&self) -> u64 {
+        hash_bytes(self.write.key.as_bytes())
     }
 
-    /// What [`to_item`](Self::to_item) wrote, with no time of entry.
-    pub(crate) fn from_item(item: &[u8], now: Time) -> Result<Self> {
-        let (write, version) = from_bytes::<Stored>(item)?.into_write()?;
-        Ok(Self { size: write.size(), write, version, ingest: 0, since: now })
+    fn same_id(&self, other: &Self) -> bool {
+        self.write.key == other.write.key
+    }
+
+    fn bytes(&self) -> usize {
+        self.size
+    }
+
+    fn memory(&self) -> usize {
+        self.size
+    }
+
+    // Rights are given by command, so a kind of value can be in trouble by itself.
+    fn place(&self) -> &str {
+        match &self.write.value {
+            Value::Hash(_) => "hashes",
+            Value::Text(_) => "strings",
+            Value::Ranking(_) => "rankings",
+        }
+    }
+
+    fn title(&self) -> String {
+        format!("key {:?}", self.write.key())
+    }
+
+    fn value(&self) -> Vec<u8> {
+        to_json(&self.write)
+    }
+
+    fn freeze(&self, version: Version) -> Vec<u8> {
+        to_bytes(&Stored::of(&self.write, version))
     }
 }
 
@@ -111,9 +150,9 @@ enum Kind {
     Ranking,
 }
 
-impl From<&Pending> for Stored {
-    fn from(pending: &Pending) -> Self {
-        let (kind, texts, scores) = match &pending.write.value {
+impl Stored {
+    fn of(write: &RedisWrite, version: Version) -> Self {
+        let (kind, texts, scores) = match &write.value {
             Value::Hash(fields) => (Kind::Hash, in_turns(fields), Vec::new()),
             Value::Text(text) => (Kind::Text, vec![text.clone()], Vec::new()),
             Value::Ranking(members) => {
@@ -122,12 +161,12 @@ impl From<&Pending> for Stored {
             }
         };
         Self {
-            key: pending.write.key.clone(),
+            key: write.key.clone(),
             kind,
             texts,
             scores,
-            expiry_seconds: pending.write.expiry.map(|expiry| expiry.as_secs()),
-            version: pending.version.to_string(),
+            expiry_seconds: write.expiry.map(|expiry| expiry.as_secs()),
+            version: version.to_string(),
         }
     }
 }
@@ -161,9 +200,8 @@ impl Stored {
 mod tests {
     use super::*;
 
-    fn pending(write: RedisWrite) -> Pending {
-        let version = Version::new(5, 9).unwrap();
-        Pending { size: write.size(), write, version, ingest: 0, since: 0 }
+    fn version() -> Version {
+        Version::new(5, 9).unwrap()
     }
 
     fn writes() -> [RedisWrite; 3] {
@@ -177,15 +215,15 @@ mod tests {
     #[test]
     fn snapshots_bring_every_kind_back() {
         for write in writes() {
-            let copy = Pending::from_item(&pending(write.clone()).to_item(), 7).unwrap();
-            assert_eq!((copy.write, copy.since), (write, 7));
-            assert_eq!(copy.version, Version::new(5, 9).unwrap());
+            let item = Pending::from(write.clone()).freeze(version());
+            let (copy, its_version) = Pending::thaw(&item).unwrap();
+            assert_eq!((copy.write, its_version), (write, version()));
         }
-        assert!(Pending::from_item(b"nonsense", 0).is_err());
+        assert!(Pending::thaw(b"nonsense").is_err());
     }
 
     fn arguments(write: RedisWrite) -> Vec<String> {
-        let command = pending(write).command("sha", Duration::from_secs(9));
+        let command = Pending::from(write).command(version(), "sha", Duration::from_secs(9));
         let text = |argument: redis::Arg<&[u8]>| match argument {
             redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
             other => panic!("{other:?}"),
@@ -196,7 +234,7 @@ mod tests {
     #[test]
     fn commands_name_keys_type_version_and_expiry() {
         let [hash, text, ranking] = writes();
-        let version = Version::new(5, 9).unwrap().to_string();
+        let version = version().to_string();
         let version = version.as_str();
         assert_eq!(
             arguments(hash),

@@ -22,15 +22,13 @@
 //! Figures: `bytes_out` and `latency` when a write was acknowledged; `retries`, writes that were sent again; `stale`, writes that were
 //! refused because a newer one was there.
 
-mod buffer;
 mod client;
 mod config;
-mod delivery;
 mod encode;
 mod retry;
 mod sink;
+mod store;
 mod write;
-mod writer;
 
 pub use config::{RedisOptions, Url};
 pub use sink::RedisSink;

@@ -1,46 +1,24 @@
-//! What to do about an answer or a failure, and when to try again. Decides only; the delivery acts.
+//! What to do about an answer or a failure. Decides only; the delivery engine acts.
 
-use std::time::Duration;
-
-use millstream_core::backoff::Backoff;
-use millstream_core::time::{Time, millis};
 use millstream_core::version::Version;
 use millstream_core::{Error, ErrorKind};
+use millstream_delivery::{NotReady, Verdict};
 use redis::{RedisError, ServerError, Value};
 
-/// What became of one write.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It is there.
-    Written,
-    /// A newer one is there.
-    Stale,
-    /// The server does not know the script: send it, then the write again.
-    NoScript,
-    /// The same write may succeed later.
-    Retry(String),
-    /// It can never succeed; the others may.
-    Reject(String),
-    /// Refused for a reason that is not known: it waits, and is given up only where others of its kind succeed meanwhile.
-    Unclear(String),
-    /// Nothing can succeed.
-    Stop(Error),
-}
-
 /// What became of one write, by its reply. `epoch` is that of the writer.
-pub(crate) fn of_reply(reply: &Value, epoch: u64) -> Outcome {
+pub(crate) fn of_reply(reply: &Value, epoch: u64) -> Verdict {
     match reply {
-        Value::Int(1) => Outcome::Written,
+        Value::Int(1) => Verdict::Written,
         Value::BulkString(newer) => of_newer(newer, epoch),
         Value::ServerError(error) => of_server_error(error),
-        other => Outcome::Reject(format!("an answer that the script does not give: {other:?}")),
+        other => Verdict::Refused(format!("an answer that the script does not give: {other:?}")),
     }
 }
 
-fn of_newer(newer: &[u8], epoch: u64) -> Outcome {
+fn of_newer(newer: &[u8], epoch: u64) -> Verdict {
     let text = String::from_utf8_lossy(newer);
     match text.parse::<Version>() {
-        Ok(version) if version.epoch() > epoch => Outcome::Stop(Error::new(
+        Ok(version) if version.epoch() > epoch => Verdict::Stop(Error::new(
             ErrorKind::Fenced,
             format!(
                 "Redis holds a write of attempt {}, this is attempt {epoch}: a newer attempt of the job runs, or the job was given an \
@@ -48,8 +26,8 @@ fn of_newer(newer: &[u8], epoch: u64) -> Outcome {
                 version.epoch()
             ),
         )),
-        Ok(_) => Outcome::Stale,
-        Err(_) => Outcome::Reject(format!("where its version should be, the key holds {text:?}")),
+        Ok(_) => Verdict::Stale,
+        Err(_) => Verdict::Refused(format!("where its version should be, the key holds {text:?}")),
     }
 }
 
@@ -57,16 +35,22 @@ fn of_newer(newer: &[u8], epoch: u64) -> Outcome {
 ///
 /// A lost login or right may come back (a password is rotated, rights are being changed), and the start has shown that they were there:
 /// the write waits.
-pub(crate) fn of_server_error(error: &ServerError) -> Outcome {
+pub(crate) fn of_server_error(error: &ServerError) -> Verdict {
     let text = text_of(error);
     match code_of(&text) {
-        "NOSCRIPT" => Outcome::NoScript,
-        "MOVED" | "ASK" | "CROSSSLOT" => Outcome::Stop(configuration(CLUSTER_NODE, text)),
+        // It was sent again just now.
+        "NOSCRIPT" => wait(text),
+        "MOVED" | "ASK" | "CROSSSLOT" => Verdict::Stop(configuration(CLUSTER_NODE, text)),
         "OOM" | "READONLY" | "MISCONF" | "NOREPLICAS" | "BUSY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN"
-        | "TRYAGAIN" | "NOAUTH" | "WRONGPASS" | "NOPERM" => Outcome::Retry(text),
-        "WRONGTYPE" => Outcome::Reject(text),
-        _ => Outcome::Unclear(text),
+        | "TRYAGAIN" | "NOAUTH" | "WRONGPASS" | "NOPERM" => wait(text),
+        "WRONGTYPE" => Verdict::Refused(text),
+        _ => Verdict::Unclear(text),
     }
+}
+
+/// Whether the server does not know the script: after a restart, or when somebody has flushed its scripts.
+pub(crate) fn forgot_script(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 
 /// Whether the server is a replica: after a fail-over the address may lead to the new primary.
@@ -76,6 +60,10 @@ pub(crate) fn is_read_only(reply: &Value) -> bool {
 
 const CLUSTER_NODE: &str =
     "this is one node of a Redis Cluster, which this sink does not write to: give a single server or a proxy";
+
+fn wait(reason: String) -> Verdict {
+    Verdict::Wait { reason, overloaded: false }
+}
 
 /// The code of an error reply. Up to Redis 6.2 that of a command within a script is wrapped:
 /// `ERR Error running script (call to f_0f..): @user_script:36: @user_script: 36: -OOM command not allowed ...`.
@@ -89,37 +77,32 @@ fn code_of(text: &str) -> &str {
     if code.bytes().all(|byte| byte.is_ascii_uppercase()) { code } else { "ERR" }
 }
 
-/// Why nothing came back for a whole pipeline, or why there is no connection.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Connect again and send it again.
-    Passing(String),
-    /// It cannot pass.
-    Lasting(Error),
-}
-
 /// What a failed connection or call means. `address` is for the message.
-pub(crate) fn of_client_error(error: &RedisError, address: &str) -> Failure {
+pub(crate) fn of_client_error(error: &RedisError, address: &str) -> NotReady {
     use redis::ErrorKind as Kind;
     match error.kind() {
-        Kind::AuthenticationFailed => Failure::Lasting(configuration(
-            &format!("Redis at {address} refuses the login"),
-            error.to_string(),
-        )),
+        Kind::AuthenticationFailed => {
+            NotReady::Stop(configuration(&format!("Redis at {address} refuses the login"), error.to_string()))
+        }
         Kind::InvalidClientConfig | Kind::RESP3NotSupported => {
-            Failure::Lasting(configuration(&format!("Redis at {address} cannot be used"), error.to_string()))
+            NotReady::Stop(configuration(&format!("Redis at {address} cannot be used"), error.to_string()))
         }
         Kind::Server(_) | Kind::Extension => of_code(error, address),
-        // Broken connections, time-outs, TLS, answers that are none of Redis's.
-        _ => Failure::Passing(error.to_string()),
+        // A certificate does not become trusted by waiting; the client hands on no more than the text.
+        _ if error.to_string().contains("certificate") => NotReady::Stop(configuration(
+            &format!("Redis at {address} is not trusted: name the certificate authority's file in ca-file"),
+            error.to_string(),
+        )),
+        // Broken connections, time-outs, answers that are none of Redis's.
+        _ => NotReady::Wait(error.to_string()),
     }
 }
 
 // A whole call was refused: connecting, logging in, or sending the script.
-fn of_code(error: &RedisError, address: &str) -> Failure {
+fn of_code(error: &RedisError, address: &str) -> NotReady {
     let reason = || error.to_string();
     let lasting =
-        |what: &str| Failure::Lasting(configuration(&format!("Redis at {address}: {what}"), reason()));
+        |what: &str| NotReady::Stop(configuration(&format!("Redis at {address}: {what}"), reason()));
     match error.code().unwrap_or_default() {
         "NOAUTH" | "WRONGPASS" => lasting("it wants a login: give username and password"),
         "NOPERM" => lasting(
@@ -127,7 +110,7 @@ fn of_code(error: &RedisError, address: &str) -> Failure {
         ),
         "MOVED" | "ASK" | "CROSSSLOT" => lasting(CLUSTER_NODE),
         "ERR" => lasting("it refuses the sink's script"),
-        _ => Failure::Passing(reason()),
+        _ => NotReady::Wait(reason()),
     }
 }
 
@@ -139,59 +122,6 @@ fn text_of(error: &ServerError) -> String {
     match error.details() {
         Some(details) => format!("{} {details}", error.code()),
         None => error.code().to_owned(),
-    }
-}
-
-/// Pauses between attempts.
-///
-/// Several pipelines can fail of one cause. Each carries the round in which it was sent, and a round fails only once.
-#[derive(Debug)]
-pub(crate) struct Rounds {
-    backoff: Backoff,
-    failures: u32,
-    round: u64,
-    since: Time,
-    until: Time,
-}
-
-impl Rounds {
-    pub(crate) fn new(backoff: Backoff) -> Self {
-        Self { backoff, failures: 0, round: 0, since: Time::MIN, until: Time::MIN }
-    }
-
-    /// The round of what is sent now.
-    pub(crate) fn round(&self) -> u64 {
-        self.round
-    }
-
-    /// Whether nothing has succeeded since the last failure.
-    pub(crate) fn failing(&self) -> bool {
-        self.failures > 0
-    }
-
-    /// Until when to send nothing, if it is not time yet.
-    pub(crate) fn pause(&self, now: Time) -> Option<Time> {
-        (self.failing() && now < self.until).then_some(self.until)
-    }
-
-    /// Something that was sent in this round has succeeded.
-    pub(crate) fn succeeded(&mut self, round: u64) {
-        if round == self.round {
-            self.failures = 0;
-        }
-    }
-
-    /// Something that was sent in this round has failed. Answers for how long nothing has succeeded.
-    pub(crate) fn failed(&mut self, round: u64, now: Time) -> Duration {
-        if !self.failing() {
-            self.since = now;
-        }
-        if round == self.round {
-            self.failures += 1;
-            self.until = now + millis(self.backoff.delay(self.failures)).max(1);
-            self.round += 1;
-        }
-        Duration::from_millis(u64::try_from(now.saturating_sub(self.since)).unwrap_or(0))
     }
 }
 

@@ -1,55 +1,15 @@
 use super::*;
 
-fn rounds(seed: u64) -> Rounds {
-    Rounds::new(Backoff::new(Duration::from_millis(100), Duration::from_secs(2), seed))
-}
-
-fn pauses(seed: u64, count: usize) -> Vec<Time> {
-    let mut backoff = rounds(seed);
-    let mut now = 0;
-    let mut pauses = Vec::new();
-    for _ in 0..count {
-        backoff.failed(backoff.round(), now);
-        let until = backoff.pause(now).unwrap();
-        pauses.push(until - now);
-        now = until;
-    }
-    pauses
-}
-
-#[test]
-fn pauses_grow_with_the_failures_up_to_the_longest() {
-    for (number, pause) in pauses(1, 12).into_iter().enumerate() {
-        let whole = (100_i64 << number.min(10)).min(2_000);
-        assert!((whole / 2..=whole).contains(&pause), "pause {number} of {pause} ms, {whole} at most");
-    }
-}
-
-#[test]
-fn pipelines_of_one_round_fail_once_and_a_late_success_ends_nothing() {
-    let mut backoff = rounds(1);
-    let round = backoff.round();
-    backoff.failed(round, 1_000);
-    let until = backoff.pause(1_000).unwrap();
-    assert_eq!(backoff.failed(round, 1_001), Duration::from_millis(1));
-    assert_eq!(backoff.pause(1_001), Some(until));
-    backoff.succeeded(round);
-    assert!(backoff.failing());
-    assert_eq!(backoff.pause(until), None);
-    backoff.succeeded(backoff.round());
-    assert!(!backoff.failing());
-}
-
 #[test]
 fn a_reply_says_whether_it_was_written() {
-    assert!(matches!(of_reply(&Value::Int(1), 3), Outcome::Written));
+    assert!(matches!(of_reply(&Value::Int(1), 3), Verdict::Written));
     let stored = |epoch| Value::BulkString(Version::new(epoch, 7).unwrap().to_string().into_bytes());
-    assert!(matches!(of_reply(&stored(2), 3), Outcome::Stale));
-    assert!(matches!(of_reply(&stored(3), 3), Outcome::Stale));
-    let Outcome::Stop(error) = of_reply(&stored(4), 3) else { panic!("a newer attempt runs") };
+    assert!(matches!(of_reply(&stored(2), 3), Verdict::Stale));
+    assert!(matches!(of_reply(&stored(3), 3), Verdict::Stale));
+    let Verdict::Stop(error) = of_reply(&stored(4), 3) else { panic!("a newer attempt runs") };
     assert_eq!(error.kind(), ErrorKind::Fenced);
-    assert!(matches!(of_reply(&Value::BulkString(b"7".to_vec()), 3), Outcome::Reject(_)));
-    assert!(matches!(of_reply(&Value::Okay, 3), Outcome::Reject(_)));
+    assert!(matches!(of_reply(&Value::BulkString(b"7".to_vec()), 3), Verdict::Refused(_)));
+    assert!(matches!(of_reply(&Value::Okay, 3), Verdict::Refused(_)));
 }
 
 fn error(line: &str) -> ServerError {
@@ -64,7 +24,7 @@ fn error(line: &str) -> ServerError {
 const WRAPPED: &str = "ERR Error running script (call to f_2cce9a): @user_script:36: @user_script: 36: -";
 
 fn passes(line: &str) -> bool {
-    matches!(of_server_error(&error(line)), Outcome::Retry(reason) if reason.len() > 10)
+    matches!(of_server_error(&error(line)), Verdict::Wait { reason, .. } if reason.len() > 10)
 }
 
 #[test]
@@ -98,7 +58,7 @@ fn what_the_server_gets_over_is_waited_for_in_every_version() {
 #[test]
 fn what_is_wrong_with_the_key_the_address_or_the_script() {
     for line in ["MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381", "CROSSSLOT Keys in request"] {
-        let Outcome::Stop(error) = of_server_error(&error(line)) else { panic!("{line}") };
+        let Verdict::Stop(error) = of_server_error(&error(line)) else { panic!("{line}") };
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }
     let wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -106,31 +66,31 @@ fn what_is_wrong_with_the_key_the_address_or_the_script() {
         "WRONGTYPE the key holds a list",
         &format!("{}{wrong_type}", WRAPPED.trim_end_matches(" @user_script: 36: -")),
     ] {
-        assert!(matches!(of_server_error(&error(line)), Outcome::Reject(_)), "{line}");
+        assert!(matches!(of_server_error(&error(line)), Verdict::Refused(_)), "{line}");
     }
     for line in [
         "ERR value is too long",
         "ERR Script killed by user with SCRIPT KILL...",
         &format!("{WRAPPED}The user can't"),
     ] {
-        assert!(matches!(of_server_error(&error(line)), Outcome::Unclear(_)), "{line}");
+        assert!(matches!(of_server_error(&error(line)), Verdict::Unclear(_)), "{line}");
     }
-    assert!(matches!(of_server_error(&error("NOSCRIPT No matching script.")), Outcome::NoScript));
+    assert!(forgot_script(&Value::ServerError(error("NOSCRIPT No matching script."))));
 }
 
 #[test]
 fn a_refused_login_lasts_and_a_broken_connection_passes() {
     let refused =
         RedisError::from((redis::ErrorKind::AuthenticationFailed, "Password authentication failed"));
-    let Failure::Lasting(error) = of_client_error(&refused, "redis://db") else { panic!("it lasts") };
+    let NotReady::Stop(error) = of_client_error(&refused, "redis://db") else { panic!("it lasts") };
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.chain().contains("redis://db"), "{}", error.chain());
     let broken = RedisError::from(std::io::Error::other("broken pipe"));
-    assert!(matches!(of_client_error(&broken, "redis://db"), Failure::Passing(_)));
+    assert!(matches!(of_client_error(&broken, "redis://db"), NotReady::Wait(_)));
     let no_login = RedisError::from(error_of("NOAUTH Authentication required."));
-    assert!(matches!(of_client_error(&no_login, "redis://db"), Failure::Lasting(_)));
+    assert!(matches!(of_client_error(&no_login, "redis://db"), NotReady::Stop(_)));
     let no_scripts = RedisError::from(error_of("ERR unknown command 'SCRIPT'"));
-    assert!(matches!(of_client_error(&no_scripts, "redis://db"), Failure::Lasting(_)));
+    assert!(matches!(of_client_error(&no_scripts, "redis://db"), NotReady::Stop(_)));
 }
 
 fn error_of(line: &str) -> ServerError {

@@ -1,17 +1,14 @@
 //! The sink: settings and a mapping.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_core::sink::{Guarantee, Sink, SinkWriter};
 use millstream_core::{Data, Result};
+use millstream_delivery::Writers;
 
 use crate::config::RedisOptions;
+use crate::store::Writes;
 use crate::write::RedisWrite;
-use crate::writer::RedisWriter;
-
-/// What makes a write of a record.
-pub(crate) type Mapping<T> = Arc<dyn Fn(&T) -> RedisWrite + Send + Sync>;
 
 /// Writes each record as one key of a Redis server (6.2 to 8, or Valkey).
 ///
@@ -29,15 +26,16 @@ pub(crate) type Mapping<T> = Arc<dyn Fn(&T) -> RedisWrite + Send + Sync>;
 /// ```
 pub struct RedisSink<T> {
     options: Arc<RedisOptions>,
-    map: Mapping<T>,
-    record: PhantomData<fn(T)>,
+    writers: Writers<Writes<T>>,
 }
 
 impl<T: Data> RedisSink<T> {
     /// A sink that writes what `map` makes of each record. All writes of one key must come from one subtask: key the stream by what
     /// the key is made of.
     pub fn new(options: RedisOptions, map: impl Fn(&T) -> RedisWrite + Send + Sync + 'static) -> Self {
-        Self { options: Arc::new(options), map: Arc::new(map), record: PhantomData }
+        let options = Arc::new(options);
+        let writers = Writers::new(Writes { options: Arc::clone(&options), map: Box::new(map) });
+        Self { options, writers }
     }
 }
 
@@ -55,6 +53,6 @@ impl<T: Data> Sink<T> for RedisSink<T> {
     }
 
     fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(RedisWriter::new(Arc::clone(&self.options), Arc::clone(&self.map)))
+        self.writers.writer()
     }
 }

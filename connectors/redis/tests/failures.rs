@@ -175,10 +175,10 @@ fn failures_that_do_not_pass_end_in_a_restart() -> Result<()> {
     Ok(())
 }
 
-// The error with which the first flush ends, though nothing was written.
+// The error with which the first flush ends.
 fn refusal(options: RedisOptions) -> Result<Error> {
     let mut writer = writer(options, 1)?;
-    writer.flush().err().context("it was not refused")
+    write(&mut writer, clicks(0, 1)).and_then(|()| writer.flush()).err().context("it was not refused")
 }
 
 #[test]

@@ -1,0 +1,170 @@
+//! What a connector brings.
+
+use std::sync::Arc;
+
+use millstream_core::record::Data;
+use millstream_core::{Error, OpenContext, Result, Version};
+
+use crate::buffer::Items;
+use crate::limits::Limits;
+use crate::work::Work;
+
+/// One write: an id and its new value, ready to be sent.
+pub trait Item: Send + Sync + 'static {
+    /// The hash of its id.
+    fn hash(&self) -> u64;
+    /// Whether both write the same id.
+    fn same_id(&self, other: &Self) -> bool;
+    /// Bytes in a request; counted in `bytes_out`.
+    fn bytes(&self) -> usize;
+    /// Bytes in memory, without the item itself.
+    fn memory(&self) -> usize;
+    /// The part of the store that it goes to and that can be in trouble by itself, such as an index.
+    fn place(&self) -> &str {
+        ""
+    }
+    /// For people, such as `document "1" of index "clicks"`.
+    fn title(&self) -> String;
+    /// The value, for a dead letter.
+    fn value(&self) -> Vec<u8>;
+    /// Its form in a snapshot, which every later version must read.
+    fn freeze(&self, version: Version) -> Vec<u8>;
+}
+
+/// A record that becomes no item.
+#[derive(Debug)]
+pub enum Fault {
+    /// It can never be written: a dead letter.
+    Refused {
+        /// What the dead letter shows.
+        value: Vec<u8>,
+        /// Why.
+        reason: String,
+    },
+    /// No record can be written.
+    Stop(Error),
+}
+
+/// How records become items. It must depend on the record alone: a replay must give the same ids.
+pub trait Mapping<T: Data>: Send + Sync + 'static {
+    /// Where the items go.
+    type Store: Store;
+
+    /// Makes the store of one writer, and says how it is to be written to. No I/O.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    fn open(&self, name: &str, cx: &OpenContext) -> Result<(Self::Store, Limits)>;
+
+    /// What a record becomes.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    fn item(&self, record: &T, version: Version) -> Result<<Self::Store as Store>::Item, Fault>;
+}
+
+/// What the engine calls things of this store.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// The sink's kind, as in dead letters: `elasticsearch`.
+    pub kind: &'static str,
+    /// The product, for people: `Elasticsearch`.
+    pub product: &'static str,
+    /// The counter of items that the store holds in a newer version.
+    pub stale: &'static str,
+    /// The counter of items that the store was too busy for, if it says so.
+    pub overloaded: Option<&'static str>,
+    /// The setting of [`Limits::start_timeout`].
+    pub start_timeout: &'static str,
+    /// The setting of [`Limits::give_up`].
+    pub give_up: &'static str,
+}
+
+/// What becomes of the items of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restoring {
+    /// They are dealt to the subtasks and sent again. They keep their versions, so that whatever the new attempt writes is newer.
+    Resend,
+    /// Every subtask gets all of them and hands them to [`Store::start`], as the store fences by epoch alone: they must be written before
+    /// anything of the new attempt.
+    AtStart,
+}
+
+/// Why a store is not ready yet.
+#[derive(Debug)]
+pub enum NotReady {
+    /// It may be soon.
+    Wait(String),
+    /// Not as the job is set up.
+    Stop(Error),
+}
+
+/// What became of one item.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Written.
+    Written,
+    /// The store holds this version or a newer one.
+    Stale,
+    /// To be sent again: the reason lies in the store or in between.
+    Wait {
+        /// Why.
+        reason: String,
+        /// Whether the store asks for fewer and smaller requests.
+        overloaded: bool,
+    },
+    /// It can never be written, for a reason that lies in it alone.
+    Refused(String),
+    /// Refused for a reason that the store's error does not tell apart: see [`MOST_REFUSALS`](crate::MOST_REFUSALS).
+    Unclear(String),
+    /// Nothing can be written.
+    Stop(Error),
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// Each item's verdict, in order.
+    Items(Vec<Verdict>),
+    /// To be sent again; whether it was written is not known, and the versions make it the same.
+    Wait {
+        /// Why.
+        reason: String,
+        /// Whether the store asks for fewer and smaller requests.
+        overloaded: bool,
+    },
+    /// To be sent in halves: too large, or spoilt by one of its items, of which this is the verdict once it is alone.
+    Halve(Verdict),
+    /// Nothing can be written.
+    Stop(Error),
+}
+
+/// A system that takes versioned writes. One per writer.
+pub trait Store: Send + 'static {
+    /// What is written.
+    type Item: Item;
+
+    /// What its things are called.
+    fn names(&self) -> Names;
+
+    /// What is in trouble when requests fail, such as `Redis at redis://shop:6379`: the same for all writers to the same system.
+    fn subject(&self) -> String;
+
+    /// What becomes of the items of a snapshot.
+    fn restoring(&self) -> Restoring {
+        Restoring::Resend
+    }
+
+    /// One attempt to find out whether the store is ready and to put in place what is needed. Called until it succeeds. `restored` is what
+    /// [`Restoring::AtStart`] brings, and empty otherwise.
+    fn start(&mut self, restored: &Arc<Vec<Self::Item>>) -> Work<Result<(), NotReady>>;
+
+    /// One request with these items. It should end in bounded time; one that is lost counts as failed after [`Limits::answer_timeout`].
+    fn request(&mut self, items: Items<'_, Self::Item>) -> Work<Reply>;
+
+    /// Reads what [`Item::freeze`] wrote, in this version or in an earlier one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged.
+    fn thaw(&self, item: &[u8]) -> Result<(Self::Item, Version)>;
+}
