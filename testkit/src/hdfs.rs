@@ -30,6 +30,7 @@ pub struct Hdfs {
 pub struct HdfsBuilder {
     port: Option<u16>,
     home: Option<Home>,
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Hdfs {
@@ -131,6 +132,12 @@ impl HdfsBuilder {
         self
     }
 
+    /// A setting of Hadoop's, over the test kit's own, for all processes of the cluster.
+    pub fn setting(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
+    }
+
     /// Starts it and waits until it takes writes.
     ///
     /// # Errors
@@ -142,12 +149,12 @@ impl HdfsBuilder {
         let number = http.number();
         let lasting = self.home.as_ref().map(|home| home.dir().to_owned());
         let home = self.home.map_or_else(|| Home::temporary("hdfs"), Ok)?;
-        let namenode = namenode(&jars, home, &url, rpc, http)?;
+        let namenode = namenode(&jars, home, &url, (rpc, http), &self.settings)?;
         let home = |index: usize| match &lasting {
             Some(dir) => Home::lasting(&dir.join(format!("datanode-{index}"))),
             None => Home::temporary("hdfs-data"),
         };
-        let datanodes = (0..DATANODES).map(|index| datanode(&jars, home(index)?, &url));
+        let datanodes = (0..DATANODES).map(|index| datanode(&jars, home(index)?, &url, &self.settings));
         let datanodes = datanodes.collect::<Result<Vec<_>>>()?;
         let hdfs = Hdfs { url, http: number, namenode: Some(namenode), datanodes };
         hdfs.wait_for(DATANODES)?;
@@ -155,7 +162,15 @@ impl HdfsBuilder {
     }
 }
 
-fn namenode(jars: &Path, home: Home, url: &str, rpc: Port, http: Port) -> Result<Server> {
+type Settings = [(&'static str, String)];
+
+fn namenode(
+    jars: &Path,
+    home: Home,
+    url: &str,
+    (rpc, http): (Port, Port),
+    more: &Settings,
+) -> Result<Server> {
     let (dir, web) = (home.dir().to_owned(), http.number());
     let settings = [
         ("fs.defaultFS", url.to_owned()),
@@ -169,13 +184,13 @@ fn namenode(jars: &Path, home: Home, url: &str, rpc: Port, http: Port) -> Result
         ("dfs.namenode.http-address", format!("127.0.0.1:{web}")),
         ("dfs.namenode.http-bind-host", "127.0.0.1".to_owned()),
     ];
-    software::configure(&dir, &settings)?;
+    software::configure(&dir, &[&settings, more].concat())?;
     software::format(jars, &dir)?;
     let class = "org.apache.hadoop.hdfs.server.namenode.NameNode";
     launch(jars, home, class, web, vec![rpc, http])
 }
 
-fn datanode(jars: &Path, home: Home, url: &str) -> Result<Server> {
+fn datanode(jars: &Path, home: Home, url: &str, more: &Settings) -> Result<Server> {
     let (data, http, ipc) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
     let (dir, web) = (home.dir().to_owned(), http.number());
     let address = |port: &Port| format!("127.0.0.1:{}", port.number());
@@ -188,7 +203,7 @@ fn datanode(jars: &Path, home: Home, url: &str) -> Result<Server> {
         ("dfs.datanode.ipc.address", address(&ipc)),
         ("dfs.datanode.hostname", "127.0.0.1".to_owned()),
     ];
-    software::configure(&dir, &settings)?;
+    software::configure(&dir, &[&settings, more].concat())?;
     launch(jars, home, "org.apache.hadoop.hdfs.server.datanode.DataNode", web, vec![data, http, ipc])
 }
 

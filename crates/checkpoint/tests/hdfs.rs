@@ -13,6 +13,7 @@ use millstream_testkit::{Hdfs, wait};
 use crate::storage_list::{pattern, refused};
 
 const LARGE: usize = (20 << 20) + 3;
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn options() -> StorageOptions {
     StorageOptions {
@@ -20,6 +21,22 @@ fn options() -> StorageOptions {
         hdfs_user: Some("millstream".to_owned()),
         ..StorageOptions::default()
     }
+}
+
+/// Outlasts a NameNode that restarts on a busy machine.
+fn patient() -> StorageOptions {
+    StorageOptions { max_retries: 200, ..options() }
+}
+
+/// Fails with the first failure.
+fn strict() -> StorageOptions {
+    StorageOptions { max_retries: 0, ..options() }
+}
+
+/// A cluster that takes a dead DataNode for alive as long as the defaults of HDFS do: for more than ten minutes.
+fn slow_to_notice() -> Result<Hdfs> {
+    let builder = Hdfs::builder().setting("dfs.heartbeat.interval", "3");
+    builder.setting("dfs.namenode.heartbeat.recheck-interval", "300000").start()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,63 +52,98 @@ async fn hdfs_conforms() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_servers_delay_and_lose_nothing() -> Result<()> {
-    let mut hdfs = Hdfs::start()?;
-    let storage = Storage::open(&format!("{}/job", hdfs.url()), &options())?;
-    let content = pattern(LARGE, 9);
-    storage.put("before", Bytes::from(content.clone())).await?;
+async fn a_dead_datanode_is_left_out() -> Result<()> {
+    let mut hdfs = slow_to_notice()?;
+    let url = format!("{}/job", hdfs.url());
+    let storage = Storage::open(&url, &strict())?;
+    let content = Bytes::from(pattern(LARGE, 9));
+    storage.put("before", content.clone()).await?;
     let mut upload = storage.upload("streamed").await?;
-    upload.write(Bytes::from(content.clone())).await?;
-
-    // One DataNode less: the NameNode offers it for a while, and each block that it should take fails.
+    upload.write(content.clone()).await?;
     hdfs.datanode(0)?.kill9()?;
-    upload.finish().await?;
+    upload.finish().await.context("its blocks are offered to the dead node")?;
     assert_eq!(storage.create("log/1", "entry".into()).await?, Created::New);
-    assert_eq!(storage.get("before").await?.as_deref(), Some(&content[..]), "the other replica");
+    // A client that knows nothing yet meets the dead node as the first one of a block, or as the second.
+    for file in 0..12 {
+        let fresh = Storage::open(&url, &strict())?;
+        fresh.put(&format!("new/{file}"), content.clone()).await.with_context(|| format!("file {file}"))?;
+    }
+    for name in ["before", "streamed", "new/0", "new/11"] {
+        assert!(storage.get(name).await?.context("it was written")? == content, "{name} differs");
+    }
+    // The other one dies instead: what was left out is used again.
     hdfs.datanode(0)?.restart()?;
-    hdfs.wait_for(2)?;
+    hdfs.datanode(1)?.kill9()?;
+    Storage::open(&url, &patient())?.put("turned", content.clone()).await?;
+    let knowing = Storage::open(&url, &patient())?;
+    knowing.put("again", content.clone()).await?;
+    hdfs.datanode(1)?.restart()?;
+    hdfs.datanode(0)?.kill9()?;
+    Ok(knowing.put("back", content).await?)
+}
 
-    // The NameNode dies while a file is being written, and comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_datanode_is_left_out() -> Result<()> {
+    let mut hdfs = slow_to_notice()?;
+    let group = hdfs.datanode(0)?.group().context("it runs")?;
+    group.pause();
+    let storage = Storage::open(&format!("{}/job", hdfs.url()), &options())?;
+    let written = async {
+        for file in 0..4 {
+            storage.put(&format!("{file}"), "content".into()).await?;
+        }
+        storage.get("3").await
+    };
+    let written = written.await;
+    group.resume();
+    assert_eq!(written?.as_deref(), Some(&b"content"[..]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_namenode_delays_and_loses_nothing() -> Result<()> {
+    let mut hdfs = Hdfs::start()?;
+    let storage = Storage::open(&format!("{}/job", hdfs.url()), &patient())?;
+    let content = Bytes::from(pattern(LARGE, 9));
+    storage.put("before", "content".into()).await?;
     let sent = tokio::spawn({
-        let (storage, content) = (storage.clone(), Bytes::from(content.clone()));
+        let (storage, content) = (storage.clone(), content.clone());
         async move { storage.put("after", content).await }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     hdfs.namenode()?.kill9()?;
     hdfs.namenode()?.restart()?;
     sent.await??;
-    for name in ["streamed", "after"] {
-        let stored = storage.get(name).await?.context("it was written")?;
-        assert!(stored == content, "{name} differs");
-    }
+    assert!(storage.get("after").await?.context("it was written")? == content, "it differs");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_away_costs_a_bounded_time() -> Result<()> {
     let mut hdfs = Hdfs::start()?;
+    let url = format!("{}/job", hdfs.url());
+    let storage = Storage::open(&url, &patient())?;
     let hasty = StorageOptions {
         timeout: Duration::from_secs(1),
         max_retries: 2,
         retry_delay: Duration::from_millis(10),
         ..options()
     };
-    let storage = Storage::open(&format!("{}/job", hdfs.url()), &hasty)?;
+    let hasty = Storage::open(&url, &hasty)?;
     storage.put("file", "content".into()).await?;
     let group = hdfs.namenode()?.group().context("it runs")?;
     group.pause();
-    let frozen = refused(storage.get("file").await);
+    let frozen = refused(hasty.get("file").await);
     group.resume();
     assert_eq!(frozen?.kind(), ErrorKind::Retry);
     hdfs.namenode()?.kill9()?;
-    for error in [refused(storage.get("file").await)?, refused(storage.probe().await)?] {
+    for error in [refused(hasty.get("file").await)?, refused(hasty.probe().await)?] {
         assert_eq!(error.kind(), ErrorKind::Retry, "{}", error.chain());
         assert!(error.to_string().contains("3 attempts failed"), "{}", error.chain());
     }
     hdfs.namenode()?.restart()?;
     hdfs.wait_for(2)?;
-    let read = || futures::executor::block_on(storage.get("file")).is_ok_and(|file| file.is_some());
-    assert!(tokio::task::block_in_place(|| wait::until(Duration::from_secs(20), read)));
+    assert!(storage.get("file").await?.is_some());
     Ok(())
 }
 
@@ -107,7 +159,10 @@ async fn a_used_up_quota_is_named_and_not_tried_again() -> Result<()> {
     assert!(error.to_string().contains("the quota of the directory is used up"), "{}", error.chain());
     assert!(!error.chain().contains("attempts"), "{}", error.chain());
     assert_eq!(storage.list("").await?.len(), 1, "nothing of it is visible");
-    storage.put("small", "fits".into()).await.context("the space of the failed file is free again")?;
+    // The draft is removed in the background.
+    let mut fits = || futures::executor::block_on(storage.put("small", "fits".into())).is_ok();
+    let freed = tokio::task::block_in_place(|| wait::until(PATIENCE, &mut fits));
+    assert!(freed, "the space of the failed file is free again");
     hdfs.admin(&["-clrSpaceQuota", "/job"])?;
     Ok(storage.put("large", Bytes::from(pattern(LARGE, 3))).await?)
 }

@@ -35,6 +35,11 @@ fn hasty(minio: &MinIo) -> StorageOptions {
     }
 }
 
+/// Outlasts a server that restarts on a busy machine.
+fn patient(minio: &MinIo) -> StorageOptions {
+    StorageOptions { max_retries: 200, ..options(minio) }
+}
+
 fn bucket(minio: &MinIo) -> Result<String> {
     let name = unique_name("checkpoints");
     minio.create_bucket(&name)?;
@@ -53,7 +58,7 @@ async fn minio_conforms() -> Result<()> {
     assert_eq!(root.list("").await?.len(), 1);
     root.delete(&["a/b"]).await?;
     let aborted = || minio.open_uploads().is_ok_and(|open| open == 0);
-    assert!(millstream_testkit::wait::until(Duration::from_secs(10), aborted), "parts stay behind");
+    assert!(millstream_testkit::wait::until(Duration::from_secs(120), aborted), "parts stay behind");
     Ok(())
 }
 
@@ -106,7 +111,7 @@ async fn refused_credentials_are_named_and_not_tried_again() -> Result<()> {
 async fn a_server_killed_in_mid_upload_loses_nothing() -> Result<()> {
     let mut minio = MinIo::start()?;
     let bucket = bucket(&minio)?;
-    let storage = Storage::open(&format!("s3://{bucket}/job"), &options(&minio))?;
+    let storage = Storage::open(&format!("s3://{bucket}/job"), &patient(&minio))?;
     let content = pattern((32 << 20) + 17, 5);
     let dir = tempfile::tempdir()?;
     let local = dir.path().join("000012.sst");
@@ -137,15 +142,16 @@ async fn a_server_killed_in_mid_upload_loses_nothing() -> Result<()> {
 async fn a_store_that_is_away_or_hangs_costs_a_bounded_time() -> Result<()> {
     let mut minio = MinIo::start()?;
     let bucket = bucket(&minio)?;
-    let storage = Storage::open(&format!("s3://{bucket}/job"), &hasty(&minio))?;
+    let url = format!("s3://{bucket}/job");
+    let (storage, hasty) = (Storage::open(&url, &options(&minio))?, Storage::open(&url, &hasty(&minio))?);
     storage.create("log/1", "entry".into()).await?;
     let group = minio.server().and_then(Server::group).context("it runs")?;
     group.pause();
-    let frozen = refused(storage.put("a", "x".into()).await);
+    let frozen = refused(hasty.put("a", "x".into()).await);
     group.resume();
     assert_eq!(frozen?.kind(), ErrorKind::Retry);
     minio.kill9()?;
-    for error in [refused(storage.get("log/1").await)?, refused(storage.probe().await)?] {
+    for error in [refused(hasty.get("log/1").await)?, refused(hasty.probe().await)?] {
         assert_eq!(error.kind(), ErrorKind::Retry, "{}", error.chain());
         assert!(error.to_string().contains("3 attempts failed"), "{}", error.chain());
     }

@@ -197,9 +197,13 @@ impl Store for HdfsStore {
     }
 }
 
+/// How many DataNodes may keep silent, one after the other, before a request's time is up: two find out which of two it is.
+const SILENT_DATANODES: u32 = 2;
+
 /// What Hadoop's files say, over that our own needs, over that the options.
 fn builder(authority: &str, options: &StorageOptions) -> ClientBuilder {
-    let mut config = vec![("dfs.client.socket-timeout".to_owned(), options.timeout.as_millis().to_string())];
+    let silence = options.timeout / (SILENT_DATANODES + 1);
+    let mut config = vec![("dfs.client.socket-timeout".to_owned(), silence.as_millis().max(1).to_string())];
     let one_namenode = authority.contains(':');
     if one_namenode {
         // Nothing to fail over to: repeating is ours.
