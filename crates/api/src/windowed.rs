@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_core::operator::SideTag;
 use millstream_core::time::millis;
-use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::WindowSpec;
 use millstream_core::window::{Aggregate, Collect, Reduce, TopN, Trigger, Window, WindowFunction};
 use millstream_core::{Data, Key, Record};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_core::chain::{Chained, Side};
 use millstream_core::plan::KeyedSpec;
-use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::WindowSpec;
 use millstream_core::window::{
     Aggregate, Assigner, Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding,
     Trigger, Tumbling, WindowFunction, WindowOperator,

@@ -15,6 +15,7 @@ pub mod decode;
 pub mod drive;
 pub mod error;
 pub mod figures;
+mod firing;
 pub mod io;
 pub mod key;
 pub mod merge;

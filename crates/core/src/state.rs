@@ -1,6 +1,7 @@
 //! Keyed state as user functions see it: named states, timers, and the context of one key.
 
 mod cell;
+mod clock_timers;
 mod context;
 mod frozen;
 mod handles;
@@ -14,12 +15,13 @@ mod ttl;
 mod watermark;
 
 pub use cell::StateCell;
+pub(crate) use clock_timers::ClockTimers;
 pub use context::KeyedContext;
 pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use keyed::KeyedStates;
 pub(crate) use meter::Meter;
 pub use states::States;
-pub(crate) use timer_index::{OfKey, TimerIndex};
+pub(crate) use timer_index::OfKey;
 pub use timers::{Timer, TimerKind};
 pub use ttl::Ttl;
 pub(crate) use watermark::{Floors, GroupWatermarks};

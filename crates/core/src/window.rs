@@ -10,6 +10,7 @@ pub mod lateness;
 pub mod operator;
 mod pane;
 pub mod session;
+pub mod spec;
 pub mod trigger;
 
 pub use aggregate::{Aggregate, Collect, Count, Reduce, Sum, TopN};
@@ -18,6 +19,7 @@ pub use calendar::Calendar;
 pub use emit::WindowFunction;
 pub use operator::WindowOperator;
 pub use session::SessionOperator;
+pub use spec::WindowSpec;
 pub use trigger::{
     CountTrigger, DefaultTrigger, EventTimeTrigger, Fire, Never, ProcessingTimeTrigger, Purging, Timers,
     Trigger,

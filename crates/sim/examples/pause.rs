@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use millstream_core::operator::SideTag;
 use millstream_core::snapshot::Frozen;
-use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::WindowSpec;
 use millstream_core::window::{Count, EventTimeTrigger, Tumbling, Window, WindowOperator};
 use millstream_core::{Error, Key, Operator, Output, Result, Rows};
 use millstream_sim::{Harness, Simulated};

@@ -16,7 +16,7 @@ use millstream_core::state::{
     AggregatingState, KeyedContext, ListState, MapState, ReducingState, States, Timer, TimerKind, ValueState,
 };
 use millstream_core::time::{MAX_TIME, Time};
-use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::WindowSpec;
 use millstream_core::window::{
     Assigner, Collect, Count, CountTrigger, Cumulative, EventTimeTrigger, Global, ProcessingTimeTrigger,
     Purging, Session, SessionOperator, Sliding, Trigger, Tumbling, Window, WindowOperator,

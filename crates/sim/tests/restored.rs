@@ -10,7 +10,7 @@ use millstream_core::snapshot::{Frozen, Restored, StageSnapshot};
 use millstream_core::stage::Step;
 use millstream_core::state::{KeyedContext, States, Timer, TimerKind};
 use millstream_core::time::Time;
-use millstream_core::window::operator::WindowSpec;
+use millstream_core::window::WindowSpec;
 use millstream_core::window::{Count, ProcessingTimeTrigger, Session, SessionOperator, Window};
 use millstream_core::{Budget, Context, Key, Mark, Operator, Output, Result, Rows};
 use millstream_sim::rig::{Rig, end, event, mark, row, watermark};

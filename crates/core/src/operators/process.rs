@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::firing::{self, Firing};
 use crate::plan::KeyedSpec;
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::state::{KeyedContext, KeyedStates, States, Timer};
@@ -43,22 +44,33 @@ impl<P: KeyedProcess, KF> Process<P, KF> {
     pub fn new(function: P, key: Arc<KF>) -> Self {
         Self { function, key, states: KeyedStates::default(), name: String::new(), mark: None }
     }
+}
 
-    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {
+impl<P: KeyedProcess, KF> Firing<P::Out> for Process<P, KF> {
+    fn held(&mut self) -> &mut Option<Mark> {
+        &mut self.mark
+    }
+
+    fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<P::Out>) -> Result<Option<usize>> {
         self.states.tick(now);
-        self.states.load_due(now, budget.records)?;
-        for _ in 0..budget.records {
-            let Some((slot, timer)) = self.states.pop_due(now) else { break };
+        if !self.states.load_due(now, most)? {
+            return Ok(None);
+        }
+        for fired in 0..most {
+            let Some((slot, timer)) = self.states.pop_due(now) else { return Ok(Some(fired)) };
             let mut cx = self.states.context(slot, timer.time, now, out);
             self.function.on_timer(timer, &mut cx)?;
             self.states.release(slot);
         }
-        self.states.settle()?;
-        if self.states.load_due(now, 1)? {
-            return Ok(Step::MORE);
-        }
-        out.marks.extend(self.mark.take());
-        Ok(self.states.wake_step())
+        Ok(Some(most))
+    }
+
+    fn settle(&mut self, _: Time) -> Result<()> {
+        self.states.settle()
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        self.states.wake_at()
     }
 }
 
@@ -101,23 +113,22 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
             self.states.release(slot);
         }
         self.states.settle()?;
-        Ok(self.states.wake_step())
+        Ok(Step { wake_at: self.states.wake_at(), ..Step::DONE })
     }
 
     fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<P::Out>) -> Result<Step> {
         if let Mark::Time(time) = mark {
             self.states.advance(time);
         }
-        self.mark = Some(mark);
-        self.fire(cx.now(), cx.budget, out)
+        firing::begin(self, cx, mark, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {
-        self.fire(cx.now(), budget, out)
+        firing::slice(self, cx.now(), budget, out)
     }
 
     fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<P::Out>) -> Result<Step> {
-        Ok(if self.mark.is_none() { Step::DONE } else { Step::MORE })
+        Ok(firing::before_barrier(self))
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {

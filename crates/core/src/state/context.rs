@@ -2,8 +2,8 @@
 
 use super::TimerKind;
 use super::cell::{Cells, Column, StateCell};
+use super::clock_timers::ClockTimers;
 use super::handles::Place;
-use super::timer_index::TimerIndex;
 use super::timers::KeyTimers;
 use super::ttl::{Access, Moment};
 use crate::operator::{Output, SideTag};
@@ -17,8 +17,7 @@ pub struct KeyedContext<'a, K, O> {
     pub(super) slot: Slot,
     pub(super) timers: &'a mut KeyTimers,
     pub(super) columns: &'a mut [Box<dyn Column>],
-    pub(super) event_timers: &'a mut TimerIndex<K>,
-    pub(super) processing_timers: &'a mut TimerIndex<K>,
+    pub(super) all_timers: &'a mut ClockTimers<K>,
     pub(super) expired: &'a mut [u64],
     pub(super) time: Time,
     pub(super) now: Time,
@@ -61,7 +60,7 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
     pub fn register_timer(&mut self, kind: TimerKind, time: Time) {
         if self.timers.add(kind, time) {
             let key = self.key;
-            self.index(kind).add(time, key.clone());
+            self.all_timers.of(kind).add(time, key.clone());
         }
     }
 
@@ -69,14 +68,7 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
     pub fn delete_timer(&mut self, kind: TimerKind, time: Time) {
         if self.timers.remove(kind, time) {
             let key = self.key;
-            self.index(kind).remove(time, key);
-        }
-    }
-
-    fn index(&mut self, kind: TimerKind) -> &mut TimerIndex<K> {
-        match kind {
-            TimerKind::EventTime => self.event_timers,
-            TimerKind::ProcessingTime => self.processing_timers,
+            self.all_timers.of(kind).remove(time, key);
         }
     }
 

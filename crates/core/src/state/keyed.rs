@@ -4,15 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::cell::Column;
+use super::clock_timers::ClockTimers;
 use super::context::KeyedContext;
 use super::frozen::{self, FrozenKeys};
 use super::meter::{self, Meter};
 use super::rows::{self, KEYS, Rows};
 use super::states::States;
-use super::timer_index::TimerIndex;
-use super::timers::{KeyTimers, Timer, TimerKind};
+use super::timers::{KeyTimers, Timer};
 use super::watermark::{Floors, GroupWatermarks};
-use crate::cold::{Cache, ColdTable, FIRST_INDEX};
+use crate::cold::{Cache, ColdTable};
 use crate::figures::StateFigures;
 use crate::key::KeyGroup;
 use crate::operator::Output;
@@ -20,15 +20,14 @@ use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::snapshot::{CheckpointId, FrozenState, RestoredKeyed, TableSchema};
 use crate::table::{KeyedTable, Slot};
 use crate::time::{MIN_TIME, Time};
-use crate::{Data, Key, OpenContext, Result, Step};
+use crate::{Data, Key, OpenContext, Result};
 
 /// The states and timers of all keys of one subtask.
 ///
 /// Above a cold store [`load`](Self::load) what a batch needs before it, and [`settle`](Self::settle) behind it.
 pub struct KeyedStates<K> {
     rows: Rows<K>,
-    event_timers: TimerIndex<K>,
-    processing_timers: TimerIndex<K>,
+    timers: ClockTimers<K>,
     watermark: Time,
     floors: Floors,
     owned: Range<KeyGroup>,
@@ -41,8 +40,7 @@ impl<K: Key> Default for KeyedStates<K> {
     fn default() -> Self {
         Self {
             rows: Rows::new(Vec::new(), 1),
-            event_timers: TimerIndex::default(),
-            processing_timers: TimerIndex::default(),
+            timers: ClockTimers::default(),
             watermark: MIN_TIME,
             floors: Floors::default(),
             owned: 0..1,
@@ -109,8 +107,7 @@ impl<K: Key> KeyedStates<K> {
         }
         let clock = self.rows.clock();
         let Some(cache) = &mut self.cold else { return Ok(()) };
-        self.event_timers.write_back(cache);
-        self.processing_timers.write_back(cache);
+        self.timers.write_back(cache);
         cache.settle(std::slice::from_mut(&mut self.rows))?;
         if let Some(clock) = clock {
             cache.expire(KEYS, self.rows.moment.of(clock));
@@ -138,8 +135,7 @@ impl<K: Key> KeyedStates<K> {
             timers: &mut entry.value,
             columns,
             expired,
-            event_timers: &mut self.event_timers,
-            processing_timers: &mut self.processing_timers,
+            all_timers: &mut self.timers,
             time,
             now,
             watermark: self.watermark.max(self.floors.of(entry.hash, *groups)),
@@ -173,10 +169,9 @@ impl<K: Key> KeyedStates<K> {
     /// See [`open`](Self::open).
     pub fn load_due(&mut self, now: Time, most: usize) -> Result<bool> {
         let Some(cache) = &mut self.cold else {
-            return Ok(self.event_timers.is_due(self.watermark) || self.processing_timers.is_due(now));
+            return Ok(self.timers.is_due(self.watermark, now));
         };
-        let due = self.event_timers.due(self.watermark, most, cache)?;
-        let due = if due.is_empty() { self.processing_timers.due(now, most, cache)? } else { due };
+        let due = self.timers.due((self.watermark, now), most, cache)?;
         let keys: Vec<_> = due.into_iter().map(|key| (key.key_hash(), key.clone())).collect();
         self.load(keys.iter().cloned())?;
         // All are there now, so that the timers are not waited for in vain.
@@ -191,12 +186,7 @@ impl<K: Key> KeyedStates<K> {
     pub fn pop_due(&mut self, now: Time) -> Option<(Slot, Timer)> {
         let (keys, cold) = (&self.rows.keys, self.cold.is_some());
         let here = |key: &K| !cold || keys.find(key.key_hash(), key).is_some();
-        let event = self.event_timers.is_due(self.watermark);
-        let ((time, key), kind) = if event {
-            (self.event_timers.pop_due(self.watermark, here)?, TimerKind::EventTime)
-        } else {
-            (self.processing_timers.pop_due(now, here)?, TimerKind::ProcessingTime)
-        };
+        let (kind, time, key) = self.timers.pop_due((self.watermark, now), here)?;
         let slot = self.resolve(key.key_hash(), key);
         let entry = self.rows.keys.entry_mut(slot).expect("the slot was just resolved");
         entry.value.remove(kind, time);
@@ -204,8 +194,8 @@ impl<K: Key> KeyedStates<K> {
     }
 
     /// When the next processing-time timer is due.
-    pub fn wake_step(&self) -> Step {
-        Step { wake_at: self.processing_timers.next(), ..Step::DONE }
+    pub fn wake_at(&self) -> Option<Time> {
+        self.timers.wake_at()
     }
 
     /// What its snapshots consist of: an entry per key has the timers and a field for each state, named after it.
@@ -228,8 +218,7 @@ impl<K: Key> KeyedStates<K> {
     pub fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
         let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
         if let Some(cache) = &mut self.cold {
-            self.event_timers.write_back(cache);
-            self.processing_timers.write_back(cache);
+            self.timers.write_back(cache);
             let tables = frozen::tables::<K>(&self.rows.columns);
             return cache.freeze(id, std::slice::from_mut(&mut self.rows), &watermarks, tables);
         }
@@ -253,10 +242,7 @@ impl<K: Key> KeyedStates<K> {
     fn restore_timers(&mut self, entry: &[u8]) -> Result<(u64, K)> {
         let (key, timers) = rows::timers_of::<K>(entry)?;
         for (kind, time) in timers {
-            match kind {
-                TimerKind::EventTime => self.event_timers.add(time, key.clone()),
-                TimerKind::ProcessingTime => self.processing_timers.add(time, key.clone()),
-            }
+            self.timers.of(kind).add(time, key.clone());
         }
         Ok((key.key_hash(), key))
     }
@@ -268,8 +254,7 @@ impl<K: Key> KeyedStates<K> {
         tables: &[TableSchema],
     ) -> Result<()> {
         self.rows.keys = KeyedTable::tracked();
-        self.event_timers = TimerIndex::above(FIRST_INDEX, &cache);
-        self.processing_timers = TimerIndex::above(FIRST_INDEX + 1, &cache);
+        self.timers = ClockTimers::above(&cache);
         match unread {
             None => cache.each(0, &mut |group, entry| self.floors.restore(group, entry))?,
             Some(restored) => restored.read(tables, &mut |group, table, entry| match table {
@@ -289,8 +274,7 @@ impl<K: Key> KeyedStates<K> {
             self.rows.pair(slot).into_iter().for_each(|pair| cache.put(pair));
             self.rows.evict(slot);
         }
-        self.event_timers.write_back(cache);
-        self.processing_timers.write_back(cache);
+        self.timers.write_back(cache);
         cache.write_if_many()
     }
 }

@@ -3,15 +3,15 @@
 //! The list of open windows with their timers stays in memory; their keys are in the store, ordered by window within each key group: a
 //! window that fires is read in slices, and one whose time is over is dropped by range.
 
-use super::frozen::{self, WindowEntry, encode_entry};
-use super::pane::{Cell, Pane, PaneTimers, Panes};
+use super::frozen::{self, StoredEntry, encode_entry};
+use super::pane::{Cell, Pane, PaneTimers, Panes, WindowEntry};
 use super::{Fire, Window};
 use crate::cold::{Cache, Change, ColdTable, after, pair, prefix};
 use crate::key::key_group;
 use crate::record::{from_bytes, to_bytes};
 use crate::snapshot::{CheckpointId, FrozenState, RestoredKeyed};
 use crate::state::{Floors, GroupWatermarks};
-use crate::table::{Entry, KeyedTable, Slot};
+use crate::table::{KeyedTable, Slot};
 use crate::time::MAX_TIME;
 use crate::{Key, Record, Result};
 
@@ -51,7 +51,7 @@ impl<K: Key, A: Record, S: Record> ColdTable for Pane<K, A, S> {
     }
 
     fn elsewhere(&self, slot: Slot) -> usize {
-        let of = |entry: &Entry<K, Cell<A, S>>| {
+        let of = |entry: &WindowEntry<K, A, S>| {
             entry.key.heap_size() + entry.value.acc.heap_size() + entry.value.trigger.heap_size()
         };
         self.table.entry(slot).map_or(0, of)
@@ -59,18 +59,7 @@ impl<K: Key, A: Record, S: Record> ColdTable for Pane<K, A, S> {
 }
 
 /// Fires one key, and says what came of it.
-pub(super) type FireEntry<'a, K, A, S> = dyn FnMut(&mut Entry<K, Cell<A, S>>) -> Option<Fire> + 'a;
-
-/// Where in the store a window that fires has come to.
-#[derive(Default)]
-pub(super) struct Cursor(Option<Vec<u8>>);
-
-impl Cursor {
-    /// Whether a window is being read.
-    pub(super) fn is_set(&self) -> bool {
-        self.0.is_some()
-    }
-}
+pub(super) type FireEntry<'a, K, A, S> = dyn FnMut(&mut WindowEntry<K, A, S>) -> Option<Fire> + 'a;
 
 /// The open windows of a store that holds all of them; else of entries, which are written to it.
 pub(super) fn restore<K: Key, A: Record, S: Record>(
@@ -101,7 +90,7 @@ fn store<K: Key, A: Record, S: Record>(
     panes: &mut Panes<K, A, S>,
     entry: &[u8],
 ) -> Result<()> {
-    let (window, key, ..): WindowEntry<K, A, S> = from_bytes(entry)?;
+    let (window, key, ..): StoredEntry<K, A, S> = from_bytes(entry)?;
     let pane = panes.open(window);
     pane.table.set_behind();
     let (key, mut value) = pair(pane.cold_key(key.key_hash(), &key), MAX_TIME);
@@ -117,44 +106,39 @@ pub(super) fn load<K: Key, A: Record, S: Record>(
     missing: Vec<Vec<u8>>,
 ) -> Result<()> {
     cache.fetch(missing, &mut |entry| {
-        let (window, key, acc, trigger): WindowEntry<K, A, S> = from_bytes(entry)?;
+        let (window, key, acc, trigger): StoredEntry<K, A, S> = from_bytes(entry)?;
         panes.open(window).table.load(key.key_hash(), key, Cell { acc, trigger });
         Ok(())
     })
 }
 
-/// Fires the keys of a window that are next; false while some are left.
-pub(super) fn fire<K: Key, A: Record, S: Record>(
+/// Fires the next keys of a window in the store, at most so many, and says how many; `None` behind the last one.
+pub(super) fn fire_next<K: Key, A: Record, S: Record>(
     cache: &mut Cache,
     pane: &mut Pane<K, A, S>,
-    cursor: &mut Cursor,
-    left: &mut usize,
+    next: &mut Option<Vec<u8>>,
+    most: usize,
     fire: &mut FireEntry<'_, K, A, S>,
-) -> Result<bool> {
-    let window = pane.window;
-    let mut from = cursor.0.take().unwrap_or_else(|| {
+) -> Result<Option<usize>> {
+    let from = next.take().unwrap_or_else(|| {
         // Now the store has all keys of the window.
         cache.write_back(pane);
-        of_window(cache.owned.start, WINDOWS, &window)
+        of_window(cache.owned.start, WINDOWS, &pane.window)
     });
     for group in key_group_of(&from)..cache.owned.end {
-        let all = of_window(group, WINDOWS, &window);
-        from = from.max(all.clone());
-        loop {
-            if *left == 0 {
-                cursor.0 = Some(from);
-                return Ok(false);
-            }
-            let pairs = cache.scan(&from..&after(&all), *left)?;
-            let Some((last, _)) = pairs.last() else { break };
-            from.clone_from(last);
-            from.push(0);
-            for (_, value) in &pairs {
-                *left -= usize::from(fire_one(pane, crate::cold::entry_of(value)?, fire)?);
-            }
+        let all = of_window(group, WINDOWS, &pane.window);
+        let pairs = cache.scan(from.as_slice().max(&all)..&after(&all), most)?;
+        let Some((last, _)) = pairs.last() else { continue };
+        let mut behind = last.clone();
+        behind.push(0);
+        *next = Some(behind);
+        let mut fired = 0;
+        for (_, value) in &pairs {
+            fired += usize::from(fire_one(pane, crate::cold::entry_of(value)?, fire)?);
         }
+        return Ok(Some(fired));
     }
-    Ok(true)
+    Ok(None)
 }
 
 fn key_group_of(key: &[u8]) -> u16 {
@@ -167,7 +151,7 @@ fn fire_one<K: Key, A: Record, S: Record>(
     entry: &[u8],
     fire: &mut FireEntry<'_, K, A, S>,
 ) -> Result<bool> {
-    let (_, key, acc, trigger): WindowEntry<K, A, S> = from_bytes(entry)?;
+    let (_, key, acc, trigger): StoredEntry<K, A, S> = from_bytes(entry)?;
     let hash = key.key_hash();
     let known = pane.table.find(hash, &key);
     let loaded = known.is_none().then(|| pane.table.load(hash, key, Cell { acc, trigger })).flatten();

@@ -1,16 +1,16 @@
 //! Open windows as they were at a barrier.
 
 use super::Window;
-use super::pane::{Cell, Pane, PaneTimers, Panes};
+use super::pane::{Cell, Pane, PaneTimers, Panes, WindowEntry};
 use crate::key::key_group;
 use crate::record::to_bytes;
 use crate::snapshot::{Emit, FrozenState, TableSchema};
 use crate::state::GroupWatermarks;
-use crate::table::{Entry, FrozenEntries};
+use crate::table::FrozenEntries;
 use crate::{Key, Record, Result};
 
-/// An entry of the table of windows.
-pub(super) type WindowEntry<K, A, S> = (Window, K, A, S);
+/// An entry of the table of windows in a snapshot.
+pub(super) type StoredEntry<K, A, S> = (Window, K, A, S);
 
 /// The tables of a window operator.
 pub(super) fn tables<K: Key, A: Record, S: Record>() -> Vec<TableSchema> {
@@ -34,10 +34,10 @@ pub(super) fn tables<K: Key, A: Record, S: Record>() -> Vec<TableSchema> {
     ]
 }
 
-/// Appends a [`WindowEntry`].
+/// Appends a [`StoredEntry`].
 pub(super) fn encode_entry<K: Key, A: Record, S: Record>(
     window: &Window,
-    entry: &Entry<K, Cell<A, S>>,
+    entry: &WindowEntry<K, A, S>,
     out: &mut Vec<u8>,
 ) {
     window.encode(out);

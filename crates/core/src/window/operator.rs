@@ -4,40 +4,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::assigner::require_time;
-use super::cold::{self, Cursor};
-use super::emit::{WindowFunction, emit};
-use super::frozen::{self, FrozenWindows, WindowEntry};
-use super::pane::{Cell, Panes, StateOf, add_time};
-use super::{Aggregate, Assigner, Fire, Timers, Trigger, Window, lateness};
+use super::cold;
+use super::emit::WindowFunction;
+use super::frozen::{self, FrozenWindows, StoredEntry};
+use super::pane::{Cell, Panes, Place, StateOf, WindowEntry, add_time};
+use super::spec::{DueTimer, WindowSpec};
+use super::{Aggregate, Assigner, Timers, Trigger, Window, lateness};
 use crate::cold::{Cache, ColdTable};
 use crate::figures::OperatorFigures;
+use crate::firing::{self, Firing};
 use crate::key::KeyGroup;
-use crate::operator::SideTag;
 use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::from_bytes;
 use crate::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
-use crate::state::{Floors, GroupWatermarks, Meter};
-use crate::table::{Entry, WARM};
+use crate::state::{Floors, GroupWatermarks, Meter, TimerKind};
+use crate::table::WARM;
 use crate::time::{MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
-
-/// What a window operator is made of.
-pub struct WindowSpec<T, KF, W, G, A, F> {
-    /// Reads the key; its hash is already in the batch.
-    pub key: Arc<KF>,
-    /// Which windows.
-    pub assigner: W,
-    /// When they fire.
-    pub trigger: G,
-    /// What they keep.
-    pub aggregate: A,
-    /// What goes out.
-    pub function: Arc<F>,
-    /// How long after its end, in event time, a window still takes records.
-    pub allowed_lateness: Time,
-    /// Where records go that came too late.
-    pub late: SideTag<T>,
-}
 
 /// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire together, in slices.
 pub struct WindowOperator<K, T, R, KF, W, G, A, F>
@@ -50,7 +33,8 @@ where
     panes: Panes<K, A::Acc, StateOf<G>>,
     watermark: Time,
     floors: Floors,
-    firing: Firing,
+    due: Due,
+    mark: Option<Mark>,
     owned: std::ops::Range<KeyGroup>,
     cold: Option<Cache>,
     assigned: Vec<Window>,
@@ -59,25 +43,11 @@ where
     of: std::marker::PhantomData<fn(T) -> R>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Domain {
-    Event,
-    Processing,
-}
-
-/// Timers that have come due and are worked off in slices.
+/// Timers that have come due, and how far the first one's window has fired.
 #[derive(Default)]
-struct Firing {
-    due: VecDeque<(Domain, Time, Window)>,
-    slot: u32,
-    cursor: Cursor,
-    mark: Option<Mark>,
-}
-
-impl Firing {
-    fn is_done(&self) -> bool {
-        self.due.is_empty() && self.mark.is_none()
-    }
+struct Due {
+    timers: VecDeque<DueTimer>,
+    place: Place,
 }
 
 impl<K, T, R, KF, W, G, A, F> WindowOperator<K, T, R, KF, W, G, A, F>
@@ -99,7 +69,8 @@ where
             panes: Panes::new(1, false),
             watermark: MIN_TIME,
             floors: Floors::default(),
-            firing: Firing::default(),
+            due: Due::default(),
+            mark: None,
             owned: 0..1,
             cold: None,
             assigned: Vec::new(),
@@ -128,76 +99,35 @@ where
     }
 
     fn add(&mut self, window: Window, record: &T, hash: u64, mut timers: Timers, out: &mut Rows<R>) {
-        let WindowSpec { key, trigger, aggregate, function, .. } = &self.spec;
         let pane = self.panes.open(window);
-        let entry = pane.cell::<T, A>(hash, key(record), aggregate);
-        let Cell { acc, trigger: state } = &mut entry.value;
-        aggregate.add(acc, record);
-        let fire = trigger.on_element(&window, state, &mut timers);
-        if fire.fire {
-            emit(function.as_ref(), &entry.key, &window, aggregate.result(acc), out);
-        }
-        if fire.purge {
-            *acc = aggregate.create();
-        }
+        let entry = pane.cell::<T, A>(hash, (self.spec.key)(record), &self.spec.aggregate);
+        self.spec.add(&window, entry.kept(), record, &mut timers, out);
         add_time(&mut pane.timers.event, timers.event);
         add_time(&mut pane.timers.processing, timers.processing);
     }
 
-    fn collect_due(&mut self, domain: Domain, upto: Time) {
-        let due = match domain {
-            Domain::Event => self.panes.take_due(upto, |timers| &mut timers.event),
-            Domain::Processing => self.panes.take_due(upto, |timers| &mut timers.processing),
+    fn collect_due(&mut self, kind: TimerKind, upto: Time) {
+        let due = match kind {
+            TimerKind::EventTime => self.panes.take_due(upto, |timers| &mut timers.event),
+            TimerKind::ProcessingTime => self.panes.take_due(upto, |timers| &mut timers.processing),
         };
-        self.firing.due.extend(due.into_iter().map(|(time, window)| (domain, time, window)));
+        self.due.timers.extend(due.into_iter().map(|(time, window)| DueTimer { kind, time, window }));
     }
 
-    // Works off what is due; `More` while something is left.
-    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<R>) -> Result<Step> {
-        let mut left = budget.records;
-        while let Some(due) = self.firing.due.front().copied() {
-            if !self.fire_window(due, &mut left, &mut out.rows)? {
-                if self.firing.cursor.is_set() {
-                    self.settle(now)?;
-                }
-                return Ok(Step::MORE);
-            }
-            self.firing.due.pop_front();
-            self.firing.slot = 0;
-        }
-        self.expire(now);
-        self.settle(now)?;
-        if let Some(mark) = self.firing.mark.take() {
-            out.marks.push_back(mark);
-        }
-        Ok(Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE })
-    }
-
-    // False while some keys of the window are left.
-    fn fire_window(
-        &mut self,
-        due: (Domain, Time, Window),
-        left: &mut usize,
-        out: &mut Rows<R>,
-    ) -> Result<bool> {
-        let Self { spec, panes, floors, firing, cold, .. } = self;
+    // The next keys of one window.
+    fn fire_keys(&mut self, due: &DueTimer, most: usize, out: &mut Rows<R>) -> Result<Option<usize>> {
+        let Self { spec, panes, floors, due: Due { place, .. }, cold, .. } = self;
         let groups = panes.groups();
-        let Some(pane) = panes.get(&due.2) else { return Ok(true) };
+        let Some(pane) = panes.get(&due.window) else { return Ok(None) };
+        let mut fire = |entry: &mut WindowEntry<K, A::Acc, StateOf<G>>| {
+            let floor = floors.of(entry.hash, groups);
+            spec.fire(due, floor, entry.kept(), out)
+        };
         // A window that never left memory fires from there; nothing leaves it before it is done.
-        if let Some(cache) = cold.as_mut().filter(|_| pane.table.is_behind()) {
-            let mut fire = |entry: &mut _| fire_entry(spec, due, floors, groups, entry, out);
-            return cold::fire(cache, pane, &mut firing.cursor, left, &mut fire);
+        match cold.as_mut().filter(|_| pane.table.is_behind()) {
+            Some(cache) => cold::fire_next(cache, pane, &mut place.key, most, &mut fire),
+            None => Ok(pane.fire_next(&mut place.slot, most, fire)),
         }
-        while firing.slot < pane.table.slots() {
-            if *left == 0 {
-                return Ok(false);
-            }
-            let entry = pane.table.entry_mut(firing.slot);
-            firing.slot += 1;
-            let Some(entry) = entry else { continue };
-            *left -= usize::from(fire_entry(spec, due, floors, groups, entry, out).is_some());
-        }
-        Ok(true)
     }
 
     fn expire(&mut self, now: Time) {
@@ -236,16 +166,6 @@ where
         cold::load(cache, &mut self.panes, missing)
     }
 
-    // Between two batches: measures; above a cold store writes back what changed, and makes room.
-    fn settle(&mut self, now: Time) -> Result<()> {
-        if self.meter.is_due(now) {
-            let tables = self.panes.all().iter().map(|pane| &pane.table);
-            let figures = self.figures.state("windows");
-            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
-        }
-        self.cold.as_mut().map_or(Ok(()), |cache| cache.settle(self.panes.all()))
-    }
-
     /// What its snapshots consist of.
     pub fn tables() -> Vec<TableSchema> {
         frozen::tables::<K, A::Acc, StateOf<G>>()
@@ -262,7 +182,7 @@ where
         })
     }
 
-    fn restore_entry(&mut self, (window, key, acc, trigger): WindowEntry<K, A::Acc, StateOf<G>>) {
+    fn restore_entry(&mut self, (window, key, acc, trigger): StoredEntry<K, A::Acc, StateOf<G>>) {
         let pane = self.panes.open(window);
         pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
     }
@@ -276,37 +196,54 @@ where
     }
 }
 
-// Asks the trigger of one key; nothing where the key group had come so far before a restore.
-fn fire_entry<K, T, R, KF, W, G, A, F>(
-    spec: &WindowSpec<T, KF, W, G, A, F>,
-    (domain, time, window): (Domain, Time, Window),
-    floors: &Floors,
-    groups: u16,
-    entry: &mut Entry<K, Cell<A::Acc, StateOf<G>>>,
-    out: &mut Rows<R>,
-) -> Option<Fire>
+impl<K, T, R, KF, W, G, A, F> Firing<R> for WindowOperator<K, T, R, KF, W, G, A, F>
 where
+    K: Key,
+    T: Data,
     R: Data,
+    KF: Fn(&T) -> K,
+    W: Assigner,
     G: Trigger,
     A: Aggregate<T>,
     F: WindowFunction<K, A::Out, R>,
 {
-    if domain == Domain::Event && lateness::has_fired(&window, floors.of(entry.hash, groups)) {
-        return None;
+    fn held(&mut self) -> &mut Option<Mark> {
+        &mut self.mark
     }
-    let WindowSpec { trigger, aggregate, function, .. } = spec;
-    let Cell { acc, trigger: state } = &mut entry.value;
-    let asked = match domain {
-        Domain::Event => trigger.on_event_time(time, &window, state),
-        Domain::Processing => trigger.on_processing_time(time, &window, state),
-    };
-    if asked.fire {
-        emit(function.as_ref(), &entry.key, &window, aggregate.result(acc), out);
+
+    fn fire_next(&mut self, _: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
+        let Some(due) = self.due.timers.front().copied() else { return Ok(None) };
+        let fired = self.fire_keys(&due, most, &mut out.rows)?;
+        if fired.is_none() {
+            self.due.timers.pop_front();
+            self.due.place = Place::default();
+        }
+        Ok(Some(fired.unwrap_or_default()))
     }
-    if asked.purge {
-        *acc = aggregate.create();
+
+    fn settle(&mut self, now: Time) -> Result<()> {
+        if self.meter.is_due(now) {
+            let tables = self.panes.all().iter().map(|pane| &pane.table);
+            let figures = self.figures.state("windows");
+            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
+        }
+        // Of a window that has fired in part from memory nothing may leave: what left would be fired once more, from the store.
+        let settled = self.cold.as_mut().filter(|_| self.due.place.slot == 0);
+        settled.map_or(Ok(()), |cache| cache.settle(self.panes.all()))
     }
-    Some(asked)
+
+    fn all_fired(&mut self, now: Time) {
+        self.expire(now);
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        self.panes.next_processing_timer()
+    }
+
+    // The timers that are due have left their windows.
+    fn is_half_fired(&self) -> bool {
+        !self.due.timers.is_empty()
+    }
 }
 
 impl<K, T, R, KF, W, G, A, F> Operator for WindowOperator<K, T, R, KF, W, G, A, F>
@@ -357,26 +294,25 @@ where
             }
         }
         self.settle(now)?;
-        Ok(Step { wake_at: self.panes.next_processing_timer(), ..Step::DONE })
+        Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
     }
 
     fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
         if let Mark::Time(time) = mark {
             self.watermark = self.watermark.max(time);
-            self.collect_due(Domain::Event, time);
+            self.collect_due(TimerKind::EventTime, time);
         }
-        self.firing.mark = Some(mark);
-        self.fire(cx.now(), cx.budget, out)
+        firing::begin(self, cx, mark, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
-        self.collect_due(Domain::Processing, cx.now());
-        self.fire(cx.now(), budget, out)
+        self.collect_due(TimerKind::ProcessingTime, cx.now());
+        firing::slice(self, cx.now(), budget, out)
     }
 
     // A window that fires in slices is fired to its end before the barrier: a snapshot holds no half-fired window.
     fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
-        Ok(if self.firing.is_done() { Step::DONE } else { Step::MORE })
+        Ok(firing::before_barrier(self))
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {

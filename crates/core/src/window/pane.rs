@@ -1,8 +1,9 @@
 //! The windows that are open, each with its keys.
 
-use super::{Aggregate, Trigger, Window, lateness};
+use super::spec::Kept;
+use super::{Aggregate, Fire, Trigger, Window, lateness};
 use crate::record::Record;
-use crate::table::{Entry, KeyedTable};
+use crate::table::{Entry, KeyedTable, Slot};
 use crate::time::Time;
 use crate::{Key, Result};
 
@@ -11,6 +12,24 @@ use crate::{Key, Result};
 pub(super) struct Cell<A, S> {
     pub(super) acc: A,
     pub(super) trigger: S,
+}
+
+/// A key with what a window keeps for it.
+pub(super) type WindowEntry<K, A, S> = Entry<K, Cell<A, S>>;
+
+impl<K, A, S> WindowEntry<K, A, S> {
+    /// For the rules of [`WindowSpec`](super::spec::WindowSpec).
+    pub(super) fn kept(&mut self) -> Kept<'_, K, A, S> {
+        let Cell { acc, trigger } = &mut self.value;
+        Kept { key: &self.key, acc, trigger }
+    }
+}
+
+/// How far a window that fires in slices has come: in memory, or in the store.
+#[derive(Default)]
+pub(super) struct Place {
+    pub(super) slot: Slot,
+    pub(super) key: Option<Vec<u8>>,
 }
 
 /// One open window.
@@ -135,13 +154,33 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
 
 impl<K: Key, A: Record, S: Record> Pane<K, A, S> {
     /// The cell of a key, made where there is none.
-    pub(super) fn cell<T, G>(&mut self, hash: u64, key: K, aggregate: &G) -> &mut Entry<K, Cell<A, S>>
+    pub(super) fn cell<T, G>(&mut self, hash: u64, key: K, aggregate: &G) -> &mut WindowEntry<K, A, S>
     where
         G: Aggregate<T, Acc = A>,
         S: Default,
     {
         let slot = self.table.resolve(hash, key, || Cell { acc: aggregate.create(), trigger: S::default() });
         self.table.entry_mut(slot).expect("resolve fills the slot")
+    }
+
+    /// Fires the next keys in memory, at most so many, and says how many; `None` behind the last one.
+    pub(super) fn fire_next(
+        &mut self,
+        next: &mut Slot,
+        most: usize,
+        mut fire: impl FnMut(&mut WindowEntry<K, A, S>) -> Option<Fire>,
+    ) -> Option<usize> {
+        let slots = self.table.slots();
+        if *next >= slots {
+            return None;
+        }
+        let mut fired = 0;
+        while fired < most && *next < slots {
+            let entry = self.table.entry_mut(*next);
+            *next += 1;
+            fired += usize::from(entry.and_then(&mut fire).is_some());
+        }
+        Some(fired)
     }
 }
 

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use self::table::{FrozenSessions, KeyEntry, Open, Table, tables};
 use super::assigner::{Session, require_time};
-use super::emit::{WindowFunction, emit};
-use super::operator::WindowSpec;
-use super::{Aggregate, Fire, Timers, Trigger, Window, lateness};
-use crate::cold::{Cache, ColdTable, FIRST_INDEX, pair};
+use super::emit::WindowFunction;
+use super::spec::{DueTimer, WindowSpec};
+use super::{Aggregate, Timers, Trigger, Window, lateness};
+use crate::cold::{Cache, ColdTable, pair};
 use crate::figures::OperatorFigures;
+use crate::firing::{self, Firing};
 use crate::key::KeyGroup;
 use crate::plan::{Kept, KeyedSpec, StateSpec};
 use crate::record::from_bytes;
 use crate::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
-use crate::state::{Floors, GroupWatermarks, Meter, OfKey, TimerIndex};
+use crate::state::{ClockTimers, Floors, GroupWatermarks, Meter, OfKey, TimerKind};
 use crate::table::{KeyedTable, Slot};
 use crate::time::{MAX_TIME, MIN_TIME, Time};
 use crate::{Budget, Context, Data, Key, Mark, OpenContext, Operator, Output, Record, Result, Rows, Step};
@@ -29,8 +30,7 @@ where
     spec: WindowSpec<T, KF, Session, G, A, F>,
     name: String,
     table: Table<K, A::Acc, G::State>,
-    event_timers: TimerIndex<Timer<K>>,
-    processing_timers: TimerIndex<Timer<K>>,
+    timers: ClockTimers<Timer<K>>,
     cold: Option<Cache>,
     mark: Option<Mark>,
     watermark: Time,
@@ -72,8 +72,7 @@ where
             spec,
             name: String::new(),
             table: Table { keys: KeyedTable::default(), groups: 1 },
-            event_timers: TimerIndex::default(),
-            processing_timers: TimerIndex::default(),
+            timers: ClockTimers::default(),
             cold: None,
             mark: None,
             watermark: MIN_TIME,
@@ -130,36 +129,27 @@ where
     }
 
     fn add(&mut self, slot: Slot, place: usize, record: &T, mut timers: Timers, out: &mut Rows<R>) {
-        let WindowSpec { aggregate, trigger, function, .. } = &self.spec;
         let entry = self.table.keys.entry_mut(slot).expect("the slot was just resolved");
-        let session = &mut entry.value[place];
-        aggregate.add(&mut session.acc, record);
-        let fire = trigger.on_element(&session.window, &mut session.trigger, &mut timers);
+        let (key, session) = (&entry.key, &mut entry.value[place]);
+        let window = session.window;
+        self.spec.add(&window, session.kept(key), record, &mut timers, out);
         session.asked = (timers.event.or(session.asked.0), timers.processing.or(session.asked.1));
-        let (window, asked) = (session.window, session.asked);
-        let key = entry.key.clone();
-        if fire.fire {
-            emit(function.as_ref(), &entry.key, &window, aggregate.result(&session.acc), out);
-        }
-        if fire.purge {
-            session.acc = aggregate.create();
-        }
+        let (key, asked) = (key.clone(), session.asked);
         self.register(key, window, asked);
     }
 
     fn register(&mut self, key: K, window: Window, asked: (Option<Time>, Option<Time>)) {
-        if let Some(time) = asked.0 {
-            self.event_timers.add(time, (Due::Trigger, key.clone(), window));
+        let asked = [(TimerKind::EventTime, asked.0), (TimerKind::ProcessingTime, asked.1)];
+        for (kind, time) in asked {
+            if let Some(time) = time {
+                self.timers.of(kind).add(time, (Due::Trigger, key.clone(), window));
+            }
         }
-        if let Some(time) = asked.1 {
-            self.processing_timers.add(time, (Due::Trigger, key.clone(), window));
-        }
-        if self.spec.assigner.is_event_time() {
-            let cleanup = lateness::cleanup_time(&window, self.spec.allowed_lateness);
-            self.event_timers.add(cleanup, (Due::Cleanup, key, window));
-        } else {
-            self.processing_timers.add(window.max_timestamp(), (Due::Cleanup, key, window));
-        }
+        let (kind, cleanup) = match self.spec.assigner.is_event_time() {
+            true => (TimerKind::EventTime, lateness::cleanup_time(&window, self.spec.allowed_lateness)),
+            false => (TimerKind::ProcessingTime, window.max_timestamp()),
+        };
+        self.timers.of(kind).add(cleanup, (Due::Cleanup, key, window));
     }
 
     fn forget_empty(&mut self, slot: Slot) {
@@ -168,36 +158,12 @@ where
         }
     }
 
-    // Works off the timers that are due; `More` while something is left.
-    fn fire(&mut self, now: Time, budget: Budget, out: &mut Output<R>) -> Result<Step> {
-        self.load_due(now, budget.records)?;
-        for _ in 0..budget.records {
-            let (keys, cold) = (&self.table.keys, self.cold.is_some());
-            let here = |timer: &Timer<K>| !cold || keys.find(timer.hash(), &timer.1).is_some();
-            let event = self.event_timers.is_due(self.watermark);
-            let due = match event {
-                true => self.event_timers.pop_due(self.watermark, here),
-                false => self.processing_timers.pop_due(now, here),
-            };
-            let Some(due) = due else { break };
-            self.on_timer(due, event, &mut out.rows);
-        }
-        self.settle(now)?;
-        if self.load_due(now, 1)? {
-            return Ok(Step::MORE);
-        }
-        self.floors.caught_up(self.watermark);
-        out.marks.extend(self.mark.take());
-        Ok(Step { wake_at: self.processing_timers.next(), ..Step::DONE })
-    }
-
     // Whether a timer is due; brings the keys of the first so many into memory.
     fn load_due(&mut self, now: Time, most: usize) -> Result<bool> {
         let Some(cache) = &mut self.cold else {
-            return Ok(self.event_timers.is_due(self.watermark) || self.processing_timers.is_due(now));
+            return Ok(self.timers.is_due(self.watermark, now));
         };
-        let due = self.event_timers.due(self.watermark, most, cache)?;
-        let due = if due.is_empty() { self.processing_timers.due(now, most, cache)? } else { due };
+        let due = self.timers.due((self.watermark, now), most, cache)?;
         let keys: Vec<_> = due.into_iter().map(|timer| (timer.hash(), timer.1.clone())).collect();
         self.load(keys.iter().cloned())?;
         // Also of a key whose sessions have gone: its timers must not be waited for in vain.
@@ -220,22 +186,14 @@ where
         })
     }
 
-    // Between two batches: measures; above a cold store writes back what changed, and makes room.
-    fn settle(&mut self, now: Time) -> Result<()> {
-        if self.meter.is_due(now) {
-            let tables = std::iter::once(&self.table.keys);
-            let figures = self.figures.state("sessions");
-            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
-        }
-        let Some(cache) = &mut self.cold else { return Ok(()) };
-        self.event_timers.write_back(cache);
-        self.processing_timers.write_back(cache);
-        cache.settle(std::slice::from_mut(&mut self.table))
+    fn pop_due(&mut self, now: Time) -> Option<(TimerKind, Time, Timer<K>)> {
+        let (keys, cold) = (&self.table.keys, self.cold.is_some());
+        let here = |timer: &Timer<K>| !cold || keys.find(timer.hash(), &timer.1).is_some();
+        self.timers.pop_due((self.watermark, now), here)
     }
 
     // A timer of a session that has merged into another since finds nothing and does nothing.
-    fn on_timer(&mut self, (time, (due, key, window)): (Time, Timer<K>), event: bool, out: &mut Rows<R>) {
-        let WindowSpec { aggregate, trigger, function, .. } = &self.spec;
+    fn on_timer(&mut self, kind: TimerKind, time: Time, (due, key, window): Timer<K>, out: &mut Rows<R>) {
         let Some(slot) = self.table.keys.find(key.key_hash(), &key) else { return };
         let Some(entry) = self.table.keys.entry_mut(slot) else { return };
         let Some(place) = entry.value.iter().position(|session| session.window == window) else {
@@ -245,20 +203,9 @@ where
             entry.value.swap_remove(place);
             return self.forget_empty(slot);
         }
-        let session = &mut entry.value[place];
-        let fired_before =
-            event && lateness::has_fired(&window, self.floors.of(entry.hash, self.table.groups));
-        let Fire { fire, purge } = match event {
-            _ if fired_before => Fire::CONTINUE,
-            true => trigger.on_event_time(time, &window, &mut session.trigger),
-            false => trigger.on_processing_time(time, &window, &mut session.trigger),
-        };
-        if fire {
-            emit(function.as_ref(), &entry.key, &window, aggregate.result(&session.acc), out);
-        }
-        if purge {
-            session.acc = aggregate.create();
-        }
+        let floor = self.floors.of(entry.hash, self.table.groups);
+        let kept = entry.value[place].kept(&entry.key);
+        self.spec.fire(&DueTimer { kind, time, window }, floor, kept, out);
     }
 
     /// What its snapshots consist of.
@@ -283,8 +230,7 @@ where
 
     fn open_cold(&mut self, mut cache: Cache, unread: Option<&RestoredKeyed>) -> Result<()> {
         self.table.keys = KeyedTable::tracked();
-        self.event_timers = TimerIndex::above(FIRST_INDEX, &cache);
-        self.processing_timers = TimerIndex::above(FIRST_INDEX + 1, &cache);
+        self.timers = ClockTimers::above(&cache);
         match unread {
             None => cache.each(0, &mut |group, entry| self.floors.restore(group, entry))?,
             Some(restored) => restored.read(&Self::tables(), &mut |group, table, entry| match table {
@@ -304,8 +250,7 @@ where
         for session in &sessions {
             self.register(key.clone(), session.window, session.asked);
         }
-        self.event_timers.write_back(cache);
-        self.processing_timers.write_back(cache);
+        self.timers.write_back(cache);
         cache.write_if_many()
     }
 
@@ -315,9 +260,53 @@ where
             let (groups, keys) = (self.table.groups, self.table.keys.freeze());
             return Ok(Box::new(FrozenSessions { watermarks, groups, keys }));
         };
-        self.event_timers.write_back(cache);
-        self.processing_timers.write_back(cache);
+        self.timers.write_back(cache);
         cache.freeze(id, std::slice::from_mut(&mut self.table), &watermarks, Self::tables())
+    }
+}
+
+impl<K, T, R, KF, G, A, F> Firing<R> for SessionOperator<K, T, R, KF, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    fn held(&mut self) -> &mut Option<Mark> {
+        &mut self.mark
+    }
+
+    fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
+        if !self.load_due(now, most)? {
+            return Ok(None);
+        }
+        for fired in 0..most {
+            let Some((kind, time, timer)) = self.pop_due(now) else { return Ok(Some(fired)) };
+            self.on_timer(kind, time, timer, &mut out.rows);
+        }
+        Ok(Some(most))
+    }
+
+    fn settle(&mut self, now: Time) -> Result<()> {
+        if self.meter.is_due(now) {
+            let tables = std::iter::once(&self.table.keys);
+            let figures = self.figures.state("sessions");
+            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
+        }
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        self.timers.write_back(cache);
+        cache.settle(std::slice::from_mut(&mut self.table))
+    }
+
+    fn all_fired(&mut self, _: Time) {
+        self.floors.caught_up(self.watermark);
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        self.timers.wake_at()
     }
 }
 
@@ -366,23 +355,22 @@ where
             }
         }
         self.settle(now)?;
-        Ok(Step { wake_at: self.processing_timers.next(), ..Step::DONE })
+        Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
     }
 
     fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
         if let Mark::Time(time) = mark {
             self.watermark = self.watermark.max(time);
         }
-        self.mark = Some(mark);
-        self.fire(cx.now(), cx.budget, out)
+        firing::begin(self, cx, mark, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
-        self.fire(cx.now(), budget, out)
+        firing::slice(self, cx.now(), budget, out)
     }
 
     fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
-        Ok(if self.mark.is_none() { Step::DONE } else { Step::MORE })
+        Ok(firing::before_barrier(self))
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {

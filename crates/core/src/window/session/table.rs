@@ -9,6 +9,7 @@ use crate::state::GroupWatermarks;
 use crate::table::{FrozenEntries, KeyedTable, Slot};
 use crate::time::{MAX_TIME, Time};
 use crate::window::Window;
+use crate::window::spec::Kept;
 use crate::{Key, Record, Result};
 
 pub(super) type Sessions<A, S> = Vec<Open<A, S>>;
@@ -21,6 +22,13 @@ pub(super) struct Open<A, S> {
     pub(super) trigger: S,
     /// The times that its trigger has asked for.
     pub(super) asked: (Option<Time>, Option<Time>),
+}
+
+impl<A, S> Open<A, S> {
+    /// For the rules of [`WindowSpec`](crate::window::WindowSpec).
+    pub(super) fn kept<'a, K>(&'a mut self, key: &'a K) -> Kept<'a, K, A, S> {
+        Kept { key, acc: &mut self.acc, trigger: &mut self.trigger }
+    }
 }
 
 impl<A: Record, S: Record> Record for Open<A, S> {
