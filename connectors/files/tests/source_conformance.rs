@@ -9,7 +9,7 @@ use std::sync::Arc;
 use millstream_core::raw::RawBatch;
 use millstream_core::{Error, Result, Rows};
 use millstream_files::{FilesSource, FilesSourceOptions, Paths};
-use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture};
+use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture, UnboundedFixture};
 use millstream_sim::{Simulated, TokioWorld, World};
 use tempfile::TempDir;
 
@@ -72,6 +72,18 @@ impl SourceFixture for Files {
     fn messages(&self, rows: &Rows<RawBatch>) -> Vec<Message> {
         conformance::messages(rows)
     }
+}
+
+/// Files end; until then their readers hear of assignments as all do.
+impl UnboundedFixture for Files {
+    fn unbounded(&self, place: &str, splits: usize, records: usize) -> Result<FilesSource> {
+        Ok(self.prepare(place, splits, records)?.source)
+    }
+}
+
+#[test]
+fn readers_of_files_hear_of_empty_assignments() {
+    conformance::unbounded_source(&Files::new(false, false, 64)).unwrap();
 }
 
 #[test]

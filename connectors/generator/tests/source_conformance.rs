@@ -9,7 +9,7 @@ use millstream_core::source::Source;
 use millstream_core::{Result, Rows};
 use millstream_generator::replay::{JsonLines, Speed};
 use millstream_generator::{GeneratorOptions, GeneratorSource, Replay, ReplayOptions, ShopTraffic};
-use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture};
+use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture, UnboundedFixture};
 use millstream_sim::{DrivenReader, Harness, Reading, Simulated};
 use std::sync::Arc;
 
@@ -109,6 +109,17 @@ fn read_through(source: &impl Source<Out = RawBatch>) -> Content {
         }
     }
     content
+}
+
+impl UnboundedFixture for Generated {
+    fn unbounded(&self, _: &str, splits: usize, records: usize) -> Result<GeneratorSource> {
+        Ok(GeneratorSource::new(GeneratorOptions { count: None, ..self.options(splits, records) }))
+    }
+}
+
+#[test]
+fn generated_without_an_end() {
+    conformance::unbounded_source(&Generated { rate: Some(5000.0) }).unwrap();
 }
 
 #[test]

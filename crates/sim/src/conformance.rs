@@ -46,6 +46,7 @@ mod sink_epochs;
 mod sink_fixture;
 mod sink_recovery;
 mod sink_transactions;
+mod source_assignments;
 mod source_checks;
 mod source_enumerator;
 mod source_fixture;
@@ -61,7 +62,7 @@ use millstream_core::Result;
 
 pub use cold_store::ColdFixture;
 pub use sink_fixture::SinkFixture;
-pub use source_fixture::{Content, Message, Prepared, SourceFixture, messages};
+pub use source_fixture::{Content, Message, Prepared, SourceFixture, UnboundedFixture, messages};
 
 /// One check of a list.
 pub struct Check<F> {
@@ -132,6 +133,19 @@ pub fn source_checks<F: SourceFixture>() -> Vec<Check<F>> {
     checks.extend(source_positions::list());
     checks.extend(source_enumerator::list());
     checks
+}
+
+/// Runs every check for a source that is read without an end, beyond those of [`source`].
+///
+/// # Errors
+/// Lists the checks that failed.
+pub fn unbounded_source<F: UnboundedFixture>(fixture: &F) -> Result<(), Failures> {
+    run("unbounded source", fixture, &unbounded_source_checks())
+}
+
+/// Every check for a source that is read without an end, to run some of them alone.
+pub fn unbounded_source_checks<F: UnboundedFixture>() -> Vec<Check<F>> {
+    source_assignments::list()
 }
 
 /// Runs every check for a cold store.

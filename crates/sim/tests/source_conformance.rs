@@ -16,7 +16,9 @@ use millstream_core::source::{
 };
 use millstream_core::time::MIN_TIME;
 use millstream_core::{Budget, Context, Result, Rows};
-use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture, messages};
+use millstream_sim::conformance::{
+    self, Content, Message, Prepared, SourceFixture, UnboundedFixture, messages, unbounded_source_checks,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -39,16 +41,19 @@ enum Flaw {
     SnapshotMoves,
     CompletedFails,
     ReplacesSplits,
+    DropsEmpty,
 }
 
 struct Log {
     content: Arc<Content>,
     flaw: Flaw,
+    bounded: bool,
 }
 
 struct Dealer {
     content: Arc<Content>,
     flaw: Flaw,
+    bounded: bool,
 }
 
 struct Reader {
@@ -67,7 +72,7 @@ impl Source for Log {
         "log"
     }
     fn enumerator(&self) -> Box<dyn Enumerator> {
-        Box::new(Dealer { content: Arc::clone(&self.content), flaw: self.flaw })
+        Box::new(Dealer { content: Arc::clone(&self.content), flaw: self.flaw, bounded: self.bounded })
     }
     fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
         Box::new(Reader {
@@ -99,11 +104,18 @@ impl Enumerator for Dealer {
             EnumeratorEvent::Returned { .. } if self.flaw == Flaw::IgnoresReturned => self.all(),
             EnumeratorEvent::Returned { splits } => splits,
         };
-        let mut assignments = deal(splits, cx.parallelism, true);
+        let mut assignments = deal(splits, cx.parallelism, self.bounded);
+        if self.flaw == Flaw::DropsEmpty {
+            assignments.retain(|assignment| !assignment.splits.is_empty());
+        }
         if self.flaw == Flaw::LastForOneReader {
             assignments.truncate(1);
         }
         Ok(assignments)
+    }
+    // So that it is its own care that every reader hears of its assignment.
+    fn assigns_on_demand(&self) -> bool {
+        !self.bounded
     }
     fn snapshot(&self) -> Vec<u8> {
         Vec::new()
@@ -248,7 +260,8 @@ impl SourceFixture for Fixture {
         let split =
             |split| (format!("{place}-{split}"), (0..records).map(|number| text(split, number)).collect());
         let content: Content = (0..splits).map(split).collect();
-        Ok(Prepared { source: Log { content: Arc::new(content.clone()), flaw: self.0 }, content })
+        let source = Log { content: Arc::new(content.clone()), flaw: self.0, bounded: true };
+        Ok(Prepared { source, content })
     }
 
     fn messages(&self, rows: &Rows<RawBatch>) -> Vec<Message> {
@@ -256,9 +269,23 @@ impl SourceFixture for Fixture {
     }
 }
 
+impl UnboundedFixture for Fixture {
+    fn unbounded(&self, place: &str, splits: usize, records: usize) -> Result<Log> {
+        Ok(Log { bounded: false, ..self.prepare(place, splits, records)?.source })
+    }
+}
+
 #[test]
 fn a_sound_source_passes() {
     conformance::source(&Fixture(Flaw::None)).unwrap();
+    conformance::unbounded_source(&Fixture(Flaw::None)).unwrap();
+}
+
+#[test]
+fn an_enumerator_that_drops_empty_assignments_is_caught() {
+    let failures = conformance::unbounded_source(&Fixture(Flaw::DropsEmpty)).expect_err("it passes");
+    let names: Vec<_> = unbounded_source_checks::<Fixture>().iter().map(|check| check.name).collect();
+    assert_eq!(failures.names(), names, "{failures}");
 }
 
 #[test]

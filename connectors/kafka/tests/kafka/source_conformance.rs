@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use millstream_core::raw::RawBatch;
 use millstream_core::{Error, Result, Rows};
-use millstream_kafka::KafkaSource;
+use millstream_kafka::{KafkaSource, KafkaSourceOptions};
 use millstream_sim::World;
-use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture};
+use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture, UnboundedFixture};
 use millstream_testkit::{Kafka, unique_name};
 
 use crate::common;
@@ -38,7 +38,24 @@ impl SourceFixture for Topics {
     }
 }
 
+impl UnboundedFixture for Topics {
+    fn unbounded(&self, place: &str, splits: usize, records: usize) -> Result<KafkaSource> {
+        let topic = unique_name(place);
+        let partitions = i32::try_from(splits.max(1)).expect("a few");
+        let created = Kafka::shared().and_then(|kafka| kafka.create_topics(&[(&topic, partitions)]));
+        created.map_err(|error| Error::bug(format!("{error:#}")))?;
+        common::fill(common::brokers(), &topic, i32::try_from(splits).expect("a few"), 0, records);
+        let options = common::options(common::brokers(), &topic);
+        Ok(KafkaSource::new(KafkaSourceOptions { bounded: None, ..options }))
+    }
+}
+
 #[test]
 fn a_kafka_source_passes_every_check() {
     conformance::source(&Topics).unwrap();
+}
+
+#[test]
+fn an_unbounded_kafka_source_passes_every_check() {
+    conformance::unbounded_source(&Topics).unwrap();
 }

@@ -56,6 +56,12 @@ pub trait SourceFixture {
     }
 }
 
+/// A source that can also be read without an end.
+pub trait UnboundedFixture: SourceFixture {
+    /// Fills a place as [`prepare`](SourceFixture::prepare) does, and gives a source that goes on waiting at the end of what is there.
+    fn unbounded(&self, place: &str, splits: usize, records: usize) -> Result<Self::Source>;
+}
+
 /// The messages of a source that gives fetched buffers: [`SourceFixture::messages`] for it.
 pub fn messages(rows: &Rows<RawBatch>) -> Vec<Message> {
     let message = |record: millstream_core::raw::RawRecord<'_>| Message {
