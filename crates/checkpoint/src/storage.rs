@@ -25,7 +25,7 @@
 //! ```
 //!
 //! What owns what: `location` reads URLs, [`Store`] is what a kind of storage must do in one attempt, `patience` repeats
-//! attempts, `probe` tests a store, `transfer` moves whole files.
+//! attempts, `reports` says what lasts, `probe` tests a store, `transfer` moves whole files.
 //!
 //! [`ErrorKind::Retry`]: millstream_core::ErrorKind::Retry
 //! [`ErrorKind::Configuration`]: millstream_core::ErrorKind::Configuration
@@ -40,6 +40,7 @@ mod options;
 mod path;
 mod patience;
 mod probe;
+mod reports;
 #[cfg(feature = "s3")]
 mod s3;
 mod store;
@@ -60,6 +61,7 @@ use self::path::{checked, join};
 use self::patience::Patience;
 
 pub use self::options::StorageOptions;
+pub use self::reports::Reports;
 pub use self::store::{Attempt, Failure, Store, StoreUpload};
 pub use self::upload::Upload;
 
@@ -109,7 +111,7 @@ impl Storage {
     pub fn open(url: &str, options: &StorageOptions) -> Result<Self> {
         options.validate()?;
         let location = Location::parse(url)?;
-        let patience = Arc::new(Patience::new(options));
+        let patience = Arc::new(Patience::new(options, &location.url()));
         let store = location.open(options, &patience)?;
         Ok(Self {
             store,
@@ -126,7 +128,7 @@ impl Storage {
     /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when an option is wrong.
     pub fn over(store: Arc<dyn Store>, url: &str, options: &StorageOptions) -> Result<Self> {
         options.validate()?;
-        let patience = Arc::new(Patience::new(options));
+        let patience = Arc::new(Patience::new(options, url));
         let root = url.trim_end_matches('/').into();
         Ok(Self { store, patience, root, base: String::new(), part_bytes: options.part_bytes })
     }
@@ -219,7 +221,8 @@ impl Storage {
     /// See the [module](self).
     pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
         let full = self.directory(prefix)?;
-        let mut files = self.attempts("list", &full, || self.store.list(&full)).await?;
+        let listed = self.patience.for_bytes(0).attempts(|| self.store.list(&full)).await;
+        let mut files = self.about("list", &full, listed)?;
         let cut = if self.base.is_empty() { 0 } else { self.base.len() + 1 };
         for file in &mut files {
             file.path.drain(..cut.min(file.path.len()));

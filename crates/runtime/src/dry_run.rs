@@ -1,7 +1,9 @@
 //! What a restore would do, without a restore: nothing is claimed, written or started, and a job that runs is not disturbed.
 
+use std::sync::Arc;
+
 use millstream_checkpoint::job_log::LogFolder;
-use millstream_checkpoint::storage::Storage;
+use millstream_checkpoint::storage::{Reports, Storage};
 use millstream_checkpoint::store::{Opened, ReadOptions, open, read};
 use millstream_core::drive::checkpoint_stats::CheckpointKind;
 use millstream_core::drive::job_id::JobId;
@@ -11,6 +13,7 @@ use millstream_core::plan::Plan;
 use millstream_core::{Error, ErrorKind, Result};
 
 use crate::RuntimeOptions;
+use crate::clock::SystemClock;
 use crate::io;
 
 /// What a restore would do.
@@ -29,10 +32,12 @@ pub struct DryRun {
 /// [`ErrorKind::Configuration`] when there is nothing to look at, [`ErrorKind::Data`] when it is damaged; those of the storage. What
 /// does not fit is no error of this: see [`RestoreReport::refusal`].
 pub fn dry_run(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Result<DryRun> {
+    let mut options = options.clone();
+    options.storage.reports = Reports::to(Arc::default(), Arc::new(SystemClock::new()));
     let opened = io::runtime(1)?.block_on(async {
         match from {
-            Some(url) => look(url, options).await,
-            None => latest(plan, options, None).await?.ok_or_else(|| nothing(plan)),
+            Some(url) => look(url, &options).await,
+            None => latest(plan, &options, None).await?.ok_or_else(|| nothing(plan)),
         }
     })?;
     Ok(DryRun { report: check(plan, &opened.snapshot)?, url: opened.url })

@@ -15,6 +15,7 @@ use crate::control::JobControl;
 use crate::dry_run;
 use crate::life::{Life, Waited, Wish};
 use crate::options::RuntimeOptions;
+use crate::patiently::patiently;
 use crate::report::JobReport;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
@@ -132,8 +133,8 @@ impl Launch {
         let supervised = Ending(Arc::clone(&life));
         let run = move || {
             let life = &supervised.0;
-            refuse_misfit(&life.setup, &origin)?;
-            supervisor::run(life, vault(&life.setup, origin, read)?)
+            refuse_misfit(life, &origin)?;
+            supervisor::run(life, vault(life, origin, read)?)
         };
         let thread = Builder::new().name("millstream-job".into()).spawn(run);
         let thread =
@@ -165,9 +166,10 @@ fn warn(plan: &Plan, options: &RuntimeOptions) {
     }
 }
 
-/// Refuses state that does not fit before the attempt is claimed: until then, whoever runs the job goes on undisturbed. Where nothing can
-/// be read just now, that is left to the attempt, which tries again as it is told to.
-fn refuse_misfit(setup: &Setup, origin: &Origin) -> Result<()> {
+/// Refuses state that does not fit before the attempt is claimed: until then, whoever runs the job goes on undisturbed. What is damaged is
+/// left to the attempt, which may pass it over.
+fn refuse_misfit(life: &Life, origin: &Origin) -> Result<()> {
+    let setup = &life.setup;
     let from = match origin {
         Origin::Snapshot(snapshot) => {
             return snapshot.validate_allowing(&setup.plan, setup.allow_non_restored);
@@ -175,7 +177,7 @@ fn refuse_misfit(setup: &Setup, origin: &Origin) -> Result<()> {
         Origin::Savepoint(url) => Some(url.as_str()),
         Origin::Latest => None,
     };
-    match dry_run::at_start(&setup.plan, &setup.options, from) {
+    match patiently(life, || dry_run::at_start(&setup.plan, &setup.options, from)).map(Option::flatten) {
         Ok(Some(found)) => {
             let refusal = found.report.refusal(setup.allow_non_restored);
             refusal.map_err(|error| error.in_context(found.url))
@@ -189,14 +191,16 @@ fn refuse_misfit(setup: &Setup, origin: &Origin) -> Result<()> {
     }
 }
 
-fn vault(setup: &Setup, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vault>> {
+fn vault(life: &Life, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vault>> {
+    let setup = &life.setup;
     if let Some(url) = setup.options.checkpoints_url()? {
         return Ok(Box::new(Stored::new(&url, setup, origin, read)?));
     }
     let from = match origin {
         Origin::Latest => None,
         Origin::Snapshot(snapshot) => Some(snapshot),
-        Origin::Savepoint(url) => Some(Arc::new(vault::read(&url, setup, &read)?)),
+        // Whoever is told to end meanwhile runs nothing, so needs nothing to begin with.
+        Origin::Savepoint(url) => patiently(life, || vault::read(&url, setup, &read))?.map(Arc::new),
     };
     Ok(Box::new(Memory::new(from)))
 }

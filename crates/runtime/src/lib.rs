@@ -22,6 +22,7 @@ mod meter;
 mod options;
 mod outputs;
 mod panics;
+mod patiently;
 mod report;
 mod setup;
 mod shared;

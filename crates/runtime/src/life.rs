@@ -166,8 +166,13 @@ impl Life {
 
     /// Waits before the next attempt; answers a wish at once when there is one.
     pub(crate) fn pause(&self, time: Duration) -> Option<Wish> {
+        self.lock().status = JobStatus::Restarting;
+        self.rest(time)
+    }
+
+    /// Waits for so long; answers a wish at once when there is one.
+    pub(crate) fn rest(&self, time: Duration) -> Option<Wish> {
         let mut now = self.lock();
-        now.status = JobStatus::Restarting;
         let until = self.setup.clock.nanos().saturating_add(time.as_nanos() as u64);
         loop {
             let left = until.saturating_sub(self.setup.clock.nanos());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_checkpoint::storage::Reports;
 use millstream_core::cold::StateBackend;
 use millstream_core::drive::job_id::JobId;
 use millstream_core::figures::{JobFigures, SubtaskFigures};
@@ -28,7 +29,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) fn new(plan: Plan, options: RuntimeOptions, backend: Arc<dyn StateBackend>) -> Self {
+    pub(crate) fn new(plan: Plan, mut options: RuntimeOptions, backend: Arc<dyn StateBackend>) -> Self {
         let places = layout::places(&plan);
         let troubles = Arc::<Troubles>::default();
         let figures = |place: &Place| {
@@ -38,6 +39,7 @@ impl Setup {
         let subtasks = places.iter().map(figures).collect();
         let figures = Arc::new(JobFigures { job: plan.name.clone(), subtasks, troubles });
         let (id, clock) = (JobId::of(&plan.name), Arc::new(SystemClock::new()));
+        options.storage.reports = Reports::to(Arc::clone(&figures.troubles), clock.clone());
         Self { id, plan, options, allow_non_restored: false, backend, clock, places, figures }
     }
 

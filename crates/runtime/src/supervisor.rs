@@ -15,6 +15,7 @@ use millstream_core::{Error, ErrorKind, Result};
 use crate::coordinator::{self, Begin, Ending};
 use crate::job::guarded;
 use crate::life::{Life, Wish};
+use crate::patiently::patiently;
 use crate::report::JobReport;
 use crate::shared::{Failure, Shared};
 use crate::status::JobStatus;
@@ -168,13 +169,17 @@ impl Supervisor<'_> {
         self.restoring = None;
         self.life.preparing();
         let setup = Arc::clone(&self.life.setup);
-        let claim =
-            guarded("claiming an epoch", || self.vault.claim(&setup, &self.given_up)).map_err(unasked)?;
+        let aborted = || Error::restart("the job was aborted before it ran");
+        let (vault, given_up) = (&mut self.vault, &self.given_up);
+        let claim = || guarded("claiming an epoch", || vault.claim(&setup, given_up));
+        let Some(claim) = patiently(self.life, claim).map_err(unasked)? else {
+            let wish = self.life.wished().unwrap_or(Wish::Cancel);
+            return instead(&wish, aborted()).map_err(unasked);
+        };
         let (events, inbound) = channel();
         let shared = Arc::new(Shared::new(setup, claim.epoch, events));
         if let Some(wish) = self.life.begin(&shared) {
-            let aborted = Error::new(ErrorKind::Restart, "the job was aborted before it ran");
-            return instead(&wish, aborted).map_err(unasked);
+            return instead(&wish, aborted()).map_err(unasked);
         }
         if let Some(restored) = claim.restored {
             self.life.history(|history| history.restored(restored));

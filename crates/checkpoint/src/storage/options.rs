@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::reports::Reports;
 use millstream_core::options::{Secret, duration, size};
 use millstream_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,9 @@ pub struct StorageOptions {
     /// Hadoop's own keys, over those of its files: `dfs.replication: 2`.
     #[serde(rename = "hdfs.config")]
     pub hdfs_config: BTreeMap<String, String>,
+    /// Where it is said that the storage is away: no setting, but what a job adds.
+    #[serde(skip)]
+    pub reports: Reports,
 }
 
 impl Default for StorageOptions {
@@ -79,6 +83,7 @@ impl Default for StorageOptions {
             hdfs_user: None,
             hdfs_config_dir: None,
             hdfs_config: BTreeMap::new(),
+            reports: Reports::default(),
         }
     }
 }
@@ -95,6 +100,11 @@ impl StorageOptions {
         refuse(
             self.s3_access_key.is_some() != self.s3_secret_key.is_some(),
             "s3.access-key and s3.secret-key belong together: one of them is missing",
+        )?;
+        let endpoint = self.s3_endpoint.as_deref().unwrap_or("http://");
+        refuse(
+            !endpoint.starts_with("http://") && !endpoint.starts_with("https://"),
+            "s3.endpoint begins with neither http:// nor https://: write one of them before host and port",
         )?;
         refuse(
             self.s3_session_token.is_some() && self.s3_access_key.is_none(),
@@ -136,6 +146,7 @@ mod tests {
         assert!(with(|options| options.timeout = Duration::ZERO).contains("timeout"));
         assert!(with(|options| options.part_bytes = 1).contains("part-size"));
         assert!(with(|options| options.retry_max_delay = Duration::ZERO).contains("retry.max-delay"));
+        assert!(with(|options| options.s3_endpoint = Some("minio:9000".into())).contains("http://"));
         assert!(with(|options| options.s3_access_key = Some("k".into())).contains("s3.secret-key"));
         assert!(with(|options| options.s3_session_token = Some("t".into())).contains("s3.session-token"));
     }

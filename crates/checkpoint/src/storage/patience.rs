@@ -1,16 +1,24 @@
 //! Repeats an attempt until it succeeds, cannot succeed, or patience ends.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_core::{Error, Result};
 
 use super::StorageOptions;
 use super::path::chance;
+use super::reports::Watch;
 use super::store::{Attempt, Failure};
 use millstream_core::backoff::Backoff;
 
 /// What even a slow store moves within the time-out.
 const LARGE: u64 = 64 << 20;
+/// What even a slow store moves at once.
+const SMALL: u64 = 64 << 10;
+
+/// After this time without an answer to a request that moves little, the storage is said to be silent.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// Time-out and repetitions of every call.
 #[derive(Clone, Debug)]
@@ -19,22 +27,27 @@ pub(super) struct Patience {
     retries: u32,
     first: Duration,
     cap: Duration,
+    /// Whether so little is moved that even a slow storage answers soon.
+    small: bool,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Patience {
-    pub(super) fn new(options: &StorageOptions) -> Self {
+    pub(super) fn new(options: &StorageOptions, url: &str) -> Self {
         Self {
             timeout: options.timeout,
             retries: options.max_retries,
             first: options.retry_delay,
             cap: options.retry_max_delay,
+            small: false,
+            watch: options.reports.watch(url).map(Arc::new),
         }
     }
 
     /// The same with more time for an attempt that moves many bytes: the time-out for each 64 MB begun.
     pub(super) fn for_bytes(&self, bytes: u64) -> Self {
         let times = u32::try_from(bytes / LARGE).unwrap_or(u32::MAX).saturating_add(1);
-        Self { timeout: self.timeout.saturating_mul(times), ..self.clone() }
+        Self { timeout: self.timeout.saturating_mul(times), small: bytes <= SMALL, ..self.clone() }
     }
 
     /// The first success, or the last failure; each attempt within the time-out.
@@ -55,9 +68,13 @@ impl Patience {
         loop {
             tries += 1;
             let failure = match attempt().await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.watch.iter().for_each(|watch| watch.recovered());
+                    return Ok(value);
+                }
                 Err(failure) => failure,
             };
+            self.watch.iter().for_each(|watch| watch.failed(&failure));
             if !failure.may_pass() || tries > self.retries {
                 return Err(after(tries, failure));
             }
@@ -69,9 +86,24 @@ impl Patience {
 
     /// One attempt, cut off after the time-out.
     pub(super) async fn within<T>(&self, attempt: impl Future<Output = Attempt<T>>) -> Attempt<T> {
-        match tokio::time::timeout(self.timeout, attempt).await {
+        match tokio::time::timeout(self.timeout, self.said_if_silent(attempt)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::passing(Error::retry(format!("no answer within {:?}", self.timeout)))),
+        }
+    }
+
+    /// The attempt; a storage that does not answer it soon is said to be silent, long before the time-out.
+    async fn said_if_silent<T>(&self, attempt: impl Future<Output = Attempt<T>>) -> Attempt<T> {
+        let Some(watch) = self.watch.as_ref().filter(|_| self.small && SILENT < self.timeout) else {
+            return attempt.await;
+        };
+        let mut attempt = pin!(attempt);
+        match tokio::time::timeout(SILENT, attempt.as_mut()).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                watch.waits(format_args!("no answer within {SILENT:?} yet"));
+                attempt.await
+            }
         }
     }
 }
@@ -91,7 +123,7 @@ mod tests {
 
     fn patience(retries: u32) -> Patience {
         let millis = Duration::from_millis;
-        Patience { timeout: millis(20), retries, first: millis(1), cap: millis(2) }
+        Patience { timeout: millis(20), retries, first: millis(1), cap: millis(2), small: false, watch: None }
     }
 
     async fn tried(retries: u32, outcome: impl Fn(u32) -> Attempt<u32>) -> (Result<u32>, u32) {

@@ -1,9 +1,10 @@
 //! `s3://`: Amazon S3 and what speaks its protocol, by the crate `object_store`.
 //!
 //! What it owns: the mapping of our few operations to requests. Not the meaning of failures (`refusal`), nor pieces
-//! (`upload`), nor the connection (`connect`).
+//! (`upload`), nor the connection (`connect`), nor who we are (`credentials`).
 
 mod connect;
+mod credentials;
 mod refusal;
 mod upload;
 
@@ -165,11 +166,11 @@ fn builder(bucket: &str, options: &StorageOptions) -> Result<AmazonS3Builder> {
     if let Some(path_style) = options.s3_path_style_access {
         builder = builder.with_virtual_hosted_style_request(!path_style);
     }
-    let credentials = options.s3_access_key.as_ref().zip(options.s3_secret_key.as_ref());
-    Ok(match credentials {
-        None => builder,
-        Some((key, secret)) => with_credentials(builder, key, secret, options.s3_session_token.as_ref()),
-    })
+    let keys = options.s3_access_key.as_ref().zip(options.s3_secret_key.as_ref());
+    match keys {
+        None => credentials::check(&builder, bucket).map(|()| builder),
+        Some((key, secret)) => Ok(with_credentials(builder, key, secret, options.s3_session_token.as_ref())),
+    }
 }
 
 /// A token of the environment belongs to the key of the environment.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millstream_core::{Error, Result};
+use millstream_core::{Error, ErrorKind, Result};
 
 use super::{Created, Listed, transfer};
 
@@ -102,6 +102,10 @@ impl Failure {
     #[cfg(any(feature = "s3", feature = "hdfs"))]
     pub(super) fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { error: self.error.caused_by(cause), ..self }
+    }
+
+    pub(super) fn kind(&self) -> ErrorKind {
+        self.error.kind()
     }
 
     pub(super) fn chain(&self) -> String {

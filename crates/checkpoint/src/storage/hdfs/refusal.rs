@@ -1,5 +1,7 @@
 //! What it means that HDFS failed.
 
+use std::io;
+
 use hdfs_native::HdfsError;
 use millstream_core::Error;
 
@@ -20,14 +22,20 @@ pub(super) fn failure(error: HdfsError) -> Failure {
     let passing = |what: &str| Failure::passing(Error::retry(what));
     let configuration = |what: &str| Failure::lasting(Error::configuration(what));
     let failure = match &error {
-        E::IOError(_) => passing("HDFS does not answer"),
+        E::IOError(cause) => passing(unanswered(cause)),
+        E::RPCError(_, why) if places_no_block(why) => passing(
+            "no DataNode takes the block: do DataNodes run, have they space, and can this machine reach their addresses \
+             (dfs.client.use.datanode.hostname in hdfs.config)?",
+        ),
         E::RPCError(class, _) | E::FatalRPCError(class, _) => of_class(simple(class)),
         E::ChecksumError => Failure::passing(Error::data("a block is damaged")),
         E::DataTransferError(_) | E::BlocksNotFound(_) | E::OperationFailed(_) => {
             passing("a DataNode failed")
         }
         E::AlreadyExists(_) | E::FileNotFound(_) => passing("somebody else changes the same files"),
-        E::InternalError(_) | E::InvalidRPCResponse(_) => passing("HDFS answers nonsense"),
+        E::InternalError(_) | E::InvalidRPCResponse(_) => passing(
+            "what answers is no NameNode: check the port (8020 or 9820 by default; 9870 is that of its web page)",
+        ),
         E::SASLError(_) | E::GSSAPIError(..) | E::NoSASLMechanism => {
             configuration("HDFS refuses the login: check the Kerberos ticket and hdfs.config-dir")
         }
@@ -41,6 +49,23 @@ pub(super) fn failure(error: HdfsError) -> Failure {
         | E::UnsupportedFeature(_) => configuration("this HDFS has a setting that we cannot work with"),
     };
     failure.caused_by(error)
+}
+
+fn unanswered(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens at the address of the NameNode or a DataNode: is it running, and are host and port right?"
+        }
+        _ if cause.to_string().contains("failed to lookup address") => {
+            "the name of the NameNode or a DataNode does not resolve: check the URL, hdfs.config-dir and the name server"
+        }
+        _ => "HDFS does not answer",
+    }
+}
+
+/// Whether the NameNode found no DataNode that is not excluded; HDFS has no class of exception for that.
+fn places_no_block(why: &str) -> bool {
+    why.contains("could only be written to 0 of") || why.contains("could only be replicated to 0 nodes")
 }
 
 /// By the exception's name.
@@ -62,6 +87,10 @@ fn of_class(class: &str) -> Failure {
             Failure::lasting(Error::configuration("a file is where a directory should be"))
         }
         "SafeModeException" => Failure::passing(Error::retry("HDFS is in safe mode")),
+        "StandbyException" => {
+            let advice = "this NameNode is on standby: name the name service in the URL, and hdfs.config-dir";
+            Failure::passing(Error::retry(advice))
+        }
         // Mostly java.io.IOException: no DataNode takes the block (dead, full), or the lease was lost.
         _ => Failure::passing(Error::retry("HDFS cannot do that now")),
     }

@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use super::credentials::{NoCredentials, gives_credentials};
 use super::refusal::Refusal;
 use crate::storage::StorageOptions;
 
@@ -51,6 +52,10 @@ impl HttpService for Connector {
     /// machine, which is asked for by requests without a signature.
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let signed = request.headers().contains_key("authorization");
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        if !signed && gives_credentials(&host) {
+            return self.ask_for_credentials(host, request).await;
+        }
         let response = HttpService::call(&self.http, request).await?;
         if !signed || response.status().is_success() {
             return Ok(response);
@@ -58,6 +63,21 @@ impl HttpService for Connector {
         let status = response.status().as_u16();
         let body = response.into_body().bytes().await.unwrap_or_default(); // a HEAD has none
         Err(HttpError::new(HttpErrorKind::Unknown, Refusal::read(status, &String::from_utf8_lossy(&body))))
+    }
+}
+
+impl Connector {
+    async fn ask_for_credentials(
+        &self,
+        host: String,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, HttpError> {
+        let why = match HttpService::call(&self.http, request).await {
+            Ok(response) if response.status().is_success() => return Ok(response),
+            Ok(response) => format!("it answers {}", response.status()),
+            Err(error) => Error::retry("it does not answer").caused_by(error).chain(),
+        };
+        Err(HttpError::new(HttpErrorKind::Unknown, NoCredentials { host, why }))
     }
 }
 

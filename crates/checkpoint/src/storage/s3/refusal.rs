@@ -1,11 +1,13 @@
 //! What it means that the store said no, or nothing.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::{fmt, io};
 
 use millstream_core::Error;
+use rustls::CertificateError;
 use serde::Deserialize;
 
+use super::credentials::NoCredentials;
 use crate::storage::store::Failure;
 
 /// An answer that is no success.
@@ -56,8 +58,14 @@ impl Refusal {
             (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "XMinioAdminBucketQuotaExceeded") => {
                 lasting(Error::retry("the store is full: free some space or raise the quota"))
             }
-            (_, "ExpiredToken" | "TokenRefreshRequired") => {
-                lasting(Error::configuration("the credentials have expired: renew them"))
+            (_, "ExpiredToken" | "TokenRefreshRequired") => lasting(Error::configuration(
+                "the temporary credentials have expired: get new ones for s3.access-key, s3.secret-key and s3.session-token",
+            )),
+            (_, "InvalidBucketName") => lasting(Error::configuration(
+                "no bucket can have this name: small letters, digits, dots and hyphens, 3 to 63 of them",
+            )),
+            (_, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+                lasting(Error::configuration("the bucket is in another region: set s3.region"))
             }
             (_, "RequestTimeTooSkewed") => {
                 lasting(Error::configuration("this machine's clock differs from the store's: set it"))
@@ -106,8 +114,8 @@ impl StdError for Refusal {}
 
 /// What an error means; one without an answer of the store in it means that the store is away.
 pub(super) fn meaning(error: object_store::Error) -> Meaning {
-    let Some(refusal) = refusal_in(&error) else {
-        return Meaning::Failed(Failure::passing(Error::retry("the store does not answer").caused_by(error)));
+    let Some(refusal) = found_in::<Refusal>(&error) else {
+        return Meaning::Failed(unanswered(error));
     };
     match refusal.meaning() {
         Meaning::Failed(failure) => Meaning::Failed(failure.caused_by(refusal.to_string())),
@@ -115,13 +123,67 @@ pub(super) fn meaning(error: object_store::Error) -> Meaning {
     }
 }
 
-fn refusal_in(error: &object_store::Error) -> Option<&Refusal> {
+/// No answer came from the store: by the reason, which may be that it was not even asked.
+fn unanswered(error: object_store::Error) -> Failure {
+    if let Some(missing) = found_in::<NoCredentials>(&error) {
+        return Failure::passing(NoCredentials::advice()).caused_by(missing.to_string());
+    }
+    if let Some(rustls::Error::InvalidCertificate(reason)) = found_in(&error) {
+        return untrusted(reason).caused_by(error);
+    }
+    if found_in::<rustls::Error>(&error).is_some() {
+        let advice =
+            "the endpoint speaks no TLS that we understand: does s3.endpoint begin with http:// there?";
+        return Failure::passing(Error::retry(advice)).caused_by(error);
+    }
+    let io = found_in::<io::Error>(&error);
+    let advice = if error_text(&error).contains("dns error") {
+        "the store's name does not resolve: check s3.endpoint, s3.region and the name server"
+    } else if io.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused) {
+        "nothing listens at the store's address: is it running, and is s3.endpoint right?"
+    } else {
+        "the store does not answer"
+    };
+    Failure::passing(Error::retry(advice)).caused_by(error)
+}
+
+/// A certificate may be renewed while we wait, but hardly become another authority's or another host's.
+fn untrusted(reason: &CertificateError) -> Failure {
+    use CertificateError as E;
+    match reason {
+        E::UnknownIssuer => Failure::lasting(Error::configuration(
+            "nobody whom this machine trusts has signed the store's certificate: name its authority's in s3.ca-file",
+        )),
+        E::NotValidForName | E::NotValidForNameContext { .. } => Failure::lasting(Error::configuration(
+            "the store's certificate is for another host name: use that one in s3.endpoint",
+        )),
+        E::Expired | E::ExpiredContext { .. } => {
+            Failure::passing(Error::retry("the store's certificate has expired: renew it there"))
+        }
+        _ => Failure::passing(Error::retry("the store's certificate is not accepted")),
+    }
+}
+
+// The whole chain of causes.
+fn error_text(error: &object_store::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn found_in<T: StdError + 'static>(error: &object_store::Error) -> Option<&T> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(refusal) = error.downcast_ref() {
-            return Some(refusal);
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        cause = error.source();
+        // An I/O error hides the one within it from the chain.
+        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = within.map(|within| within as &(dyn StdError + 'static)).or_else(|| error.source());
     }
     None
 }
@@ -165,6 +227,8 @@ mod tests {
             (403, "SignatureDoesNotMatch", (false, Configuration)),
             (403, "AccessDenied", (false, Configuration)),
             (301, "PermanentRedirect", (false, Configuration)),
+            (400, "AuthorizationHeaderMalformed", (false, Configuration)),
+            (400, "InvalidBucketName", (false, Configuration)),
             (501, "NotImplemented", (false, Configuration)),
         ] {
             assert_eq!(failed(status, code), wanted, "{status} {code}");
