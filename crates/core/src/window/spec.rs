@@ -79,6 +79,7 @@ impl<T, KF, W, G: Trigger, A: Aggregate<T>, F> WindowSpec<T, KF, W, G, A, F> {
         Some(asked)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is used up: what it borrows was asked already")]
     fn carry_out<K, R: Data>(
         &self,
         asked: Fire,
