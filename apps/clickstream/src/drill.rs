@@ -52,7 +52,7 @@ pub struct DrillPlan {
     pub seed: u64,
     /// What else happens: the servers' bad days. Spread evenly over the blows.
     pub hooks: Vec<Hook>,
-    /// How long the job may take to catch up at the end.
+    /// How long the results may come no nearer to the truth while the job catches up at the end.
     pub patience: Duration,
 }
 

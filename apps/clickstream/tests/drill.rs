@@ -58,7 +58,7 @@ fn plan(dir: &Path, config: &str, kinds: &[Blow], blows: u32, hooks: Vec<Hook>) 
         dir: dir.join("drill"),
         blows,
         kinds: kinds.to_vec(),
-        rate: 2000,
+        rate: 800, // three drills at once on two cores, with a program that was not built for speed
         between: (Duration::from_millis(300), Duration::from_secs(5)),
         seed: 11,
         hooks,

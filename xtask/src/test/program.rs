@@ -16,7 +16,7 @@ use crate::shell::cargo;
 use crate::workspace::Metadata;
 
 /// Far beyond what any program needs, even on a busy machine.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What every program's run needs to know.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ pub struct DrillArgs {
     /// A shell command that harms a server, run once in the middle, such as "systemctl restart minio" (may be repeated)
     #[arg(long, value_name = "COMMAND")]
     hook: Vec<String>,
-    /// How long the job may take to catch up in the end
+    /// How long the results may come no nearer to the truth while the job catches up in the end
     #[arg(long, default_value = "2m", value_parser = parse_typed_duration)]
     patience: Duration,
     /// Where the drill keeps its files

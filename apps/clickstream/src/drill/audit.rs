@@ -56,20 +56,28 @@ pub struct Compared {
 impl Compared {
     /// Whether the store holds exactly what it must.
     pub fn is_right(&self) -> bool {
-        self.expected > 0 && self.missing + self.wrong + self.extra + self.doubled == 0
+        self.expected > 0 && self.differences() == 0
+    }
+
+    fn differences(&self) -> usize {
+        self.missing + self.wrong + self.extra + self.doubled
     }
 }
 
 impl Audit {
-    /// Audits until all is right or the patience is over, while the job runs.
+    /// Audits while the job runs, until all is right or the stores have come no nearer to that for as long as the patience lasts.
     pub(super) fn until_right(site: &Site, truth: &Truth, patience: Duration, job: &mut Job) -> Result<Self> {
         const PAUSE: Duration = Duration::from_secs(3);
         let expected = truth.results(site.top);
-        let mut left = patience;
+        let (mut left, mut nearest) = (patience, usize::MAX);
         loop {
             let audit = Self::now(site, &expected);
-            if left.is_zero() || audit.as_ref().is_ok_and(Self::is_right) {
+            let apart = audit.as_ref().map_or(usize::MAX, Self::differences);
+            if apart == 0 || left.is_zero() {
                 return audit;
+            }
+            if apart < nearest {
+                (left, nearest) = (patience, apart);
             }
             job.run_for(PAUSE.min(left))?;
             left = left.saturating_sub(PAUSE);
@@ -84,6 +92,12 @@ impl Audit {
     /// Whether every store holds exactly what it must.
     pub fn is_right(&self) -> bool {
         !self.stores.is_empty() && self.stores.iter().all(Compared::is_right)
+    }
+
+    // What is wrong in all stores together; 0 only where all is right.
+    fn differences(&self) -> usize {
+        let apart = self.stores.iter().map(Compared::differences).sum();
+        if self.is_right() { 0 } else { usize::max(apart, 1) }
     }
 }
 
