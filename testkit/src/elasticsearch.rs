@@ -36,6 +36,7 @@ pub struct Elasticsearch {
 /// What an [`Elasticsearch`] is to be like.
 #[derive(Debug, Default)]
 pub struct ElasticsearchBuilder {
+    version: Option<String>,
     settings: Vec<String>,
     password: Option<String>,
     tls: bool,
@@ -108,6 +109,12 @@ impl Elasticsearch {
 }
 
 impl ElasticsearchBuilder {
+    /// Another version than the newest that is tested, such as `7.17.29`.
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = Some(version.to_owned());
+        self
+    }
+
     /// A line of `elasticsearch.yml`: `.setting("http.max_content_length: 3mb")`.
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.push(line.to_owned());
@@ -143,7 +150,7 @@ impl ElasticsearchBuilder {
     /// # Errors
     /// If it cannot be fetched or does not start.
     pub fn start(mut self) -> Result<Elasticsearch> {
-        let software = fetch_software()?;
+        let software = fetch_software(self.chosen_version())?;
         let home = self.home.take().map_or_else(|| Home::temporary("elasticsearch"), Ok)?;
         let port = Port::exactly_or_free(self.port)?;
         let certificate = self.configure(&software, home.dir(), port.number())?;
@@ -156,6 +163,10 @@ impl ElasticsearchBuilder {
         let launch = self.launch(&software, home.dir(), port.number())?;
         let server = Some(Server::start(launch, home, vec![port])?);
         Ok(Elasticsearch { server, url, certificate })
+    }
+
+    fn chosen_version(&self) -> &str {
+        self.version.as_deref().unwrap_or(VERSION)
     }
 
     fn configure(&self, software: &Path, dir: &Path, port: u16) -> Result<Option<Certificate>> {
@@ -174,7 +185,6 @@ impl ElasticsearchBuilder {
     }
 
     fn yaml(&self, dir: &Path, port: u16, certificate: Option<&Certificate>) -> String {
-        let security = self.password.is_some();
         let mut lines = vec![
             format!("cluster.name: millstream-{port}"),
             "node.name: n1".to_owned(),
@@ -186,8 +196,11 @@ impl ElasticsearchBuilder {
             "discovery.type: single-node".to_owned(),
             // A nearly full disk on the developer's machine is not this test's subject.
             "cluster.routing.allocation.disk.threshold_enabled: false".to_owned(),
-            format!("xpack.security.enabled: {security}"),
         ];
+        // The bare distribution has had security since version 8.
+        if !self.chosen_version().starts_with('7') {
+            lines.push(format!("xpack.security.enabled: {}", self.password.is_some()));
+        }
         if let Some(files) = certificate {
             lines.push("xpack.security.http.ssl.enabled: true".to_owned());
             lines.push(format!("xpack.security.http.ssl.certificate: {}", files.cert.display()));
@@ -205,7 +218,7 @@ impl ElasticsearchBuilder {
             false => Ready::Http { port, path, login },
         };
         Ok(Launch {
-            name: format!("Elasticsearch {VERSION}"),
+            name: format!("Elasticsearch {}", self.chosen_version()),
             command: vec![software.join("bin/elasticsearch").into()],
             env: environment(dir)?,
             dir: dir.to_owned(),
@@ -216,13 +229,13 @@ impl ElasticsearchBuilder {
     }
 }
 
-fn fetch_software() -> Result<PathBuf> {
-    let unpacked = cache::once(&cache::public_dir()?, &format!("elasticsearch-{VERSION}"), |target| {
-        fetch::say(&format!("fetching Elasticsearch {VERSION} (102 MB) by Maven"));
-        fetch::maven_unpack(&format!("{ARTIFACT}:{VERSION}:zip"), target)?;
+fn fetch_software(version: &str) -> Result<PathBuf> {
+    let unpacked = cache::once(&cache::public_dir()?, &format!("elasticsearch-{version}"), |target| {
+        fetch::say(&format!("fetching Elasticsearch {version} (some 100 MB) by Maven"));
+        fetch::maven_unpack(&format!("{ARTIFACT}:{version}:zip"), target)?;
         files::open_to_all(target) // its config/ is 0660
     })?;
-    Ok(unpacked.join(format!("elasticsearch-{VERSION}")))
+    Ok(unpacked.join(format!("elasticsearch-{version}")))
 }
 
 fn environment(dir: &Path) -> Result<Vec<(String, OsString)>> {

@@ -54,6 +54,7 @@ mod opensearch;
 mod prometheus;
 mod redis;
 mod s3proxy;
+mod tls_front;
 mod watchdog;
 
 pub use chromium::Chromium;
@@ -67,3 +68,4 @@ pub use opensearch::OpenSearch;
 pub use prometheus::{Prometheus, PrometheusBuilder};
 pub use redis::{Redis, RedisBuilder, RedisVersion};
 pub use s3proxy::S3Proxy;
+pub use tls_front::TlsFront;

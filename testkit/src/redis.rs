@@ -56,6 +56,7 @@ pub struct RedisBuilder {
     version: RedisVersion,
     maxmemory: Option<String>,
     tls: bool,
+    certificate: Option<Certificate>,
     options: Vec<String>,
     port: Option<u16>,
     home: Option<Home>,
@@ -153,6 +154,12 @@ impl RedisBuilder {
         self
     }
 
+    /// Speaks TLS, and only TLS, with this certificate.
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self.tls()
+    }
+
     /// Any other option, as on its command line: `.option("maxclients", "10")`.
     pub fn option(mut self, name: &str, value: &str) -> Self {
         self.options.extend([format!("--{name}"), value.to_owned()]);
@@ -179,7 +186,10 @@ impl RedisBuilder {
         let program = self.version.program()?;
         let port = Port::exactly_or_free(self.port)?;
         let home = self.home.take().map_or_else(|| Home::temporary("redis"), Ok)?;
-        let certificate = self.tls.then(|| Certificate::create(home.dir())).transpose()?;
+        let certificate = match self.certificate.take() {
+            None if self.tls => Some(Certificate::create(home.dir())?),
+            given => given,
+        };
         let mut command: Vec<OsString> = vec![program.into()];
         command.extend(self.arguments(port.number(), certificate.as_ref()));
         let url = self.url(port.number());

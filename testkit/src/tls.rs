@@ -19,15 +19,47 @@ pub struct Certificate {
     pub bundle: PathBuf,
 }
 
+/// What is wrong with a certificate on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The server shows the authority's certificate as its own.
+    AuthorityAsServer,
+    /// It was valid in 2020.
+    Expired,
+    /// It becomes valid in the year 2090.
+    NotYetValid,
+    /// It is for `shop.example`.
+    OtherHost,
+}
+
 impl Certificate {
+    /// Makes one with a fault, signed by an authority that is all right.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
+    pub fn faulty(dir: &Path, fault: Fault) -> Result<Self> {
+        Self::make(dir, Some(fault))
+    }
+
     /// Makes an authority and a certificate, and writes their files to `dir`.
     ///
     /// # Errors
     /// If the files cannot be written.
     pub fn create(dir: &Path) -> Result<Self> {
+        Self::make(dir, None)
+    }
+
+    fn make(dir: &Path, fault: Option<Fault>) -> Result<Self> {
         let (ca_pem, issuer) = authority()?;
         let key = KeyPair::generate()?;
-        let params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        match fault {
+            None => {}
+            Some(Fault::AuthorityAsServer) => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+            Some(Fault::Expired) => params.not_after = rcgen::date_time_ymd(2020, 12, 31),
+            Some(Fault::NotYetValid) => params.not_before = rcgen::date_time_ymd(2090, 1, 1),
+            Some(Fault::OtherHost) => params = CertificateParams::new(["shop.example".to_owned()])?,
+        }
         let cert = params.signed_by(&key, &issuer)?.pem();
         let bundle = format!("{}{cert}{ca_pem}", key.serialize_pem());
         Ok(Self {

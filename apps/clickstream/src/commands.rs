@@ -2,6 +2,7 @@
 
 mod demo;
 mod drill;
+mod forget;
 mod generate;
 mod replay;
 mod target;
@@ -28,6 +29,8 @@ pub enum Clickstream {
     Generate(generate::GenerateArgs),
     /// Kill, stop, pause and move the job on your own servers while events come, and audit every result
     Drill(drill::DrillArgs),
+    /// Delete the results of a job from its stores, so that it can begin anew; counts them first
+    Forget(forget::ForgetArgs),
     /// Send recorded events once more, at their own speed or faster, to Kafka, a file or standard output
     Replay(replay::ReplayArgs),
 }
@@ -42,6 +45,7 @@ impl Clickstream {
             Self::Demo(args) => demo::demo(args),
             Self::Job(command) => execute(&Shop::default(), command),
             Self::Drill(args) => drill::run(args),
+            Self::Forget(args) => forget::forget(args),
             Self::Generate(args) => generate::generate(args),
             Self::Replay(args) => replay::replay(args),
         }

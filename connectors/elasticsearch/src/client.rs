@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream_core::time::Clock;
 use millstream_core::{Error, Result};
 use millstream_delivery::Reply;
+use millstream_tls::probe::{Expected, mistaken};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, redirect};
 
@@ -54,6 +55,18 @@ impl Question {
     /// A question without a body.
     pub(crate) fn get(path: impl Into<String>, timeout: Duration) -> Self {
         Self { method: Method::GET, path: path.into(), content: JSON, body: Bytes::new(), timeout }
+    }
+
+    /// Asks without a body for what `GET` is not made for.
+    pub(crate) fn post(path: impl Into<String>, timeout: Duration) -> Self {
+        let path = path.into();
+        Self { method: Method::POST, path, content: JSON, body: Bytes::new(), timeout }
+    }
+
+    /// Deletes what is at the path.
+    pub(crate) fn delete(path: impl Into<String>, timeout: Duration) -> Self {
+        let path = path.into();
+        Self { method: Method::DELETE, path, content: JSON, body: Bytes::new(), timeout }
     }
 
     /// Replaces what is at the path.
@@ -129,6 +142,18 @@ impl Client {
             }
         }
         Err(last)
+    }
+
+    /// What to do about a node that speaks TLS where its URL says `http`, or the reverse. Asks all of them.
+    pub(crate) async fn mistaken_scheme(&self) -> Option<String> {
+        for (base, url) in self.hosts.urls() {
+            let expected = if url.scheme() == "https" { Expected::Https } else { Expected::Plain };
+            let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+            if let Some(advice) = mistaken(host.trim_matches(['[', ']']), port, expected).await {
+                return Some(format!("{base}: {advice}"));
+            }
+        }
+        None
     }
 
     async fn ask_node(&self, host: usize, question: &Question) -> Result<Answer, Trouble> {

@@ -19,6 +19,7 @@ pub(crate) struct Hosts {
 struct Host {
     // Without a slash at its end.
     base: String,
+    url: Url,
     left_out_until: AtomicU64,
 }
 
@@ -26,6 +27,7 @@ impl Hosts {
     pub(crate) fn new(urls: Vec<Url>) -> Self {
         let host = |url: Url| Host {
             base: url.as_str().trim_end_matches('/').to_owned(),
+            url,
             left_out_until: AtomicU64::new(0),
         };
         Self { hosts: urls.into_iter().map(host).collect(), turn: AtomicUsize::new(0) }
@@ -44,6 +46,11 @@ impl Hosts {
     /// The node's URL, without a slash at its end.
     pub(crate) fn base(&self, host: usize) -> &str {
         &self.hosts[host].base
+    }
+
+    /// All nodes, as text and in parts.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = (&str, &Url)> {
+        self.hosts.iter().map(|host| (host.base.as_str(), &host.url))
     }
 
     /// The node did not answer, or not as it should.

@@ -44,6 +44,12 @@
 //! `bulk-flush.backoff.max-time` if that is set. The login needs `index` and `auto_configure` (or `create_index`) on the indices, and
 //! `manage_index_templates` where templates are given.
 //!
+//! Before the first document the start looks at what each template's index is (`target`), whether its mapping fits (`mapping`), and whether our
+//! template wins for a new one (`priority`): a data stream, an alias of several indices or with rollover, and an index of other types are
+//! refused with each difference; a template of somebody else that does not fit is overridden by a higher priority, unless the given body
+//! has a `priority` of its own. Names are the templates' patterns without a `*` at the end. Where the login lacks `view_index_metadata`
+//! nothing is compared.
+//!
 //! Where to read: [`config`] says what can be set; `store` is what the delivery engine (`millstream-delivery`) sees, `retry` says what becomes of an
 //! answer, `client` alone speaks HTTP.
 
@@ -52,17 +58,22 @@ pub mod config;
 mod client;
 mod document;
 mod encode;
+mod forget;
 mod hosts;
 mod item;
 mod login;
+mod mapping;
+mod priority;
 mod response;
 mod retry;
 mod sink;
 mod start;
 mod store;
+mod target;
 mod template;
 mod tls;
 
 pub use config::ElasticsearchOptions;
 pub use document::Document;
+pub use forget::forget;
 pub use sink::{ElasticsearchSink, ElasticsearchSinkBuilder};

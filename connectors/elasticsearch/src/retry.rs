@@ -9,6 +9,7 @@
 use std::error::Error as StdError;
 
 use millstream_delivery::{Reply, Verdict};
+use millstream_tls::Refusal;
 
 use crate::response::{BulkAnswer, Item, describe_refusal, refusal_type};
 
@@ -79,7 +80,7 @@ pub(crate) enum Trouble {
     Unreachable(String),
     /// What became of the request is not known.
     Lost(String),
-    /// The node's certificate is not trusted, which will not change by itself.
+    /// There is no TLS with the node, which will not change by itself; with what to do about it.
     Untrusted(String),
 }
 
@@ -99,26 +100,15 @@ pub(crate) fn of_transport(host: &str, error: reqwest::Error) -> Trouble {
     let error = error.without_url();
     let chain: Vec<_> = chain(&error).map(ToString::to_string).collect();
     let reason = format!("{host}: {}{}", if timeout { "no answer in time: " } else { "" }, chain.join(": "));
-    match () {
-        () if is_untrusted(&error) => Trouble::Untrusted(reason),
-        () if connect => Trouble::Unreachable(reason),
-        () => Trouble::Lost(reason),
+    match Refusal::of(&error) {
+        Some(refusal) => Trouble::Untrusted(format!("{host}: {refusal}")),
+        None if connect => Trouble::Unreachable(reason),
+        None => Trouble::Lost(reason),
     }
 }
 
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
-}
-
-// Not by `chain`: the source of an I/O error skips the error that it wraps, which may be an I/O error again.
-fn is_untrusted(error: &(dyn StdError + 'static)) -> bool {
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return matches!(tls, rustls::Error::InvalidCertificate(_));
-    }
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => is_untrusted(wrapped),
-        None => error.source().is_some_and(is_untrusted),
-    }
 }
 
 #[cfg(test)]

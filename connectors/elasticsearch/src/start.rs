@@ -1,4 +1,8 @@
-//! What comes before the first document: does the cluster answer, does it know us, are the templates there.
+//! What comes before the first document: does the cluster answer, does it know us, is the target what the job can write to (`targets`), are
+//! the templates there and do they win (`templates`).
+
+mod targets;
+mod templates;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,25 +38,48 @@ impl Start {
         let health = Question::get("_cluster/health?filter_path=status,error", left);
         check_health(&self.ask(&health).await?)?;
         for template in &self.templates {
-            let path = format!("_index_template/{}", template.name);
-            let answer = self.ask(&Question::put(path, &template.body, left)).await?;
-            check_template(template, &answer)?;
+            let absent = self.check_targets(template, left).await?;
+            self.put_in_place(template, &absent, left).await?;
         }
         Ok(())
     }
 
+    // None where the store, or the login, does not allow the question: then nothing is compared, which is said once per attempt.
+    async fn look(&self, question: &Question, what: &str) -> Result<Option<Answer>, NotReady> {
+        let answer = self.reach(question).await?;
+        if matches!(answer.status, 200 | 404) {
+            return Ok(Some(answer));
+        }
+        tracing::warn!(
+            reason = %told(&answer),
+            "Elasticsearch does not say {what}, so it is not compared with what the job needs: allow the login \
+             view_index_metadata on its indices and manage_index_templates"
+        );
+        Ok(None)
+    }
+
     async fn ask(&self, question: &Question) -> Result<Answer, NotReady> {
-        let answer = self.client.ask(question).await.map_err(|trouble| match trouble {
-            Trouble::Untrusted(reason) => NotReady::Stop(Error::configuration(format!(
-                "{reason}: name the certificate authority's file in ca-file"
-            ))),
-            Trouble::Unreachable(reason) | Trouble::Lost(reason) => NotReady::Wait(reason),
-        })?;
+        let answer = self.reach(question).await?;
         match answer.status {
             401 => Err(NotReady::Stop(refused(
                 &answer,
                 "the login is wrong: check username and password, or api-key",
             ))),
+            _ => Ok(answer),
+        }
+    }
+
+    async fn reach(&self, question: &Question) -> Result<Answer, NotReady> {
+        let answer = match self.client.ask(question).await {
+            Ok(answer) => answer,
+            Err(Trouble::Untrusted(reason)) => return Err(NotReady::Stop(Error::configuration(reason))),
+            Err(Trouble::Unreachable(reason) | Trouble::Lost(reason)) => {
+                let mistaken = self.client.mistaken_scheme().await;
+                return Err(mistaken
+                    .map_or(NotReady::Wait(reason), |advice| NotReady::Stop(Error::configuration(advice))));
+            }
+        };
+        match answer.status {
             408 | 429 | 500..=599 => Err(NotReady::Wait(told(&answer))),
             _ => Ok(answer),
         }
@@ -67,17 +94,6 @@ fn check_health(answer: &Answer) -> Result<(), NotReady> {
         200 if health().is_ok_and(|health| !health.status.is_empty()) => Ok(()),
         _ => Err(NotReady::Stop(refused(answer, "this is no Elasticsearch and no OpenSearch: check hosts"))),
     }
-}
-
-fn check_template(template: &Template, answer: &Answer) -> Result<(), NotReady> {
-    let advice = match answer.status {
-        200..=299 => return Ok(()),
-        403 => {
-            "the login may not manage index templates: allow it, or create the template yourself and configure none"
-        }
-        _ => "the index template is not accepted",
-    };
-    Err(NotReady::Stop(refused(answer, &format!("template {:?}: {advice}", template.name))))
 }
 
 fn refused(answer: &Answer, advice: &str) -> Error {

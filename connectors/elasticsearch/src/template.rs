@@ -23,6 +23,37 @@ impl Template {
         Self { name: format!("{prefix}{}", self.name), body }
     }
 
+    /// The patterns of its indices' names.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        let patterns = self.body.get("index_patterns").and_then(Value::as_array);
+        patterns.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// The names that can be looked at before the first document: those of its patterns, without a `*` at the end.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        let names = self.patterns().map(|pattern| pattern.strip_suffix('*').unwrap_or(pattern));
+        names.filter(|name| check_index_name(name).is_ok()).map(str::to_owned).collect()
+    }
+
+    /// The mapping that its indices get.
+    pub(crate) fn mapping(&self) -> &Value {
+        self.body.pointer("/template/mappings").unwrap_or(&Value::Null)
+    }
+
+    /// The priority that the user gave it, if any.
+    pub(crate) fn own_priority(&self) -> Option<u64> {
+        self.body.get("priority").and_then(Value::as_u64)
+    }
+
+    /// The same with this priority.
+    pub(crate) fn with_priority(&self, priority: u64) -> Self {
+        let mut body = self.body.clone();
+        if let Some(body) = body.as_object_mut() {
+            body.insert("priority".to_owned(), priority.into());
+        }
+        Self { name: self.name.clone(), body }
+    }
+
     /// Refuses what is no template. Everything else about it the store itself will say.
     ///
     /// # Errors
@@ -80,6 +111,13 @@ mod tests {
             prefixed.body,
             serde_json::json!({ "index_patterns": ["shop-a*", "shop-b"], "priority": 5 })
         );
+    }
+
+    #[test]
+    fn the_targets_are_what_its_patterns_name() {
+        let all = template(serde_json::json!({ "index_patterns": ["clicks*", "a", "days-*", "*", "a*b*"] }));
+        assert_eq!(all.targets(), ["clicks", "a", "days-"]);
+        assert_eq!(all.with_priority(7).own_priority(), Some(7));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
+use crate::certificates;
 use crate::config::RedisOptions;
 use crate::retry::{forgot_script, is_read_only, of_client_error, of_reply};
 
@@ -45,7 +46,16 @@ impl Link {
     /// # Errors
     /// See [`NotReady`].
     pub(crate) async fn start(&self) -> Result<(), NotReady> {
-        self.open().await.map(drop)
+        match self.open().await {
+            Ok(_) => Ok(()),
+            // A port that nobody listens at speaks nothing.
+            Err(NotReady::Wait(reason)) if !reason.contains("refused") => {
+                let mistaken = certificates::mistaken_scheme(&self.options.url).await;
+                Err(mistaken
+                    .map_or(NotReady::Wait(reason), |advice| NotReady::Stop(Error::configuration(advice))))
+            }
+            Err(not_ready) => Err(not_ready),
+        }
     }
 
     /// The script's hash, by which commands call it. Known once [`start`](Self::start) has succeeded.
@@ -109,7 +119,7 @@ impl Link {
         if let Some(open) = &state.open {
             return Ok(open.clone());
         }
-        let client = self.client().map_err(NotReady::Stop)?;
+        let client = client_for(&self.options).map_err(NotReady::Stop)?;
         let number = state.connections + 1;
         let open = self.connect(&client, number).await.map_err(|error| self.failure(&error))?;
         *state = State { open: Some(open.clone()), connections: number };
@@ -134,34 +144,50 @@ impl Link {
         }
     }
 
-    // Files and variables are read anew for each connection: passwords and authorities may change while the job runs.
-    fn client(&self) -> Result<Client> {
-        let unusable = |error: RedisError| {
-            Error::configuration(format!("Redis at {} cannot be used", self.options.url)).caused_by(error)
-        };
-        let info = self.options.url.expose().into_connection_info().map_err(unusable)?;
-        let mut login = info.redis_settings().clone();
-        if let Some(username) = &self.options.username {
-            login = login.set_username(username);
-        }
-        if let Some(password) = self.options.read_password()? {
-            login = login.set_password(password.reveal());
-        }
-        let info = info.set_redis_settings(login);
-        choose_tls_provider();
-        let Some(path) = &self.options.ca_file else {
-            return Client::open(info).map_err(unusable);
-        };
-        let pem = std::fs::read(path).map_err(|error| {
-            Error::configuration(format!("redis: ca-file {} cannot be read", path.display())).caused_by(error)
-        })?;
-        let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
-        Client::build_with_tls(info, certificates).map_err(unusable)
-    }
-
     fn failure(&self, error: &RedisError) -> NotReady {
+        if let Some(advice) = certificates::advice(&self.options.url, error) {
+            return NotReady::Stop(Error::configuration(advice));
+        }
         of_client_error(error, &self.options.url.to_string())
     }
+}
+
+/// A connection of its own, for commands that are no job.
+pub(crate) async fn open_connection(options: &RedisOptions) -> Result<MultiplexedConnection> {
+    let client = client_for(options)?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(options.connect_timeout))
+        .set_response_timeout(Some(options.request_timeout));
+    let opened = client.get_multiplexed_async_connection_with_config(&config).await;
+    opened.map_err(|error| match certificates::advice(&options.url, &error) {
+        Some(advice) => Error::configuration(advice),
+        None => Error::retry(format!("Redis at {}: {error}", options.url)),
+    })
+}
+
+// Files and variables are read anew for each connection: passwords and authorities may change while the job runs.
+fn client_for(options: &RedisOptions) -> Result<Client> {
+    let unusable = |error: RedisError| {
+        Error::configuration(format!("Redis at {} cannot be used", options.url)).caused_by(error)
+    };
+    let info = options.url.expose().into_connection_info().map_err(unusable)?;
+    let mut login = info.redis_settings().clone();
+    if let Some(username) = &options.username {
+        login = login.set_username(username);
+    }
+    if let Some(password) = options.read_password()? {
+        login = login.set_password(password.reveal());
+    }
+    let info = info.set_redis_settings(login);
+    choose_tls_provider();
+    let Some(path) = &options.ca_file else {
+        return Client::open(info).map_err(unusable);
+    };
+    let pem = std::fs::read(path).map_err(|error| {
+        Error::configuration(format!("redis: ca-file {} cannot be read", path.display())).caused_by(error)
+    })?;
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
+    Client::build_with_tls(info, certificates).map_err(unusable)
 }
 
 async fn script_of(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {

@@ -22,14 +22,17 @@
 //! Figures: `bytes_out` and `latency` when a write was acknowledged; `retries`, writes that were sent again; `stale`, writes that were
 //! refused because a newer one was there.
 
+mod certificates;
 mod client;
 mod config;
 mod encode;
+mod forget;
 mod retry;
 mod sink;
 mod store;
 mod write;
 
 pub use config::{RedisOptions, Url};
+pub use forget::forget;
 pub use sink::RedisSink;
-pub use write::{RedisWrite, VERSION_FIELD, version_key};
+pub use write::{KEY_FIELD, RedisWrite, VERSION_FIELD, version_key};

@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use compact_str::{CompactString, ToCompactString};
+use millstream_core::id::fitting;
 
 /// The field of a hash that holds the version of its last write.
 pub const VERSION_FIELD: &str = "_version";
 
+/// The field of a hash that holds its key in full, where that is too long and was shortened.
+pub const KEY_FIELD: &str = "_key";
+
 /// One key's new value, written as a whole.
+///
+/// A key of more than 512 bytes is shortened as [`fitting`] says, to the id that the row has in every store; a hash then has the key in full in
+/// its field [`KEY_FIELD`].
 ///
 /// ```
 /// use millstream_redis::RedisWrite;
@@ -36,7 +43,10 @@ impl RedisWrite {
     /// A hash, without fields yet. It replaces the whole hash: a field that this write does not have is gone afterwards. Its version is
     /// kept in the field [`VERSION_FIELD`].
     pub fn hash(key: impl Into<CompactString>) -> Self {
-        Self::new(key, Value::Hash(Vec::new()))
+        let key = key.into();
+        let short = fitting(key.clone());
+        let fields = if short == key { Vec::new() } else { vec![(KEY_FIELD.into(), key)] };
+        Self { key: short, value: Value::Hash(fields), expiry: None }
     }
 
     /// A string. Its version is kept under [`version_key`].
@@ -51,7 +61,7 @@ impl RedisWrite {
     }
 
     fn new(key: impl Into<CompactString>, value: Value) -> Self {
-        Self { key: key.into(), value, expiry: None }
+        Self { key: fitting(key.into()), value, expiry: None }
     }
 
     /// Adds a field to a hash, the last one of a name counts; on anything else it does nothing.
@@ -163,6 +173,16 @@ mod tests {
         );
         assert_eq!(version_key("a}b"), None);
         assert_eq!(version_key("{}a"), None);
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_is_shortened_and_stays_readable() {
+        let long = format!("pv_uv:1min:page:{}", "x".repeat(40_000));
+        let write = RedisWrite::hash(long.as_str()).field("pv", 1);
+        assert_eq!(write.key(), fitting(long.as_str().into()));
+        assert_eq!(write.value, RedisWrite::hash("k").field(KEY_FIELD, &long).field("pv", 1).value);
+        assert_eq!(RedisWrite::string(long.as_str(), "v").key(), write.key());
+        assert_eq!(RedisWrite::hash("short").value, Value::Hash(Vec::new()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use millstream_redis::{RedisOptions, RedisWrite};
 use millstream_sim::DrivenWriter;
 use millstream_testkit::Redis;
 use millstream_testkit::port::Port;
+use millstream_testkit::tls::{Certificate, Fault};
 
 mod common;
 use common::{Client, Writer, counter, harness, options, sink, write, writer};
@@ -244,10 +245,46 @@ fn tls_with_the_right_authority_and_not_without() -> Result<()> {
     write(&mut writer, clicks(0, 100))?;
     writer.flush()?;
     assert_eq!(writer.harness().figures().operator("sink").latency.histogram().len(), 100);
-    let error = refusal(RedisOptions { start_timeout: Duration::from_millis(500), ..options(redis.url()) })?;
+    let error = refusal(options(redis.url()))?;
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(error.chain().contains("certificate"), "{}", error.chain());
+    assert!(error.to_string().contains("no CA that is trusted here"), "{error}");
     let missing = refusal(RedisOptions { ca_file: Some("/no/such/ca.pem".into()), ..options(redis.url()) })?;
     assert!(missing.to_string().contains("/no/such/ca.pem"), "{missing}");
+    Ok(())
+}
+
+#[test]
+fn each_fault_of_a_certificate_has_its_own_advice() -> Result<()> {
+    for (fault, advice) in [
+        (Fault::AuthorityAsServer, "CA:FALSE"),
+        (Fault::Expired, "is expired: renew it"),
+        (Fault::NotYetValid, "is not valid yet"),
+        (Fault::OtherHost, "it names shop.example"),
+    ] {
+        let dir = tempfile::tempdir()?;
+        let certificate = Certificate::faulty(dir.path(), fault)?;
+        let authority = certificate.ca.clone();
+        let redis = Redis::builder().certificate(certificate).start()?;
+        let error = refusal(RedisOptions { ca_file: Some(authority), ..options(redis.url()) })?;
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn plain_text_to_a_tls_port_and_the_reverse_are_told() -> Result<()> {
+    let (plain, tls) = (Redis::start()?, Redis::builder().tls().start()?);
+    let to_tls = refusal(options(&tls.url().replace("rediss", "redis")))?;
+    // A server that waits for the end of what it takes for a command says nothing: the client's own time-out ends that.
+    let patience = Duration::from_secs(1);
+    let to_plain =
+        RedisOptions { connect_timeout: patience, ..options(&plain.url().replace("redis", "rediss")) };
+    for (error, advice) in
+        [(to_tls, "the port speaks TLS"), (refusal(to_plain)?, "the port does not speak TLS")]
+    {
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::config::{SqliteOptions, Synchronous};
 use crate::encode::Value;
 use crate::retry::{Outcome, of_error};
 use crate::table::Table;
+use crate::wal::Wal;
 
 /// The table in which each sink of each job leaves the number of its last attempt.
 pub(crate) const EPOCHS: &str = "millstream_epochs";
@@ -43,6 +44,7 @@ pub(crate) struct Database {
     /// What the attempt before had not written, of all its subtasks.
     restored: Vec<Vec<Value>>,
     connection: Option<Connection>,
+    wal: Wal,
 }
 
 impl Database {
@@ -51,8 +53,9 @@ impl Database {
         table: Arc<Table>,
         identity: Identity,
         restored: Vec<Vec<Value>>,
+        wal: Wal,
     ) -> Self {
-        Self { options, table, identity, restored, connection: None }
+        Self { options, table, identity, restored, connection: None, wal }
     }
 
     /// Opens the file and claims it for this attempt, if that is still to do.
@@ -73,6 +76,9 @@ impl Database {
             return Err(Failure::Stop(Error::bug("sqlite: the file is not open after it was opened")));
         };
         let written = self.transact(&mut connection, batch.rows());
+        if written.is_ok() {
+            self.wal.keep_small(&connection);
+        }
         // After any other failure the file is opened anew.
         if matches!(written, Ok(_) | Err(Failure::Busy(_))) {
             self.connection = Some(connection);
@@ -94,6 +100,7 @@ impl Database {
         connection.busy_timeout(self.options.busy_timeout)?;
         // Readers then never wait for writers. Some file systems cannot do it; all else works there too.
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |mode| mode.get::<_, String>(0))?;
+        self.wal.limit(connection)?;
         connection.pragma_update(None, "synchronous", synchronous)
     }
 

@@ -29,6 +29,9 @@ pub struct SqliteOptions {
     pub retry_for: Duration,
     /// What a commit waits for.
     pub synchronous: Synchronous,
+    /// The write-ahead log is cut to this size. Above it the job says who keeps it from that: a reader that was left open.
+    #[serde(rename = "wal-size", with = "size")]
+    pub wal_bytes: usize,
 }
 
 /// What a commit waits for.
@@ -52,6 +55,7 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             retry_for: Duration::from_secs(120),
             synchronous: Synchronous::Full,
+            wal_bytes: 64 << 20,
         }
     }
 }

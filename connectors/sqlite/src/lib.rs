@@ -11,18 +11,24 @@
 //! disk stops the attempt; a read-only file, a missing directory, a file that is no database, and a table of other columns stop the job with
 //! an error that says so.
 //!
+//! **A reader that is left open** keeps the write-ahead log from being emptied, so that the log grows with every write. Above `wal-size` this
+//! is said in the log and on the page; the log is cut once the reader is gone.
+//!
 //! Figures: `bytes_out` and `latency` when a transaction was committed; `retries`, transactions that found the file locked.
 
 mod batch;
 mod client;
 mod config;
 mod encode;
+mod forget;
 mod retry;
 mod sink;
 mod table;
+mod wal;
 mod writer;
 
 pub use config::{SqliteOptions, Synchronous};
 pub use encode::Value;
+pub use forget::forget;
 pub use sink::SqliteSink;
 pub use table::{ColumnType, Table};

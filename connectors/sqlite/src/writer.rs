@@ -17,6 +17,7 @@ use crate::config::SqliteOptions;
 use crate::encode::{Fault, Value, from_item};
 use crate::sink::Mapping;
 use crate::table::Table;
+use crate::wal::Wal;
 
 const STATE: &str = "unacknowledged";
 
@@ -124,7 +125,8 @@ impl Open {
         let identity = Identity { job: cx.job.clone(), sink: name.to_owned(), epoch };
         let restored = cx.restored.take_list(name, STATE);
         let rows = restored.iter().map(|item| from_item(item)).collect::<Result<Vec<_>>>()?;
-        let database = Database::new(Arc::clone(&options), Arc::clone(&table), identity, rows);
+        let database =
+            Database::new(Arc::clone(&options), Arc::clone(&table), identity, rows, Wal::new(&options, cx));
         let figures = cx.figures_of(name);
         let mut open = Self {
             name: name.to_owned(),

@@ -121,6 +121,39 @@ fn another_writer_is_waited_for() -> Result<()> {
     Ok(())
 }
 
+// Bytes of the write-ahead log.
+fn log_size(file: &File) -> u64 {
+    std::fs::metadata(file.path.with_extension("db-wal")).map_or(0, |log| log.len())
+}
+
+#[test]
+fn a_reader_left_open_is_said_once_and_the_log_shrinks_when_it_is_gone() -> Result<()> {
+    const LIMIT: usize = 256 << 10;
+    let file = File::new()?;
+    let mut writer = writer(SqliteOptions { wal_bytes: LIMIT, ..file.options() }, table(), 1)?;
+    writer.flush()?;
+    let reader = file.database()?;
+    reader.execute_batch("BEGIN; SELECT count(*) FROM user_clicks")?;
+    let ongoing = |writer: &Writer| writer.harness().figures().troubles.ongoing(u64::MAX);
+    let mut turn = 0;
+    let mut write_some = |writer: &mut Writer| -> Result<()> {
+        turn += 1;
+        write(writer, clicks(0..2_000, turn))?;
+        Ok(writer.flush()?)
+    };
+    while ongoing(&writer).is_empty() {
+        write_some(&mut writer)?;
+    }
+    let trouble = ongoing(&writer).remove(0);
+    assert!(trouble.subject.contains("write-ahead log") && trouble.why.contains("MB"), "{trouble:?}");
+    assert!(log_size(&file) > LIMIT as u64);
+    reader.execute_batch("COMMIT")?;
+    while !ongoing(&writer).is_empty() || log_size(&file) > LIMIT as u64 {
+        write_some(&mut writer)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_lock_that_stays_ends_in_a_restart() -> Result<()> {
     let file = File::new()?;

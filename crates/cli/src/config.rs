@@ -80,10 +80,15 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
+    /// Where the job keeps its epochs.
+    pub fn job_dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| Path::new(".millstream").join(&self.name))
+    }
+
     /// The thread driver's settings: with the job's directory, and what the program or this file says about checkpoints, restarts and
     /// state.
     pub fn runtime(&self, settings: &JobSettings) -> millstream_runtime::RuntimeOptions {
-        let dir = self.dir.clone().unwrap_or_else(|| Path::new(".millstream").join(&self.name));
+        let dir = self.job_dir();
         let storage = self.state.storage().clone();
         let runtime = self.runtime.clone().with_settings(settings);
         millstream_runtime::RuntimeOptions { job_dir: Some(dir), storage, ..runtime }

@@ -16,6 +16,7 @@ pub mod drive;
 pub mod error;
 pub mod figures;
 mod firing;
+pub mod id;
 pub mod io;
 pub mod key;
 pub mod merge;

@@ -35,6 +35,19 @@ pub fn latest(job_dir: &Path) -> Result<u64> {
         .map_err(|error| Error::configuration(format!("{} cannot be read", dir.display())).caused_by(error))
 }
 
+/// The process that made the latest claim in this directory, if it still runs the same program on this machine. None also where that cannot be
+/// known, as in containers of their own.
+pub fn holder(job_dir: &Path) -> Option<u32> {
+    let dir = job_dir.join("epochs");
+    let entry = dir.join(format!("{:010}", highest(&dir).ok()?));
+    let claim = fs::read_to_string(entry).ok()?;
+    let (_, pid) = claim.split_once("\"pid\":")?;
+    let pid: u32 = pid.split(',').next()?.parse().ok()?;
+    let program = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let same = pid != std::process::id() && program(&pid.to_string())? == program("self")?;
+    same.then_some(pid)
+}
+
 /// Notes an epoch that was claimed elsewhere, so that later claims here are higher.
 ///
 /// # Errors

@@ -45,11 +45,16 @@ fn template(index: &str, properties: &Value) -> Value {
     })
 }
 
+/// A longer value is stored and shown, but not indexed: Lucene takes terms of 32,766 bytes, a character has up to 4.
+fn keyword() -> Value {
+    json!({ "type": "keyword", "ignore_above": 8191 })
+}
+
 fn user_clicks() -> Value {
     template(
         "user_clicks",
         &json!({
-            "user_id": { "type": "keyword" },
+            "user_id": keyword(),
             "window_start": { "type": "date", "format": "epoch_millis" },
             "window_end": { "type": "date", "format": "epoch_millis" },
             "count": { "type": "long" },
@@ -63,7 +68,7 @@ fn hot_items() -> Value {
         &json!({
             "window_end": { "type": "date", "format": "epoch_millis" },
             "rank": { "type": "integer" },
-            "item_id": { "type": "keyword" },
+            "item_id": keyword(),
             "count": { "type": "long" },
         }),
     )
@@ -73,9 +78,9 @@ fn pv_uv() -> Value {
     template(
         "pv_uv",
         &json!({
-            "granularity": { "type": "keyword" },
-            "dimension": { "type": "keyword" },
-            "value": { "type": "keyword" },
+            "granularity": keyword(),
+            "dimension": keyword(),
+            "value": keyword(),
             "window_start": { "type": "date", "format": "epoch_millis" },
             "window_end": { "type": "date", "format": "epoch_millis" },
             "pv": { "type": "long" },

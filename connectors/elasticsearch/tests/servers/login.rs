@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use millstream_core::{Error, ErrorKind};
 use millstream_elasticsearch::ElasticsearchOptions;
-use millstream_testkit::Elasticsearch;
+use millstream_testkit::tls::{Certificate, Fault};
+use millstream_testkit::{Elasticsearch, TlsFront};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -76,4 +77,52 @@ fn tls_with_an_unknown_authority_is_a_clear_error_at_once() {
     let error = refused(as_elastic(tls_server().url(), PASSWORD));
     assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     assert!(error.to_string().contains("ca-file"), "{error}");
+}
+
+/// A certificate with this fault in front of a cluster that is all right; what the start says.
+fn refused_behind(fault: Fault) -> String {
+    let (dir, cluster) = (tempfile::tempdir().unwrap(), Elasticsearch::shared().unwrap());
+    let certificate = Certificate::faulty(dir.path(), fault).unwrap();
+    let front = TlsFront::start(&certificate, cluster.url().trim_start_matches("http://")).unwrap();
+    let url = format!("https://127.0.0.1:{}", front.port());
+    let error = refused(ElasticsearchOptions { ca_file: Some(certificate.ca), ..options(&url) });
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    assert!(error.to_string().contains(&url), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn each_fault_of_a_certificate_has_its_own_advice() {
+    for (fault, advice) in [
+        (Fault::AuthorityAsServer, "CA:FALSE"),
+        (Fault::Expired, "is expired: renew it"),
+        (Fault::NotYetValid, "is not valid yet"),
+        (Fault::OtherHost, "it names shop.example"),
+    ] {
+        let told = refused_behind(fault);
+        assert!(told.contains(advice), "{told}");
+    }
+}
+
+#[test]
+fn a_certificate_in_front_of_the_cluster_that_is_right_works() {
+    let (dir, cluster) = (tempfile::tempdir().unwrap(), Elasticsearch::shared().unwrap());
+    let certificate = Certificate::create(dir.path()).unwrap();
+    let front = TlsFront::start(&certificate, cluster.url().trim_start_matches("http://")).unwrap();
+    let url = format!("https://localhost:{}", front.port());
+    let index = index();
+    let mut writer = writer(ElasticsearchOptions { ca_file: Some(certificate.ca), ..options(&url) }, &index);
+    writer.write(rows(0..50)).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(Cluster::of(cluster).visible(&index), values(0..50));
+}
+
+#[test]
+fn plain_text_to_a_tls_port_and_the_reverse_are_told() {
+    let plain = refused(options(&tls_server().url().replace("https", "http")));
+    let tls = refused(options(&Elasticsearch::shared().unwrap().url().replace("http", "https")));
+    for (error, advice) in [(plain, "the port speaks TLS"), (tls, "the port does not speak TLS")] {
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
 }

@@ -8,4 +8,5 @@ mod conformance;
 mod login;
 mod maintenance;
 mod overload;
+mod targets;
 mod versions;
