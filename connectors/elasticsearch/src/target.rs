@@ -88,8 +88,8 @@ mod tests {
 
     use super::*;
 
-    fn reason(body: Value) -> String {
-        match of_answer("clicks", &body) {
+    fn reason(body: &Value) -> String {
+        match of_answer("clicks", body) {
             Target::Unfit(reason) => reason,
             other => panic!("it was taken: {other:?}"),
         }
@@ -119,14 +119,14 @@ mod tests {
         let named = json!({ ".ds-clicks-2026.11.29-000001": { "mappings": {}, "data_stream": "clicks" } });
         let older = json!({ ".ds-clicks-000001": { "mappings": {}, "settings": {} } });
         for body in [named, older] {
-            assert!(reason(body).contains("data stream"));
+            assert!(reason(&body).contains("data stream"));
         }
     }
 
     #[test]
     fn an_alias_of_several_indices_is_refused_by_their_names() {
         let index = json!({ "aliases": { "clicks": {} }, "mappings": {} });
-        let reason = reason(json!({ "a": index, "b": index }));
+        let reason = reason(&json!({ "a": index, "b": index }));
         assert!(reason.contains("alias of 2 indices (a, b)"), "{reason}");
     }
 
@@ -137,7 +137,7 @@ mod tests {
             "aliases": { "clicks": {} }, "mappings": {}, "settings": { "index.lifecycle.rollover_alias": "clicks" },
         }});
         for body in [flagged, managed] {
-            assert!(reason(body).contains("rolls over"));
+            assert!(reason(&body).contains("rolls over"));
         }
         let of_another = json!({ "clicks-1": {
             "aliases": { "clicks": {} }, "mappings": {}, "settings": { "index.lifecycle.rollover_alias": "all" },
@@ -148,6 +148,6 @@ mod tests {
     #[test]
     fn an_index_of_time_series_is_refused() {
         let body = json!({ "clicks": { "mappings": {}, "settings": { "index.mode": "time_series" } } });
-        assert!(reason(body).contains("time series"));
+        assert!(reason(&body).contains("time series"));
     }
 }
