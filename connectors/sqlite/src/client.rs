@@ -6,7 +6,6 @@ use std::sync::Arc;
 use millstream_core::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
 
-use crate::batch::Batch;
 use crate::config::{SqliteOptions, Synchronous};
 use crate::encode::Value;
 use crate::retry::{Outcome, of_error};
@@ -24,7 +23,7 @@ pub(crate) struct Identity {
     pub(crate) epoch: i64,
 }
 
-/// Rows that were refused: their index in the batch, and why.
+/// Rows that were refused: their index in the request, and why.
 pub(crate) type Rejected = Vec<(usize, String)>;
 
 /// Why a transaction did not take place.
@@ -41,41 +40,33 @@ pub(crate) struct Database {
     options: Arc<SqliteOptions>,
     table: Arc<Table>,
     identity: Identity,
-    /// What the attempt before had not written, of all its subtasks.
-    restored: Vec<Vec<Value>>,
     connection: Option<Connection>,
     wal: Wal,
 }
 
 impl Database {
-    pub(crate) fn new(
-        options: Arc<SqliteOptions>,
-        table: Arc<Table>,
-        identity: Identity,
-        restored: Vec<Vec<Value>>,
-        wal: Wal,
-    ) -> Self {
-        Self { options, table, identity, restored, connection: None, wal }
+    pub(crate) fn new(options: Arc<SqliteOptions>, table: Arc<Table>, identity: Identity, wal: Wal) -> Self {
+        Self { options, table, identity, connection: None, wal }
     }
 
-    /// Opens the file and claims it for this attempt, if that is still to do.
-    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+    /// Opens the file and claims it for this attempt, if that is still to do. `restored` is what the attempt before had not written, of all
+    /// its subtasks.
+    pub(crate) fn prepare<'a>(&mut self, restored: impl Iterator<Item = &'a [Value]>) -> Result<(), Failure> {
         if self.connection.is_none() {
             let mut connection = self.connect()?;
-            self.claim(&mut connection)?;
-            self.restored = Vec::new();
+            self.claim(&mut connection, restored)?;
             self.connection = Some(connection);
         }
         Ok(())
     }
 
-    /// Writes a batch in one transaction.
-    pub(crate) fn write(&mut self, batch: &Batch) -> Result<Rejected, Failure> {
-        self.prepare()?;
+    /// Writes rows in one transaction.
+    pub(crate) fn write(&mut self, rows: &[Arc<[Value]>]) -> Result<Rejected, Failure> {
+        self.prepare(std::iter::empty())?;
         let Some(mut connection) = self.connection.take() else {
             return Err(Failure::Stop(Error::bug("sqlite: the file is not open after it was opened")));
         };
-        let written = self.transact(&mut connection, batch.rows());
+        let written = self.transact(&mut connection, rows.iter().map(AsRef::as_ref));
         if written.is_ok() {
             self.wal.keep_small(&connection);
         }
@@ -106,7 +97,11 @@ impl Database {
 
     // Whoever claims the attempt's number first also writes what the attempt before had left over, all of it, in the same transaction:
     // no subtask can write a row of its own before that, so nothing old comes after something new.
-    fn claim(&self, connection: &mut Connection) -> Result<(), Failure> {
+    fn claim<'a>(
+        &self,
+        connection: &mut Connection,
+        restored: impl Iterator<Item = &'a [Value]>,
+    ) -> Result<(), Failure> {
         let transaction = self.begin(connection)?;
         let created = transaction.execute_batch(&format!(
             "CREATE TABLE IF NOT EXISTS {EPOCHS} (job TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, \
@@ -117,7 +112,7 @@ impl Database {
         transaction.execute(&self.table.create_sql(), []).map_err(|error| self.failure(error))?;
         self.compare(&transaction)?;
         if first {
-            self.upsert(&transaction, self.restored.iter().map(Vec::as_slice))?;
+            self.upsert(&transaction, restored)?;
         }
         transaction.commit().map_err(|error| self.failure(error))
     }

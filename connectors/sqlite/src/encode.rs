@@ -3,6 +3,7 @@
 use compact_str::CompactString;
 use millstream_core::record::{from_bytes, to_bytes};
 use millstream_core::{Error, Result};
+use millstream_delivery::Fault;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::Serialize;
@@ -98,7 +99,7 @@ impl Value {
         }
     }
 
-    fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         match self {
             Self::Null => Json::Null,
             Self::Integer(value) => (*value).into(),
@@ -109,32 +110,24 @@ impl Value {
     }
 }
 
-/// Why a record has become no row.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// It can never be written: what it is, and why.
-    Refused { raw: Vec<u8>, reason: String },
-    /// No record can.
-    Stop(Error),
-}
-
-/// Appends the row that a record makes, by its field names.
-pub(crate) fn row_of<T: Serialize>(record: &T, table: &Table, out: &mut Vec<Value>) -> Result<(), Fault> {
+/// The row that a record makes, by its field names.
+pub(crate) fn row_of<T: Serialize>(record: &T, table: &Table) -> Result<Vec<Value>, Fault> {
     let json = serde_json::to_value(record).map_err(|error| {
-        let raw = table.name().as_bytes().to_vec();
-        Fault::Refused { raw, reason: format!("it cannot be turned into a row: {error}") }
+        let value = table.name().as_bytes().to_vec();
+        Fault::Refused { value, reason: format!("it cannot be turned into a row: {error}") }
     })?;
     let Json::Object(mut fields) = json else {
         return Err(misfit::<T>(table, "is no struct: its fields would be the columns"));
     };
+    let mut row = Vec::with_capacity(table.columns().len());
     for column in table.columns() {
         let field = fields.remove(&column.name).unwrap_or(Json::Null);
         let value = value_of(field, column.kind).ok_or_else(|| refused(record, column))?;
-        out.push(value);
+        row.push(value);
     }
     match fields.keys().next() {
         Some(extra) => Err(misfit::<T>(table, &format!("has a field {extra:?}, which is no column"))),
-        None => Ok(()),
+        None => Ok(row),
     }
 }
 
@@ -145,9 +138,9 @@ fn misfit<T>(table: &Table, what: &str) -> Fault {
 }
 
 fn refused<T: Serialize>(record: &T, column: &Column) -> Fault {
-    let raw = serde_json::to_vec(record).unwrap_or_default();
+    let value = serde_json::to_vec(record).unwrap_or_default();
     Fault::Refused {
-        raw,
+        value,
         reason: format!("field {} does not fit its column of type {}", column.name, column.kind.sql()),
     }
 }
@@ -235,8 +228,7 @@ mod tests {
 
     #[test]
     fn fields_find_their_columns() {
-        let mut row = Vec::new();
-        row_of(&clicks(), &table(), &mut row).unwrap();
+        let row = row_of(&clicks(), &table()).unwrap();
         let expected: [Value; 5] =
             ["u".into(), true.into(), Value::Null, r#"["a","b"]"#.into(), 3_i64.into()];
         assert_eq!(row, expected);
@@ -254,15 +246,16 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_fit_is_the_records_fault_and_a_missing_column_the_users() {
-        let fault = |record: &Clicks, table: &Table| row_of(record, table, &mut Vec::new()).unwrap_err();
-        let Fault::Refused { raw, reason } = fault(&Clicks { count: u64::MAX, ..clicks() }, &table()) else {
+        let fault = |record: &Clicks, table: &Table| row_of(record, table).unwrap_err();
+        let Fault::Refused { value, reason } = fault(&Clicks { count: u64::MAX, ..clicks() }, &table())
+        else {
             panic!("other records may fit")
         };
-        assert!(reason.contains("count") && raw.starts_with(b"{\"user_id\":\"u\""), "{reason}");
+        assert!(reason.contains("count") && value.starts_with(b"{\"user_id\":\"u\""), "{reason}");
         let few = Table::new("clicks").text("user_id").key(["user_id"]);
         let Fault::Stop(error) = fault(&clicks(), &few) else { panic!("no record fits") };
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(matches!(row_of(&7, &few, &mut Vec::new()), Err(Fault::Stop(_))));
+        assert!(matches!(row_of(&7, &few), Err(Fault::Stop(_))));
     }
 
     #[test]

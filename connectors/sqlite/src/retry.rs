@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 /// What an error means.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Somebody else writes to the file: the same transaction may succeed later.
+    /// Somebody else writes to the file, or there is no room: the same transaction may succeed later.
     Busy(String),
     /// This row can never be written, others can.
     Reject(String),
@@ -20,15 +20,16 @@ pub(crate) fn of_error(error: rusqlite::Error, path: &str) -> Outcome {
     let stop = |kind, what: &str| Outcome::Stop(Error::new(kind, format!("sqlite: {path} {what}")));
     let outcome = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
-            return Outcome::Busy(error.to_string());
+            return Outcome::Busy(format!("{path}: another program has locked the file: {error}"));
         }
         Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
             return Outcome::Reject(error.to_string());
         }
-        Some(ErrorCode::DiskFull) => stop(
-            ErrorKind::Restart,
-            "could not be written: the disk, or the file's quota, is full; free some space",
-        ),
+        Some(ErrorCode::DiskFull) => {
+            return Outcome::Busy(format!(
+                "{path}: the disk, or the file's quota, is full; free some space: {error}"
+            ));
+        }
         Some(
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied,
         ) => stop(
@@ -73,7 +74,6 @@ mod tests {
             assert!(matches!(outcome(code), Outcome::Reject(_)), "{code}");
         }
         for (code, kind) in [
-            (ffi::SQLITE_FULL, ErrorKind::Restart),
             (ffi::SQLITE_IOERR_FSYNC, ErrorKind::Restart),
             (ffi::SQLITE_ERROR, ErrorKind::Restart),
             (ffi::SQLITE_READONLY, ErrorKind::Configuration),
@@ -93,7 +93,7 @@ mod tests {
         let database = rusqlite::Connection::open(file.path()).unwrap();
         database.execute_batch("CREATE TABLE t(a); PRAGMA max_page_count = 4").unwrap();
         let full = database.execute("INSERT INTO t VALUES (zeroblob(100000))", []).unwrap_err();
-        let Outcome::Stop(error) = of_error(full, "clicks.db") else { panic!("nothing can be written") };
-        assert!(error.to_string().contains("full"), "{error}");
+        let Outcome::Busy(reason) = of_error(full, "clicks.db") else { panic!("there may be room later") };
+        assert!(reason.contains("full"), "{reason}");
     }
 }

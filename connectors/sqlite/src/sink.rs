@@ -1,19 +1,17 @@
 //! The sink: settings, a table, and how a record becomes a row.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_core::sink::{Guarantee, Sink, SinkWriter};
 use millstream_core::{Data, Result};
+use millstream_delivery::Writers;
 use serde::Serialize;
 
 use crate::config::SqliteOptions;
-use crate::encode::{Fault, Value, row_of};
+use crate::encode::{Value, row_of};
+use crate::item::Layout;
+use crate::store::{RowOf, Rows};
 use crate::table::Table;
-use crate::writer::SqliteWriter;
-
-/// Appends the row of a record.
-pub(crate) type Mapping<T> = Arc<dyn Fn(&T, &Table, &mut Vec<Value>) -> Result<(), Fault> + Send + Sync>;
 
 /// Writes each record as one row of a table.
 ///
@@ -31,15 +29,14 @@ pub(crate) type Mapping<T> = Arc<dyn Fn(&T, &Table, &mut Vec<Value>) -> Result<(
 pub struct SqliteSink<T> {
     options: Arc<SqliteOptions>,
     table: Arc<Table>,
-    map: Mapping<T>,
-    record: PhantomData<fn(T)>,
+    writers: Writers<Rows<T>>,
 }
 
 impl<T: Data + Serialize> SqliteSink<T> {
     /// A sink for a struct whose fields are named like the columns. A column without a field is null; a field without a column stops
     /// the job. All rows of one key must come from one subtask: key the stream by the table's key, or by a part of it.
     pub fn new(options: SqliteOptions, table: Table) -> Self {
-        Self::with_mapping(options, table, Arc::new(|record, table, out| row_of(record, table, out)))
+        Self::with_mapping(options, table, Box::new(row_of))
     }
 }
 
@@ -50,15 +47,14 @@ impl<T: Data> SqliteSink<T> {
         table: Table,
         row: impl Fn(&T) -> Vec<Value> + Send + Sync + 'static,
     ) -> Self {
-        let map = move |record: &T, _: &Table, out: &mut Vec<Value>| {
-            out.extend(row(record));
-            Ok(())
-        };
-        Self::with_mapping(options, table, Arc::new(map))
+        Self::with_mapping(options, table, Box::new(move |record, _| Ok(row(record))))
     }
 
-    fn with_mapping(options: SqliteOptions, table: Table, map: Mapping<T>) -> Self {
-        Self { options: Arc::new(options), table: Arc::new(table), map, record: PhantomData }
+    fn with_mapping(options: SqliteOptions, table: Table, map: RowOf<T>) -> Self {
+        let (options, table) = (Arc::new(options), Arc::new(table));
+        let layout = Layout::new(Arc::clone(&table));
+        let writers = Writers::new(Rows { options: Arc::clone(&options), layout, map });
+        Self { options, table, writers }
     }
 }
 
@@ -77,6 +73,6 @@ impl<T: Data> Sink<T> for SqliteSink<T> {
     }
 
     fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(SqliteWriter::new(Arc::clone(&self.options), Arc::clone(&self.table), Arc::clone(&self.map)))
+        self.writers.writer()
     }
 }
