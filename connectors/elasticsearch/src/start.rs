@@ -32,7 +32,7 @@ impl Start {
     /// One attempt.
     ///
     /// # Errors
-    /// Stops for a wrong login, certificate or template; waits when no node answers or the cluster is not ready.
+    /// Stops for a wrong login, certificate or template; waits when no node answers, something else answers, or the cluster is not ready.
     pub(crate) async fn attempt(&self) -> Result<(), NotReady> {
         let left = self.timeout;
         let health = Question::get("_cluster/health?filter_path=status,error", left);
@@ -92,7 +92,11 @@ fn check_health(answer: &Answer) -> Result<(), NotReady> {
     match answer.status {
         403 => Ok(()),
         200 if health().is_ok_and(|health| !health.status.is_empty()) => Ok(()),
-        _ => Err(NotReady::Stop(refused(answer, "this is no Elasticsearch and no OpenSearch: check hosts"))),
+        // A proxy whose cluster is away answers with a page of its own: that passes, a wrong address does not, and they look alike.
+        _ => Err(NotReady::Wait(format!(
+            "this is no Elasticsearch and no OpenSearch: check hosts ({})",
+            told(answer)
+        ))),
     }
 }
 

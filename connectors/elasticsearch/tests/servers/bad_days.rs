@@ -75,21 +75,23 @@ fn a_cluster_that_is_not_there_is_a_clear_error_in_bounded_time() {
 }
 
 #[test]
-fn something_else_at_the_address_is_a_clear_error() {
+fn something_else_at_the_address_is_waited_for_and_then_a_clear_error() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
-    let web = std::thread::Builder::new().spawn(move || {
-        let (mut stream, _) = server.accept().unwrap();
-        std::io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
-        let page = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
-        std::io::Write::write_all(&mut stream, page.as_bytes()).unwrap();
-    });
-    let mut writer = writer(options(&url), &index());
+    std::thread::Builder::new().spawn(move || server.incoming().flatten().for_each(greet)).unwrap();
+    let options = ElasticsearchOptions { start_timeout: Duration::from_secs(1), ..options(&url) };
+    let mut writer = writer(options, &index());
     writer.write(rows(0..3)).unwrap();
     let error = writer.flush().unwrap_err();
-    web.unwrap().join().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.kind(), ErrorKind::Restart);
     assert!(error.to_string().contains("no Elasticsearch") && error.to_string().contains("hello"), "{error}");
+}
+
+// A page of something that is no Elasticsearch. A client that has gone away is none of its business.
+fn greet(mut client: std::net::TcpStream) {
+    let page = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+    let read = std::io::Read::read(&mut client, &mut [0; 4096]);
+    let _ = read.and_then(|_| std::io::Write::write_all(&mut client, page.as_bytes()));
 }
 
 #[test]
