@@ -38,6 +38,7 @@ pub struct Elasticsearch {
 pub struct ElasticsearchBuilder {
     version: Option<String>,
     settings: Vec<String>,
+    files: Vec<(String, String)>,
     password: Option<String>,
     tls: bool,
     port: Option<u16>,
@@ -121,6 +122,12 @@ impl ElasticsearchBuilder {
         self
     }
 
+    /// A file beside `elasticsearch.yml`, such as `roles.yml`, with its text.
+    pub fn config_file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Clients must log in: as `elastic`, with this password (6 characters or more).
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
@@ -181,6 +188,9 @@ impl ElasticsearchBuilder {
         fs::write(config.join("jvm.options.d/heap.options"), "-Xms512m\n-Xmx512m\n")?;
         let certificate = self.tls.then(|| Certificate::create(&config)).transpose()?;
         fs::write(config.join("elasticsearch.yml"), self.yaml(dir, port, certificate.as_ref()))?;
+        for (name, text) in &self.files {
+            fs::write(config.join(name), text)?;
+        }
         Ok(certificate)
     }
 
