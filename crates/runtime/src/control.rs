@@ -13,7 +13,6 @@ use millstream_core::{Error, Result};
 
 use crate::ask::{Ask, CheckpointDone, Pending};
 use crate::life::{Life, Wish};
-use crate::shared::Event;
 use crate::signals;
 use crate::snapshot::JobSnapshot;
 use crate::status::{JobFailure, JobStatus};
@@ -129,10 +128,7 @@ impl JobControl {
 
     fn ask(&self, ask: Ask) -> Pending {
         let (reply, pending) = Pending::new();
-        match self.life.attempt() {
-            Some(attempt) => attempt.tell(Event::Ask(ask, reply)),
-            None => drop(reply),
-        }
+        self.life.ask(ask, reply);
         pending
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use millstream_core::drive::checkpoint_stats::CheckpointHistory;
 use millstream_core::time::{Nanos, Time};
 
+use crate::ask::{Ask, Reply};
 use crate::report::Left;
 use crate::setup::Setup;
 use crate::shared::{Event, Failure, Shared};
@@ -43,6 +44,8 @@ struct Now {
     status: JobStatus,
     wish: Option<Wish>,
     attempt: Option<Arc<Shared>>,
+    // What was asked while no attempt ran; the next one hears of it.
+    asked: Vec<(Ask, Reply)>,
     attempts: u64,
     epoch: u64,
     failures: VecDeque<JobFailure>,
@@ -82,6 +85,7 @@ impl Life {
             status: JobStatus::Initializing,
             wish: None,
             attempt: None,
+            asked: Vec::new(),
             attempts: 0,
             epoch: 0,
             failures: VecDeque::new(),
@@ -109,8 +113,19 @@ impl Life {
             now.attempt = Some(Arc::clone(attempt));
             now.attempts += 1;
             now.epoch = attempt.epoch;
+            now.asked.drain(..).for_each(|(ask, reply)| attempt.tell(Event::Ask(ask, reply)));
         }
         now.wish.clone()
+    }
+
+    /// Asks the present attempt, or the next one where the job is starting; nobody where it is over, which ends the wait for the answer.
+    pub(crate) fn ask(&self, ask: Ask, reply: Reply) {
+        let mut now = self.lock();
+        match now.attempt.clone() {
+            Some(attempt) => attempt.tell(Event::Ask(ask, reply)),
+            None if self.over.load(Ordering::Acquire) => {}
+            None => now.asked.push((ask, reply)),
+        }
     }
 
     /// An attempt is being prepared: nothing of it runs.
@@ -189,6 +204,7 @@ impl Life {
         let mut now = self.lock();
         now.status = status;
         now.attempt = None;
+        now.asked.clear();
         self.over.store(true, Ordering::Release);
         self.changed.notify_all();
     }
@@ -259,10 +275,6 @@ impl Life {
 
     pub(crate) fn wished(&self) -> Option<Wish> {
         self.lock().wish.clone()
-    }
-
-    pub(crate) fn attempt(&self) -> Option<Arc<Shared>> {
-        self.lock().attempt.clone()
     }
 
     pub(crate) fn status(&self) -> JobStatus {

@@ -124,7 +124,7 @@ impl Sender {
             std::thread::park_timeout(TICK);
         }
         let last = sent.iter().map(|event| event.time).max().unwrap_or(self.start);
-        let closing = DrillEvent { user: 0, item: 0, category: 0, time: last + 3 * 3_600_000, view: false };
+        let closing = DrillEvent { user: 1, item: 1, category: 1, time: last + 3 * 3_600_000, view: false };
         for partition in 0..PARTITIONS {
             self.send(&closing.json(), partition)?;
         }
