@@ -78,16 +78,20 @@ fn rescale(job: &mut Job, plan: &DrillPlan, site: &Site, parallelism: u16) -> Re
     Ok(format!("stopped with a savepoint, goes on from it at parallelism {parallelism}"))
 }
 
-// A process that was just started does not listen yet.
+// The page is served before the job runs: until then a signal finds nobody who would stop in order.
 fn reach(job: &mut Job, site: &Site) -> Result<Remote> {
     let url = format!("http://127.0.0.1:{}", site.port);
-    for _ in 0..60 {
-        if let Ok(remote) = Remote::to(&url, None) {
+    for _ in 0..360 {
+        if let Some(remote) = Remote::to(&url, None).ok().filter(runs) {
             return Ok(remote);
         }
         job.run_for(Duration::from_millis(500))?;
     }
     Remote::to(&url, None)
+}
+
+fn runs(remote: &Remote) -> bool {
+    remote.overview().is_ok_and(|job| job["state"] == "RUNNING")
 }
 
 impl fmt::Display for Blow {
