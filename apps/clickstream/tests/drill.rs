@@ -43,7 +43,8 @@ impl Servers {
              execution.checkpointing.tolerable-failed-checkpoints: 100\n\
              state.backend.type: rocksdb\nexecution.checkpointing.incremental: true\n\
              restart-strategy.type: fixed-delay\nrestart-strategy.fixed-delay.attempts: 100\n\
-             restart-strategy.fixed-delay.delay: 1s\n{storage}"
+             restart-strategy.fixed-delay.delay: 1s\n\
+             runtime.stop-flush-timeout: 60s\nruntime.stop-timeout: 80s\n{storage}"
         )
     }
 }
