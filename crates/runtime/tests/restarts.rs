@@ -138,15 +138,31 @@ fn a_stop_and_a_cancel_end_the_wait_for_the_next_attempt() {
         while job.status() != JobStatus::Restarting {
             std::thread::yield_now();
         }
+        let asked = job.trigger_savepoint(Some("file:///nowhere")).unwrap();
         if cancel {
             job.cancel();
         } else {
             job.stop();
         }
         let report = wait(job).unwrap();
+        assert_eq!(asked.wait().unwrap_err().kind(), ErrorKind::Restart, "no attempt will answer");
         let wanted = if cancel { JobStatus::Canceled } else { JobStatus::Suspended };
         assert_eq!((report.status, report.attempts), (wanted, 1));
     }
+}
+
+#[test]
+fn what_is_asked_between_two_attempts_is_answered_by_the_next_one() {
+    let strategy = RestartStrategy::FixedDelay { attempts: 1, delay: Duration::from_millis(500) };
+    let options = RuntimeOptions { restart: strategy.into(), ..support::options() };
+    let plan = suspicious(&Numbers::endless(2), &Sums::default(), failing(1000, 1, broken));
+    let job = start(plan, options).unwrap();
+    while job.status() != JobStatus::Restarting && job.attempts() < 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(job.checkpoint_now().unwrap().epoch, 2);
+    job.cancel();
+    wait(job).unwrap();
 }
 
 #[test]
