@@ -149,6 +149,7 @@ fn ids_of_nobody_count_nowhere_and_whole_numbers_are_one_id() -> Result<()> {
     std::fs::write(dir.path().join("in"), lines.join("\n"))?;
     let said = run_config(dir.path(), &config("in", "jsonl"))?;
     assert!(said.contains("without user 7"), "{said}");
+    assert_eq!(said.matches("WARN most records are dropped by with-user: 7 of 12").count(), 1, "{said}");
     let wanted: BTreeMap<_, _> = [("42".to_owned(), 4), ("guest".to_owned(), 1)].into();
     assert_eq!(clicks(dir.path()), wanted);
 

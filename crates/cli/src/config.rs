@@ -143,6 +143,7 @@ pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T
 
 fn read<T: DeserializeOwned>(text: &str, set: &[String], origin: Origin) -> Result<Config<T>> {
     let mut map = map_of(text).map_err(|error| origin.here(error))?;
+    set::resolve_paths(&mut map, "runtime").map_err(|error| origin.here(error))?;
     for change in set {
         set::apply(&mut map, change)?;
     }
@@ -296,6 +297,15 @@ mod tests {
         });
         assert_eq!(config.app.source, wanted);
         assert_eq!(config.engine.runtime.stop_timeout, std::time::Duration::from_secs(7));
+    }
+
+    #[test]
+    fn a_file_may_name_settings_of_the_engine_by_their_paths() {
+        let text = "runtime: {stop-timeout: 5s}\nruntime.stop-flush-timeout: 3s\n";
+        let runtime = parse::<App>(text, &[]).unwrap().engine.runtime;
+        let seconds = std::time::Duration::from_secs;
+        assert_eq!((runtime.stop_timeout, runtime.stop_flush_timeout), (seconds(5), seconds(3)));
+        assert!(message("runtime.stop-timeuot: 5s", &[]).contains("did you mean \"stop-timeout\"?"));
     }
 
     #[test]

@@ -26,6 +26,21 @@ pub(crate) fn apply(map: &mut Map<String, Value>, change: &str) -> Result<()> {
     set_in_map(map, key, value).map_err(|wrong| Error::configuration(format!("--set {key}: {wrong}")))
 }
 
+/// Takes keys such as `runtime.stop-timeout` of a file for what they are with `--set`: paths into a map of the engine's.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration): the map is there and is no map.
+pub(crate) fn resolve_paths(map: &mut Map<String, Value>, name: &str) -> Result<()> {
+    let is_path = |key: &&String| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let paths: Vec<_> = map.keys().filter(is_path).cloned().collect();
+    for path in paths {
+        let Some(value) = map.remove(&path) else { continue };
+        map.entry(name).or_insert(Value::Null);
+        set_in_map(map, &path, value).map_err(|wrong| Error::configuration(format!("{path}: {wrong}")))?;
+    }
+    Ok(())
+}
+
 // A key may have dots itself, such as `bulk-flush.max-actions`: what is there decides, and the next step where nothing is.
 fn set_in_map(map: &mut Map<String, Value>, path: &str, value: Value) -> Result<(), String> {
     let Some((first, rest)) = path.split_once('.').filter(|_| !map.contains_key(path)) else {

@@ -78,6 +78,11 @@ impl OpenContext {
     pub fn refusals_of(&self, operator: &str) -> Refusals {
         self.figures.troubles.refusals(operator)
     }
+
+    /// The same for an operator that drops records and only counts them.
+    pub fn drops_of(&self, operator: &str) -> Refusals {
+        self.figures.troubles.drops(operator)
+    }
 }
 
 /// What leaves a stage in one call, in order.

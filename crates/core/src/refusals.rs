@@ -23,6 +23,7 @@ mod reporter;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
 pub use self::reporter::Refusals;
@@ -50,6 +51,15 @@ pub struct Refusal {
     pub reason: String,
     /// Where it stood and its first bytes, for people.
     pub sample: String,
+}
+
+/// What becomes of each record that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A dead letter.
+    DeadLetter,
+    /// It is counted, and nothing else is kept of it.
+    Dropped,
 }
 
 /// What became of the records of a span of time.
@@ -87,6 +97,15 @@ struct Reason {
     pattern: String,
     times: u64,
     first: Refusal,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeadLetter => "Each of them is a dead letter",
+            Self::Dropped => "They are counted, and nothing else is kept of them",
+        })
+    }
 }
 
 impl Refusal {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Judged, Refusal, Share, Window};
+use super::{Fate, Judged, Refusal, Share, Window};
 use crate::Context;
 use crate::stage::Step;
 use crate::time::{Nanos, Time};
@@ -20,6 +20,7 @@ pub struct Refusals {
 #[derive(Debug)]
 struct Shared {
     subject: String,
+    fate: Fate,
     state: Mutex<State>,
 }
 
@@ -32,9 +33,10 @@ struct State {
 
 impl Refusals {
     /// Those of an operator or a sink of this name.
-    pub(crate) fn of(operator: &str) -> Self {
-        let subject = format!("most records are refused by {operator}");
-        Self { shared: Arc::new(Shared { subject, state: Mutex::default() }), look_at: None }
+    pub(crate) fn of(operator: &str, fate: Fate) -> Self {
+        let refused = if fate == Fate::Dropped { "dropped" } else { "refused" };
+        let subject = format!("most records are {refused} by {operator}");
+        Self { shared: Arc::new(Shared { subject, fate, state: Mutex::default() }), look_at: None }
     }
 
     /// Counts records that were given and those of them that were refused; `refusals` is only called where there are some. Answers when
@@ -118,7 +120,7 @@ impl Refusals {
         let (subject, why) = (&self.shared.subject, &state.why);
         match say {
             Some(Say::Began { .. }) => {
-                tracing::warn!("{subject}: {why}. Each of them is a dead letter");
+                tracing::warn!("{subject}: {why}. {}", self.shared.fate);
             }
             Some(Say::GoesOn { lasts, .. }) => {
                 tracing::warn!("{subject}, for {} now: {why}", rounded(lasts));

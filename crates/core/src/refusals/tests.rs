@@ -102,3 +102,12 @@ fn a_letter_says_where_it_stood_and_its_first_bytes() {
     assert!(seen[0].sample.starts_with("clicks-3 at 7: \\0\\nxxx"), "{seen:?}");
     assert!(seen[1].sample.starts_with("\\0\\nx") && seen[1].sample.len() < 170, "{seen:?}");
 }
+
+#[test]
+fn what_is_dropped_is_not_called_a_dead_letter() {
+    let troubles = Troubles::default();
+    troubles.drops("with-user").count(0, 200, 150, || vec![refusal("no user")]);
+    troubles.drops("with-user").look(SECOND);
+    assert_eq!(troubles.ongoing(SECOND)[0].subject, "most records are dropped by with-user");
+    assert!(!Fate::Dropped.to_string().contains("dead letter"));
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Trouble;
-use crate::refusals::Refusals;
+use crate::refusals::{Fate, Refusals};
 use crate::time::Nanos;
 
 /// All troubles of a job, by what is in trouble.
@@ -69,8 +69,17 @@ impl Troubles {
 
     /// Where a decoder or a sink of this name counts its records and those that were refused; the same for all of its subtasks.
     pub fn refusals(&self, operator: &str) -> Refusals {
+        self.refusals_with(operator, Fate::DeadLetter)
+    }
+
+    /// The same for an operator that drops what it refuses.
+    pub fn drops(&self, operator: &str) -> Refusals {
+        self.refusals_with(operator, Fate::Dropped)
+    }
+
+    fn refusals_with(&self, operator: &str, fate: Fate) -> Refusals {
         let mut all = lock(&self.refusing);
-        all.entry(operator.to_owned()).or_insert_with(|| Refusals::of(operator)).clone()
+        all.entry(operator.to_owned()).or_insert_with(|| Refusals::of(operator, fate)).clone()
     }
 
     /// What lasts now.
