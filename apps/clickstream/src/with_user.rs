@@ -1,5 +1,6 @@
 //! Events without a user count nowhere.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use millstream::core::figures::{Counter, OperatorFigures};
@@ -41,20 +42,20 @@ impl Operator for WithUser {
         rows: &mut Rows<Event>,
         out: &mut Output<Event>,
     ) -> Result<Step> {
-        let (before, mut nobody) = (rows.len(), None);
+        let (before, nobody) = (rows.len(), OnceCell::new());
         rows.retain(|event| {
             let keeps = !self.placeholders.stands_in(&event.user_id);
-            if !keeps && nobody.is_none() {
-                nobody = Some(event.user_id.clone());
+            if !keeps {
+                nobody.get_or_init(|| event.user_id.clone());
             }
             keeps
         });
         let dropped = (before - rows.len()) as u64;
         self.without_user.add(dropped);
         rows.append_to(&mut out.rows);
-        Ok(self
-            .dropped
-            .count_in(cx, before as u64, dropped, || nobody.iter().map(|id| names_nobody(id)).collect()))
+        Ok(self.dropped.count_in(cx, before as u64, dropped, || {
+            nobody.get().map(|id| names_nobody(id)).into_iter().collect()
+        }))
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, _: Budget, _: &mut Output<Event>) -> Result<Step> {
