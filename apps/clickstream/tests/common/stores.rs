@@ -118,6 +118,14 @@ pub fn in_csv(dir: &Path) -> Result<Results> {
     Ok(results(&table("user_clicks")?, &table("hot_items")?, &table("pv_uv")?))
 }
 
+/// Whether a first result has come to Redis.
+pub fn has_results(url: &str) -> bool {
+    let keys = redis::Client::open(url).and_then(|client| {
+        redis::cmd("KEYS").arg("user_clicks:*").query::<Vec<String>>(&mut client.get_connection()?)
+    });
+    keys.is_ok_and(|keys| !keys.is_empty())
+}
+
 pub fn compare_redis(url: &str, wanted: &Results) -> Result<()> {
     let mut redis = redis::Client::open(url)?.get_connection()?;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut redis)?;
