@@ -11,7 +11,17 @@ use crate::workspace;
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace::root());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_package(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+// What cargo tells the program that it runs. Build scripts look at it (ring's does), so that a build with it and a build
+// from the shell would each make the other's stale.
+fn is_of_this_package(name: &OsStr) -> bool {
+    let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+    name.to_str().is_some_and(|name| of_package.iter().any(|prefix| name.starts_with(prefix)))
 }
 
 /// Runs a command whose output the developer sees.

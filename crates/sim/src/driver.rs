@@ -164,7 +164,9 @@ impl SeededDriver {
         self
     }
 
-    /// Lets nothing go wrong any more after so many steps: no crash, no request, no subtask that stands still.
+    /// Lets nothing go wrong any more after so many steps: no crash, no request, no subtask that stands still, and until the sources are
+    /// stopped no fault of the storage. Whoever stops them must know that a checkpoint has everything that can be read: what is read
+    /// after the last complete one is not read again.
     #[must_use]
     pub fn calm_after(mut self, steps: u64) -> Self {
         self.chaos.calm_after = Some(steps);
@@ -337,6 +339,7 @@ impl Simulation {
             let message = format!("the job has not ended after {} steps", shared.chaos.most_steps);
             return Err(wrong(message).in_context(self.current.describe(shared)));
         }
+        shared.storage.is_calm = shared.is_calm() && !shared.is_to_stop();
         shared.storage.weather(&mut shared.chance);
         // Work takes time.
         if shared.chance.random_ratio(1, 32) {

@@ -106,7 +106,7 @@ impl Shared {
             return self.now();
         }
         let timeout = nanos(self.chaos.checkpoints.timeout);
-        let slow = self.chance.random_ratio(1, 40);
+        let slow = !self.storage.is_calm && self.chance.random_ratio(1, 40);
         let most = if slow { timeout.saturating_mul(2).min(10_000_000_000) } else { 1_000_000 };
         self.now() + self.chance.random_range(0..=most)
     }

@@ -33,6 +33,8 @@ pub(super) struct Storage {
     late: Vec<(u64, Vec<u8>)>,
     /// How often a call goes wrong in one way or another.
     faults: f64,
+    /// Whether nothing goes wrong for the time being.
+    pub(super) is_calm: bool,
     /// Whether the log says that the job has finished. Whoever starts it once more would do all of it once more.
     pub(super) is_finished: bool,
 }
@@ -42,9 +44,13 @@ impl Storage {
         Self { faults, ..Self::default() }
     }
 
+    fn errs(&self, chance: &mut Chance) -> bool {
+        !self.is_calm && chance.random_bool(self.faults)
+    }
+
     /// One call of the log.
     pub(super) fn answer(&mut self, chance: &mut Chance, ask: &Ask) -> Answer {
-        let fault = if chance.random_bool(self.faults) { chance.random_range(0..6) } else { 9 };
+        let fault = if self.errs(chance) { chance.random_range(0..6) } else { 9 };
         match (ask, fault) {
             (Ask::Create(number, bytes), 0) => {
                 self.late.push((*number, bytes.clone()));
@@ -92,7 +98,7 @@ impl Storage {
 
     /// Writes a file; an error may mean that it is there, torn or whole.
     pub(super) fn put(&mut self, chance: &mut Chance, path: &str, file: File) -> Result<(), String> {
-        if !chance.random_bool(self.faults) {
+        if !self.errs(chance) {
             self.files.insert(path.to_owned(), file);
             return Ok(());
         }
@@ -137,7 +143,7 @@ impl Storage {
 
     /// A read that may fail for now.
     pub(super) fn is_away(&self, chance: &mut Chance) -> bool {
-        chance.random_bool(self.faults)
+        self.errs(chance)
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
