@@ -9,7 +9,7 @@ use crate::shell::{cargo, succeed};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask sim --seeds 10000                           the proof: about five minutes
+  cargo xtask sim --seeds 10000                           the proof: about three minutes
   cargo xtask sim --from 4711 --seeds 1 --trace           one seed, and everything that happens in it
   cargo xtask sim --seeds 200 --broken alignment-skipped  does it find a broken rule?")]
 pub(crate) struct SimArguments {
