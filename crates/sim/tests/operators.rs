@@ -171,6 +171,14 @@ fn windows_of_processing_time_fire_by_the_clock() {
         ]);
 }
 
+// What fires after the stop would go nowhere: it stays in the state, for the job that goes on.
+#[test]
+fn nothing_fires_after_a_stop() {
+    windows(Tumbling::of_processing_time(ms(100)), ProcessingTimeTrigger, 0)
+        .feed([event(word("a"), 7), stop(), processing_time(300)])
+        .expect_rows([]);
+}
+
 fn sessions(gap: u64, lateness: Time) -> Rig<Word, (), Fired> {
     let make = move || SessionOperator::new(spec(Session::with_gap(ms(gap)), EventTimeTrigger, lateness));
     Rig::new(make).keyed_by(key).unordered().side(&late())

@@ -26,13 +26,15 @@ pub struct Chained<O: Operator> {
     next: Box<dyn Push<O::Out>>,
     sides: Vec<Side>,
     figures: Arc<OperatorFigures>,
+    // From then on it is only asked for its state: what a timer would emit would come after the end.
+    ended: bool,
 }
 
 impl<O: Operator> Chained<O> {
     /// Puts an operator, under its user-given name, before `next`.
     pub fn new(name: Arc<str>, operator: O, next: Box<dyn Push<O::Out>>) -> Self {
         let figures = OperatorFigures::new(&name);
-        Self { name, operator, out: Output::default(), next, sides: Vec::new(), figures }
+        Self { name, operator, out: Output::default(), next, sides: Vec::new(), figures, ended: false }
     }
 
     /// Says where the side outputs go. Rows of any other side output end here.
@@ -125,7 +127,7 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
         let step = self.each_next(cx, NextCall::Resume(budget))?;
         let step = self.hand_on_marks(cx, step)?;
-        if !step.is_complete() {
+        if self.ended || !step.is_complete() {
             return Ok(step);
         }
         let own = self.operator.resume(cx, budget, &mut self.out);
@@ -169,6 +171,7 @@ impl<O: Operator> Push<O::In> for Chained<O> {
         if !step.is_complete() {
             return Ok(step);
         }
+        self.ended = true;
         Ok(step.and(self.each_next(cx, NextCall::End(end))?))
     }
 
