@@ -123,8 +123,20 @@ impl<I: Item> Buffer<I> {
         self.slots[id as usize].sent.as_mut().expect("what was taken keeps its slot")
     }
 
+    /// Adds an item as if it had been taken already; none if another item of its id is there.
+    pub(crate) fn insert_taken(&mut self, item: Pending<I>) -> Option<SlotId> {
+        let id = self.slot_of(&item.item);
+        let slot = &mut self.slots[id as usize];
+        if slot.any().is_some() {
+            return None;
+        }
+        self.bytes += item.size();
+        slot.sent = Some(item);
+        Some(id)
+    }
+
     /// An item that was taken needs nothing more. What waits behind it can be sent from now on.
-    pub(crate) fn settle(&mut self, id: SlotId, now: Nanos) {
+    pub(crate) fn settle(&mut self, id: SlotId, now: Nanos) -> Pending<I> {
         let slot = &mut self.slots[id as usize];
         let settled = slot.sent.take().expect("what was taken keeps its slot");
         self.bytes -= settled.size();
@@ -132,13 +144,14 @@ impl<I: Item> Buffer<I> {
             waiting.ready_at = now;
             self.ready_bytes += waiting.size();
             self.queue.push_back(id);
-            return;
+            return settled;
         }
         if let Ok(entry) = self.by_id.find_entry(slot.hash, |known| *known == id) {
             entry.remove();
         }
         self.free.push(id);
         self.shrink();
+        settled
     }
 
     /// An item that was taken must be sent again: before all others, unless a newer one has come, which then goes in its place.

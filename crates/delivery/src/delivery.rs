@@ -51,6 +51,8 @@ pub(crate) struct Delivery<S: Store> {
     halves: Vec<Vec<SlotId>>,
     halved_in_vain: u32,
     suspects: Suspects,
+    // The item that was written last: sent again, it tells whether its place takes anything.
+    witness: Option<(S::Item, Version)>,
     meters: Meters,
     start: Start<S::Item>,
     flushing: bool,
@@ -88,6 +90,7 @@ impl<S: Store> Delivery<S> {
             halves: Vec::new(),
             halved_in_vain: 0,
             suspects: Suspects::default(),
+            witness: None,
             meters: Meters::new(operator, &names, store.subject(), cx),
             start: Start::new(backoff(0), was_ready, cx.clock.nanos()),
             flushing: false,

@@ -135,7 +135,8 @@ pub enum Reply {
     },
     /// To be sent in halves: too large, or spoilt by one of its items, of which this is the verdict once it is alone.
     Halve(Verdict),
-    /// Nothing can be written.
+    /// Nothing can be written. What a change of the store can cure (an error of kind
+    /// [`Configuration`](millstream_core::ErrorKind::Configuration)) is waited for, since the store was ready before.
     Stop(Error),
 }
 

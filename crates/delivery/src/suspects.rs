@@ -2,7 +2,8 @@
 //!
 //! A refusal that meets everything alike is the store's trouble, whatever its error says: a pipeline that is missing, a limit that is reached, a
 //! right that was taken away. It passes when somebody sees to it, and dead letters would have to be replayed. A refusal that meets one item
-//! while others of the same place are written lies in that item.
+//! while others of the same place are written lies in that item. Where nothing else is to be written there, the item that was written last is
+//! sent once more along with the one in doubt; only where nothing was ever written there is nothing to compare with, and the item waits.
 
 use std::collections::BTreeMap;
 
@@ -78,13 +79,15 @@ impl Suspects {
 
     /// An item of this place was refused. Whether it is at fault itself. Its request must have been noted.
     pub(crate) fn refused(&self, place: &str, suspicion: &mut Suspicion, now: Nanos) -> bool {
-        let since = *suspicion.since.get_or_insert(now);
-        let Some(known) = self.places.get(place) else {
-            return false;
-        };
-        let others_pass = !known.all_refused && known.passed_at.is_some_and(|passed_at| passed_at >= since);
-        suspicion.refusals += u32::from(others_pass);
+        suspicion.begin(now);
+        suspicion.refusals += u32::from(self.others_pass(place, suspicion));
         suspicion.refusals >= MOST_REFUSALS
+    }
+
+    /// Whether others of its place were written since it was first refused.
+    pub(crate) fn others_pass(&self, place: &str, suspicion: &Suspicion) -> bool {
+        let known = self.places.get(place).filter(|known| !known.all_refused);
+        known.is_some_and(|known| known.passed_at.zip(suspicion.since).is_some_and(|(at, since)| at >= since))
     }
 
     /// Nothing waits any more.

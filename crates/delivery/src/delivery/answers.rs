@@ -11,6 +11,7 @@ use millstream_core::{Context, Error, Result, Rows};
 
 use super::{Delivery, nanos};
 use crate::buffer::SlotId;
+use crate::pending::Pending;
 use crate::store::{Item, Reply, Store, Verdict};
 use crate::suspects::Tally;
 
@@ -23,6 +24,8 @@ struct Again {
     slots: Vec<SlotId>,
     overloaded: usize,
     reason: String,
+    /// One that nothing speaks against or for: nothing else of its place was written since it was first refused.
+    in_doubt: Option<SlotId>,
 }
 
 impl<S: Store> Delivery<S> {
@@ -45,6 +48,9 @@ impl<S: Store> Delivery<S> {
             }
             Reply::Wait { reason, overloaded } => self.send_again(&reason, overloaded, slots, cx.nanos()),
             Reply::Halve(alone) => self.halve(cx, slots, alone, dead),
+            Reply::Stop(error) if self.may_pass(&error) => {
+                self.send_again(&error.chain(), false, slots, cx.nanos())
+            }
             Reply::Stop(error) => Err(error.in_operator(&self.operator)),
         }
     }
@@ -116,7 +122,13 @@ impl<S: Store> Delivery<S> {
                 }
                 Verdict::Refused(reason) => self.bury(cx, slot, &reason, dead),
                 Verdict::Unclear(reason) if self.is_at_fault(slot, now) => self.bury(cx, slot, &reason, dead),
-                Verdict::Unclear(reason) => self.keep(slot, &reason, false, &mut again, now)?,
+                Verdict::Unclear(reason) => {
+                    self.keep(slot, &reason, false, &mut again, now)?;
+                    let pending = self.buffer.sent(slot);
+                    if !self.suspects.others_pass(pending.item.place(), &pending.suspicion) {
+                        again.in_doubt = Some(slot);
+                    }
+                }
                 Verdict::Wait { reason, overloaded } => {
                     self.keep(slot, &reason, overloaded, &mut again, now)?;
                 }
@@ -136,7 +148,8 @@ impl<S: Store> Delivery<S> {
         self.meters.acknowledged(&self.buffer, written, now);
         for slot in written {
             self.meters.done_with(self.buffer.sent(*slot).tries);
-            self.buffer.settle(*slot, now);
+            let Pending { item, version, .. } = self.buffer.settle(*slot, now);
+            self.witness = Some((item, version));
         }
         if !written.is_empty() {
             self.halved_in_vain = 0;
@@ -197,16 +210,24 @@ impl<S: Store> Delivery<S> {
     }
 
     // Only these items wait; what goes to other places goes on meanwhile.
-    fn defer(&mut self, again: Again, now: Nanos) {
+    fn defer(&mut self, mut again: Again, now: Nanos) {
         if again.slots.is_empty() {
             return;
         }
+        again.slots.extend(again.in_doubt.and_then(|slot| self.call_witness(slot, now)));
         self.meters.failed(now, &again.reason);
         self.meters.count_retries(again.slots.len(), again.overloaded);
         let tries = again.slots.iter().map(|slot| self.buffer.sent(*slot).tries).max().unwrap_or(1);
         let pause = self.pace.delay(tries);
         self.requests += 1;
         self.later.insert((now + nanos(pause), self.requests), again.slots);
+    }
+
+    // Nothing new may come that could tell whose fault it is. What is in the store already can be written once more: it changes nothing.
+    fn call_witness(&mut self, in_doubt: SlotId, now: Nanos) -> Option<SlotId> {
+        let place = self.buffer.sent(in_doubt).item.place();
+        let (item, version) = self.witness.take_if(|(item, _)| item.place() == place)?;
+        self.buffer.insert_taken(Pending::restored(item, version, now))
     }
 
     fn failed_again(&mut self, slot: SlotId, reason: &str, now: Nanos) -> Result<()> {

@@ -89,8 +89,8 @@ impl<S: Store> Delivery<S> {
         }
     }
 
-    // A login or a right that was there before may come back, so a job that restarts is not ended for good by it.
-    fn may_pass(&self, error: &Error) -> bool {
+    // A login, a right or a file that was there before may come back, so a job is not ended for good by it.
+    pub(super) fn may_pass(&self, error: &Error) -> bool {
         error.kind() == ErrorKind::Configuration && self.start.was_ready.load(Relaxed)
     }
 

@@ -23,6 +23,23 @@ fn an_outage_pauses_longer_and_longer_and_is_one_trouble() {
     assert!(counted(&writer, "retries") >= 30);
 }
 
+// Nobody ends a job for good by taking a right away for a while.
+#[test]
+fn what_is_forbidden_in_mid_run_was_allowed_before_and_is_waited_for() {
+    let script = Script::default().weather(|number| match number {
+        1..10 => Answer::Forbidden,
+        _ => Answer::Well,
+    });
+    let mut writer = script.writer();
+    writer.write(rows(0..10)).unwrap();
+    writer.flush().unwrap();
+    writer.write(rows(10..20)).unwrap();
+    turn_for(&mut writer, 1_000).unwrap();
+    assert!(trouble(&writer).unwrap().contains("the file is read-only"));
+    writer.flush().unwrap();
+    assert_eq!((script.rows(), trouble(&writer)), (rows(0..20), None));
+}
+
 #[test]
 fn a_flush_ends_the_pause_at_once() {
     let hour = Duration::from_secs(3600);

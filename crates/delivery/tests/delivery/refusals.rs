@@ -82,6 +82,39 @@ fn an_unknown_refusal_of_one_item_while_others_pass_is_a_dead_letter_after_some(
     assert_eq!(trouble(&writer), None);
 }
 
+// Nothing else is to be written, as at the end of a bounded input: what is in the store already tells that the item is at fault.
+#[test]
+fn an_unknown_refusal_of_what_comes_last_does_not_wait_for_ever() {
+    let script = Script::default();
+    script.judge(|row| if row.0 >= 20 { unclear(row) } else { Verdict::Written });
+    let mut writer = script.writer();
+    writer.write(rows(0..20)).unwrap();
+    writer.flush().unwrap();
+    for last in [20..21, 21..25] {
+        writer.write(rows(last)).unwrap();
+        writer.flush().unwrap();
+    }
+    assert_eq!((script.rows(), writer.dead_letters().len()), (rows(0..20), 5));
+    assert_eq!(trouble(&writer), None);
+}
+
+#[test]
+fn an_unknown_refusal_of_what_comes_last_waits_while_the_store_refuses_what_it_has_taken_before() {
+    let script = Script::default();
+    let mut writer = script.writer();
+    writer.write(rows(0..20)).unwrap();
+    writer.flush().unwrap();
+    script.judge(unclear);
+    writer.write(rows(20..21)).unwrap();
+    turn_for(&mut writer, 3_600_000).unwrap();
+    assert!(trouble(&writer).unwrap().contains("a limit is reached"));
+    let frozen = writer.checkpoint(1).unwrap();
+    assert!((1..=2).contains(&frozen.lists[0].items.len()), "the row, and what it is compared with");
+    script.judge(|_| Verdict::Written);
+    writer.flush().unwrap();
+    assert_eq!((script.rows(), writer.dead_letters().len(), trouble(&writer)), (rows(0..21), 0, None));
+}
+
 // One request in five meets a store that refuses everything for an unknown reason: nobody is blamed for that.
 #[test]
 fn a_store_that_refuses_everything_now_and_then_makes_no_dead_letters() {

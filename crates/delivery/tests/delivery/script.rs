@@ -42,6 +42,8 @@ pub(crate) enum Answer {
     TooLarge(usize),
     /// Refused as a whole, as if one item spoilt it; an item that is alone as well.
     Malformed,
+    /// The right to write was taken away.
+    Forbidden,
     /// The answer has fewer verdicts than the request has items.
     Short,
 }
@@ -250,6 +252,7 @@ impl Request {
             }
             Answer::TooLarge(_) => self.script.write_all(all),
             Answer::Malformed => Reply::Halve(Verdict::Unclear("malformed".to_owned())),
+            Answer::Forbidden => Reply::Stop(Error::configuration("the file is read-only")),
             Answer::Short => Reply::Items(Vec::new()),
         }
     }
