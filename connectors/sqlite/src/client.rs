@@ -1,6 +1,8 @@
 //! The connection to the file, and its transactions. All of this blocks.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use millstream_core::{Error, ErrorKind};
@@ -41,12 +43,14 @@ pub(crate) struct Database {
     table: Arc<Table>,
     identity: Identity,
     connection: Option<Connection>,
+    // What the connection leads to.
+    file: Option<FileId>,
     wal: Wal,
 }
 
 impl Database {
     pub(crate) fn new(options: Arc<SqliteOptions>, table: Arc<Table>, identity: Identity, wal: Wal) -> Self {
-        Self { options, table, identity, connection: None, wal }
+        Self { options, table, identity, connection: None, file: None, wal }
     }
 
     /// Opens the file and claims it for this attempt, if that is still to do. `restored` is what the attempt before had not written, of all
@@ -55,13 +59,27 @@ impl Database {
         if self.connection.is_none() {
             let mut connection = self.connect()?;
             self.claim(&mut connection, restored)?;
+            self.file = FileId::of(&self.options.path);
             self.connection = Some(connection);
         }
         Ok(())
     }
 
+    // SQLite goes on writing to a file that was deleted or replaced, and nobody would ever see that.
+    fn check_place(&mut self) -> Result<(), Failure> {
+        if self.connection.is_none() || self.file == FileId::of(&self.options.path) {
+            return Ok(());
+        }
+        self.connection = None;
+        Err(Failure::Busy(format!(
+            "{}: the file was deleted or replaced, and with it what was written before; the file that is there now is opened",
+            self.path()
+        )))
+    }
+
     /// Writes rows in one transaction.
     pub(crate) fn write(&mut self, rows: &[Arc<[Value]>]) -> Result<Rejected, Failure> {
+        self.check_place()?;
         self.prepare(std::iter::empty())?;
         let Some(mut connection) = self.connection.take() else {
             return Err(Failure::Stop(Error::bug("sqlite: the file is not open after it was opened")));
@@ -221,6 +239,16 @@ impl Database {
             ),
             Outcome::Stop(error) => Failure::Stop(error),
         }
+    }
+}
+
+/// Which file is at a path: device and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    fn of(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What to do about an error of SQLite. Decides only; the writer acts.
 
 use millstream_core::{Error, ErrorKind};
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// What an error means.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) fn of_error(error: rusqlite::Error, path: &str) -> Outcome {
         Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
             return Outcome::Reject(error.to_string());
         }
-        Some(ErrorCode::DiskFull) => {
+        _ if is_full(&error) => {
             return Outcome::Busy(format!(
                 "{path}: the disk, or the file's quota, is full; free some space: {error}"
             ));
@@ -55,9 +55,14 @@ pub(crate) fn of_error(error: rusqlite::Error, path: &str) -> Outcome {
     }
 }
 
+// The shared memory beside the write-ahead log lies on the same disk, and has an error of its own.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || extended == Some(ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
 
     use super::*;
 
@@ -93,7 +98,10 @@ mod tests {
         let database = rusqlite::Connection::open(file.path()).unwrap();
         database.execute_batch("CREATE TABLE t(a); PRAGMA max_page_count = 4").unwrap();
         let full = database.execute("INSERT INTO t VALUES (zeroblob(100000))", []).unwrap_err();
-        let Outcome::Busy(reason) = of_error(full, "clicks.db") else { panic!("there may be room later") };
-        assert!(reason.contains("full"), "{reason}");
+        let no_shared_memory = outcome(ffi::SQLITE_IOERR_SHMSIZE);
+        for outcome in [of_error(full, "clicks.db"), no_shared_memory] {
+            let Outcome::Busy(reason) = outcome else { panic!("there may be room later") };
+            assert!(reason.contains("full"), "{reason}");
+        }
     }
 }

@@ -172,6 +172,25 @@ fn a_lock_that_stays_ends_in_a_restart() -> Result<()> {
 }
 
 #[test]
+fn a_file_that_is_deleted_while_it_is_written_is_made_anew_and_said() -> Result<()> {
+    let file = File::new()?;
+    let mut writer = file.writer(1)?;
+    write(&mut writer, clicks(0..10, 1))?;
+    writer.flush()?;
+    std::fs::remove_file(&file.path)?;
+    write(&mut writer, clicks(10..30, 1))?;
+    while counter(&writer, "retries") == 0 {
+        assert!(!writer.try_flush()?.is_complete(), "flushed, but nobody sees it");
+        writer.turn()?;
+    }
+    let trouble = writer.harness().figures().troubles.ongoing(u64::MAX).remove(0);
+    assert!(trouble.why.contains("deleted or replaced"), "{trouble:?}");
+    writer.flush()?;
+    assert_eq!(file.number("SELECT count(*) FROM user_clicks")?, 20);
+    Ok(())
+}
+
+#[test]
 fn many_writers_share_a_file() -> Result<()> {
     let file = File::new()?;
     std::thread::scope(|scope| {
