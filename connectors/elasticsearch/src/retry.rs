@@ -31,6 +31,10 @@ const OF_THE_INDEX: [&str; 4] = [
     "validation_exception",
 ];
 
+/// Types of errors with status 500 of an ingest pipeline that fails for a document, or for all of them: `exception` up to 7.4, for an error
+/// of any processor.
+const OF_A_PIPELINE: [&str; 3] = ["fail_processor_exception", "ingest_processor_exception", "exception"];
+
 /// The decision for one document.
 pub(crate) fn of_item(item: &Item) -> Verdict {
     let kind = item.error.as_ref().map_or("", |cause| cause.kind.as_str());
@@ -43,6 +47,7 @@ pub(crate) fn of_item(item: &Item) -> Verdict {
         409 => Verdict::Stale,
         413 => Verdict::Refused(reason()),
         429 => Verdict::Wait { reason: reason(), overloaded: true },
+        500 if OF_A_PIPELINE.contains(&kind) => Verdict::Unclear(reason()),
         401 | 403 | 408 | 500..=599 => Verdict::Wait { reason: reason(), overloaded: false },
         _ if OF_THE_DOCUMENT.contains(&kind) => Verdict::Refused(reason()),
         _ if OF_THE_INDEX.contains(&kind) => Verdict::Wait { reason: reason(), overloaded: false },

@@ -1,6 +1,7 @@
 //! The sink as a pipeline sees it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use compact_str::{CompactString, format_compact};
 use millstream_core::Result;
@@ -29,6 +30,8 @@ pub struct ElasticsearchSink<T> {
 pub(crate) struct Settings {
     pub(crate) options: ElasticsearchOptions,
     pub(crate) templates: Vec<Template>,
+    /// Whether it was said that the start cannot compare everything.
+    pub(crate) said_unseen: Arc<AtomicBool>,
 }
 
 impl Settings {
@@ -73,7 +76,7 @@ impl ElasticsearchSinkBuilder {
         self,
         mapping: impl Fn(&T) -> Document + Send + Sync + 'static,
     ) -> ElasticsearchSink<T> {
-        let settings = Settings { options: self.options, templates: Vec::new() };
+        let settings = Settings { options: self.options, templates: Vec::new(), said_unseen: Arc::default() };
         ElasticsearchSink::of(settings, Arc::new(mapping))
     }
 }

@@ -5,6 +5,7 @@ mod targets;
 mod templates;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use millstream_core::{Error, Result};
@@ -12,7 +13,7 @@ use millstream_delivery::NotReady;
 use serde::Deserialize;
 
 use crate::client::{Answer, Client, Question};
-use crate::response::describe_refusal;
+use crate::response::{describe_refusal, refusal_type};
 use crate::retry::Trouble;
 use crate::template::Template;
 
@@ -21,6 +22,8 @@ pub(crate) struct Start {
     pub(crate) client: Arc<Client>,
     pub(crate) templates: Vec<Template>,
     pub(crate) timeout: Duration,
+    /// Whether it was said that something cannot be compared: once for all writers of a sink.
+    pub(crate) said_unseen: Arc<AtomicBool>,
 }
 
 #[derive(Deserialize)]
@@ -44,17 +47,19 @@ impl Start {
         Ok(())
     }
 
-    // None where the store, or the login, does not allow the question: then nothing is compared, which is said once per attempt.
+    // None where the store, or the login, does not allow the question: then nothing is compared, which is said once.
     async fn look(&self, question: &Question, what: &str) -> Result<Option<Answer>, NotReady> {
         let answer = self.reach(question).await?;
         if matches!(answer.status, 200 | 404) {
             return Ok(Some(answer));
         }
-        tracing::warn!(
-            reason = %told(&answer),
-            "Elasticsearch does not say {what}, so it is not compared with what the job needs: allow the login \
-             view_index_metadata on its indices and manage_index_templates"
-        );
+        if !self.said_unseen.swap(true, Relaxed) {
+            tracing::warn!(
+                reason = %told(&answer),
+                "Elasticsearch does not say {what}, so it is not compared with what the job needs: allow the login \
+                 view_index_metadata on its indices and manage_index_templates"
+            );
+        }
         Ok(None)
     }
 
@@ -81,16 +86,24 @@ impl Start {
         };
         match answer.status {
             408 | 429 | 500..=599 => Err(NotReady::Wait(told(&answer))),
+            _ if is_blocked(&answer) => Err(NotReady::Wait(told(&answer))),
             _ => Ok(answer),
         }
     }
 }
 
-// A login that may write but not look at the cluster gets 403: it is known, and that is enough.
+// The cluster or an index is read-only, such as after its disk was full: nothing that the login lacks, and it passes.
+fn is_blocked(answer: &Answer) -> bool {
+    refusal_type(&answer.body).as_deref() == Some("cluster_block_exception")
+}
+
+// A login that may write but not look at the cluster gets 403, and a service without clusters has no such question: each is known by the
+// form of its refusal, and that is enough.
 fn check_health(answer: &Answer) -> Result<(), NotReady> {
     let health = || serde_json::from_slice::<Health>(&answer.body);
     match answer.status {
         403 => Ok(()),
+        400..=499 if refusal_type(&answer.body).is_some() => Ok(()),
         200 if health().is_ok_and(|health| !health.status.is_empty()) => Ok(()),
         // A proxy whose cluster is away answers with a page of its own: that passes, a wrong address does not, and they look alike.
         _ => Err(NotReady::Wait(format!(
@@ -106,4 +119,38 @@ fn refused(answer: &Answer, advice: &str) -> Error {
 
 fn told(answer: &Answer) -> String {
     format!("{} says {}: {}", answer.host, answer.status, describe_refusal(&answer.body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &'static str) -> Answer {
+        Answer { host: "http://es:9200".to_owned(), status, body: body.into() }
+    }
+
+    #[test]
+    fn a_cluster_is_known_by_its_health_or_by_the_form_of_its_refusal() {
+        for (status, body) in [
+            (200, r#"{"status":"yellow"}"#),
+            (403, r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#),
+            (410, r#"{"error":{"type":"api_not_available_exception","reason":"serverless"},"status":410}"#),
+        ] {
+            assert!(check_health(&answer(status, body)).is_ok(), "{body}");
+        }
+        for (status, body) in
+            [(200, "hello"), (200, "{}"), (404, "<html>"), (404, r#"{"error":"Not Found"}"#)]
+        {
+            let Err(NotReady::Wait(reason)) = check_health(&answer(status, body)) else { panic!("{body}") };
+            assert!(reason.contains("check hosts"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_no_lack_of_rights() {
+        let blocked = r#"{"error":{"type":"cluster_block_exception","reason":"FORBIDDEN/6/cluster read-only"},"status":403}"#;
+        assert!(is_blocked(&answer(403, blocked)));
+        let forbidden = r#"{"error":{"type":"security_exception","reason":"unauthorized"},"status":403}"#;
+        assert!(!is_blocked(&answer(403, forbidden)) && !is_blocked(&answer(403, "<html>")));
+    }
 }

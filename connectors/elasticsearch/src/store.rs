@@ -79,6 +79,7 @@ impl Store for Cluster {
             client: Arc::clone(&self.client),
             templates: templates.map(|template| template.prefixed(&options.index_prefix)).collect(),
             timeout: options.start_timeout,
+            said_unseen: Arc::clone(&self.settings.said_unseen),
         };
         Work::future(async move { start.attempt().await })
     }

@@ -9,10 +9,11 @@ use millstream_core::Error;
 use millstream_delivery::NotReady;
 use serde_json::Value;
 
-use super::{Start, refused};
+use super::{Start, refused, told};
 use crate::client::Question;
 use crate::mapping::{self, Difference};
 use crate::priority::{FILTER, Templates};
+use crate::response::refusal_type;
 use crate::template::Template;
 
 impl Start {
@@ -63,6 +64,8 @@ impl Start {
             403 => {
                 "the login may not manage index templates: allow it, or create the template yourself and configure none"
             }
+            // Something between has answered, such as a proxy.
+            _ if refusal_type(&answer.body).is_none() => return Err(NotReady::Wait(told(&answer))),
             _ => "the index template is not accepted",
         };
         Err(NotReady::Stop(refused(&answer, &format!("template {:?}: {advice}", template.name))))

@@ -109,6 +109,25 @@ fn what_lies_in_the_index_or_in_the_cluster_waits_and_catches_up() {
     }
 }
 
+// As after a full disk: it is no right that the login lacks.
+#[test]
+fn a_cluster_that_is_read_only_at_the_start_is_waited_for() {
+    let server = own().lock().unwrap();
+    let (cluster, index) = (Cluster::of(&server), index());
+    settings(&cluster, "cluster.blocks.read_only", &json!(true));
+    let mut writer = writer(quick(server.url()), &index);
+    writer.write(rows(0..10)).unwrap();
+    let troubles = Arc::clone(&writer.harness().figures().troubles);
+    while troubles.ongoing(u64::MAX).is_empty() {
+        assert!(!writer.try_flush().unwrap().is_complete());
+        writer.turn().unwrap();
+    }
+    assert!(troubles.ongoing(u64::MAX)[0].why.contains("cluster_block_exception"));
+    settings(&cluster, "cluster.blocks.read_only", &Value::Null);
+    writer.flush().unwrap();
+    assert_eq!((cluster.visible(&index), writer.dead_letters().len()), (values(0..10), 0));
+}
+
 /// Passes everything on, or answers every request itself.
 struct Proxy {
     url: String,
