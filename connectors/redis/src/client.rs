@@ -86,20 +86,31 @@ impl Link {
         self.run(pipeline, count).await
     }
 
+    // That the connection was closed while nothing was to be sent (Redis has a `timeout`, and so have firewalls) shows only now. It is nobody's
+    // trouble: the pipeline is sent once more.
     async fn run(&self, pipeline: &Pipeline, count: usize) -> Result<Vec<Value>, NotReady> {
-        let mut open = self.open().await?;
-        let replies = match open.connection.send_packed_commands(pipeline, 0, count).await {
-            Ok(replies) => replies,
-            Err(error) => {
-                self.drop_connection(open.number).await;
-                return Err(self.failure(&error));
+        let replies = match self.run_on(self.open().await?, pipeline, count).await {
+            Err(error) if error.is_connection_dropped() => {
+                self.run_on(self.open().await?, pipeline, count).await
             }
+            replies => replies,
         };
+        replies.map_err(|error| self.failure(&error))
+    }
+
+    async fn run_on(
+        &self,
+        mut open: Open,
+        pipeline: &Pipeline,
+        count: usize,
+    ) -> Result<Vec<Value>, RedisError> {
+        let replies = open.connection.send_packed_commands(pipeline, 0, count).await;
         // After a fail-over the address may lead to the new primary.
-        if replies.len() != count || replies.iter().any(is_read_only) {
+        let keeps = |replies: &Vec<Value>| replies.len() == count && !replies.iter().any(is_read_only);
+        if !replies.as_ref().is_ok_and(keeps) {
             self.drop_connection(open.number).await;
         }
-        Ok(replies)
+        replies
     }
 
     async fn load_script(&self) -> Result<(), NotReady> {

@@ -144,10 +144,19 @@ impl RedisOptions {
     }
 
     fn validate_address(&self) -> Result<()> {
+        const LOGIN: &str = "is not of the form redis://USER:PASSWORD@HOST:PORT/DATABASE or rediss://…: a login with characters such as # / ? % \
+                             belongs into username and password";
         let wrong = |what: &str| Error::configuration(format!("redis: url {} {what}", self.url));
-        let address = self.url.expose().into_connection_info().map_err(|error| {
-            wrong("is not of the form redis://HOST:PORT/DATABASE or rediss://…").caused_by(error)
+        let has_login = self.url.expose().contains('@');
+        let address = self.url.expose().into_connection_info().map_err(|error| match has_login {
+            // The error itself would show a part of it.
+            true => wrong(LOGIN),
+            false => wrong("is not of the form redis://HOST:PORT/DATABASE or rediss://…").caused_by(error),
         })?;
+        let (login, socket) = (address.redis_settings(), matches!(address.addr(), ConnectionAddr::Unix(_)));
+        if has_login && !socket && login.username().is_none() && login.password().is_none() {
+            return Err(wrong(LOGIN));
+        }
         match address.addr() {
             ConnectionAddr::TcpTls { insecure: true, .. } => Err(wrong(
                 "asks for TLS without verification: give the server's authority as ca-file instead",
@@ -238,6 +247,8 @@ mod tests {
             RedisOptions::at("127.0.0.1:6379"),
             RedisOptions::at("http://127.0.0.1"),
             RedisOptions::at("rediss://db#insecure"),
+            RedisOptions::at("redis://:se/cret@db:6379"),
+            RedisOptions::at("redis://me:12#secret@db:6379"),
             RedisOptions { ca_file: Some("ca.pem".into()), ..RedisOptions::default() },
             RedisOptions {
                 password: Some("a".into()),
@@ -251,6 +262,7 @@ mod tests {
         for options in wrong {
             let error = options.validate().unwrap_err();
             assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration, "{options:?}");
+            assert!(!error.chain().contains("cret"), "{}", error.chain());
         }
     }
 }

@@ -11,7 +11,8 @@ pub(crate) fn of_reply(reply: &Value, epoch: u64) -> Verdict {
         Value::Int(1) => Verdict::Written,
         Value::BulkString(newer) => of_newer(newer, epoch),
         Value::ServerError(error) => of_server_error(error),
-        other => Verdict::Refused(format!("an answer that the script does not give: {other:?}")),
+        // Perhaps of something between, which then gives it to every write.
+        other => Verdict::Unclear(format!("an answer that the script does not give: {other:?}")),
     }
 }
 
@@ -81,6 +82,8 @@ fn code_of(text: &str) -> &str {
 pub(crate) fn of_client_error(error: &RedisError, address: &str) -> NotReady {
     use redis::ErrorKind as Kind;
     match error.kind() {
+        // Said instead of any other answer, also to a login.
+        _ if error.to_string().contains("max number of clients") => NotReady::Wait(error.to_string()),
         Kind::AuthenticationFailed => {
             NotReady::Stop(configuration(&format!("Redis at {address} refuses the login"), error.to_string()))
         }
@@ -109,7 +112,9 @@ fn of_code(error: &RedisError, address: &str) -> NotReady {
             "the user may not do what the sink needs: allow EVALSHA, SCRIPT and the commands and keys in it",
         ),
         "MOVED" | "ASK" | "CROSSSLOT" => lasting(CLUSTER_NODE),
-        "ERR" => lasting("it refuses the sink's script"),
+        "ERR" => lasting(
+            "it refuses the number of the database, or the sink's script (a Sentinel does: give the address of the server)",
+        ),
         _ => NotReady::Wait(reason()),
     }
 }

@@ -9,7 +9,7 @@ fn a_reply_says_whether_it_was_written() {
     let Verdict::Stop(error) = of_reply(&stored(4), 3) else { panic!("a newer attempt runs") };
     assert_eq!(error.kind(), ErrorKind::Fenced);
     assert!(matches!(of_reply(&Value::BulkString(b"7".to_vec()), 3), Verdict::Refused(_)));
-    assert!(matches!(of_reply(&Value::Okay, 3), Verdict::Refused(_)));
+    assert!(matches!(of_reply(&Value::Okay, 3), Verdict::Unclear(_)));
 }
 
 fn error(line: &str) -> ServerError {
@@ -89,6 +89,8 @@ fn a_refused_login_lasts_and_a_broken_connection_passes() {
     assert!(matches!(of_client_error(&broken, "redis://db"), NotReady::Wait(_)));
     let no_login = RedisError::from(error_of("NOAUTH Authentication required."));
     assert!(matches!(of_client_error(&no_login, "redis://db"), NotReady::Stop(_)));
+    let crowded = RedisError::from(error_of("ERR max number of clients reached"));
+    assert!(matches!(of_client_error(&crowded, "redis://db"), NotReady::Wait(_)));
     let no_scripts = RedisError::from(error_of("ERR unknown command 'SCRIPT'"));
     assert!(matches!(of_client_error(&no_scripts, "redis://db"), NotReady::Stop(_)));
 }
