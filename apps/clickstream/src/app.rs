@@ -33,14 +33,31 @@ impl Application for Shop {
         parts::part_of(options, operator)
     }
 
+    // A second run of the same job, begun by mistake, must not take it over only to fail at the first one's port.
+    fn check(&self, config: &Config<Options>, runs: bool) -> Result<()> {
+        match page(config)? {
+            Some(page) if runs => page.try_port(),
+            Some(page) => page.validate(),
+            None => Ok(()),
+        }
+    }
+
     fn started(&self, config: &Config<Options>, job: &JobHandle) -> Result<Option<Running>> {
-        let Some(port) = config.engine.port else {
+        let Some(options) = page(config)? else {
             return Ok(None);
         };
-        let bind_address = config.engine.bind_address.clone();
-        let options = ServerOptions { bind_address, port, password: config.engine.password()? };
         let page = LivePage::start(&options, job, &self.board)?;
         logs::err(&format!("live page: {}", page.url()));
         Ok(Some(Box::new(page)))
     }
+}
+
+// Where the page is served, if it is.
+fn page(config: &Config<Options>) -> Result<Option<ServerOptions>> {
+    let engine = &config.engine;
+    let Some(port) = engine.port else {
+        return Ok(None);
+    };
+    let bind_address = engine.bind_address.clone();
+    Ok(Some(ServerOptions { bind_address, port, password: engine.password()? }))
 }

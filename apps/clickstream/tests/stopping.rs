@@ -193,8 +193,62 @@ fn stop_answers_when_the_job_is_gone_so_that_it_can_run_again_at_once() -> Resul
     Ok(())
 }
 
+#[test]
+fn a_second_run_by_mistake_is_refused_at_the_port_and_disturbs_nothing() -> Result<()> {
+    let (dir, port) = (tempfile::tempdir()?, free_port()?);
+    let config = format!(
+        "pipeline.name: twice\nrest.port: {port}\nsource: {{type: generator, rate: 1000}}\nsinks: [{{type: csv, dir: out}}]\n\
+         execution.checkpointing.interval: 500ms\n"
+    );
+    std::fs::write(dir.path().join("job.yaml"), config)?;
+    let job = start(dir.path(), &[])?;
+    ensure!(until(PATIENCE, || completed(port) > Some(0)), "no checkpoint was completed");
+    let second = finish(dir.path(), &["run", "--config", "job.yaml"])?;
+    assert_eq!(second.status.code(), Some(2), "{}", said(&second));
+    assert!(said(&second).contains("another run of this job"), "{}", said(&second));
+    let before = completed(port);
+    ensure!(until(PATIENCE, || completed(port) > before), "the first run was fenced");
+    signal(&job, "-TERM")?;
+    let output = job.wait_with_output()?;
+    assert!(output.status.success(), "{}", said(&output));
+    Ok(())
+}
+
+// How many checkpoints the job at this port has completed, if one is there.
+fn completed(port: u16) -> Option<u64> {
+    let ask = |path: &str| {
+        let answer = http::get(port, path, None).ok()?;
+        serde_json::from_str::<serde_json::Value>(&answer.body).ok()
+    };
+    let id = ask("/jobs/overview")?["jobs"][0]["jid"].as_str()?.to_owned();
+    ask(&format!("/jobs/{id}/checkpoints"))?["counts"]["completed"].as_u64()
+}
+
 fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+// As with `clickstream run 2>&1 | head`, or a log collector that ends.
+#[test]
+fn a_job_survives_whoever_reads_its_log() -> Result<()> {
+    let (dir, port) = (tempfile::tempdir()?, free_port()?);
+    let config = format!(
+        "rest.port: {port}\nsource: {{type: generator, rate: 1000}}\nsinks: [{{type: csv, dir: out}}]\n\
+         execution.checkpointing.interval: 200ms\n"
+    );
+    std::fs::write(dir.path().join("job.yaml"), config)?;
+    let mut job = clickstream(dir.path())
+        .args(["run", "--config", "job.yaml"])
+        .env("RUST_LOG", "warn,millstream_runtime=debug")
+        .stderr(Stdio::piped())
+        .spawn()?;
+    ensure!(until(PATIENCE, || completed(port) > Some(0)), "no checkpoint was completed");
+    drop(job.stderr.take());
+    let before = completed(port);
+    ensure!(until(PATIENCE, || completed(port) > before.map(|count| count + 2)), "the job is gone");
+    signal(&job, "-TERM")?;
+    assert_eq!(job.wait()?.code(), Some(0));
+    Ok(())
 }
 
 #[test]

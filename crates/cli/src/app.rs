@@ -32,6 +32,15 @@ pub trait Application {
         None
     }
 
+    /// Refuses what [`started`](Self::started) could not do, before the job has touched anything. With `plan` (`runs` is false) it must not
+    /// depend on what runs on this machine.
+    ///
+    /// # Errors
+    /// What cannot work.
+    fn check(&self, _: &Config<Self::Options>, _runs: bool) -> Result<()> {
+        Ok(())
+    }
+
     /// Called when the job runs, or has been starting for a while: for a page that shows it.
     ///
     /// # Errors

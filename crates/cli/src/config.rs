@@ -168,9 +168,9 @@ fn map_of(text: &str) -> Result<Map<String, Value>> {
     }
 }
 
-// Only `true` and `false` are booleans: a host called `no` stays a text.
+// Only `true` and `false` are booleans: a host called `no` stays a text. Errors name the line, and do not show it: secrets may stand there.
 pub(crate) fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
-    let options = serde_saphyr::options! { strict_booleans: true };
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options)
 }
 
@@ -330,11 +330,26 @@ mod tests {
     }
 
     #[test]
+    fn no_mistake_shows_a_secret() {
+        let broken = message("rest.password: geheim\njobs: [a\nsource: }\n", &[]);
+        assert!(broken.contains("line 3") && !broken.contains("geheim"), "{broken}");
+        let number = message("rest.password: 4711\n", &[]);
+        assert!(number.contains("in quotes") && !number.contains("4711"), "{number}");
+        let misplaced = message("rest.port: \"${CARGO_PKG_NAME}\"\n", &[]);
+        assert!(misplaced.contains("rest.port") && !misplaced.contains("millstream"), "{misplaced}");
+        let set = message("", &["rest.password={geheim"]);
+        assert!(set.contains("no valid YAML") && !set.contains("geheim"), "{set}");
+    }
+
+    #[test]
     fn variables_come_from_the_environment_and_are_never_printed() {
         let config: Config<App> = parse("rest.password: \"${CARGO_PKG_NAME}\"", &[]).unwrap();
         let password = config.engine.password().unwrap().unwrap();
         assert_eq!(password.reveal(), "millstream-cli");
         assert!(!format!("{config:?}").contains("millstream-cli"));
+        let text = "parallelism.default: ${CARGO_PKG_VERSION_MAJOR}";
+        let major: u16 = env!("CARGO_PKG_VERSION_MAJOR").parse().unwrap();
+        assert_eq!(parse::<App>(text, &[]).unwrap().engine.parallelism, major, "a number is one there too");
         assert!(message("source: ${NO_SUCH_VARIABLE_HERE}", &[]).contains("NO_SUCH_VARIABLE_HERE"));
     }
 }

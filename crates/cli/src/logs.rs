@@ -51,6 +51,8 @@ pub fn start_as(format: LogFormat) {
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,millstream=info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // They would go to standard error as well, and end the thread where that is closed.
+    let logs = logs.log_internal_errors(false);
     // Set already: by a program that collects logs by itself.
     let _ = match format {
         LogFormat::Text => logs.with_ansi(stderr().is_terminal()).with_target(false).try_init(),

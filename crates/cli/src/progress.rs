@@ -47,7 +47,8 @@ fn watch(job: JobControl, bar: ProgressBar, over: Arc<AtomicBool>) -> Option<Joi
         let mut before = 0;
         while !over.load(Ordering::Relaxed) {
             let read = messages(&job.figures());
-            let rate = (read - before) * 2;
+            // Another attempt counts anew.
+            let rate = read.saturating_sub(before) * 2;
             bar.set_message(format!("{} {read} read, {rate}/s", job.plan().name));
             bar.tick();
             before = read;

@@ -36,6 +36,7 @@ pub(crate) fn plan<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
     let env = environment(app, config)?;
     let settings = config.engine.state.over(&env.settings())?;
     backend::is_built_in(&settings.backend)?;
+    app.check(config, false)?;
     let plan = env.plan()?;
     Launch::new(plan.clone(), config.engine.runtime(&settings)).validate()?;
     Ok(plan)
@@ -94,6 +95,7 @@ fn run_unplaced<A: Application>(
         Some(url) => launch.from_savepoint(url, allow_non_restored),
         None => launch,
     };
+    app.check(config, true)?;
     let mut job = launch.begin()?;
     job.stop_on_signals()?;
     // What is wrong shows soon; a system that is away may be waited for, and then the page is to be seen.

@@ -4,7 +4,8 @@ use std::fmt::{self, Display};
 
 use serde::de::value::StringDeserializer;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
@@ -60,6 +61,21 @@ impl de::Error for Mistake {
         Self::new(message.to_string())
     }
 
+    // The value itself is not shown: it may be a secret. Whoever reads this learns its place.
+    fn invalid_type(there: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        let is_plain = matches!(
+            there,
+            Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
+        );
+        let wanted = wanted.to_string();
+        let advice = if is_plain && wanted == "a string" { ": put it in quotes" } else { "" };
+        Self::new(format!("invalid type: {}, expected {wanted}{advice}", kind_of(there)))
+    }
+
+    fn invalid_value(there: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        Self::new(format!("invalid value: {}, expected {wanted}", kind_of(there)))
+    }
+
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         Self::new(unknown_key(field, expected)).within(field)
     }
@@ -70,6 +86,19 @@ impl de::Error for Mistake {
             nearest(variant, expected),
             expected.join(", ")
         ))
+    }
+}
+
+fn kind_of(there: Unexpected<'_>) -> &'static str {
+    match there {
+        Unexpected::Bool(_) => "boolean",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "integer",
+        Unexpected::Float(_) => "floating point number",
+        Unexpected::Str(_) | Unexpected::Char(_) => "string",
+        Unexpected::Unit | Unexpected::Option => "nothing",
+        Unexpected::Seq => "list",
+        Unexpected::Map => "map",
+        _ => "something else",
     }
 }
 
@@ -139,6 +168,22 @@ impl<'de> SeqAccess<'de> for Items {
     }
 }
 
+impl Strict {
+    // A variable of the environment is a text, also where a number or a boolean is meant.
+    fn plain(self) -> Self {
+        let read = self.0.as_str().and_then(|text| serde_json::from_str(text).ok());
+        read.filter(|value: &Value| value.is_number() || value.is_boolean()).map_or(self, Self)
+    }
+}
+
+macro_rules! plain {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+            self.plain().deserialize_any(visitor)
+        })*
+    };
+}
+
 impl<'de> Deserializer<'de> for Strict {
     type Error = Mistake;
 
@@ -184,9 +229,14 @@ impl<'de> Deserializer<'de> for Strict {
         }
     }
 
+    plain! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8 deserialize_u16
+        deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64
+    }
+
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct identifier ignored_any
+        i128 u128 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
+        ignored_any
     }
 }
 
@@ -231,6 +281,17 @@ mod tests {
         let kind = json!({"max-out-of-orderness": 5, "sinks": [{"type": "reddis"}]});
         let kind = read::<Options>(kind).unwrap_err().to_string();
         assert!(kind.contains("did you mean \"redis\"?"), "{kind}");
+    }
+
+    #[test]
+    fn a_text_may_stand_for_a_number_but_not_the_reverse() {
+        let number = json!({"max-out-of-orderness": "5", "sinks": []});
+        assert_eq!(read::<Options>(number).unwrap().max_out_of_orderness, 5);
+        for wrong in ["five", "", "\"5\"", "5s"] {
+            let wrong = read::<Options>(json!({"max-out-of-orderness": wrong, "sinks": []})).unwrap_err();
+            assert!(wrong.to_string().contains("invalid type: string"), "{wrong}");
+        }
+        assert!(read::<Redis>(json!({"url": 5})).is_err());
     }
 
     #[test]

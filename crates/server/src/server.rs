@@ -30,6 +30,39 @@ pub struct ServerOptions {
     pub password: Option<Secret>,
 }
 
+impl ServerOptions {
+    /// Refuses an address that is none, and one beyond loopback without a password. No I/O.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    pub fn validate(&self) -> Result<()> {
+        self.address().map(drop)
+    }
+
+    /// The same, and refuses a port that somebody listens on: for a job that has not begun.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    pub fn try_port(&self) -> Result<()> {
+        listen(self).map(drop)
+    }
+
+    fn address(&self) -> Result<SocketAddr> {
+        let host = &self.bind_address;
+        let address: IpAddr = host.parse().map_err(|_| {
+            Error::configuration(format!(
+                "rest.bind-address {host:?} is no address: write one such as 127.0.0.1"
+            ))
+        })?;
+        if !address.is_loopback() && self.password.is_none() {
+            return Err(Error::configuration(format!(
+                "rest.bind-address {address} can be reached from other machines: set rest.password-file, or listen on 127.0.0.1"
+            )));
+        }
+        Ok((address, self.port).into())
+    }
+}
+
 /// A file of the page, built into the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
@@ -120,18 +153,11 @@ fn failed(what: &str, error: std::io::Error) -> Error {
 }
 
 fn listen(options: &ServerOptions) -> Result<TcpListener> {
-    let (host, port) = (&options.bind_address, options.port);
-    let address: IpAddr = host.parse().map_err(|_| {
-        Error::configuration(format!("rest.bind-address {host:?} is no address: write one such as 127.0.0.1"))
-    })?;
-    if !address.is_loopback() && options.password.is_none() {
-        return Err(Error::configuration(format!(
-            "rest.bind-address {address} can be reached from other machines: set rest.password-file, or listen on 127.0.0.1"
-        )));
-    }
-    let listener = TcpListener::bind((address, port)).map_err(|error| {
+    let address = options.address()?;
+    let listener = TcpListener::bind(address).map_err(|error| {
         Error::configuration(format!(
-            "{address}:{port} cannot be listened on: choose another port (0 takes a free one)"
+            "{address} cannot be listened on: choose another port (0 takes a free one), or end what listens there, such as another run \
+             of this job"
         ))
         .caused_by(error)
     })?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use millstream::connectors::files::{FilesSource, FilesSourceOptions};
-use millstream::connectors::generator::replay::{JsonLines, Speed, TaobaoCsv};
+use millstream::connectors::generator::replay::{Format, JsonLines, Speed, TaobaoCsv};
 use millstream::connectors::generator::{Replay, ReplayOptions};
 use millstream::core::options::parse_typed_duration;
 use millstream::prelude::Environment;
@@ -74,9 +74,14 @@ pub(super) enum RecordedFormat {
 }
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
-    if let RecordedFormat::DeadLetters = args.format {
-        return dead_letters::replay(args);
+    match args.format {
+        RecordedFormat::TaobaoCsv => recording(args, TaobaoCsv),
+        RecordedFormat::Jsonl => recording(args, JsonLines),
+        RecordedFormat::DeadLetters => dead_letters::replay(args),
     }
+}
+
+fn recording(args: &ReplayArgs, format: impl Format) -> Result<()> {
     if args.from_topic.is_some() || args.stage.is_some() || args.dry_run {
         return Err(Error::configuration(
             "--from-topic, --stage and --dry-run are for dead letters: add --format dead-letters",
@@ -90,13 +95,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
         seed: args.seed,
         ..ReplayOptions::default()
     };
-    let files = FilesSource::new(files);
-    let replay = match args.format {
-        RecordedFormat::TaobaoCsv => Replay::new(files, TaobaoCsv, options),
-        RecordedFormat::Jsonl | RecordedFormat::DeadLetters => Replay::new(files, JsonLines, options),
-    };
     let env = Environment::new("replay");
-    let messages = env.source("recording", replay);
+    let messages = env.source("recording", Replay::new(FilesSource::new(files), format, options));
     send(&env, &messages, &args.target)
 }
 
