@@ -17,6 +17,8 @@ pub(super) struct Refusal {
     /// S3's word for it, such as `NoSuchBucket`; empty if the answer had none.
     code: String,
     message: String,
+    /// Whether the answer has a body that no S3 would send.
+    foreign: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,15 +44,25 @@ pub(super) enum Meaning {
 }
 
 impl Refusal {
-    /// Reads an answer; one that is no XML has no code.
+    /// Reads an answer; one that is no XML has no code, and its text is the message unless it is a page.
     pub(super) fn read(status: u16, body: &str) -> Self {
-        let Body { code, message } = quick_xml::de::from_str(body).unwrap_or_default();
-        Self { status, code, message }
+        const QUOTED: usize = 200;
+        let text = body.trim();
+        let Body { code, message } = match text.starts_with('<') {
+            true => quick_xml::de::from_str(text).unwrap_or_default(),
+            false => Body { code: String::new(), message: text.chars().take(QUOTED).collect() },
+        };
+        let foreign = code.is_empty() && !text.is_empty();
+        Self { status, code, message, foreign }
     }
 
     fn meaning(&self) -> Meaning {
         match (self.status, self.code.as_str()) {
             (_, "NoSuchBucket") => lasting(Error::configuration("the bucket does not exist: create it")),
+            // A proxy whose store is away for a moment: its 404 is no missing file.
+            (401 | 403 | 404 | 405 | 407, _) if self.foreign => {
+                passing("what answers is no S3: is s3.endpoint right, and the store behind the proxy there?")
+            }
             (404, "NoSuchUpload") => Meaning::NoUpload,
             (404, _) => Meaning::NoFile,
             (412, _) => Meaning::ConditionFailed,
@@ -67,15 +79,15 @@ impl Refusal {
             (_, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
                 lasting(Error::configuration("the bucket is in another region: set s3.region"))
             }
-            (_, "RequestTimeTooSkewed") => {
-                lasting(Error::configuration("this machine's clock differs from the store's: set it"))
-            }
+            // A machine that was asleep has such a clock for a moment, and so has a request that was sent very slowly.
+            (_, "RequestTimeTooSkewed") => passing("this machine's clock differs from the store's: set it"),
             (_, "RequestTimeout" | "IncompleteBody" | "BadDigest" | "SlowDown" | "InternalError") => away(),
             // 409: another request changes the same file right now.
             (408 | 409 | 429, _) => away(),
             (501, _) => lasting(Error::configuration("the store does not know this kind of request")),
             (401 | 403, _) => lasting(Error::configuration(
-                "the credentials are refused, or may not do this: check keys and permissions",
+                "the credentials are refused, or may not do this: check keys and permissions (s3:ListBucket of the bucket; s3:GetObject, \
+                 s3:PutObject and s3:DeleteObject of what is in it)",
             )),
             (300..=399, _) => {
                 lasting(Error::configuration("the bucket is elsewhere: check region and endpoint"))
@@ -192,8 +204,12 @@ fn lasting(error: Error) -> Meaning {
     Meaning::Failed(Failure::lasting(error))
 }
 
+fn passing(what: &str) -> Meaning {
+    Meaning::Failed(Failure::passing(Error::retry(what)))
+}
+
 fn away() -> Meaning {
-    Meaning::Failed(Failure::passing(Error::retry("the store is overloaded or restarting")))
+    passing("the store is overloaded or restarting")
 }
 
 #[cfg(test)]
@@ -221,6 +237,7 @@ mod tests {
             (429, "TooManyRequests", (true, Retry)),
             (409, "ConditionalRequestConflict", (true, Retry)),
             (400, "RequestTimeout", (true, Retry)),
+            (403, "RequestTimeTooSkewed", (true, Retry)),
             (507, "XMinioStorageFull", (false, Retry)),
             (404, "NoSuchBucket", (false, Configuration)),
             (400, "ExpiredToken", (false, Configuration)),
@@ -244,9 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_a_proxy_is_no_answer_of_the_store() {
+        for (status, page) in
+            [(404, "404 page not found\n"), (404, "<html>"), (403, "<html>"), (503, "<html>")]
+        {
+            let Meaning::Failed(failure) = Refusal::read(status, page).meaning() else { panic!("{page}") };
+            assert!(failure.may_pass() && failure.kind() == ErrorKind::Retry, "{status} {page}");
+        }
+    }
+
+    #[test]
     fn a_refusal_says_what_the_store_said() {
         let refusal = Refusal::read(403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
         assert_eq!(refusal.to_string(), "the store answers 403, AccessDenied, no");
         assert_eq!(Refusal::read(502, "<html>").to_string(), "the store answers 502");
+        let mistaken = Refusal::read(400, "Client sent an HTTP request to an HTTPS server.\n").to_string();
+        assert_eq!(mistaken, "the store answers 400, Client sent an HTTP request to an HTTPS server.");
     }
 }
