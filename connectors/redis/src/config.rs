@@ -144,19 +144,15 @@ impl RedisOptions {
     }
 
     fn validate_address(&self) -> Result<()> {
-        const LOGIN: &str = "is not of the form redis://USER:PASSWORD@HOST:PORT/DATABASE or rediss://…: a login with characters such as # / ? % \
-                             belongs into username and password";
         let wrong = |what: &str| Error::configuration(format!("redis: url {} {what}", self.url));
-        let has_login = self.url.expose().contains('@');
-        let address = self.url.expose().into_connection_info().map_err(|error| match has_login {
-            // The error itself would show a part of it.
-            true => wrong(LOGIN),
-            false => wrong("is not of the form redis://HOST:PORT/DATABASE or rediss://…").caused_by(error),
-        })?;
-        let (login, socket) = (address.redis_settings(), matches!(address.addr(), ConnectionAddr::Unix(_)));
-        if has_login && !socket && login.username().is_none() && login.password().is_none() {
-            return Err(wrong(LOGIN));
+        if self.url.ends_within_its_login() {
+            return Err(wrong(
+                "cannot be read, as its login has one of # / ? in it: give username and password apart",
+            ));
         }
+        let address = self.url.expose().into_connection_info().map_err(|error| {
+            wrong("is not of the form redis://HOST:PORT/DATABASE or rediss://…").caused_by(error)
+        })?;
         match address.addr() {
             ConnectionAddr::TcpTls { insecure: true, .. } => Err(wrong(
                 "asks for TLS without verification: give the server's authority as ca-file instead",
@@ -179,6 +175,13 @@ impl Url {
     /// The whole text.
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether its host would be a part of the login: a path, a query or a fragment begins before the last `@`.
+    fn ends_within_its_login(&self) -> bool {
+        let rest = ["redis://", "rediss://"].iter().find_map(|scheme| self.0.strip_prefix(scheme));
+        let behind_host = rest.and_then(|rest| rest.split_once(['/', '?', '#']));
+        behind_host.is_some_and(|(_, behind)| behind.contains('@'))
     }
 }
 
@@ -249,6 +252,7 @@ mod tests {
             RedisOptions::at("rediss://db#insecure"),
             RedisOptions::at("redis://:se/cret@db:6379"),
             RedisOptions::at("redis://me:12#secret@db:6379"),
+            RedisOptions::at("redis://:sec@ret#?s3cret@db:6379/1"),
             RedisOptions { ca_file: Some("ca.pem".into()), ..RedisOptions::default() },
             RedisOptions {
                 password: Some("a".into()),

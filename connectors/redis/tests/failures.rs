@@ -238,6 +238,39 @@ fn a_server_that_is_away_at_the_start_is_waited_for() -> Result<()> {
 }
 
 #[test]
+fn a_server_with_too_many_clients_at_the_start_is_waited_for() -> Result<()> {
+    for redis in [Redis::start()?, Redis::builder().password("s3cret").start()?] {
+        let mut client = Client::of(redis.url())?;
+        client.do_it(&["CONFIG", "SET", "maxclients", "1"])?;
+        let mut writer = writer(options(redis.url()), 1)?;
+        write(&mut writer, clicks(0, 10))?;
+        while writer.harness().figures().troubles.ongoing(u64::MAX).is_empty() {
+            assert!(!writer.try_flush()?.is_complete(), "flushed, but not written");
+            writer.turn()?;
+        }
+        client.do_it(&["CONFIG", "SET", "maxclients", "100"])?;
+        writer.flush()?;
+        expect_clicks(redis.url(), 10)?;
+    }
+    Ok(())
+}
+
+// By the server's `timeout`, or a firewall.
+#[test]
+fn a_connection_that_is_closed_while_nothing_is_written_is_no_trouble() -> Result<()> {
+    let redis = Redis::start()?;
+    let mut client = Client::of(redis.url())?;
+    let mut writer = writer(options(redis.url()), 1)?;
+    for round in 0..5 {
+        write(&mut writer, clicks(round * 10, round * 10 + 10))?;
+        writer.flush()?;
+        assert_eq!(client.ask::<u32>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])?, 1);
+    }
+    assert_eq!(counter(&writer, "retries"), 0);
+    expect_clicks(redis.url(), 50)
+}
+
+#[test]
 fn tls_with_the_right_authority_and_not_without() -> Result<()> {
     let redis = Redis::builder().tls().start()?;
     let authority = redis.certificate().map(|certificate| certificate.ca.clone());
