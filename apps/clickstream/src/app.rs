@@ -38,6 +38,9 @@ impl Application for Shop {
         match page(config)? {
             Some(page) if runs => page.try_port(),
             Some(page) => page.validate(),
+            None if config.app.sinks.is_empty() => Err(Error::configuration(
+                "sinks: [] writes nothing anywhere: name a store, or set rest.port to see the results on the page",
+            )),
             None => Ok(()),
         }
     }

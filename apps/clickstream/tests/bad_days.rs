@@ -133,12 +133,15 @@ fn mistakes_are_told_before_anything_starts() -> Result<()> {
 #[test]
 fn a_plan_refuses_what_a_run_refuses_wherever_it_runs() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let text = format!("rest.port: 0\nrest.bind-address: 0.0.0.0\n{}", config("{type: generator}"));
-    std::fs::write(dir.path().join("job.yaml"), text)?;
-    let output = finish(dir.path(), &["plan", "--config", "job.yaml"])?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("rest.password"), "{said}");
+    let open = format!("rest.port: 0\nrest.bind-address: 0.0.0.0\n{}", config("{type: generator}"));
+    let nowhere = "source: {type: generator}\nsinks: []\n".to_owned();
+    for (text, says) in [(open, "rest.password"), (nowhere, "sinks: [] writes nothing")] {
+        std::fs::write(dir.path().join("job.yaml"), text)?;
+        let output = finish(dir.path(), &["plan", "--config", "job.yaml"])?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
     Ok(())
 }
 

@@ -157,8 +157,12 @@ fn read<T: DeserializeOwned>(text: &str, set: &[String], origin: Origin) -> Resu
 }
 
 fn map_of(text: &str) -> Result<Map<String, Value>> {
-    let value =
-        yaml(text).map_err(|error| Error::configuration(format!("this is no valid YAML: {error}")))?;
+    // Advice for whoever calls the library.
+    const FOR_CALLERS: &str = ", set DuplicateKeyPolicy in Options if acceptable";
+    let value = yaml(text).map_err(|error| {
+        let error = error.to_string().replace(FOR_CALLERS, "");
+        Error::configuration(format!("this is no valid YAML: {error}"))
+    })?;
     match value {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),
@@ -278,6 +282,7 @@ mod tests {
         assert!(message("", &["jobz=[a]"]).contains("did you mean \"jobs\"?"));
         assert!(message("parallelism.default: many", &[]).contains("invalid type"));
         assert!(message("a: [", &[]).contains("no valid YAML"));
+        assert!(message("jobs: [a]\njobs: [b]", &[]).contains("duplicate mapping key: jobs at line 2"));
         assert!(message(TEXT, &["nothing"]).contains("has no `=`"));
     }
 

@@ -61,19 +61,19 @@ impl de::Error for Mistake {
         Self::new(message.to_string())
     }
 
-    // The value itself is not shown: it may be a secret. Whoever reads this learns its place.
+    // A value that may be a secret is not shown: a text where a number is wanted, and a number where a text is.
     fn invalid_type(there: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        let is_plain = matches!(
-            there,
-            Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
-        );
         let wanted = wanted.to_string();
-        let advice = if is_plain && wanted == "a string" { ": put it in quotes" } else { "" };
-        Self::new(format!("invalid type: {}, expected {wanted}{advice}", kind_of(there)))
-    }
-
-    fn invalid_value(there: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        Self::new(format!("invalid value: {}, expected {wanted}", kind_of(there)))
+        let there = match there {
+            Unexpected::Str(_) if !matches!(wanted.as_str(), "a sequence" | "a map") => "string".to_owned(),
+            Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
+                if wanted == "a string" =>
+            {
+                return Self::new("invalid type: a text is needed here, put it in quotes".to_owned());
+            }
+            other => other.to_string(),
+        };
+        Self::new(format!("invalid type: {there}, expected {wanted}"))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -86,19 +86,6 @@ impl de::Error for Mistake {
             nearest(variant, expected),
             expected.join(", ")
         ))
-    }
-}
-
-fn kind_of(there: Unexpected<'_>) -> &'static str {
-    match there {
-        Unexpected::Bool(_) => "boolean",
-        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "integer",
-        Unexpected::Float(_) => "floating point number",
-        Unexpected::Str(_) | Unexpected::Char(_) => "string",
-        Unexpected::Unit | Unexpected::Option => "nothing",
-        Unexpected::Seq => "list",
-        Unexpected::Map => "map",
-        _ => "something else",
     }
 }
 
