@@ -1,9 +1,10 @@
 //! The options of the source: plain data, and the checks that the sink's share.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use millstream_core::options::{duration, optional_duration, size};
-use millstream_core::time::Time;
+use millstream_core::options::{duration, instant, optional_duration, size};
+use millstream_core::time::{Time, written};
 use millstream_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +112,8 @@ pub enum Start {
     Latest,
     /// Where the consumer group `group-id` stands.
     GroupOffsets,
-    /// The first message whose own time stamp is this or a later one, in ms since 1970.
-    Timestamp(Time),
+    /// The first message whose own time stamp is this or a later one: a date, an ISO-8601 time, or milliseconds since 1970.
+    Timestamp(#[serde(with = "instant")] Time),
 }
 
 /// Where a partition is read from for which the consumer group has no offset.
@@ -146,10 +147,10 @@ pub enum MissingOffset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bounded {
-    /// At what was there when the job started.
+    /// At what was there when the job started; with `read_committed`, before the first transaction that was open then.
     Latest,
-    /// Before the first message whose own time stamp is this or a later one, in ms since 1970; where there is none, as `latest`.
-    Timestamp(Time),
+    /// Before the first message whose own time stamp is this or a later one, written as for `start`; where there is none, as `latest`.
+    Timestamp(#[serde(with = "instant")] Time),
 }
 
 /// Which messages of transactions are read.
@@ -182,7 +183,20 @@ impl KafkaSourceOptions {
         if self.topic.0.is_empty() {
             return Err(Error::configuration("`topic` is missing: name the Kafka topic to read"));
         }
-        self.topic.0.iter().try_for_each(|topic| check_topic(topic))?;
+        for (index, topic) in self.topic.0.iter().enumerate() {
+            check_topic(topic)?;
+            if self.topic.0[..index].contains(topic) {
+                return Err(Error::configuration(format!(
+                    "`topic` names {topic} twice, and its messages would count twice: name it once"
+                )));
+            }
+        }
+        if let Start::Timestamp(time) = self.start {
+            check_time("start", time)?;
+        }
+        if let Some(Bounded::Timestamp(time)) = self.bounded {
+            check_time("bounded", time)?;
+        }
         if self.start == Start::GroupOffsets && self.group_id.is_none() {
             return Err(Error::configuration(
                 "`start: group-offsets` needs `group-id`: name the consumer group",
@@ -198,6 +212,21 @@ impl KafkaSourceOptions {
         }
         check_reserved(&self.client, OF_THE_SOURCE)
     }
+}
+
+/// The years 2000 to 2200 in milliseconds.
+const PLAUSIBLE: Range<Time> = 946_684_800_000..7_258_118_400_000;
+
+// A time in another unit chooses all of a topic, or nothing, and that looks as if it worked.
+fn check_time(option: &str, time: Time) -> Result<()> {
+    if time < PLAUSIBLE.end && !PLAUSIBLE.contains(&time.saturating_mul(1000)) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!(
+        "`{option}`: the timestamp {time} is {}, as numbers count milliseconds since 1970: write it in milliseconds, or as a text \
+         such as 2017-11-26T01:00:00Z",
+        written(time)
+    )))
 }
 
 pub(crate) fn check_brokers(brokers: &str) -> Result<()> {
@@ -259,6 +288,11 @@ mod tests {
             (GroupFallback::Latest, MissingOffset::Earliest)
         );
         assert_eq!((options.start, options.bounded), (Start::Timestamp(5), Some(Bounded::Timestamp(9))));
+        let text = source(r#"{"start": {"timestamp": "2017-11-26T09:00:00+08:00"}}"#).unwrap();
+        assert_eq!(text.start, Start::Timestamp(1_511_658_000_000));
+        assert!(
+            source(r#"{"start": {"timestamp": "yesterday"}}"#).unwrap_err().contains("such as 2000-01-01")
+        );
     }
 
     #[test]
@@ -275,6 +309,26 @@ mod tests {
             (KafkaSourceOptions { brokers: " ".into(), ..good.clone() }, "brokers"),
             (KafkaSourceOptions { topic: Topics::default(), ..good.clone() }, "topic"),
             (KafkaSourceOptions { topic: "a b".into(), ..good.clone() }, "a b"),
+            (
+                KafkaSourceOptions {
+                    topic: Topics(["a", "b", "a"].map(str::to_owned).into()),
+                    ..good.clone()
+                },
+                "names a twice",
+            ),
+            // Seconds.
+            (
+                KafkaSourceOptions { start: Start::Timestamp(1_511_658_000), ..good.clone() },
+                "is 1970-01-18T11:54:18Z",
+            ),
+            // Microseconds.
+            (
+                KafkaSourceOptions {
+                    bounded: Some(Bounded::Timestamp(1_511_658_000_000_000)),
+                    ..good.clone()
+                },
+                "`bounded`",
+            ),
             (KafkaSourceOptions { poll_messages: 0, ..good.clone() }, "poll-messages"),
             (KafkaSourceOptions { start: Start::GroupOffsets, ..good.clone() }, "group-id"),
             (KafkaSourceOptions { group_id: Some(String::new()), ..good.clone() }, "group-id"),

@@ -158,6 +158,37 @@ pub mod optional_duration {
     }
 }
 
+/// `#[serde(with = "...")]` for a [`Time`](crate::time::Time): a date or an ISO-8601 time (UTC where there is no offset), or milliseconds
+/// since 1970.
+pub mod instant {
+    use super::{Deserialize, Deserializer, Serializer};
+    use crate::time::Time;
+    use crate::time::iso8601::{instant_or_utc, written};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Millis(Time),
+        Text(String),
+    }
+
+    /// As an ISO-8601 time.
+    pub fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&written(*time))
+    }
+
+    /// As a date, a time or a number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Millis(time) => Ok(time),
+            Written::Text(text) => instant_or_utc(&text).ok_or_else(|| {
+                let wanted = "a date such as 2000-01-01, an ISO-8601 time, or milliseconds since 1970";
+                serde::de::Error::custom(format!("{text:?} is no time: write {wanted}"))
+            }),
+        }
+    }
+}
+
 /// `#[serde(with = "...")]` for a size in bytes: see [`parse_size`].
 pub mod size {
     use super::{Deserialize, Deserializer, Serializer, Written, parse_size};

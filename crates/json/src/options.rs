@@ -29,7 +29,7 @@ pub struct JsonOptions {
     /// How the event time is written; milliseconds by default.
     pub time_unit: TimeUnit,
     /// The earliest plausible event time, 2000-01-01 by default; as a date, an ISO-8601 time, or milliseconds since 1970.
-    #[serde(with = "instant")]
+    #[serde(with = "millstream_core::options::instant")]
     pub earliest: Time,
     /// How far an event time may be ahead of the clock, one day by default.
     #[serde(with = "millstream_core::options::duration")]
@@ -101,35 +101,6 @@ fn check_keys(keys: &[(&str, u8)], specs: &[FieldSpec]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// `#[serde(with = "instant")]`: a date or an ISO-8601 time (UTC where there is no offset), or milliseconds since 1970.
-mod instant {
-    use millstream_core::time::Time;
-    use millstream_core::time::iso8601::{instant_or_utc, written};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Millis(Time),
-        Text(String),
-    }
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-    pub(super) fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&written(*time))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
-        match Written::deserialize(deserializer)? {
-            Written::Millis(time) => Ok(time),
-            Written::Text(text) => instant_or_utc(&text).ok_or_else(|| {
-                let wanted = "a date such as 2000-01-01, an ISO-8601 time, or milliseconds since 1970";
-                serde::de::Error::custom(format!("{text:?} is no time: write {wanted}"))
-            }),
-        }
-    }
 }
 
 #[cfg(test)]
