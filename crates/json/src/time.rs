@@ -17,6 +17,12 @@ pub enum TimeUnit {
     #[default]
     #[serde(rename = "ms", alias = "milliseconds", alias = "millis")]
     Milliseconds,
+    /// Microseconds since 1970, `1511658000000000`; what is finer than a millisecond is cut off.
+    #[serde(rename = "us", alias = "microseconds", alias = "micros")]
+    Microseconds,
+    /// Nanoseconds since 1970, `1511658000000000000`; what is finer than a millisecond is cut off.
+    #[serde(rename = "ns", alias = "nanoseconds", alias = "nanos")]
+    Nanoseconds,
     /// ISO-8601 with an offset, `2017-11-26T01:00:00.5Z` or `2017-11-26T09:00:00.5+08:00`; all spellings are in
     /// [`iso8601`](millstream_core::time::iso8601).
     #[serde(rename = "iso-8601")]
@@ -51,6 +57,8 @@ impl TimeUnit {
         let time = match self {
             Self::Seconds => small(text).and_then(|n| n.checked_mul(1000)).or_else(|| decimal(text, 3)),
             Self::Milliseconds => small(text).or_else(|| decimal(text, 0)),
+            Self::Microseconds => small(text).map(|n| n.div_euclid(1000)).or_else(|| decimal(text, -3)),
+            Self::Nanoseconds => decimal(text, -6),
             Self::Iso8601 => instant(text),
             Self::Iso8601Utc => instant_or_utc(text),
         };
@@ -61,6 +69,8 @@ impl TimeUnit {
         match self {
             Self::Seconds => "seconds since 1970",
             Self::Milliseconds => "milliseconds since 1970",
+            Self::Microseconds => "microseconds since 1970",
+            Self::Nanoseconds => "nanoseconds since 1970",
             Self::Iso8601 => "an ISO-8601 time with an offset, such as 2017-11-26T01:00:00Z",
             Self::Iso8601Utc => "an ISO-8601 time, such as 2017-11-26T01:00:00",
         }
@@ -87,6 +97,10 @@ mod tests {
             (TimeUnit::Seconds, "1511658000.5"),
             (TimeUnit::Milliseconds, "1511658000500"),
             (TimeUnit::Milliseconds, "1511658000500.9"),
+            (TimeUnit::Milliseconds, "1.5116580005E12"),
+            (TimeUnit::Microseconds, "1511658000500999"),
+            (TimeUnit::Microseconds, "1.5116580005e15"),
+            (TimeUnit::Nanoseconds, "1511658000500999999"),
             (TimeUnit::Iso8601, "2017-11-26T01:00:00.5Z"),
             (TimeUnit::Iso8601, "2017-11-26 09:00:00.5+08:00"),
             (TimeUnit::Iso8601Utc, "2017-11-26T01:00:00.500999"),
@@ -95,6 +109,7 @@ mod tests {
             assert_eq!(read(unit, text), Ok(instant), "{text}");
         }
         assert_eq!(TimeUnit::Seconds.read(&Value::Number("1511658000.5")), Ok(instant));
+        assert_eq!(read(TimeUnit::Microseconds, "-1"), Ok(-1));
         assert_eq!(read(TimeUnit::Iso8601Utc, "2017-11-26"), Ok(1_511_654_400_000));
         assert_eq!(read(TimeUnit::Iso8601, "1969-12-31T23:59:59.9999Z"), Ok(-1));
     }
