@@ -21,10 +21,16 @@ pub(crate) fn walk(
     cursor.expect(b'{', "an object: '{'")?;
     let seen = if empty(cursor)? { 0 } else { pairs(cursor, keys, slots, fields)? };
     cursor.space();
-    if cursor.at < cursor.len {
-        return Err(cursor.unexpected("nothing behind the object"));
+    if cursor.at < cursor.len { Err(more(cursor)) } else { Ok(seen) }
+}
+
+#[cold]
+fn more(cursor: &Cursor<'_>) -> Bad {
+    let bad = cursor.unexpected("nothing behind the object");
+    match cursor.byte() {
+        Ok(b'{') => bad.with_hint("it is several objects: write each as a message or line of its own"),
+        _ => bad,
     }
-    Ok(seen)
 }
 
 /// How many keys of a message are named.

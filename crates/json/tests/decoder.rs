@@ -137,6 +137,14 @@ fn every_refusal_names_the_field_and_the_byte() {
             r#"{"userId":"a","timestamp":1511658000000}}"#,
             "wants nothing behind the object, has '}', at byte 40",
         ),
+        (
+            r#"{"userId":"a","timestamp":1511658000000} {"#,
+            "wants nothing behind the object, has '{', at byte 41; it is several objects",
+        ),
+        (
+            r#""{\"userId\":\"a\"}""#,
+            "wants an object: '{', has '\"', at byte 0; it is a JSON object within a JSON text",
+        ),
         (r#"{"userId":"a",}"#, "wants a key in quotes, has '}', at byte 14"),
         (r#"{"userId" "a"}"#, "wants ':', has '\"', at byte 10"),
         (r#"{"userId":"a" "b":1}"#, "wants ',' or '}', has '\"', at byte 14"),

@@ -23,6 +23,8 @@ pub enum Shape {
     Json,
     /// A JSON array, or one of the lines of one.
     JsonArray,
+    /// A JSON object that was encoded once more, as a text.
+    JsonInText,
     /// Values with separators between them.
     Csv,
     /// Several lines that end in carriage returns alone.
@@ -45,6 +47,7 @@ impl Shape {
             _ if has_bare_returns(text) => Some(Self::CarriageReturns),
             _ if is_of_an_array(text) => Some(Self::JsonArray),
             _ if is_object(text) => Some(Self::Json),
+            _ if is_quoted_object(text) => Some(Self::JsonInText),
             _ if is_separated(text) => Some(Self::Csv),
             _ => None,
         }
@@ -68,6 +71,9 @@ impl fmt::Display for Shape {
                 f.write_str("it is an array, or a part of one: write one object per line (jq -c '.[]')")
             }
             Self::Json => f.write_str("it is a JSON object: check the source's format"),
+            Self::JsonInText => f.write_str(
+                "it is a JSON object within a JSON text: have its producer encode it once, and not twice",
+            ),
             Self::CarriageReturns => f.write_str(
                 "its lines end in carriage returns alone: convert them to line feeds (tr '\\r' '\\n')",
             ),
@@ -94,6 +100,11 @@ fn is_of_an_array(text: &[u8]) -> bool {
 
 fn is_object(text: &[u8]) -> bool {
     text.trim_ascii_start().first() == Some(&b'{')
+}
+
+fn is_quoted_object(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    text.starts_with(b"\"{") && text.ends_with(b"}\"") && text.windows(2).any(|pair| pair == b"\\\"")
 }
 
 fn is_separated(text: &[u8]) -> bool {
@@ -127,6 +138,7 @@ mod tests {
             (b"\xef\xbb\xbf{}".to_vec(), Some(Shape::Json)),
             (b"1,2,3,pv,1764000000".to_vec(), Some(Shape::Csv)),
             (b"1\t2\t3".to_vec(), Some(Shape::Csv)),
+            (br#""{\"a\":1,\"b\":2,\"c\":3}""#.to_vec(), Some(Shape::JsonInText)),
             (b"{\"a\":1}\r{\"a\":2}\r".to_vec(), Some(Shape::CarriageReturns)),
             (b"{\"a\":1,\r\n\"b\":2}\r".to_vec(), Some(Shape::Json)),
             (b"[1,2,3]".to_vec(), Some(Shape::JsonArray)),
