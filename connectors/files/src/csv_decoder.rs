@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use csv_core::ReadRecordResult;
+use csv_core::{ReadRecordResult, Terminator};
 
 use millstream_core::batch::Rows;
 use millstream_core::decode::{BYTE_ORDER_MARK, Decoder, Refused, Shape};
@@ -10,10 +10,12 @@ use millstream_core::raw::RawBatch;
 use millstream_core::record::Data;
 use millstream_core::time::{PlausibleTimes, Time};
 
+use crate::lines::without_return;
+
 /// Makes a record, with its event time, of the fields of each line; or says why not, and the line goes to the dead letter.
 ///
 /// Fields may be quoted as in RFC 4180, but a field cannot span lines: one line is one message. A byte order mark before the first field
-/// is no part of it, also where files with one were put together.
+/// is no part of it, also where files with one were put together, nor is a line's end behind the last one.
 ///
 /// ```
 /// use millstream_core::time::Time;
@@ -75,8 +77,7 @@ where
         rows.ts.reserve(batch.len());
         let plausible = self.plausible.map(|times| times.at(now));
         for message in batch.iter() {
-            let line = message.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(message.bytes);
-            let fields = self.line.parse(line, self.delimiter);
+            let fields = self.line.parse(without_rests(message.bytes), self.delimiter);
             let made = fields.and_then(|fields| (self.make)(&fields)).and_then(|(record, time)| {
                 plausible.map_or(Ok(time), |times| times.check(time)).map(|time| (record, time))
             });
@@ -93,6 +94,12 @@ where
             ..Self::new(self.make.clone()).with_delimiter(self.delimiter)
         })
     }
+}
+
+// Messages may have what is no part of a line: a byte order mark, the line's end.
+fn without_rests(message: &[u8]) -> &[u8] {
+    let line = message.strip_prefix(BYTE_ORDER_MARK).unwrap_or(message);
+    without_return(line.strip_suffix(b"\n").unwrap_or(line))
 }
 
 fn with_hint(reason: String, line: &[u8]) -> String {
@@ -170,10 +177,16 @@ impl ParsedLine {
     }
 
     fn unquote(&mut self, line: &[u8], delimiter: u8) -> Result<(), String> {
-        let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        // A carriage return alone ends nothing, with quotes or without.
+        let ends_in = Terminator::Any(b'\n');
+        let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).terminator(ends_in).build();
         self.unquoted.resize(line.len() + 1, 0);
         self.ends.resize(line.len() + 2, 0);
-        let (result, _, written, mut fields) = reader.read_record(line, &mut self.unquoted, &mut self.ends);
+        let (result, read, written, mut fields) =
+            reader.read_record(line, &mut self.unquoted, &mut self.ends);
+        if read < line.len() {
+            return Err("it is more than one line".to_owned());
+        }
         if result == ReadRecordResult::InputEmpty {
             // The end of the input ends the record, also within an open quote: only a closed one has got a line's end through.
             fields += self.end(&mut reader, written, fields)?;
@@ -228,17 +241,25 @@ mod tests {
         assert_eq!(fields(b"1,\"a, \"\"b\"\"\",").unwrap(), ["1", "a, \"b\"", ""]);
         assert!(fields(b"1,\"a, b").unwrap_err().contains("not closed"));
         assert!(fields(b"1,\xff").unwrap_err().contains("not UTF-8"));
+        assert!(fields(b"1,\"a\"\n2,b").unwrap_err().contains("more than one line"));
         assert_eq!(fields(b"").unwrap(), [""]);
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_first_field_and_json_says_so() {
+    fn nothing_behind_a_bare_carriage_return_is_lost() {
+        assert_eq!(fields(b"1,\"a\"\r2,\"b\"").unwrap(), ["1", "a\r2", "b"]);
+        assert_eq!(fields(b"1,a\r2,b").unwrap(), ["1", "a\r2", "b"]);
+    }
+
+    #[test]
+    fn byte_order_marks_and_line_ends_are_no_part_of_fields_and_json_says_so() {
         let mut decoder = CsvDecoder::new(|fields: &Fields<'_>| {
             let [user, item] = fields.all()?;
             Ok((format!("{user}/{item}"), 0))
         });
         let mut batch = RawBatch::new("a.csv".into());
-        for (position, line) in (1..).zip(["\u{feff}u1,1", "u2,2", "\u{feff}\"u3\",3", "{\"userId\":\"u4\"}"])
+        for (position, line) in
+            (1..).zip(["\u{feff}u1,1", "u2,2\r\n", "\u{feff}\"u3\",\"3\"\r\n", "{\"userId\":\"u4\"}"])
         {
             batch.push(line.as_bytes(), position, 0);
         }

@@ -1,7 +1,11 @@
 //! Finds the files and deals them out: one split per file, all at the start.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
 
 use millstream_core::record::to_bytes;
 use millstream_core::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Split, deal};
@@ -49,12 +53,54 @@ fn split(path: String) -> Split {
 
 /// The files that the paths name, each once, as absolute paths: they name the splits wherever the job goes on.
 pub(crate) fn find(paths: &Paths) -> Result<Vec<String>> {
-    let mut files = Vec::new();
+    let (mut files, mut known) = (Vec::new(), BTreeMap::new());
     for path in &paths.0 {
-        let found = find_one(path)?;
-        files.extend(found.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
+        for file in find_one(path)? {
+            match known.entry(real(Path::new(&file))) {
+                Entry::Vacant(place) => {
+                    place.insert(files.len());
+                    files.push(file);
+                }
+                // A link and its file are one. Links are moved to other files, so the file's own name is kept.
+                Entry::Occupied(place) if !Path::new(&file).is_symlink() => files[*place.get()] = file,
+                Entry::Occupied(_) => {}
+            }
+        }
     }
     Ok(files)
+}
+
+/// Whether the paths name this file, or would if it were there.
+pub(crate) fn names(paths: &Paths, file: &str) -> bool {
+    let (real_file, absolute_file) = (real(Path::new(file)), std::path::absolute(file));
+    let within_components = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+    let named = |path: &String| {
+        let real_path = real(Path::new(path));
+        // What is there is no pattern.
+        let pattern = if real_path.exists() { None } else { absolute(Path::new(path)).ok() };
+        let pattern = pattern.and_then(|pattern| Pattern::new(&pattern).ok());
+        let matches = |file: &PathBuf| {
+            pattern.is_some_and(|pattern| pattern.matches_path_with(file, within_components))
+        };
+        real_path == real_file
+            || real_path.is_dir() && real_file.parent() == Some(&real_path) && !is_hidden(&real_file)
+            || absolute_file.as_ref().is_ok_and(matches)
+    };
+    file != STANDARD && paths.0.iter().any(named)
+}
+
+// Where links lead to. Of a file that is not there, its directory may be.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let in_its_directory = || {
+        let (directory, name) = (absolute.parent()?, absolute.file_name()?);
+        Some(fs::canonicalize(directory).ok()?.join(name))
+    };
+    fs::canonicalize(path).ok().or_else(in_its_directory).unwrap_or(absolute)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn find_one(path: &str) -> Result<Vec<String>> {
@@ -75,10 +121,15 @@ fn files_in(directory: &str) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(opening)? {
         let path = entry.map_err(opening)?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.is_file() && !hidden {
+        if path.is_file() && !is_hidden(&path) {
             files.push(absolute(&path)?);
         }
+    }
+    if files.is_empty() {
+        return Err(Error::configuration(format!(
+            "there is no file in {directory}: check the path, or name files further down by a pattern such as {}",
+            Path::new(directory).join("**/*").display()
+        )));
     }
     files.sort();
     Ok(files)
@@ -131,10 +182,52 @@ mod tests {
         assert_eq!(names(&[at("?.csv"), at("a.csv"), at("c*")]).unwrap(), ["a.csv", "b.csv", "c.txt"]);
         assert_eq!(names(&[at("odd[1].csv")]).unwrap(), ["odd[1].csv"]);
         assert_eq!(names(&["-".to_owned()]).unwrap(), ["-"]);
-        for (missing, says) in [("none.csv", "does not exist"), ("*.json", "no file matches")] {
+        fs::create_dir(directory.path().join("empty")).unwrap();
+        fs::write(directory.path().join("deeper/d.csv"), "x").unwrap();
+        assert_eq!(names(&[at("**/d*.csv")]).unwrap(), ["d.csv"]);
+        for (missing, says) in
+            [("none.csv", "does not exist"), ("*.json", "no file matches"), ("empty", "there is no file in")]
+        {
             let error = names(&[at(missing)]).unwrap_err();
             assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
             assert!(error.to_string().contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_and_the_links_to_it_are_read_once_by_the_name_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        fs::write(at("today.csv"), "x").unwrap();
+        for link in ["current.csv", "latest.csv"] {
+            std::os::unix::fs::symlink(at("today.csv"), at(link)).unwrap();
+        }
+        assert_eq!(names(&[at("")]).unwrap(), ["today.csv"]);
+        assert_eq!(names(&[at("*.csv"), at("today.csv")]).unwrap(), ["today.csv"]);
+        assert_eq!(names(&[at("latest.csv")]).unwrap(), ["latest.csv"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_yet_is_named_as_one_that_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let new = at("new.jsonl");
+        for (path, named) in [
+            ("", true),
+            ("*.jsonl", true),
+            ("**/*.jsonl", true),
+            ("new.jsonl", true),
+            ("./new.jsonl", true),
+            ("*.csv", false),
+            ("*/*.jsonl", false),
+            ("old.jsonl", false),
+        ] {
+            assert_eq!(super::names(&Paths(vec![at(path)]), &new), named, "{path}");
+        }
+        assert!(!super::names(&Paths::from("-"), "-"));
+        assert!(!super::names(&Paths(vec![at("")]), &at(".hidden")));
+        std::os::unix::fs::symlink(&new, at("link.jsonl")).unwrap();
+        fs::write(&new, "x").unwrap();
+        assert!(super::names(&Paths(vec![at("link.jsonl")]), &new));
     }
 }

@@ -120,7 +120,8 @@ impl LineSplitter {
     }
 }
 
-fn without_return(line: &[u8]) -> &[u8] {
+/// Without the carriage return before a line's end.
+pub(crate) fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 

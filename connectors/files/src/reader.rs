@@ -190,17 +190,18 @@ impl OpenFile {
     }
 }
 
-// What a crash, or the truncation of a file that somebody still writes to, leaves before the next line.
-fn without_zeros(line: &[u8]) -> &[u8] {
+// Without the zeros that a crash, or the truncation of a file that somebody still writes to, leaves before a line; and without a byte order
+// mark, which is also in the middle where files were put together.
+fn without_rests(line: &[u8]) -> &[u8] {
     let zeros = line.iter().take_while(|byte| **byte == 0).count();
-    &line[zeros..]
+    let line = &line[zeros..];
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 // Whether the line is a message.
 fn push(batch: &mut RawBatch, line: Line<'_>, header: bool) -> bool {
-    let bytes = if line.is_cut() { line.bytes } else { without_zeros(line.bytes) };
-    let is_empty = bytes.is_empty() || bytes == BYTE_ORDER_MARK;
-    if is_empty || header && line.number == 1 {
+    let bytes = if line.is_cut() { line.bytes } else { without_rests(line.bytes) };
+    if bytes.is_empty() || header && line.number == 1 {
         return false;
     }
     let position = line.number as i64;

@@ -207,9 +207,10 @@ fn text_that_is_not_utf_8_by_its_beginning_is_one_error() {
 }
 
 #[test]
-fn a_line_of_nothing_but_a_byte_order_mark_is_empty() {
-    let (_directory, options) = file("a.txt", "\u{feff}\none\n\u{feff}".as_bytes());
-    assert_eq!(read(options).unwrap().numbers(), [2]);
+fn a_byte_order_mark_before_a_line_is_no_part_of_it() {
+    let (_directory, options) = file("a.txt", "\u{feff}\none\n\0\u{feff}two\n\u{feff}".as_bytes());
+    let seen = read(options).unwrap();
+    assert_eq!((seen.texts(), seen.numbers()), (vec!["one", "two"], vec![2, 3]));
 }
 
 #[test]
