@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::Record;
 use millstream_core::raw::RawBatch;
 use millstream_core::time::Time;
+use millstream_core::{ErrorKind, Record};
 use millstream_files::{AtStart, CsvDecoder, Fields, FilesSink, FilesSinkOptions, FilesSource};
 use millstream_generator::replay::TaobaoCsv;
 use millstream_generator::{BrokenKind, GeneratorOptions, Replay, ReplayOptions, ShopTraffic};
@@ -105,6 +105,25 @@ fn a_replay_gives_every_row_once_shuffled_and_the_broken_ones_besides() {
         rows
     };
     assert!(sorted(seen) == sorted(rows), "the events are not those of the recording");
+}
+
+#[test]
+fn a_replay_of_a_damaged_file_gives_what_lies_before_and_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, out) = (generated(&directory.path().join("recording.csv.gz")), directory.path().join("out"));
+    let packed = fs::read(&path).unwrap();
+    fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+    let env = Environment::new("replay").with_parallelism(1);
+    let files = FilesSource::from_path(path.to_str().unwrap());
+    let sink = FilesSink::lines(to(&out), |batch: &RawBatch, lines| {
+        batch.iter().for_each(|message| lines.extend([message.bytes, b"\n"].concat()));
+    });
+    env.source("recording", Replay::new(files, TaobaoCsv, ReplayOptions::default())).sink_to("events", sink);
+    let error = run(env.plan().unwrap(), RuntimeOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("recording.csv.gz is damaged at byte"), "{error}");
+    let lines = fs::read_to_string(out).unwrap().lines().count();
+    assert!((5_000..10_000).contains(&lines), "{lines}");
 }
 
 #[derive(Clone, Debug, PartialEq, Record, Serialize, Deserialize)]

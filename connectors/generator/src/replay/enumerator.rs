@@ -45,6 +45,10 @@ impl Enumerator for ReplayEnumerator {
         self.inner.tick_every()
     }
 
+    fn assigns_on_demand(&self) -> bool {
+        self.inner.assigns_on_demand()
+    }
+
     fn snapshot(&self) -> Vec<u8> {
         self.inner.snapshot()
     }

@@ -1,9 +1,11 @@
 //! What a recorded line says, as an event in JSON.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use millstream_core::time::Time;
-use millstream_core::time::iso8601::instant;
+use millstream_core::time::iso8601::instant_or_utc;
 
 use crate::encode::signed;
 
@@ -40,7 +42,7 @@ impl Format for TaobaoCsv {
 // Ids and behaviours are plain words: nothing in them needs escaping.
 fn taobao(line: &[u8]) -> Option<([&str; 4], Time)> {
     let line = std::str::from_utf8(line).ok()?;
-    let mut fields = line.split(',').map(str::trim);
+    let mut fields = line.split(',').map(|field| unquoted(field.trim()));
     let mut next = || fields.next().filter(|field| !field.is_empty());
     let texts = [next()?, next()?, next()?, next()?];
     let seconds: Time = next()?.parse().ok()?;
@@ -50,8 +52,13 @@ fn taobao(line: &[u8]) -> Option<([&str; 4], Time)> {
     Some((texts, seconds.checked_mul(1000)?)).filter(|_| whole)
 }
 
-/// Lines of JSON, given as they are. Their time is in `timestamp` or `ts`: epoch milliseconds, or a text such as
-/// `2017-11-26T01:00:00Z`.
+fn unquoted(field: &str) -> &str {
+    let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+    inner.unwrap_or(field)
+}
+
+/// Lines of JSON, given as they are. Their time is in `timestamp` or `ts`: epoch milliseconds, however the number is written, or a text
+/// such as `2017-11-26T01:00:00Z`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonLines;
 
@@ -75,14 +82,18 @@ struct Times<'a> {
 #[serde(untagged)]
 enum Written<'a> {
     Millis(Time),
-    Text(&'a str),
+    Number(f64),
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
 }
 
 impl Written<'_> {
     fn time(self) -> Option<Time> {
         match self {
             Self::Millis(time) => Some(time),
-            Self::Text(text) => text.parse().ok().or_else(|| instant(text)),
+            // Larger ones are times of no calendar.
+            Self::Number(millis) => (millis.abs() < 1e15).then_some(millis.floor() as Time),
+            Self::Text(text) => text.parse().ok().or_else(|| instant_or_utc(&text)),
         }
     }
 }
@@ -102,12 +113,23 @@ mod tests {
         let (json, time) = convert(&TaobaoCsv, "543462,1715,1464116,pv,1511658000");
         let expected = r#"{"userId":"543462","itemId":"1715","categoryId":"1464116","behavior":"pv","timestamp":1511658000000}"#;
         assert_eq!((json.as_str(), time), (expected, Some(1_511_658_000_000)));
+        let quoted = convert(&TaobaoCsv, r#""543462","1715", "1464116","pv","1511658000""#);
+        assert_eq!((quoted.0.as_str(), quoted.1), (expected, time));
     }
 
     #[test]
     fn what_is_no_event_stays_as_it_is() {
         let overflow = "1,2,3,pv,9223372036854775807";
-        for line in ["", "1,2,3,pv", "1,2,3,pv,x", "1,2,3,pv,5,6", "1,,3,pv,5", "1,2,3,p\"v,5", overflow] {
+        for line in [
+            "",
+            "1,2,3,pv",
+            "1,2,3,pv,x",
+            "1,2,3,pv,5,6",
+            "1,,3,pv,5",
+            "1,\"\",3,pv,5",
+            "1,2,3,p\"v,5",
+            overflow,
+        ] {
             assert_eq!(convert(&TaobaoCsv, line), (line.to_owned(), None));
         }
         for line in ["{}", "", "{\"timestamp\":null}", "{\"timestamp\":\"soon\"}", "[1]"] {
@@ -120,6 +142,10 @@ mod tests {
         for line in [
             r#"{"timestamp": 1511658000000, "userId": {"a": 1}}"#,
             r#"{"timestamp": "1511658000000"}"#,
+            r#"{"timestamp": 1511658000000.25}"#,
+            r#"{"timestamp": 1.511658E12}"#,
+            r#"{"ts": "2017-11-26T01:00:00"}"#,
+            r#"{"ts": "2017-11-26T01:00:00\u005a"}"#,
             r#"{"ts": "2017-11-26T01:00:00Z"}"#,
             r#"{"ts": "2017-11-26T09:00:00+08:00"}"#,
         ] {

@@ -28,6 +28,8 @@ pub(crate) struct ReplayReader {
     options: Arc<ReplayOptions>,
     format: Arc<dyn Format>,
     parts: Vec<Part>,
+    // Everything of them was given. One that the source below keeps in its snapshot is damaged, and stays in this one, too.
+    finished: Vec<Part>,
     paused: BTreeSet<SplitId>,
     rows: Rows<RawBatch>,
 }
@@ -56,7 +58,8 @@ impl ReplayReader {
         options: Arc<ReplayOptions>,
         format: Arc<dyn Format>,
     ) -> Self {
-        Self { inner, options, format, parts: Vec::new(), paused: BTreeSet::new(), rows: Rows::default() }
+        let (parts, finished, paused) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Self { inner, options, format, parts, finished, paused, rows: Rows::default() }
     }
 
     fn add_split(&mut self, split: &Split, inner: &mut Vec<Split>) -> Result<()> {
@@ -92,7 +95,9 @@ impl ReplayReader {
                 Turn::Finished => {
                     let part = self.parts.remove(last);
                     self.paused.remove(&part.id);
-                    return Given::Polled(Polled::Finished(part.id));
+                    let id = Arc::clone(&part.id);
+                    self.finished.push(part);
+                    return Given::Polled(Polled::Finished(id));
                 }
                 other => given.note(&other),
             }
@@ -178,6 +183,18 @@ impl Part {
         first.saturating_add(passed as Time)
     }
 
+    fn snapshot(&self, read: bool, inner: Option<&Split>) -> Split {
+        let state = ReplaySplit {
+            inner: inner.map(|split| split.state.clone()).unwrap_or_default(),
+            read,
+            given: self.given,
+            newest: self.shuffle.newest(),
+            ready: self.shuffle.ready(),
+            pending: self.shuffle.pending(),
+        };
+        Split { id: Arc::clone(&self.id), state: to_bytes(&state) }
+    }
+
     fn take(&mut self, until: Time, most: usize) -> RawBatch {
         let mut batch = RawBatch::new(Arc::clone(&self.id));
         while batch.len() < most && self.shuffle.next_place().is_some_and(|place| place <= until) {
@@ -246,21 +263,25 @@ impl SplitReader for ReplayReader {
         Ok(Polled::Pending(Some(cx.now())))
     }
 
+    fn is_at_end(&self, split: &SplitId) -> bool {
+        let holds = |part: &Part| part.id == *split && !part.shuffle.is_empty();
+        self.inner.is_at_end(split) && !self.parts.iter().any(holds)
+    }
+
+    fn knows_ends(&self) -> bool {
+        self.inner.knows_ends()
+    }
+
+    fn damage(&mut self) -> Option<Error> {
+        self.inner.damage()
+    }
+
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {
         let inner = self.inner.snapshot(id)?;
-        let state = |part: &Part| {
-            let inner = inner.iter().find(|split| split.id == part.id);
-            let state = ReplaySplit {
-                inner: inner.map(|split| split.state.clone()).unwrap_or_default(),
-                read: part.shuffle.is_read(),
-                given: part.given,
-                newest: part.shuffle.newest(),
-                ready: part.shuffle.ready(),
-                pending: part.shuffle.pending(),
-            };
-            Split { id: Arc::clone(&part.id), state: to_bytes(&state) }
-        };
-        Ok(self.parts.iter().map(state).collect())
+        let of = |part: &Part| inner.iter().find(|split| split.id == part.id);
+        let damaged = self.finished.iter().filter_map(|part| Some(part.snapshot(false, Some(of(part)?))));
+        let open = self.parts.iter().map(|part| part.snapshot(part.shuffle.is_read(), of(part)));
+        Ok(open.chain(damaged).collect())
     }
 
     fn completed(&mut self, id: CheckpointId) -> Result<()> {
@@ -270,5 +291,6 @@ impl SplitReader for ReplayReader {
     fn close(&mut self) {
         self.inner.close();
         self.parts.clear();
+        self.finished.clear();
     }
 }

@@ -125,6 +125,11 @@ impl Shuffle {
         self.read && self.ready.is_empty()
     }
 
+    /// Whether there is nothing to give, now or later, of what was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.pending.is_empty()
+    }
+
     /// The newest time that was read.
     pub(crate) fn newest(&self) -> Time {
         self.newest
