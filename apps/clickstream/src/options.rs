@@ -102,7 +102,7 @@ pub struct WatermarkOptions {
     /// How much later than a newer event an older one may come and still count.
     #[serde(with = "duration")]
     pub max_out_of_orderness: Duration,
-    /// After how much silence a partition is no longer waited for.
+    /// After how much silence a partition is no longer waited for; `0s`: never.
     #[serde(with = "duration")]
     pub idleness: Duration,
     /// How far an event may be ahead of this host's clock and still move event time. One that is further ahead is counted in its own

@@ -352,6 +352,19 @@ fn a_keyed_function_keeps_its_states_and_timers() {
         ]);
 }
 
+#[test]
+fn an_idleness_of_zero_is_none() {
+    let strategy = || {
+        let strategy = WatermarkStrategy::monotonous().with_idleness(Duration::ZERO);
+        AssignWatermarks::new(strategy.with_timestamps(|word: &Word| word.1))
+    };
+    let record = ("a".to_owned(), 10);
+    Rig::new(strategy)
+        .single_records()
+        .feed([event(record.clone(), 0), processing_time(3_600_000), end()])
+        .expect([row(record, 10), mark(9), mark(MAX_TIME)]);
+}
+
 // Flink's BoundedOutOfOrdernessWatermarksTest, WatermarksWithIdlenessTest; TimestampsAndWatermarksOperator hands the record on first.
 #[test]
 fn watermarks_follow_the_highest_time_and_silence_is_idleness() {

@@ -55,9 +55,10 @@ impl<T> WatermarkStrategy<T> {
 
     /// After how much silence a split no longer holds the watermark back; 30 s by default. Time spent back-pressured does not count, nor
     /// while its reader lags behind or its system cannot be reached. A split whose reader says that it is empty does not hold it at all.
+    /// Zero is [`without_idleness`](Self::without_idleness), as in Flink's `table.exec.source.idle-timeout`.
     #[must_use]
     pub fn with_idleness(mut self, silence: Duration) -> Self {
-        self.idleness = Some(millis(silence).max(1));
+        self.idleness = (!silence.is_zero()).then(|| millis(silence).max(1));
         self
     }
 
