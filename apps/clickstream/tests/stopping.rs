@@ -214,6 +214,22 @@ fn a_second_run_by_mistake_is_refused_at_the_port_and_disturbs_nothing() -> Resu
     Ok(())
 }
 
+#[test]
+fn a_second_demo_by_mistake_leaves_the_results_of_the_first_alone() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let database = dir.path().join("clickstream-demo/clicks.db");
+    let demo = ["demo", "--port", "0"];
+    let first = clickstream(dir.path()).args(demo).stderr(Stdio::piped()).spawn()?;
+    ensure!(until(PATIENCE, || database.exists()), "the demo writes nothing");
+    let second = finish(dir.path(), &demo)?;
+    assert_eq!(second.status.code(), Some(2), "{}", said(&second));
+    assert!(said(&second).contains("another --dir"), "{}", said(&second));
+    assert!(database.exists(), "it is the first one's");
+    signal(&first, "-TERM")?;
+    assert!(first.wait_with_output()?.status.success());
+    Ok(())
+}
+
 // How many checkpoints the job at this port has completed, if one is there.
 fn completed(port: u16) -> Option<u64> {
     let ask = |path: &str| {

@@ -9,7 +9,7 @@ use millstream::connectors::generator::{Field, GeneratorOptions};
 use millstream::connectors::sqlite::SqliteOptions;
 use millstream::core::options::parse_typed_duration;
 use millstream::core::time::{Clock, Time, Zone};
-use millstream::runtime::SystemClock;
+use millstream::runtime::{SystemClock, epoch};
 use millstream::{Error, Result};
 
 use crate::app::Shop;
@@ -61,6 +61,12 @@ pub(super) fn demo(args: &DemoArgs) -> Result<()> {
 
 fn prepare(args: &DemoArgs) -> Result<PathBuf> {
     let database = args.dir.join("clicks.db");
+    if let Some(pid) = epoch::holder(&args.dir.join("job")) {
+        return Err(Error::configuration(format!(
+            "a demo runs in {} (process {pid}): stop it, or give this one another --dir and --port",
+            args.dir.display()
+        )));
+    }
     let failed =
         |error| Error::configuration(format!("{} cannot be used", args.dir.display())).caused_by(error);
     std::fs::create_dir_all(&args.dir).map_err(failed)?;
