@@ -165,7 +165,7 @@ pub trait Operator: Send + 'static {
     fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {}
 
     /// Nothing more comes; when everything was read, the final watermark came before this. Called again after each `resume`
-    /// until the step is complete.
+    /// until the step is complete; from then on the operator is not resumed, so no timer fires.
     fn end(&mut self, _: &mut Context<'_>, _: End, _: &mut Output<Self::Out>) -> Result<Step> {
         Ok(Step::DONE)
     }

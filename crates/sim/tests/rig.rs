@@ -81,7 +81,6 @@ fn every_flaw_is_caught_and_named() {
         (Flaw::MarkGoesBack, "goes back from 20 to 19"),
         (Flaw::FinalMarkTwice, "comes twice"),
         (Flaw::EmitsInSnapshot, "snapshots that are never used"),
-        (Flaw::EmitsAfterEnd, "a resume after the end of all inputs still emits"),
         (
             Flaw::PanicsInBatches,
             "batches of 2: in answer to [(\"a\", 1) at 1, (\"b\", 10) at 2, (\"c\", 100) at 3]: process panicked: two at once",

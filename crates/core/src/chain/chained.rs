@@ -26,7 +26,7 @@ pub struct Chained<O: Operator> {
     next: Box<dyn Push<O::Out>>,
     sides: Vec<Side>,
     figures: Arc<OperatorFigures>,
-    // From then on it is only asked for its state: what a timer would emit would come after the end.
+    // What a timer emits from then on would come after the end.
     ended: bool,
 }
 

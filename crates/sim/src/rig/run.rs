@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
             shadow[step.segment].append(shadowed.unwrap_or_else(|| came.clone()));
             segments[step.segment].append(came);
         }
-        self.leave()?;
+        self.subtasks.drain(..).try_for_each(DrivenStage::close)?;
         let shadow = (self.mode.restore == Restore::WrittenLate).then_some(shadow);
         Ok(Transcript { segments, shadow })
     }
@@ -288,16 +288,6 @@ impl<'a> Run<'a> {
 
     fn has_ended(&self) -> bool {
         self.progress.iter().all(|progress| progress.ended.is_some())
-    }
-
-    // After the end a stage has nothing more to say.
-    fn leave(&mut self) -> Result<()> {
-        for subtask in 0..self.subtasks.len() {
-            if self.has_ended() && !self.subtasks[subtask].resume(self.mode.budget)?.is_empty() {
-                return Err(wrong("a resume after the end of all inputs still emits something"));
-            }
-        }
-        self.subtasks.drain(..).try_for_each(DrivenStage::close)
     }
 
     /// Notes what a stage emitted.

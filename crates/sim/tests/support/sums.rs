@@ -24,7 +24,6 @@ pub(crate) enum Flaw {
     MarkGoesBack,
     FinalMarkTwice,
     EmitsInSnapshot,
-    EmitsAfterEnd,
     PanicsInBatches,
     CountsBatches,
     ResumeEmits,
@@ -61,7 +60,6 @@ pub(crate) struct RunningSums {
     seen: BTreeMap<KeyGroup, Time>,
     watermark: Time,
     pending: Option<Mark>,
-    ended: bool,
     frozen: bool,
 }
 
@@ -76,7 +74,6 @@ impl RunningSums {
             seen: BTreeMap::new(),
             watermark: MIN_TIME,
             pending: None,
-            ended: false,
             frozen: false,
         }
     }
@@ -178,7 +175,6 @@ impl Operator for RunningSums {
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<Out>) -> Result<Step> {
         let useless = match self.flaw {
-            Flaw::EmitsAfterEnd => self.ended,
             Flaw::ResumeEmits => self.watermark == 20 && self.pending.is_none(),
             _ => false,
         };
@@ -236,7 +232,6 @@ impl Operator for RunningSums {
     }
 
     fn end(&mut self, _: &mut Context<'_>, _: End, _: &mut Output<Out>) -> Result<Step> {
-        self.ended = true;
         if self.has(Flaw::EndFails) { Err(Error::bug("on purpose")) } else { Ok(Step::DONE) }
     }
 }
