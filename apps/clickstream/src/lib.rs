@@ -8,6 +8,7 @@ pub mod drill;
 pub mod event;
 pub mod jobs;
 pub mod options;
+pub mod own_output;
 pub mod page;
 pub mod parts;
 pub mod pipeline;

@@ -1,9 +1,9 @@
 //! The stores that results go to: each table to each configured store, in the same schema.
 
-mod csv;
+pub(crate) mod csv;
 mod dead_letter;
 mod elasticsearch;
-mod kafka;
+pub(crate) mod kafka;
 mod last_resort;
 mod redis;
 mod sqlite;

@@ -119,6 +119,11 @@ fn mistakes_are_told_before_anything_starts() -> Result<()> {
             "rest.password",
         ),
         (config("{type: kafka, brokers: \" \", topic: x}"), "`brokers` is missing"),
+        (
+            config("{type: files, path: \"*.jsonl\"}"),
+            "`dead-letter` writes to dead-letter.jsonl, which `source` reads",
+        ),
+        (config("{type: files, path: .}"), "`sinks.0` writes to clicks.db, which `source` reads"),
     ];
     for (text, says) in cases {
         std::fs::write(dir.path().join("job.yaml"), &text)?;

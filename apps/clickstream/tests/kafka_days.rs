@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use common::program::{clickstream, run_config};
+use common::program::{clickstream, finish, run_config};
 use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -161,4 +161,24 @@ fn read(brokers: &str, topic: &str, count: usize) -> Result<Vec<Value>> {
     });
     ensure!(read, "{} of {count} messages came", values.len());
     values.into_iter().map(|value| Ok(value?)).collect()
+}
+
+#[test]
+fn a_message_that_its_topic_never_takes_fails_a_replay_and_the_others_are_sent() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (kafka, topic) = (Kafka::shared()?, unique_name("small"));
+    kafka.create_topic_with(&topic, 1, &[("max.message.bytes", "2000")])?;
+    let noise = (0..9_000_u32).map(|n| char::from(35 + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 50));
+    let large = event(&noise.collect::<String>(), MINUTE);
+    let lines = [event("a", MINUTE), large, event("b", MINUTE)];
+    std::fs::write(dir.path().join("events.jsonl"), lines.join("\n"))?;
+    let replay =
+        ["replay", "events.jsonl", "--format", "jsonl", "--brokers", kafka.bootstrap(), "--topic", &topic];
+    let output = finish(dir.path(), &replay)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a message is not sent: Kafka refuses it for topic"), "{said}");
+    assert!(said.contains("1 of the messages were not sent"), "{said}");
+    assert_eq!(read(kafka.bootstrap(), &topic, 2)?.len(), 2);
+    Ok(())
 }

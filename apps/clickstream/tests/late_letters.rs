@@ -178,6 +178,9 @@ fn dead_letters_of_a_file_want_a_target() -> Result<()> {
     assert!(said.contains("not sent: 1 from files") && said.contains("nothing was sent"), "{said}");
     run(dir.path(), &[replay.as_slice(), &["--to", "again.jsonl"]].concat())?;
     assert_eq!(std::fs::read_to_string(dir.path().join("again.jsonl"))?, "{broken\n");
+    let onto_itself = finish(dir.path(), &[replay.as_slice(), &["--to", "./dead-letter.jsonl"]].concat())?;
+    assert_eq!(onto_itself.status.code(), Some(2));
+    assert!(!std::fs::read_to_string(dir.path().join("dead-letter.jsonl"))?.is_empty());
     let wrong =
         finish(dir.path(), &["replay", "events.jsonl", "--format", "jsonl", "--dry-run", "--to", "x"])?;
     assert_eq!(wrong.status.code(), Some(2));

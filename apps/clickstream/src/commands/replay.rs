@@ -74,6 +74,13 @@ pub(super) enum RecordedFormat {
 }
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
+    if let (Some(file), Some(to)) = (&args.file, &args.target.to)
+        && FilesSource::new(files(file)).reads(to)
+    {
+        return Err(Error::configuration(format!(
+            "--to {to} is what is replayed, and would be emptied before it is read: name another file"
+        )));
+    }
     match args.format {
         RecordedFormat::TaobaoCsv => recording(args, TaobaoCsv),
         RecordedFormat::Jsonl => recording(args, JsonLines),

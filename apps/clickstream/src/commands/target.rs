@@ -1,9 +1,13 @@
 //! Where `generate` and `replay` write to.
 
+use std::sync::{Arc, Once};
+
 use clap::Args;
+use millstream::ErrorKind;
 use millstream::cli::{logs, watch};
 use millstream::connectors::files::{FilesSink, FilesSinkOptions};
 use millstream::connectors::kafka::{KafkaSink, KafkaSinkOptions};
+use millstream::core::collection::Collected;
 use millstream::core::raw::RawBatch;
 use millstream::prelude::*;
 use millstream::runtime::{JobReport, RuntimeOptions, start};
@@ -36,7 +40,32 @@ pub(super) fn send(env: &Environment, messages: &DataStream<RawBatch>, target: &
             ));
         }
     }
-    run(env).map(|report| logs::err(&report.to_string()))
+    all_sent(&run(env)?)
+}
+
+/// Shows what was sent.
+///
+/// # Errors
+/// When not everything was.
+pub(super) fn all_sent(report: &JobReport) -> Result<()> {
+    logs::err(&report.to_string());
+    match report.dead_letters() {
+        0 => Ok(()),
+        refused => Err(Error::new(
+            ErrorKind::BadRecord,
+            format!("{refused} of the messages were not sent, as Kafka refuses them: all others were"),
+        )),
+    }
+}
+
+/// Says of the first message that a topic refuses for ever why it does.
+pub(super) fn tell_refused(name: &str, refused: &DataStream<DeadLetter>) {
+    let once = Arc::new(Once::new());
+    let told = refused.flat_map(&format!("{name}-refused"), move |letter: DeadLetter| {
+        once.call_once(|| logs::err(&format!("a message is not sent: {}", letter.reason)));
+        None::<bool>
+    });
+    told.sink_to(&format!("{name}-told"), Collected::default());
 }
 
 /// Runs a job to its end.
@@ -56,7 +85,7 @@ fn to_kafka(messages: &DataStream<RawBatch>, brokers: &str, topic: &str) {
         topic: topic.to_owned(),
         ..KafkaSinkOptions::default()
     };
-    messages
+    let sent = messages
         .flat_map("messages", |batch: RawBatch| {
             batch.iter().map(|message| message.bytes.to_vec()).collect::<Vec<_>>()
         })
@@ -64,15 +93,31 @@ fn to_kafka(messages: &DataStream<RawBatch>, brokers: &str, topic: &str) {
             "target",
             KafkaSink::new(options, |bytes: &Vec<u8>, _, message| message.value().extend_from_slice(bytes)),
         );
+    tell_refused("target", &sent.dead_letters());
 }
 
 fn to_file(messages: &DataStream<RawBatch>, path: &str) {
     let options = FilesSinkOptions { path: path.to_owned(), ..FilesSinkOptions::default() };
     let lines = FilesSink::lines(options, |batch: &RawBatch, out| {
-        for message in batch.iter() {
-            out.extend_from_slice(message.bytes);
-            out.push(b'\n');
-        }
+        batch.iter().for_each(|message| push_line(message.bytes, out));
     });
     messages.sink_to("target", lines);
+}
+
+/// Appends a message as one line: line feeds within it, which only lay JSON out, become spaces.
+pub(super) fn push_line(message: &[u8], out: &mut Vec<u8>) {
+    out.extend(message.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_several_lines_is_one_line_of_a_file() {
+        let mut out = Vec::new();
+        [&b"{\n \"a\": 1\r\n}"[..], b"{}"].iter().for_each(|message| push_line(message, &mut out));
+        assert_eq!(out, b"{  \"a\": 1\r }\n{}\n");
+    }
 }

@@ -28,8 +28,12 @@ pub(super) fn sink(
     refused
 }
 
+/// Where a table goes.
+pub(crate) fn path(options: &CsvOptions, table: &str) -> String {
+    options.dir.join(format!("{table}.csv")).to_string_lossy().into_owned()
+}
+
 fn file<T: Data + Serialize>(options: &CsvOptions, table: &str, columns: &[&'static str]) -> FilesSink<T> {
-    let path = options.dir.join(format!("{table}.csv")).to_string_lossy().into_owned();
-    let options = FilesSinkOptions { path, ..FilesSinkOptions::default() };
+    let options = FilesSinkOptions { path: path(options, table), ..FilesSinkOptions::default() };
     FilesSink::new(options, Csv::with_columns(columns.iter().copied()))
 }

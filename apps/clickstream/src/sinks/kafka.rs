@@ -37,12 +37,17 @@ struct Row<'a, T> {
     row: &'a T,
 }
 
+/// Where a table goes.
+pub(crate) fn topic_of(options: &KafkaSinkOptions, table: &str) -> String {
+    options.topic.replace("{table}", table)
+}
+
 fn topic<T: Data + Serialize>(
     options: &KafkaSinkOptions,
     table: &'static str,
     key: impl Fn(&T) -> String + Send + Sync + 'static,
 ) -> KafkaSink<T> {
-    let options = KafkaSinkOptions { topic: options.topic.replace("{table}", table), ..options.clone() };
+    let options = KafkaSinkOptions { topic: topic_of(options, table), ..options.clone() };
     KafkaSink::new(options, move |row: &T, _, message| {
         message.key().extend_from_slice(key(row).as_bytes());
         let written = serde_json::to_writer(message.value(), &Row { table, row });

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream::cli::logs;
-use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource};
+use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource, FilesSourceOptions};
 use millstream::connectors::kafka::{Bounded, KafkaSink, KafkaSinkOptions, KafkaSource, KafkaSourceOptions};
 use millstream::core::collection::Collected;
 use millstream::core::raw::RawBatch;
@@ -11,7 +11,7 @@ use millstream::prelude::*;
 
 use super::letters::{Goal, Summary, judge};
 use super::{ReplayArgs, files};
-use crate::commands::target::run;
+use crate::commands::target::{all_sent, push_line, run, tell_refused};
 
 /// A message on its way back.
 #[derive(Clone, Debug, Record)]
@@ -76,9 +76,7 @@ fn send(args: &ReplayArgs, summary: &Shared) -> Result<()> {
     for topic in topics {
         to_topic(&again, &args.target.brokers, topic);
     }
-    let report = run(&env)?;
-    logs::err(&report.to_string());
-    Ok(())
+    all_sent(&run(&env)?)
 }
 
 fn goal(args: &ReplayArgs) -> Option<Goal> {
@@ -97,16 +95,17 @@ fn letters(env: &Environment, args: &ReplayArgs) -> DataStream<RawBatch> {
                 ..KafkaSourceOptions::default()
             }),
         ),
-        None => env.source("letters", FilesSource::new(args.file.as_deref().map(files).unwrap_or_default())),
+        None => {
+            let files = args.file.as_deref().map(files).unwrap_or_default();
+            // A letter is larger than its message, whose line may have been as long as a line may be.
+            env.source("letters", FilesSource::new(FilesSourceOptions { max_line_size: 1 << 30, ..files }))
+        }
     }
 }
 
 fn to_file(again: &DataStream<Again>, path: &str) {
     let options = FilesSinkOptions { path: path.to_owned(), ..FilesSinkOptions::default() };
-    let lines = FilesSink::lines(options, |message: &Again, out| {
-        out.extend_from_slice(&message.bytes);
-        out.push(b'\n');
-    });
+    let lines = FilesSink::lines(options, |message: &Again, out| push_line(&message.bytes, out));
     again.sink_to("target", lines);
 }
 
@@ -120,7 +119,8 @@ fn to_topic(again: &DataStream<Again>, brokers: &str, topic: String) {
         }
     });
     let (of, to) = (format!("of-{topic}"), format!("to-{topic}"));
-    again.filter(&of, move |again| again.topic == topic).sink_to(&to, sink);
+    let sent = again.filter(&of, move |again| again.topic == topic).sink_to(&to, sink);
+    tell_refused(&to, &sent.dead_letters());
 }
 
 fn lock(summary: &Shared) -> MutexGuard<'_, Summary> {
