@@ -37,7 +37,7 @@ impl Connection {
     /// # Errors
     /// When the client does not accept them.
     pub(crate) fn new(options: &KafkaSourceOptions, job: &str) -> Result<Self, Fault> {
-        let client = consumer_config(options, job).create_with_context(Events::default());
+        let client = consumer_config(options, job).create_with_context(Events::reported());
         let client: Consumer = client.map_err(Fault::of_creation)?;
         let describer = Describer::new(client.client().native_ptr(), Waker::noop());
         Ok(Self { describer, client })

@@ -32,6 +32,8 @@ pub(crate) type Consumer = BaseConsumer<Events>;
 #[derive(Default)]
 pub(crate) struct Events {
     said: Mutex<Said>,
+    // Whoever has the client reports what passes by itself.
+    reported: bool,
 }
 
 #[derive(Default)]
@@ -39,6 +41,8 @@ struct Said {
     new: VecDeque<ClientError>,
     last: Option<String>,
     commits: Commits,
+    // Commits fail since the last one that did not.
+    commits_fail: bool,
 }
 
 /// What became of offsets that were to be committed.
@@ -56,6 +60,11 @@ pub(crate) struct ClientError {
 }
 
 impl Events {
+    /// Of a client whose troubles are reported, such as by an [`Outage`](crate::outage::Outage): it does not log those that pass.
+    pub(crate) fn reported() -> Self {
+        Self { reported: true, ..Self::default() }
+    }
+
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,6 +89,8 @@ impl ClientContext for Events {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
         match level {
+            // What has failed comes as an error, too.
+            _ if self.reported && facility == "FAIL" => tracing::debug!(facility, "{message}"),
             Emerg | Alert | Critical | Error => tracing::error!(facility, "{message}"),
             Warning => tracing::warn!(facility, "{message}"),
             Notice | Info => tracing::info!(facility, "{message}"),
@@ -89,7 +100,11 @@ impl ClientContext for Events {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        tracing::warn!(?code, "{reason}");
+        if self.reported && trouble(code) == Trouble::Passing {
+            tracing::debug!(?code, "{reason}");
+        } else {
+            tracing::warn!(?code, "{reason}");
+        }
         let mut said = self.said();
         // That all brokers are down follows what is wrong with each, and says less.
         if code != RDKafkaErrorCode::AllBrokersDown {
@@ -103,12 +118,15 @@ impl ClientContext for Events {
 
 impl ConsumerContext for Events {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        match result {
-            Ok(()) => self.said().commits.succeeded += 1,
-            Err(error) => {
-                tracing::warn!("positions were not committed to the consumer group: {error}");
-                self.said().commits.failed += 1;
+        let mut said = self.said();
+        let count = if result.is_ok() { &mut said.commits.succeeded } else { &mut said.commits.failed };
+        *count += 1;
+        match (std::mem::replace(&mut said.commits_fail, result.is_err()), result) {
+            (false, Err(error)) => {
+                tracing::warn!("positions are not committed to the consumer group: {error}");
             }
+            (true, Ok(())) => tracing::info!("positions are committed to the consumer group again"),
+            _ => {}
         }
     }
 }

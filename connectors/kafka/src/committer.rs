@@ -76,7 +76,7 @@ impl Committer {
     fn client(&mut self) -> Result<&Consumer> {
         if self.client.is_none() {
             let config = group_config(&self.options.brokers, &self.group, &self.options.client, &self.job);
-            let created = config.create_with_context(Events::default());
+            let created = config.create_with_context(Events::reported());
             self.client = Some(created.map_err(|error| Error::from(Fault::of_creation(error)))?);
         }
         Ok(self.client.as_ref().expect("made above"))

@@ -18,10 +18,15 @@ use crate::encode::{Message, OVERHEAD};
 pub(crate) type Producer = BaseProducer<Deliveries>;
 
 /// Collects reports until the writer takes them.
-#[derive(Default)]
 pub(crate) struct Deliveries {
     events: Events,
     reports: Mutex<Reports>,
+}
+
+impl Default for Deliveries {
+    fn default() -> Self {
+        Self { events: Events::reported(), reports: Mutex::default() }
+    }
 }
 
 /// What comes back with a message's report. The client itself forgets the time stamp of what it could not deliver.

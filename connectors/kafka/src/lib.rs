@@ -18,6 +18,7 @@ mod group_offsets;
 mod identity;
 mod lasting;
 mod native;
+mod outage;
 mod partition;
 mod partitions;
 mod properties;

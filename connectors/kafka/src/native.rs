@@ -66,7 +66,7 @@ impl NativeConsumer {
             sys::rd_kafka_conf_set_error_cb(native.ptr(), Some(on_error));
             sys::rd_kafka_conf_set_log_cb(native.ptr(), Some(on_log));
         }
-        Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, Events::default()).map(Self)
+        Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, Events::reported()).map(Self)
     }
 
     /// The client itself.

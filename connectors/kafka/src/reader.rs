@@ -12,7 +12,7 @@ use millstream_core::figures::{Counter, OperatorFigures};
 use millstream_core::raw::RawBatch;
 use millstream_core::snapshot::CheckpointId;
 use millstream_core::source::{Polled, Split, SplitReader};
-use millstream_core::time::{MIN_TIME, Time};
+use millstream_core::time::{MIN_TIME, Nanos, Time};
 use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows};
 use rdkafka::TopicPartitionList;
 
@@ -22,6 +22,7 @@ use crate::config::KafkaSourceOptions;
 use crate::fetch::Fetcher;
 use crate::lasting::{Lasting, Reminder};
 use crate::native::NativeConsumer;
+use crate::outage::Outage;
 use crate::partition::Partition;
 use crate::partitions::{Handed, Partitions};
 use crate::retry::{Fault, Trouble, trouble};
@@ -41,6 +42,7 @@ pub(crate) struct KafkaReader {
     missing: Arc<Counter>,
     tombstones: Arc<Counter>,
     figures: Arc<OperatorFigures>,
+    outage: Outage,
     look_out_at: Time,
     // There are partitions of which no broker has said anything.
     unheard: Lasting,
@@ -65,6 +67,7 @@ impl KafkaReader {
             missing: Arc::default(),
             tombstones: Arc::default(),
             figures: OperatorFigures::new(""),
+            outage: Outage::default(),
             look_out_at: MIN_TIME,
             unheard: Lasting::default(),
             waits: Reminder::default(),
@@ -118,7 +121,7 @@ impl KafkaReader {
     }
 
     // What the client says about itself: most of it passes.
-    fn attend(&mut self, now: Time) -> Result<()> {
+    fn attend(&mut self, now: Time, nanos: Nanos) -> Result<()> {
         let Some(fetcher) = &self.fetcher else { return Ok(()) };
         let mut gone = false;
         if fetcher.waiting_events() > 0 {
@@ -126,6 +129,7 @@ impl KafkaReader {
         }
         while let Some(error) = fetcher.client().events().next() {
             self.troubles.add(1);
+            self.outage.note(nanos, &error, fetcher.client().events());
             let (brokers, reason) = (self.options.brokers.clone(), error.reason);
             match trouble(error.code) {
                 Trouble::Login => return Err(Fault::LoginLost { brokers, reason }.into()),
@@ -204,6 +208,7 @@ impl SplitReader for KafkaReader {
         self.troubles = figures.counter("kafkaErrors");
         self.missing = figures.counter("missingOffsets");
         self.tombstones = figures.counter("tombstones");
+        self.outage = Outage::of(&self.options.brokers, cx);
         self.committer = Committer::new(&self.options, &self.job, Arc::clone(&figures));
         self.figures = figures;
         Ok(())
@@ -223,8 +228,8 @@ impl SplitReader for KafkaReader {
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<RawBatch>) -> Result<Polled> {
         let now = cx.now();
-        self.attend(now)?;
-        self.settle_doubts(now)?;
+        self.attend(now, cx.nanos())?;
+        self.settle_doubts(now, cx.nanos())?;
         self.start_again(now)?;
         self.look_out(now);
         if let Some(polled) = self.hand_on(rows) {
@@ -257,5 +262,6 @@ impl SplitReader for KafkaReader {
     fn close(&mut self) {
         self.fetcher = None;
         self.committer = None;
+        self.outage = Outage::default();
     }
 }

@@ -20,6 +20,7 @@ use crate::client::{Patience, Peer, producer_config};
 use crate::delivery::{Deliveries, Producer, Refused, Sent};
 use crate::encode::{Message, Parts};
 use crate::lasting::Reminder;
+use crate::outage::Outage;
 use crate::retry::{Fault, Refusal, Trouble, is_too_large, refusal, trouble};
 use crate::sink::{Mapping, Shorten};
 use crate::sink_config::KafkaSinkOptions;
@@ -40,6 +41,7 @@ pub(crate) struct KafkaWriter<T> {
     client: Option<Client>,
     started: Completions<Result<(), Fault>>,
     waits: Reminder,
+    outage: Outage,
     in_flight: InFlight,
     // Refused, perhaps for what another message of the same request is to blame for: sent once more, each alone.
     suspects: VecDeque<Refused>,
@@ -74,6 +76,7 @@ impl<T: Data> KafkaWriter<T> {
             client: None,
             started: Completions::default(),
             waits: Reminder::default(),
+            outage: Outage::default(),
             in_flight: InFlight::default(),
             suspects: VecDeque::new(),
             alone: false,
@@ -147,7 +150,7 @@ impl<T: Data> KafkaWriter<T> {
         for started in self.started.drain()? {
             self.has_started(cx, started)?;
         }
-        self.look_at_events()?;
+        self.look_at_events(cx.nanos())?;
         self.take_reports(cx, dead)?;
         self.send_suspects(cx, dead)?;
         let starting = self.started.in_flight() > 0;
@@ -178,7 +181,7 @@ impl<T: Data> KafkaWriter<T> {
         Ok(())
     }
 
-    fn look_at_events(&mut self) -> Result<()> {
+    fn look_at_events(&mut self, nanos: Nanos) -> Result<()> {
         let Some(client) = &self.client else { return Ok(()) };
         for _ in 0..client.queue.len().min(EVENTS_PER_CALL) {
             client.producer.attend(Duration::ZERO);
@@ -188,6 +191,10 @@ impl<T: Data> KafkaWriter<T> {
             && let Some(error) = client.producer.events().next()
         {
             self.figures.counter("kafkaErrors").add(1);
+            // Whoever has nothing to write misses nobody, and would not notice when they are back.
+            if self.in_flight.messages > 0 {
+                self.outage.note(nanos, &error, client.producer.events());
+            }
             let reason = error.reason;
             match trouble(error.code) {
                 Trouble::Login => {
@@ -207,6 +214,9 @@ impl<T: Data> KafkaWriter<T> {
     fn take_reports(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<()> {
         let reports = self.producer()?.context().take();
         let now = cx.nanos();
+        if !reports.written.is_empty() || !reports.refused.is_empty() {
+            self.outage.answered(now);
+        }
         for written in reports.written {
             self.in_flight.messages -= written.messages;
             self.in_flight.size -= written.size;
@@ -264,6 +274,7 @@ impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.name);
         self.figures = cx.figures_of(name);
+        self.outage = Outage::of(&self.options.brokers, cx);
         let created = producer_config(&self.options, &cx.job).create_with_context(Deliveries::default());
         let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);
         self.check_start(cx.io.as_ref(), &cx.waker, Arc::clone(&producer));
@@ -307,5 +318,6 @@ impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
 
     fn close(&mut self) {
         self.client = None;
+        self.outage = Outage::default();
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use millstream_core::time::Time;
+use millstream_core::time::{Nanos, Time};
 use millstream_core::{Error, Result};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::KafkaReader;
+use crate::client::Peer as _;
 use crate::config::MissingOffset;
 use crate::describe::{Description, Descriptions};
 use crate::identity::{Settled, Verdict, judge, settle};
@@ -99,12 +100,16 @@ impl KafkaReader {
     }
 
     /// Compares the ids of topics, when a broker has told them, with those that the positions belong to.
-    pub(super) fn settle_doubts(&mut self, now: Time) -> Result<()> {
+    pub(super) fn settle_doubts(&mut self, now: Time, nanos: Nanos) -> Result<()> {
         let Some(fetcher) = &mut self.fetcher else { return Ok(()) };
         let Some((asked_at, answer)) = fetcher.identity().answer() else { return Ok(()) };
         let descriptions = match answer {
-            Ok(descriptions) => descriptions,
+            Ok(descriptions) => {
+                self.outage.answered(nanos);
+                descriptions
+            }
             Err(code) => {
+                self.outage.unanswered(nanos, code, fetcher.client().events());
                 self.go_on_without_ids(now, asked_at, code);
                 return Ok(());
             }

@@ -10,8 +10,8 @@ use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::common::{
-    PATIENCE, Read, assert_names, brokers, config, fill, note, options, producer, read_all, reader, send,
-    splits, text, texts, topic, values,
+    PATIENCE, Read, assert_names, assert_says, brokers, config, fill, logged, note, options, producer,
+    read_all, reader, send, splits, text, texts, topic, values,
 };
 
 // 1 kB each, so that the little that is fetched ahead cannot hide that the broker is away.
@@ -69,6 +69,38 @@ fn a_broker_that_restarts_in_mid_read_loses_and_doubles_nothing() {
             "partition {partition}"
         );
     }
+}
+
+#[test]
+fn brokers_that_are_away_are_one_trouble_until_they_are_back() {
+    let mut kafka = Kafka::start().unwrap();
+    let (name, address) = (unique_name("away"), kafka.bootstrap().to_owned());
+    kafka.create_topics(&[(&name, 1)]).unwrap();
+    fill(&address, &name, 1, 0, 10);
+    let source = KafkaSource::new(KafkaSourceOptions { bounded: None, ..options(&address, &name) });
+    let splits = splits(&source);
+    let (mut reader, mut read) = (reader(&source, splits), Read::new());
+    let mut troubles = || {
+        note(&mut read, reader.poll(50).unwrap());
+        let (figures, clock) = (reader.harness().figures(), reader.harness().clock());
+        figures.troubles.ongoing(clock.nanos())
+    };
+    assert!(!wait::until(Duration::from_secs(1), || !troubles().is_empty()));
+    let log = logged(|| {
+        kafka.kill9().unwrap();
+        assert!(wait::until(PATIENCE, || !troubles().is_empty()), "the outage is not noticed");
+        // Long enough for the client to try and fail many times.
+        assert!(!wait::until(Duration::from_secs(5), || troubles().len() != 1));
+    });
+    assert_eq!(troubles()[0].subject, format!("Kafka at {address}"));
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert_says(&log, &["WARN", &address, "no broker is reached"]);
+    kafka.restart().unwrap();
+    fill(&address, &name, 1, 10, 20);
+    assert!(wait::until(PATIENCE, || troubles().is_empty()), "the return is not noticed");
+    read_until(&mut reader, &mut read, 20);
+    reader.close();
+    assert_eq!(values(&read, &format!("{name}-0")), texts(0, 0, 20));
 }
 
 #[derive(PartialEq, Eq)]
