@@ -126,10 +126,11 @@ fn files_in(directory: &str) -> Result<Vec<String>> {
         }
     }
     if files.is_empty() {
-        return Err(Error::configuration(format!(
-            "there is no file in {directory}: check the path, or name files further down by a pattern such as {}",
+        tracing::warn!(
+            "there is no file in {directory}, and nothing of it is read: check the path, or name files further down by a pattern \
+             such as {}",
             Path::new(directory).join("**/*").display()
-        )));
+        );
     }
     files.sort();
     Ok(files)
@@ -183,11 +184,10 @@ mod tests {
         assert_eq!(names(&[at("odd[1].csv")]).unwrap(), ["odd[1].csv"]);
         assert_eq!(names(&["-".to_owned()]).unwrap(), ["-"]);
         fs::create_dir(directory.path().join("empty")).unwrap();
+        assert_eq!(names(&[at("empty")]).unwrap(), [""; 0]);
         fs::write(directory.path().join("deeper/d.csv"), "x").unwrap();
         assert_eq!(names(&[at("**/d*.csv")]).unwrap(), ["d.csv"]);
-        for (missing, says) in
-            [("none.csv", "does not exist"), ("*.json", "no file matches"), ("empty", "there is no file in")]
-        {
+        for (missing, says) in [("none.csv", "does not exist"), ("*.json", "no file matches")] {
             let error = names(&[at(missing)]).unwrap_err();
             assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
             assert!(error.to_string().contains(says), "{error}");
