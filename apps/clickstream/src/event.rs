@@ -82,7 +82,7 @@ pub struct EventOptions {
     pub preset: Preset,
     /// Single names that differ, such as `userId: uid`.
     pub fields: BTreeMap<String, String>,
-    /// The unit of the time: `ms` (default), `s`, `iso-8601`, or `iso-8601-utc` where a time without an offset is in UTC.
+    /// The unit of the time: `ms` (default), `s`, `us`, `ns`, `iso-8601`, or `iso-8601-utc` where a time without an offset is in UTC.
     pub time_unit: Option<TimeUnit>,
     /// Texts that stand for no user, in any case of letters: such events count nowhere. An empty `userId` never names one.
     pub placeholder_users: Placeholders,
@@ -155,8 +155,8 @@ impl EventOptions {
 }
 
 fn taobao(fields: &Fields<'_>) -> Result<(Event, i64), String> {
-    let [user, item, category, behavior, seconds] = fields.all()?;
-    let time: i64 = seconds.trim().parse().map_err(|_| format!("{seconds:?} is no time in seconds"))?;
+    let [user, item, category, behavior, seconds] = fields.all()?.map(plain);
+    let time: i64 = seconds.parse().map_err(|_| format!("{seconds:?} is no time in seconds"))?;
     let time = time.saturating_mul(1000);
     let event = Event {
         user_id: user.into(),
@@ -169,9 +169,38 @@ fn taobao(fields: &Fields<'_>) -> Result<(Event, i64), String> {
     Ok((event, time))
 }
 
+// Spaces around a field are no part of it, nor are quotes behind them, which are no CSV.
+fn plain(field: &str) -> &str {
+    let field = field.trim();
+    field.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(field)
+}
+
 #[cfg(test)]
 mod tests {
+    use millstream::core::Rows;
+    use millstream::core::decode::Refused;
+    use millstream::core::raw::RawBatch;
+
     use super::*;
+
+    #[test]
+    fn spaces_and_quotes_around_fields_are_no_part_of_an_event() {
+        let mut batch = RawBatch::new("a.csv".into());
+        let lines = [
+            "u1,1,2,pv,1511658000",
+            " u1, 1 ,2, pv,1511658000 ",
+            "\"u1\",1,2,\"pv\",\"1511658000\"",
+            "u1, \"1\", \"2\", \"pv\", 1511658000",
+        ];
+        lines.iter().for_each(|line| batch.push(line.as_bytes(), 1, 0));
+        let mut decoder = EventOptions::default().decoder(Format::TaobaoCsv, Duration::ZERO).unwrap();
+        let (mut rows, mut letters) = (Rows::default(), Rows::default());
+        let now = 1_511_658_000_000;
+        decoder.decode(&batch, now, &mut rows, &mut Refused::new("clicks", &batch, now, &mut letters));
+        assert_eq!(letters.len(), 0);
+        assert_eq!(rows.rec, vec![rows.rec[0].clone(); 4]);
+        assert_eq!((rows.rec[0].item_id.as_str(), rows.rec[0].behavior.as_str()), ("1", "pv"));
+    }
 
     #[test]
     fn placeholders_name_nobody_in_any_case_of_letters() {
