@@ -5,6 +5,7 @@
 pub mod app;
 pub mod commands;
 pub mod drill;
+pub mod dropping;
 pub mod event;
 pub mod jobs;
 pub mod options;
@@ -15,4 +16,3 @@ pub mod pipeline;
 pub mod results;
 pub mod sinks;
 pub mod sources;
-pub mod with_user;

@@ -9,9 +9,9 @@ use millstream::connectors::kafka::KafkaSource;
 use millstream::core::raw::RawBatch;
 use millstream::prelude::*;
 
+use crate::dropping::{Counted, Dropping, WithUser};
 use crate::event::{Event, Format};
 use crate::options::{Options, SourceOptions};
-use crate::with_user::WithUser;
 
 /// Events that every job can use, and what could not be read.
 pub struct Events {
@@ -36,9 +36,9 @@ pub fn events(options: &Options, env: &Environment) -> Result<Events> {
         .with_tolerance(options.watermark.tolerance)
         .with_timestamps(|event: &Event| event.timestamp);
     let counted = parsed
-        .transform("with-user", move || WithUser::new(Arc::clone(&placeholders)))
+        .transform("with-user", move || Dropping::by(WithUser(Arc::clone(&placeholders))))
         .assign_timestamps_and_watermarks("event-time", watermarks)
-        .filter("counted", move |event| behaviors.count(&event.behavior));
+        .transform("counted", move || Dropping::by(Counted(Arc::clone(&behaviors))));
     Ok(Events { counted, dead_letters: parsed.dead_letters() })
 }
 

@@ -140,6 +140,24 @@ fn zeros_behind_gzip_are_padding() -> Result<()> {
 }
 
 #[test]
+fn behaviors_that_nobody_has_are_said() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let events: Vec<_> = (0..12).map(|_| event("\"a\"").replace("\"pv\"", "\"page_view\"")).collect();
+    std::fs::write(dir.path().join("in"), events.join("\n"))?;
+    let said = run_config(dir.path(), &config("in", "jsonl"))?;
+    assert_eq!(said.matches("WARN most records are dropped by counted: 12 of 12").count(), 1, "{said}");
+    assert!(said.contains("behaviors: all") && said.contains("page_view"), "{said}");
+    assert!(said.contains("other behavior 12"), "{said}");
+
+    // Few of many may be what is wanted.
+    let one = events.iter().cloned().chain([event("\"a\"")]).rev().collect::<Vec<_>>();
+    std::fs::write(dir.path().join("in"), one.join("\n"))?;
+    let said = run_config(dir.path(), &config("in", "jsonl"))?;
+    assert!(!said.contains("WARN"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn ids_of_nobody_count_nowhere_and_whole_numbers_are_one_id() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let users =
