@@ -4,6 +4,7 @@ mod demo;
 mod drill;
 mod forget;
 mod generate;
+mod kafka;
 mod replay;
 mod target;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use common::program::{clickstream, finish, run_config};
+use common::program::{clickstream, finish, run, run_config};
 use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -161,6 +161,21 @@ fn read(brokers: &str, topic: &str, count: usize) -> Result<Vec<Value>> {
     });
     ensure!(read, "{} of {count} messages came", values.len());
     values.into_iter().map(|value| Ok(value?)).collect()
+}
+
+#[test]
+fn a_replay_logs_in_as_its_command_config_says() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let kafka = Kafka::builder().sasl("alice", "right-password").start()?;
+    kafka.create_topics(&[("clicks", 1)])?;
+    std::fs::write(dir.path().join("in"), event("a", MINUTE) + "\n")?;
+    let login = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=alice\nsasl.password=right-password\n";
+    std::fs::write(dir.path().join("client.properties"), login)?;
+    let brokers = kafka.sasl_bootstrap().context("a listener with logins")?;
+    let replay = ["replay", "in", "--format", "jsonl", "--topic", "clicks", "--brokers", brokers];
+    run(dir.path(), &[&replay[..], &["--command-config", "client.properties"]].concat())?;
+    assert_eq!(read(kafka.bootstrap(), "clicks", 1)?[0]["userId"], "a");
+    Ok(())
 }
 
 #[test]

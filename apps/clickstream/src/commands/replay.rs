@@ -24,6 +24,7 @@ Dead letters, once their cause is gone: first look at what would be sent, then s
   clickstream replay dead-letter.jsonl --format dead-letters --dry-run
   clickstream replay dead-letter.jsonl --format dead-letters              back to the topics and partitions that they came from
   clickstream replay --from-topic clicks-dead --format dead-letters --stage decode --topic user-clicks
+  clickstream replay dead-letter.jsonl --format dead-letters --brokers kafka:9093 --command-config client.properties
 An event that was late for one job and in time for another is counted once more by the other: the letter's reason names the jobs that it was
 late for. Send such events (--stage late) to a topic of their own, and let a job read it that has only those `jobs` and an earlier start.";
 

@@ -12,6 +12,8 @@ use millstream::core::raw::RawBatch;
 use millstream::prelude::*;
 use millstream::runtime::{JobReport, RuntimeOptions, start};
 
+use super::kafka::KafkaArgs;
+
 /// Where to.
 #[derive(Clone, Debug, Args)]
 pub(super) struct TargetArgs {
@@ -21,9 +23,8 @@ pub(super) struct TargetArgs {
     /// A Kafka topic, which must exist
     #[arg(long)]
     pub(super) topic: Option<String>,
-    /// Kafka's brokers, such as 127.0.0.1:9092
-    #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
-    pub(super) brokers: String,
+    #[command(flatten)]
+    pub(super) kafka: KafkaArgs,
 }
 
 /// Runs a job that writes messages to the target.
@@ -32,7 +33,7 @@ pub(super) struct TargetArgs {
 /// Those of the source and the target.
 pub(super) fn send(env: &Environment, messages: &DataStream<RawBatch>, target: &TargetArgs) -> Result<()> {
     match (&target.topic, &target.to) {
-        (Some(topic), _) => to_kafka(messages, &target.brokers, topic),
+        (Some(topic), _) => to_kafka(messages, target.kafka.sink(topic)),
         (None, Some(path)) => to_file(messages, path),
         (None, None) => {
             return Err(Error::configuration(
@@ -79,12 +80,7 @@ pub(super) fn run(env: &Environment) -> Result<JobReport> {
     watch(job)
 }
 
-fn to_kafka(messages: &DataStream<RawBatch>, brokers: &str, topic: &str) {
-    let options = KafkaSinkOptions {
-        brokers: brokers.to_owned(),
-        topic: topic.to_owned(),
-        ..KafkaSinkOptions::default()
-    };
+fn to_kafka(messages: &DataStream<RawBatch>, options: KafkaSinkOptions) {
     let sent = messages
         .flat_map("messages", |batch: RawBatch| {
             batch.iter().map(|message| message.bytes.to_vec()).collect::<Vec<_>>()

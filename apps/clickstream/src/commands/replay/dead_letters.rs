@@ -74,7 +74,7 @@ fn send(args: &ReplayArgs, summary: &Shared) -> Result<()> {
         to_file(&again, path);
     }
     for topic in topics {
-        to_topic(&again, &args.target.brokers, topic);
+        to_topic(&again, args.target.kafka.sink(&topic));
     }
     all_sent(&run(&env)?)
 }
@@ -89,10 +89,8 @@ fn letters(env: &Environment, args: &ReplayArgs) -> DataStream<RawBatch> {
         Some(topic) => env.source(
             "letters",
             KafkaSource::new(KafkaSourceOptions {
-                brokers: args.target.brokers.clone(),
-                topic: topic.as_str().into(),
                 bounded: Some(Bounded::Latest),
-                ..KafkaSourceOptions::default()
+                ..args.target.kafka.source(topic)
             }),
         ),
         None => {
@@ -109,9 +107,8 @@ fn to_file(again: &DataStream<Again>, path: &str) {
     again.sink_to("target", lines);
 }
 
-fn to_topic(again: &DataStream<Again>, brokers: &str, topic: String) {
-    let options =
-        KafkaSinkOptions { brokers: brokers.to_owned(), topic: topic.clone(), ..KafkaSinkOptions::default() };
+fn to_topic(again: &DataStream<Again>, options: KafkaSinkOptions) {
+    let topic = options.topic.clone();
     let sink = KafkaSink::new(options, |again: &Again, _, message| {
         message.value().extend_from_slice(&again.bytes);
         if let Some(partition) = again.partition {
