@@ -245,7 +245,8 @@ fn a_split_that_is_empty_holds_nobody_up() {
     let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::ZERO);
     let mut operator = AssignWatermarks::new(strategy.with_idleness(Duration::from_secs(3_600)));
     let (full, empty): (Arc<str>, Arc<str>) = ("full".into(), "empty".into());
-    let harness = Harness::new(Arc::new(Simulated::new(0, 0)));
+    let world = Arc::new(Simulated::new(0, 0));
+    let harness = Harness::new(Arc::clone(&world) as Arc<_>);
     operator.open("time", &mut harness.open_context()).unwrap();
     let tell = |operator: &mut AssignWatermarks<Time>, change| {
         harness.call(|cx| operator.split(cx, &change)).unwrap();
@@ -268,7 +269,31 @@ fn a_split_that_is_empty_holds_nobody_up() {
     tell(&mut operator, SplitChange::AtEnd(Arc::clone(&empty)));
     assert_eq!(read(&mut operator, &full, 200), [Mark::Time(199)]);
     assert_eq!(read(&mut operator, &empty, 250), [], "it is waited for again once it has spoken");
-    assert_eq!(read(&mut operator, &full, 300), [Mark::Time(249)]);
+    world.virtual_clock().set(999);
+    assert_eq!(read(&mut operator, &full, 300), [], "what was written at the same time may be on its way");
+    world.virtual_clock().set(1_000);
+    assert_eq!(read(&mut operator, &full, 301), [Mark::Time(249)]);
+}
+
+// A recording is sent to a topic that was empty: its splits speak one after the other, far apart in event time.
+#[test]
+fn the_first_records_of_splits_that_were_empty_wait_for_each_other() {
+    let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::ZERO);
+    let mut operator = AssignWatermarks::new(strategy);
+    let world = Arc::new(Simulated::new(0, 0));
+    let harness = Harness::new(Arc::clone(&world) as Arc<_>);
+    operator.open("time", &mut harness.open_context()).unwrap();
+    let splits: [Arc<str>; 2] = ["a".into(), "b".into()];
+    for split in &splits {
+        for change in [SplitChange::Added(Arc::clone(split)), SplitChange::AtEnd(Arc::clone(split))] {
+            harness.call(|cx| operator.split(cx, &change)).unwrap();
+        }
+    }
+    let at = (&harness, &*world);
+    assert_eq!(read_at(at, &mut operator, &splits[0], (5_000, 9_000)), [Mark::Idle, Mark::Active]);
+    assert_eq!(read_at(at, &mut operator, &splits[1], (5_500, 100)), [], "it is not late");
+    assert_eq!(read_at(at, &mut operator, &splits[0], (6_200, 9_001)), []);
+    assert_eq!(read_at(at, &mut operator, &splits[0], (6_500, 9_002)), [Mark::Time(99)]);
 }
 
 /// Reads one time of a split, at a time of the wall clock; the marks that come out.

@@ -27,6 +27,10 @@ const WHOLE_INPUT: &str = "";
 /// Who holds the watermark where no split does, but this host's clock: the events are ahead of it.
 const THE_CLOCK: &str = "the clock";
 
+/// How long a split that was empty vouches for nothing after its first record, in milliseconds: what was written to the others at the
+/// same time, and is still on its way, would be late.
+const FIRST_RECORDS: Time = 1_000;
+
 /// While it follows the wall clock: milliseconds between two steps.
 const RIDE_EVERY: Time = 200;
 
@@ -55,6 +59,10 @@ struct SplitState {
     idle: bool,
     // There is something to read of it: its silence does not count.
     behind: bool,
+    // Known to be empty, so nobody waits for it.
+    empty: bool,
+    // Until then it vouches for nothing.
+    vouches_from: Option<Time>,
 }
 
 impl SplitState {
@@ -64,7 +72,7 @@ impl SplitState {
 
     fn at(highest: Time) -> Self {
         let (clock, report) = (SplitClock::at(highest), Report::default());
-        Self { clock, report, silent_for: 0, idle: false, behind: false }
+        Self { clock, report, silent_for: 0, idle: false, behind: false, empty: false, vouches_from: None }
     }
 }
 
@@ -89,6 +97,7 @@ impl<T: Data> AssignWatermarks<T> {
     fn vouched(&self, state: &SplitState) -> Time {
         match (&self.strategy.progress, state.clock.highest()) {
             (_, MIN_TIME) => MIN_TIME,
+            _ if state.vouches_from.is_some() => MIN_TIME,
             (Progress::Bounded(bound), highest) => highest.saturating_sub(*bound).saturating_sub(1),
             (Progress::Punctuated(_), highest) => highest,
         }
@@ -169,12 +178,18 @@ impl<T: Data> AssignWatermarks<T> {
         }
         if seen.counted {
             (state.silent_for, state.idle) = (0, false);
+            if std::mem::take(&mut state.empty) {
+                state.vouches_from = Some(now + FIRST_RECORDS);
+            }
         }
         seen.counted
     }
 
     fn advance(&mut self, now: Time, out: &mut Output<T>) {
-        self.splits.values_mut().for_each(|state| state.clock.ride(now));
+        for state in self.splits.values_mut() {
+            state.clock.ride(now);
+            state.vouches_from.take_if(|from| *from <= now);
+        }
         let active = self.splits.iter().filter(|(_, state)| !state.idle);
         let slowest =
             active.map(|(split, state)| (self.vouched(state), split, state)).min_by_key(|slow| slow.0);
@@ -225,7 +240,7 @@ impl<T: Data> AssignWatermarks<T> {
     // A split that is known to be empty, and always was, holds nobody up, whatever the idleness is.
     fn pass_over_if_empty(&mut self, split: &SplitId) {
         if let Some(state) = self.splits.get_mut(split).filter(|state| state.clock.highest() == MIN_TIME) {
-            state.idle = true;
+            (state.idle, state.empty) = (true, true);
         }
     }
 
@@ -241,7 +256,8 @@ impl<T: Data> AssignWatermarks<T> {
 
     fn wake_at(&self, now: Time, silence: Option<Time>) -> Step {
         let rides = self.splits.values().any(|state| state.clock.rides()).then_some(now + RIDE_EVERY);
-        Step { wake_at: [silence, rides].into_iter().flatten().min(), ..Step::DONE }
+        let vouches = self.splits.values().filter_map(|state| state.vouches_from).min();
+        Step { wake_at: [silence, rides, vouches].into_iter().flatten().min(), ..Step::DONE }
     }
 }
 

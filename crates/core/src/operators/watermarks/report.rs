@@ -30,8 +30,38 @@ pub(super) struct Report {
     furthest: Time,
     next_line: Time,
     pause: Time,
-    held: bool,
-    behind: bool,
+    held: Episodes,
+    behind: Episodes,
+}
+
+/// A trouble that comes and goes is told ever more rarely.
+#[derive(Clone, Debug, Default)]
+struct Episodes {
+    told: bool,
+    next_line: Time,
+    pause: Time,
+}
+
+/// What there is to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Begun,
+    Over,
+}
+
+impl Episodes {
+    fn turn(&mut self, lasts: bool, now: Time) -> Option<Turn> {
+        if !lasts {
+            return std::mem::take(&mut self.told).then_some(Turn::Over);
+        }
+        if self.told || now < self.next_line {
+            return None;
+        }
+        self.told = true;
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.next_line = now.saturating_add(self.pause);
+        Some(Turn::Begun)
+    }
 }
 
 impl Report {
@@ -60,7 +90,7 @@ impl Report {
 
     fn ahead(&mut self, place: Place<'_>, limits: Limits) -> String {
         self.untold = 0;
-        self.pause = if self.pause == 0 { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         self.next_line = limits.now.saturating_add(self.pause);
         let Place { operator, split } = place;
         let events = counted(self.beyond);
@@ -77,16 +107,11 @@ impl Report {
     }
 
     fn held(&mut self, place: Place<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
-        let (was, is) = (self.held, clock.follows_the_wall_clock());
-        self.held = is;
         let Place { operator, split } = place;
-        if was && !is {
+        if self.held.turn(clock.follows_the_wall_clock(), limits.now)? == Turn::Over {
             return Some(format!(
                 "{operator}: most events of split {split} agree with this host's clock again"
             ));
-        }
-        if was || !is {
-            return None;
         }
         // The line says it all: that of single events may rest.
         (self.untold, self.pause) = (0, FIRST_PAUSE);
@@ -110,14 +135,9 @@ impl Report {
     }
 
     fn behind(&mut self, place: Place<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
-        let (was, is) = (self.behind, clock.is_mostly_behind());
-        self.behind = is;
         let Place { operator, split } = place;
-        if was && !is {
+        if self.behind.turn(clock.is_mostly_behind(), limits.now)? == Turn::Over {
             return Some(format!("{operator}: most events of split {split} are in order again"));
-        }
-        if was || !is {
-            return None;
         }
         let jump = clock.jump.map_or_else(String::new, |(from, to)| {
             format!(" Its largest step was from {} to {}.", written(from), written(to))
@@ -168,6 +188,22 @@ fn lasting(time: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trouble_that_comes_and_goes_is_told_ever_more_rarely() {
+        let mut episodes = Episodes::default();
+        let told: Vec<_> =
+            (0..100).filter_map(|second| episodes.turn(second % 2 == 0, second * 1000)).collect();
+        assert_eq!(told.len(), 8, "at 0, 10, 30 and 70 s: {told:?}");
+        assert_eq!(episodes.turn(true, 149_000), None);
+        assert_eq!(
+            episodes.turn(true, 150_000),
+            Some(Turn::Begun),
+            "it lasts, so it is told as soon as it may be"
+        );
+        assert_eq!(episodes.turn(true, 900_000), None);
+        assert_eq!(episodes.turn(false, 900_001), Some(Turn::Over));
+    }
     use crate::time::MIN_TIME;
 
     const HOUR: Time = 3_600_000;
