@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use crate::logs;
 use crate::remote::Remote;
+use crate::restore::as_url;
 
 /// Which job.
 #[derive(Clone, Debug, Args)]
 pub struct TargetArgs {
-    /// Where the job's page is
+    /// Where the job's page is, as a URL or as host:port
     #[arg(short = 'm', long, default_value = "http://127.0.0.1:8081", value_name = "URL")]
     url: String,
     /// A file with the password of the page
@@ -29,7 +30,7 @@ pub enum Control {
     Checkpoints(TargetArgs),
     /// Take a savepoint; the job runs on
     Savepoint {
-        /// Where to, as a URL; `state.savepoints.dir` of the job without it
+        /// Where to, a URL or a path of this machine; `state.savepoints.dir` of the job without it
         dir: Option<String>,
         /// Of which job.
         #[command(flatten)]
@@ -37,10 +38,10 @@ pub enum Control {
     },
     /// End the job with a savepoint; answers when its process is gone, so that it can be started again at once
     Stop {
-        /// Where to, as a URL; `state.savepoints.dir` of the job without it
-        #[arg(short = 'p', long, value_name = "URL")]
+        /// Where to, a URL or a path of this machine; `state.savepoints.dir` of the job without it
+        #[arg(short = 'p', long, value_name = "DIR")]
         savepoint_path: Option<String>,
-        /// Let all open windows fire before: for a job that will not go on
+        /// Let all open windows fire before, and finish the job: the same command then begins anew
         #[arg(short = 'd', long)]
         drain: bool,
         /// Which job.
@@ -63,10 +64,14 @@ pub(crate) fn control(command: &Control) -> Result<()> {
             logs::out(&format!("{} : {} ({})", text("jid"), text("name"), text("state")))
         }
         Control::Checkpoints(target) => logs::out(&history(&target.job()?.checkpoints()?)),
-        Control::Savepoint { dir, target } => logs::out(&target.job()?.savepoint(dir.as_deref())?),
+        Control::Savepoint { dir, target } => {
+            let dir = dir.as_deref().map(as_url).transpose()?;
+            logs::out(&target.job()?.savepoint(dir.as_deref())?)
+        }
         Control::Stop { savepoint_path, drain, target } => {
+            let dir = savepoint_path.as_deref().map(as_url).transpose()?;
             let job = target.job()?;
-            let savepoint = job.stop(savepoint_path.as_deref(), *drain)?;
+            let savepoint = job.stop(dir.as_deref(), *drain)?;
             let gone = job.wait_until_gone();
             logs::out(&savepoint)?;
             gone

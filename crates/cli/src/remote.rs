@@ -30,9 +30,11 @@ impl Remote {
     pub fn to(url: &str, password: Option<&Secret>) -> Result<Self> {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
         let login = |password: &Secret| BASE64_STANDARD.encode(format!("millstream:{}", password.reveal()));
+        // As Flink's own command has it: host:port.
+        let scheme = if url.contains("://") { "" } else { "http://" };
         let mut remote = Self {
             agent: config.build().into(),
-            url: url.trim_end_matches('/').to_owned(),
+            url: format!("{scheme}{}", url.trim_end_matches('/')),
             authorization: password.map(|password| format!("Basic {}", login(password))),
             id: String::new(),
         };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use millstream_checkpoint::storage::Storage;
 use millstream_core::drive::checkpoint_stats::CheckpointHistory;
 use millstream_core::drive::job_id::JobId;
 use millstream_core::figures::JobFigures;
@@ -95,7 +96,7 @@ impl JobControl {
     /// The same without waiting for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known.
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known, or the URL is none.
     pub fn trigger_savepoint(&self, dir: Option<&str>) -> Result<Pending> {
         Ok(self.ask(Ask::Savepoint(self.savepoint_dir(dir)?)))
     }
@@ -112,18 +113,21 @@ impl JobControl {
     /// The same without waiting for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known.
+    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known, or the URL is none.
     pub fn trigger_stop_with_savepoint(&self, dir: Option<&str>, drain: bool) -> Result<Pending> {
         Ok(self.ask(Ask::Stop { dir: self.savepoint_dir(dir)?, drain }))
     }
 
     fn savepoint_dir(&self, dir: Option<&str>) -> Result<String> {
-        let dir = dir.or(self.life.setup.options.savepoints_dir.as_deref());
-        dir.map(str::to_owned).ok_or_else(|| {
+        let options = &self.life.setup.options;
+        let dir = dir.or(options.savepoints_dir.as_deref()).ok_or_else(|| {
             Error::configuration(
                 "it is not known where savepoints go: name a directory or set state.savepoints.dir",
             )
-        })
+        })?;
+        // Whoever asks has made the mistake: the job must not count it as a snapshot that failed.
+        Storage::open(dir, &options.storage)?;
+        Ok(dir.to_owned())
     }
 
     fn ask(&self, ask: Ask) -> Pending {

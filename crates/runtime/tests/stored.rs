@@ -185,6 +185,24 @@ fn a_drain_fires_everything_that_is_open() {
     assert!(done.url.is_some());
     assert_eq!(wait(job).unwrap().end, End::Finished);
     assert_eq!(written.sorted(), sums_of(&before));
+
+    // Its event time is over: whoever went on from the savepoint would find everything late.
+    let (again, written) = (Numbers::new(&SPLITS), Sums::default());
+    wait(start(keyed_sum(&again, 3, 2, &written), stored(dir.path())).unwrap()).unwrap();
+    assert_eq!(again.probe.read.load(SeqCst), total(), "it begins anew");
+    assert_eq!(written.sorted(), sums_of(&SPLITS));
+}
+
+#[test]
+fn a_savepoint_that_cannot_be_asked_for_is_no_failure_of_the_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = start(keyed_sum(&gated(20_000), 3, 2, &Sums::default()), stored(dir.path())).unwrap();
+    for nowhere in ["savepoints", "ftp://host/savepoints"] {
+        let error = job.savepoint(Some(nowhere)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains("file:///"), "{error}");
+    }
+    assert_eq!(job.checkpoint_stats().counts.failed, 0);
 }
 
 #[test]

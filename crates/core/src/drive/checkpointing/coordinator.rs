@@ -362,7 +362,8 @@ impl CheckpointCoordinator {
     }
 
     fn leaving(&self, kind: CheckpointKind, now: Nanos) -> Phase {
-        let finished = kind == CheckpointKind::Final;
+        // Everything was read, or the job was drained: there is nothing that another attempt could go on with.
+        let finished = self.all_ended();
         let (patience, must) = match self.stop {
             // Its sinks have had no time to write yet.
             Some(stop) if kind == CheckpointKind::Savepoint => (stop.flush + stop.commit, false),

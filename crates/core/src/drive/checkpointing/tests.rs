@@ -265,7 +265,7 @@ fn a_drained_job_ends_first_and_restarts_when_its_savepoint_fails() {
         assert_eq!(job.end(End::Finished, 101), [savepoint]);
         if ok {
             job.store(1, 102);
-            assert_eq!(job.settle(103), [Release], "what comes next goes on from the savepoint");
+            assert_eq!(job.settle(103), [LogFinish], "its windows are closed: the next start begins anew");
         } else {
             let decisions = job.on(Event::Declined { id: 1, why: "503".into() }, 102);
             assert!(
