@@ -18,7 +18,7 @@ pub struct GenerateArgs {
     /// How many events; goes on until Ctrl-C without
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Events per second; as fast as the target takes them without
+    /// Events per second, of the present; without it as fast as the target takes them, of 26 November 2017
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
     /// Chooses the traffic: the same seed gives the same events
@@ -51,6 +51,8 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<()> {
         broken: args.broken,
         future: args.future,
         hot: args.hot,
+        // Flat out, several parts would run ahead of each other by more than a job takes for disorder.
+        splits: if args.rate.is_some() { GeneratorOptions::default().splits } else { 1 },
         ..GeneratorOptions::default()
     };
     let env = Environment::new("generate");
