@@ -16,6 +16,9 @@ function duration(ms) {
 const latency = ms => (ms === null ? "–" : ms < 10 ? `${ms.toFixed(1)} ms` : `${number.format(ms)} ms`);
 const clock = ms => new Date(ms).toISOString().slice(11, 19);
 
+// Wide enough for the longest number.
+const widest = (_, labels) => 24 + 8 * Math.max(0, ...(labels ?? []).map(label => label.length));
+
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name);
 const chart = new uPlot({
   width: 600,
@@ -26,7 +29,10 @@ const chart = new uPlot({
     { label: "PV", stroke: colour("--pv"), width: 2, points: { show: true, size: 5 } },
     { label: "UV", stroke: colour("--uv"), width: 2, points: { show: true, size: 5 } },
   ],
-  axes: [{ stroke: "#8b98a5", grid: { show: false } }, { stroke: "#8b98a5", grid: { stroke: "#8b98a533" } }],
+  axes: [
+    { stroke: "#8b98a5", grid: { show: false } },
+    { stroke: "#8b98a5", grid: { stroke: "#8b98a533" }, size: widest },
+  ],
   scales: { y: { range: (_, __, max) => [0, Math.max(10, max * 1.1)] } },
 }, [[], [], []], by("chart"));
 new ResizeObserver(([entry]) => chart.setSize({ width: entry.contentRect.width, height: 260 })).observe(by("chart"));

@@ -164,6 +164,18 @@ fn read(brokers: &str, topic: &str, count: usize) -> Result<Vec<Value>> {
 }
 
 #[test]
+fn commands_give_up_where_no_kafka_answers() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let generate = ["generate", "--count", "3", "--topic", "clicks", "--brokers", "127.0.0.1:9"];
+    let output = finish(dir.path(), &generate)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{}:\n{said}", output.status);
+    ensure!(said.contains("no Kafka broker answered at 127.0.0.1:9 within 15 s"), "{said}");
+    ensure!(said.lines().count() < 10, "{said}");
+    Ok(())
+}
+
+#[test]
 fn a_replay_logs_in_as_its_command_config_says() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let kafka = Kafka::builder().sasl("alice", "right-password").start()?;

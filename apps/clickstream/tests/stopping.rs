@@ -227,6 +227,9 @@ fn a_second_demo_by_mistake_leaves_the_results_of_the_first_alone() -> Result<()
     assert!(database.exists(), "it is the first one's");
     signal(&first, "-TERM")?;
     assert!(first.wait_with_output()?.status.success());
+    let wrong = finish(dir.path(), &["demo", "--rate", "0"])?;
+    assert!(said(&wrong).contains("rate is 0: choose 0.001 to"), "{}", said(&wrong));
+    assert!(database.exists(), "nothing has replaced it");
     Ok(())
 }
 

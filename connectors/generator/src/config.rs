@@ -147,9 +147,9 @@ impl GeneratorOptions {
     /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming the setting.
     pub fn validate(&self) -> Result<()> {
         for (name, rate) in [("rate", self.rate), ("event-rate", self.event_rate)] {
-            let sensible = rate.is_none_or(|rate| (0.001..=1e9).contains(&rate));
-            refuse_unless(sensible, || {
-                format!("{name} is {rate:?}: choose 0.001 to 1000000000 events per second")
+            let Some(rate) = rate else { continue };
+            refuse_unless((0.001..=1e9).contains(&rate), || {
+                format!("{name} is {rate}: choose 0.001 to 1000000000 events per second")
             })?;
         }
         for (name, number) in [("users", self.users), ("items", self.items), ("categories", self.categories)]

@@ -7,7 +7,8 @@ use millstream_core::sink::{Guarantee, Sink, SinkWriter};
 use millstream_core::time::Time;
 use millstream_core::{Error, Result};
 
-use crate::client::{producer_config, transactional_config};
+use crate::client::{Patience, producer_config, transactional_config};
+use crate::delivery::{Deliveries, Producer};
 use crate::encode::Message;
 use crate::exactly_once::TransactionalWriter;
 use crate::retry::Fault;
@@ -63,6 +64,18 @@ impl<T: Data> KafkaSink<T> {
     ) -> Self {
         self.shorten = Some(Arc::new(shorten));
         self
+    }
+
+    /// Looks for the topic, for at most `connect-timeout`: for commands that somebody waits for. The sink of a job waits on.
+    ///
+    /// # Errors
+    /// Brokers that do not answer or refuse the login, a topic that is not there or may not be seen.
+    pub fn find_topic(&self) -> Result<()> {
+        self.validate()?;
+        let created = producer_config(&self.options, "").create_with_context(Deliveries::default());
+        let producer: Producer = created.map_err(Fault::of_creation)?;
+        let patience = Patience::new(&self.options.brokers, self.options.connect_timeout);
+        Ok(patience.partitions(&producer, &self.options.topic).map(drop)?)
     }
 }
 

@@ -273,15 +273,18 @@ impl JobFigures {
 
     /// The lowest watermark of all operators with this name.
     pub fn watermark(&self, operator: &str) -> Option<Time> {
-        let same = self.operators().filter(|(_, figures)| figures.name == operator);
-        same.map(|(_, figures)| figures.watermark.get()).min()
+        self.lowest(operator).map(|(time, _)| time)
     }
 
     /// Who holds back the lowest watermark of all operators with this name: a split, or `the clock`; empty for nobody.
     pub fn watermark_holder(&self, operator: &str) -> String {
+        self.lowest(operator).map(|(_, holder)| holder).unwrap_or_default()
+    }
+
+    // A subtask without splits holds nobody up, wherever its watermark stands.
+    fn lowest(&self, operator: &str) -> Option<(Time, String)> {
         let same = self.operators().filter(|(_, figures)| figures.name == operator);
         let held = same.map(|(_, figures)| (figures.watermark.get(), figures.holder()));
-        // A subtask without splits holds nobody up, wherever its watermark stands.
-        held.filter(|(_, holder)| !holder.is_empty()).min().map(|(_, holder)| holder).unwrap_or_default()
+        held.min_by_key(|(time, holder)| (holder.is_empty(), *time))
     }
 }

@@ -47,6 +47,8 @@ pub(super) fn demo(args: &DemoArgs) -> Result<()> {
     if !(args.speed >= 1.0 && args.speed <= 3600.0) {
         return Err(Error::configuration("--speed must be between 1 and 3600"));
     }
+    // Before anything is removed.
+    traffic(args).validate()?;
     let database = prepare(args)?;
     let engine = EngineOptions {
         name: "clickstream-demo".to_owned(),

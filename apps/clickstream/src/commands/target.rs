@@ -33,7 +33,7 @@ pub(super) struct TargetArgs {
 /// Those of the source and the target.
 pub(super) fn send(env: &Environment, messages: &DataStream<RawBatch>, target: &TargetArgs) -> Result<()> {
     match (&target.topic, &target.to) {
-        (Some(topic), _) => to_kafka(messages, target.kafka.sink(topic)),
+        (Some(topic), _) => to_kafka(messages, target.kafka.sink(topic))?,
         (None, Some(path)) => to_file(messages, path),
         (None, None) => {
             return Err(Error::configuration(
@@ -80,16 +80,17 @@ pub(super) fn run(env: &Environment) -> Result<JobReport> {
     watch(job)
 }
 
-fn to_kafka(messages: &DataStream<RawBatch>, options: KafkaSinkOptions) {
+fn to_kafka(messages: &DataStream<RawBatch>, options: KafkaSinkOptions) -> Result<()> {
+    let sink =
+        KafkaSink::new(options, |bytes: &Vec<u8>, _, message| message.value().extend_from_slice(bytes));
+    sink.find_topic()?;
     let sent = messages
         .flat_map("messages", |batch: RawBatch| {
             batch.iter().map(|message| message.bytes.to_vec()).collect::<Vec<_>>()
         })
-        .sink_to(
-            "target",
-            KafkaSink::new(options, |bytes: &Vec<u8>, _, message| message.value().extend_from_slice(bytes)),
-        );
+        .sink_to("target", sink);
     tell_refused("target", &sent.dead_letters());
+    Ok(())
 }
 
 fn to_file(messages: &DataStream<RawBatch>, path: &str) {

@@ -74,7 +74,7 @@ fn send(args: &ReplayArgs, summary: &Shared) -> Result<()> {
         to_file(&again, path);
     }
     for topic in topics {
-        to_topic(&again, args.target.kafka.sink(&topic));
+        to_topic(&again, args.target.kafka.sink(&topic))?;
     }
     all_sent(&run(&env)?)
 }
@@ -107,7 +107,7 @@ fn to_file(again: &DataStream<Again>, path: &str) {
     again.sink_to("target", lines);
 }
 
-fn to_topic(again: &DataStream<Again>, options: KafkaSinkOptions) {
+fn to_topic(again: &DataStream<Again>, options: KafkaSinkOptions) -> Result<()> {
     let topic = options.topic.clone();
     let sink = KafkaSink::new(options, |again: &Again, _, message| {
         message.value().extend_from_slice(&again.bytes);
@@ -115,9 +115,11 @@ fn to_topic(again: &DataStream<Again>, options: KafkaSinkOptions) {
             message.to_partition(partition);
         }
     });
+    sink.find_topic()?;
     let (of, to) = (format!("of-{topic}"), format!("to-{topic}"));
     let sent = again.filter(&of, move |again| again.topic == topic).sink_to(&to, sink);
     tell_refused(&to, &sent.dead_letters());
+    Ok(())
 }
 
 fn lock(summary: &Shared) -> MutexGuard<'_, Summary> {
