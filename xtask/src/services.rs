@@ -14,12 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::console;
 
+/// The topic of the documentation's examples, and its partitions.
+const TOPIC: (&str, i32) = ("user-clicks", 4);
+
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What to do with the servers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServicesCommand {
-    /// Fetch, start and await servers: Kafka, Elasticsearch and Redis if none is named
+    /// Fetch, start and await servers: Kafka (with a topic `user-clicks`), Elasticsearch and Redis if none is named
     Up(UpArguments),
     /// Stop servers: all if none is named
     Down(DownArguments),
@@ -184,11 +187,15 @@ impl Service {
 
     fn start(self, arguments: &UpArguments) -> Result<()> {
         let port = arguments.standard_ports.then(|| self.standard_port());
+        let is_new = !self.home()?.exists();
         let home = Home::lasting(&self.home()?)?;
         let mut companions = Vec::new();
         let (address, group) = match self {
             Self::Kafka => {
                 let kafka = Kafka::builder().port(port).home(home).start()?;
+                if is_new {
+                    kafka.create_topics(&[TOPIC])?;
+                }
                 (kafka.bootstrap().to_owned(), kafka.server().and_then(Server::group))
             }
             Self::Elasticsearch => {

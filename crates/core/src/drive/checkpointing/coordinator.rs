@@ -431,7 +431,7 @@ impl CheckpointCoordinator {
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         let Some(in_flight) = self.in_flight.take() else {
             if let Phase::Draining { token } = phase {
-                let why = "the job failed while it was drained".to_owned();
+                let why = "the job failed while it was drained: its log says why".to_owned();
                 self.decisions.push(Decision::Refuse { token, why });
             }
             return;
