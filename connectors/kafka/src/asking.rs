@@ -16,9 +16,6 @@ use crate::retry::Fault;
 use crate::split::{EARLIEST, KafkaSplit};
 use crate::topic_id::TopicId;
 
-/// How often brokers are asked for the ids of topics, 1 s each, before the start goes on without them.
-const TRIES: usize = 3;
-
 /// A topic and the number of one of its partitions.
 pub(crate) type Partition = (String, i32);
 /// By partition: an offset.
@@ -48,11 +45,11 @@ impl Connection {
         &self.client
     }
 
-    /// Asks about topics, unless the last question is still open.
-    pub(crate) fn ask_about(&mut self, topics: &[String], patience: Duration) {
-        if !self.describer.is_asking() {
+    /// Asks about topics, unless the last question is still open, or it is too soon after one that was not answered.
+    pub(crate) fn ask_about(&mut self, topics: &[String], now: Time) {
+        if self.describer.may_ask(now) {
             let topics = topics.iter().map(String::as_str);
-            self.describer.ask(self.client.client().native_ptr(), topics, patience);
+            self.describer.ask(self.client.client().native_ptr(), topics, now);
         }
     }
 
@@ -64,11 +61,11 @@ impl Connection {
     }
 
     /// What the brokers say about topics, where they say it within a few seconds. Ids can be learnt later, too.
-    pub(crate) fn describe(&mut self, topics: &[String]) -> Descriptions {
-        for _ in 0..TRIES {
-            self.ask_about(topics, SLICE);
+    pub(crate) fn describe(&mut self, topics: &[String], now: Time) -> Descriptions {
+        while self.describer.may_ask(now) {
+            self.ask_about(topics, now);
             // An answer comes in any case.
-            if let Some(Ok(descriptions)) = self.said(2 * SLICE) {
+            if let Some(Ok(descriptions)) = self.said(4 * SLICE) {
                 return descriptions;
             }
         }

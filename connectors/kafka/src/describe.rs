@@ -9,6 +9,7 @@ use std::slice;
 use std::task::Waker;
 use std::time::Duration;
 
+use millstream_core::time::{MIN_TIME, Time};
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
@@ -35,10 +36,19 @@ pub(crate) enum Description {
     Unsaid(RDKafkaErrorCode),
 }
 
+/// How long a question waits for its answer. While one waits and no broker is there, the client tries to connect without a pause, which
+/// takes a whole core: so after one that was not answered the next comes later and waits for less, at first.
+const PATIENCE: Duration = Duration::from_secs(3);
+const SHORT_PATIENCE: Duration = Duration::from_millis(250);
+const LONG_PAUSE: Time = 2_000;
+
 /// Asks one question at a time and never waits for its answer, unless told to.
 pub(crate) struct Describer {
     queue: WakingQueue,
     asked: bool,
+    // Questions without an answer, since the last one that had one.
+    unanswered: u32,
+    ask_at: Time,
 }
 
 impl Describer {
@@ -46,21 +56,23 @@ impl Describer {
     pub(crate) fn new(client: *mut sys::rd_kafka_t, waker: &Waker) -> Self {
         // SAFETY: the client is alive.
         let queue = unsafe { sys::rd_kafka_queue_new(client) };
-        Self { queue: WakingQueue::new(queue, waker), asked: false }
+        Self { queue: WakingQueue::new(queue, waker), asked: false, unanswered: 0, ask_at: MIN_TIME }
     }
 
-    /// Whether the answer to a question has not come yet.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.asked
+    /// Whether the last question is answered, and the next one not too soon after it.
+    pub(crate) fn may_ask(&self, now: Time) -> bool {
+        !self.asked && now >= self.ask_at
     }
 
-    /// Asks the client that this was made for about topics, which must differ. An answer comes in any case, after `patience` at the latest.
+    /// Asks the client that this was made for about topics, which must differ. An answer comes in any case, within a few seconds.
     pub(crate) fn ask<'a>(
         &mut self,
         client: *mut sys::rd_kafka_t,
         topics: impl Iterator<Item = &'a str>,
-        patience: Duration,
+        now: Time,
     ) {
+        let (patience, pause) = rhythm(self.unanswered);
+        self.ask_at = now.saturating_add(pause);
         // A name with a zero in it is no name of a topic.
         let names: Vec<_> = topics.filter_map(|topic| CString::new(topic).ok()).collect();
         let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
@@ -87,8 +99,17 @@ impl Describer {
         // SAFETY: the queue is alive.
         let event = unsafe { sys::rd_kafka_queue_poll(self.queue.as_ptr(), milliseconds) };
         let answer = Answer(NonNull::new(event)?);
-        self.asked = false;
-        Some(answer.read())
+        let answer = answer.read();
+        (self.asked, self.unanswered) = (false, if answer.is_ok() { 0 } else { self.unanswered + 1 });
+        Some(answer)
+    }
+}
+
+// How long a question waits for its answer, and how soon the next one may be asked.
+fn rhythm(unanswered: u32) -> (Duration, Time) {
+    match unanswered.min(3) {
+        0 => (PATIENCE, 0),
+        times => (SHORT_PATIENCE * (1 << (times - 1)), LONG_PAUSE << (times - 1).min(1)),
     }
 }
 
@@ -154,5 +175,19 @@ unsafe fn there(topic: *const sys::rd_kafka_TopicDescription_t) -> Description {
         sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
         Description::Topic { id: TopicId::new(high, low), partitions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_that_are_away_are_asked_rarely_and_briefly() {
+        let rhythms = [0, 1, 2, 3, 9].map(|unanswered| {
+            let (patience, pause) = rhythm(unanswered);
+            (patience.as_millis(), pause)
+        });
+        assert_eq!(rhythms, [(3_000, 0), (250, 2_000), (500, 4_000), (1_000, 4_000), (1_000, 4_000)]);
     }
 }

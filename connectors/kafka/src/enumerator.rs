@@ -28,9 +28,6 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 const PAUSE: Time = 5_000;
 const LONG_PAUSE: Time = 60_000;
 
-/// How long one look for new partitions may take.
-const LOOK: Duration = Duration::from_secs(30);
-
 /// Of how many new partitions the messages are counted: each is a question that is waited for.
 const COUNTED: usize = 8;
 
@@ -103,7 +100,7 @@ impl KafkaEnumerator {
         let mut answered = true;
         if let Some(connection) = &mut self.connection {
             answered = matches!(connection.said(Duration::ZERO), Some(Ok(_)));
-            connection.ask_about(&self.options.topic.0, ATTEMPT);
+            connection.ask_about(&self.options.topic.0, cx.clock.now());
         }
         let since = starting.tried_at.unwrap_or(starting.since);
         let pause = if answered { PAUSE } else { LONG_PAUSE };
@@ -151,7 +148,7 @@ impl KafkaEnumerator {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let topics = connection.describe(&self.options.topic.0);
+        let topics = connection.describe(&self.options.topic.0, cx.clock.now());
         let start = if fresh { self.options.start } else { Start::Earliest };
         let asking = Asking { client: connection.client(), patience, topics: &topics };
         let next = match start {
@@ -220,7 +217,7 @@ impl KafkaEnumerator {
         };
         let now = cx.clock.now();
         if self.look_at <= now {
-            connection.ask_about(&self.options.topic.0, LOOK);
+            connection.ask_about(&self.options.topic.0, now);
             self.look_at = now.saturating_add(millis(interval));
         }
         self.connection = Some(connection);

@@ -17,9 +17,6 @@ const ASK_EVERY: Time = 5_000;
 /// How soon they are asked again after an answer that settled nothing.
 const ASK_AGAIN: Time = 100;
 
-/// How long one question waits for its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What follows from what a broker says about the topic of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -99,13 +96,13 @@ impl Identity {
     ) {
         let asked_at = self.asked_at;
         let newly = |partition: &Partition| partition.doubt.is_some_and(|(_, since)| since > asked_at);
-        if self.describer.is_asking() || (now < self.ask_at && !partitions.clone().any(newly)) {
+        if !self.describer.may_ask(now) || (now < self.ask_at && !partitions.clone().any(newly)) {
             return;
         }
         let mut topics: Vec<_> = partitions.map(|partition| partition.split.topic.as_str()).collect();
         topics.sort_unstable();
         topics.dedup();
-        self.describer.ask(client.as_ptr(), topics.into_iter(), PATIENCE);
+        self.describer.ask(client.as_ptr(), topics.into_iter(), now);
         (self.asked_at, self.ask_at) = (now, now.saturating_add(ASK_EVERY));
     }
 
