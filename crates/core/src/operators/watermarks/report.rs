@@ -28,18 +28,34 @@ pub(super) struct Report {
     beyond: u64,
     untold: u64,
     furthest: Time,
-    next_line: Time,
-    pause: Time,
+    pauses: Pauses,
     held: Episodes,
     behind: Episodes,
+}
+
+/// The pauses between two lines: each is twice as long as the one before.
+#[derive(Clone, Debug, Default)]
+struct Pauses {
+    until: Time,
+    last: Time,
+}
+
+impl Pauses {
+    fn are_over(&self, now: Time) -> bool {
+        now >= self.until
+    }
+
+    fn begin(&mut self, now: Time) {
+        self.last = (self.last * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.until = now.saturating_add(self.last);
+    }
 }
 
 /// A trouble that comes and goes is told ever more rarely.
 #[derive(Clone, Debug, Default)]
 struct Episodes {
     told: bool,
-    next_line: Time,
-    pause: Time,
+    pauses: Pauses,
 }
 
 /// What there is to tell.
@@ -54,12 +70,11 @@ impl Episodes {
         if !lasts {
             return std::mem::take(&mut self.told).then_some(Turn::Over);
         }
-        if self.told || now < self.next_line {
+        if self.told || !self.pauses.are_over(now) {
             return None;
         }
         self.told = true;
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.next_line = now.saturating_add(self.pause);
+        self.pauses.begin(now);
         Some(Turn::Begun)
     }
 }
@@ -79,7 +94,7 @@ impl Report {
             self.untold += u64::from(seen.beyond);
         }
         let held = self.held(place, clock, limits);
-        let ahead = (self.untold > 0 && limits.now >= self.next_line).then(|| self.ahead(place, limits));
+        let ahead = (self.untold > 0 && self.pauses.are_over(limits.now)).then(|| self.ahead(place, limits));
         [held, ahead, self.behind(place, clock, limits)].into_iter().flatten().collect()
     }
 
@@ -90,8 +105,7 @@ impl Report {
 
     fn ahead(&mut self, place: Place<'_>, limits: Limits) -> String {
         self.untold = 0;
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.next_line = limits.now.saturating_add(self.pause);
+        self.pauses.begin(limits.now);
         let Place { operator, split } = place;
         let events = counted(self.beyond);
         let by = lasting(self.furthest.saturating_sub(limits.now));
@@ -114,8 +128,8 @@ impl Report {
             ));
         }
         // The line says it all: that of single events may rest.
-        (self.untold, self.pause) = (0, FIRST_PAUSE);
-        self.next_line = limits.now.saturating_add(FIRST_PAUSE);
+        (self.untold, self.pauses) = (0, Pauses::default());
+        self.pauses.begin(limits.now);
         let recent = clock.recent;
         let by = self.furthest.saturating_sub(limits.now);
         Some(format!(
@@ -188,22 +202,6 @@ fn lasting(time: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_trouble_that_comes_and_goes_is_told_ever_more_rarely() {
-        let mut episodes = Episodes::default();
-        let told: Vec<_> =
-            (0..100).filter_map(|second| episodes.turn(second % 2 == 0, second * 1000)).collect();
-        assert_eq!(told.len(), 8, "at 0, 10, 30 and 70 s: {told:?}");
-        assert_eq!(episodes.turn(true, 149_000), None);
-        assert_eq!(
-            episodes.turn(true, 150_000),
-            Some(Turn::Begun),
-            "it lasts, so it is told as soon as it may be"
-        );
-        assert_eq!(episodes.turn(true, 900_000), None);
-        assert_eq!(episodes.turn(false, 900_001), Some(Turn::Over));
-    }
     use crate::time::MIN_TIME;
 
     const HOUR: Time = 3_600_000;
@@ -284,5 +282,21 @@ mod tests {
     fn spans_are_written_by_their_two_largest_units() {
         let written = [500, 61_000, 8 * HOUR, 8 * HOUR + 60_000, 26 * HOUR].map(lasting);
         assert_eq!(written, ["500 ms", "1 min 1 s", "8 h", "8 h 1 min", "1 d 2 h"]);
+    }
+
+    #[test]
+    fn a_trouble_that_comes_and_goes_is_told_ever_more_rarely() {
+        let mut episodes = Episodes::default();
+        let told: Vec<_> =
+            (0..100).filter_map(|second| episodes.turn(second % 2 == 0, second * 1000)).collect();
+        assert_eq!(told.len(), 8, "at 0, 10, 30 and 70 s: {told:?}");
+        assert_eq!(episodes.turn(true, 149_000), None);
+        assert_eq!(
+            episodes.turn(true, 150_000),
+            Some(Turn::Begun),
+            "it lasts, so it is told as soon as it may be"
+        );
+        assert_eq!(episodes.turn(true, 900_000), None);
+        assert_eq!(episodes.turn(false, 900_001), Some(Turn::Over));
     }
 }
