@@ -190,6 +190,9 @@ fn a_drain_fires_everything_that_is_open() {
     let (again, written) = (Numbers::new(&SPLITS), Sums::default());
     wait(start(keyed_sum(&again, 3, 2, &written), stored(dir.path())).unwrap()).unwrap();
     assert_eq!(again.probe.read.load(SeqCst), total(), "it begins anew");
+    let savepoint = done.url.unwrap();
+    let metadata = Path::new(savepoint.trim_start_matches("file://")).join("_metadata");
+    assert!(metadata.is_file(), "the savepoint stays: it is the user's");
     assert_eq!(written.sorted(), sums_of(&SPLITS));
 }
 
