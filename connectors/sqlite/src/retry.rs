@@ -63,7 +63,6 @@ fn is_full(error: &rusqlite::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn outcome(code: i32) -> Outcome {

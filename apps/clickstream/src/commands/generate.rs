@@ -51,7 +51,7 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<()> {
         broken: args.broken,
         future: args.future,
         hot: args.hot,
-        // Flat out, several parts would run ahead of each other by more than a job takes for disorder.
+        // Without a rate, several parts run ahead of each other by more event time than a job allows for disorder.
         splits: if args.rate.is_some() { GeneratorOptions::default().splits } else { 1 },
         ..GeneratorOptions::default()
     };

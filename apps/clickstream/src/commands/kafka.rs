@@ -43,7 +43,7 @@ fn properties(text: &str) -> Result<Properties, String> {
     let told = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '!']));
     let pairs = told.map(|(number, line)| match line.split_once('=') {
         Some((name, _)) if name.trim() == "sasl.jaas.config" => Err(format!(
-            "line {number}: sasl.jaas.config is of Kafka's Java client: write sasl.mechanism, sasl.username and sasl.password"
+            "line {number}: sasl.jaas.config belongs to Kafka's Java client: write sasl.mechanism, sasl.username and sasl.password"
         )),
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim(), value.trim())),
         _ => Err(format!("line {number} is no NAME=VALUE")),
