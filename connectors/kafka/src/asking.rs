@@ -62,7 +62,7 @@ impl Connection {
 
     /// What the brokers say about topics, where they say it within a few seconds. Ids can be learnt later, too.
     pub(crate) fn describe(&mut self, topics: &[String], now: Time) -> Descriptions {
-        while self.describer.may_ask(now) {
+        while self.describer.is_asking() || self.describer.may_ask(now) {
             self.ask_about(topics, now);
             // An answer comes in any case.
             if let Some(Ok(descriptions)) = self.said(4 * SLICE) {

@@ -36,9 +36,11 @@ pub(crate) enum Description {
     Unsaid(RDKafkaErrorCode),
 }
 
-/// How long a question waits for its answer. While one waits and no broker is there, the client tries to connect without a pause, which
-/// takes a whole core: so after one that was not answered the next comes later and waits for less, at first.
+/// How long a question waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the question after an unanswered one waits, and the time between the two in milliseconds. Both grow with each further unanswered
+/// question. While a question waits and no broker is there, the client connects again and again without a pause, which takes a whole core.
 const SHORT_PATIENCE: Duration = Duration::from_millis(250);
 const LONG_PAUSE: Time = 2_000;
 
@@ -57,6 +59,11 @@ impl Describer {
         // SAFETY: the client is alive.
         let queue = unsafe { sys::rd_kafka_queue_new(client) };
         Self { queue: WakingQueue::new(queue, waker), asked: false, unanswered: 0, ask_at: MIN_TIME }
+    }
+
+    /// Whether the answer to a question has not come yet.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked
     }
 
     /// Whether the last question is answered, and the next one not too soon after it.
