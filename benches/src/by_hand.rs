@@ -4,7 +4,7 @@
 use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use millstream::core::raw::RawBatch;
+use millstream::stage::raw::RawBatch;
 use serde::Deserialize;
 
 use crate::jobs::Row;

@@ -1,6 +1,6 @@
 //! A keyed function that counts.
 
-use millstream::core::state::ValueState;
+use millstream::operators::state::ValueState;
 use millstream::prelude::*;
 
 /// Counts each number; gives the count back each time.

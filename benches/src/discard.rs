@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream::core::context::{Context, OpenContext};
-use millstream::core::dead_letter::DeadLetter;
-use millstream::core::figures::OperatorFigures;
-use millstream::core::sink::{Guarantee, Sink, SinkWriter};
-use millstream::core::snapshot::{CheckpointId, Frozen};
-use millstream::core::stage::{Budget, Step};
+use millstream::stage::context::{Context, OpenContext};
+use millstream::stage::dead_letter::DeadLetter;
+use millstream::stage::figures::OperatorFigures;
+use millstream::stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream::stage::snapshot::{CheckpointId, Frozen};
+use millstream::stage::stage::{Budget, Step};
 use millstream::{Data, Result, Rows};
 
 /// Counts rows, adds up what a function reads from each, and drops them.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use millstream::connectors::kafka::{Bounded, KafkaSource, KafkaSourceOptions};
-use millstream::core::raw::RawBatch;
 use millstream::prelude::*;
 use millstream::runtime::{RuntimeOptions, run as run_job};
+use millstream::stage::raw::RawBatch;
 use millstream_testkit::{Kafka, unique_name};
 use rdkafka::bindings as sys;
 use rdkafka::config::ClientConfig;

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use millstream::core::context::{Context, OpenContext};
-use millstream::core::raw::RawBatch;
-use millstream::core::snapshot::CheckpointId;
-use millstream::core::source::{Enumerator, Polled, Source, Split, SplitReader};
-use millstream::core::stage::Budget;
-use millstream::core::time::MIN_TIME;
+use millstream::stage::context::{Context, OpenContext};
+use millstream::stage::raw::RawBatch;
+use millstream::stage::snapshot::CheckpointId;
+use millstream::stage::source::{Enumerator, Polled, Source, Split, SplitReader};
+use millstream::stage::stage::Budget;
+use millstream::stage::time::MIN_TIME;
 use millstream::{Result, Rows};
 
 use crate::prebuilt::AllSplits;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream::core::context::{Context, OpenContext};
-use millstream::core::snapshot::CheckpointId;
-use millstream::core::source::{
+use millstream::stage::context::{Context, OpenContext};
+use millstream::stage::snapshot::CheckpointId;
+use millstream::stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
     split_state,
 };
-use millstream::core::stage::Budget;
-use millstream::core::time::Time;
+use millstream::stage::stage::Budget;
+use millstream::stage::time::Time;
 use millstream::{Result, Rows};
 
 const SPLITS: u64 = 4;
@@ -71,7 +71,7 @@ struct Reader {
 }
 
 fn at(id: Arc<str>, position: u64) -> Split {
-    Split { id, state: millstream::core::record::to_bytes(&position) }
+    Split { id, state: millstream::record::record::to_bytes(&position) }
 }
 
 impl SplitReader for Reader {

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream::core::context::{Context, OpenContext};
-use millstream::core::raw::RawBatch;
-use millstream::core::snapshot::CheckpointId;
-use millstream::core::source::{
+use millstream::stage::context::{Context, OpenContext};
+use millstream::stage::raw::RawBatch;
+use millstream::stage::snapshot::CheckpointId;
+use millstream::stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
 };
-use millstream::core::stage::Budget;
-use millstream::core::time::{MIN_TIME, Nanos, Time};
+use millstream::stage::stage::Budget;
+use millstream::stage::time::{MIN_TIME, Nanos, Time};
 use millstream::{Result, Rows};
 
 /// Gives each buffer once, unchanged: the source itself costs next to nothing.

@@ -7,16 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use millstream::core::drive::checkpoint_stats::CheckpointKind;
-use millstream::core::drive::job_snapshot::JobSnapshot;
-use millstream::core::drive::layout::{Place, places};
-use millstream::core::drive::log::Base;
-use millstream::core::key::owned_groups;
-use millstream::core::plan::{OperatorSpec, Plan, StageSpec};
-use millstream::core::snapshot::{Emit, Frozen, FrozenState, TableSchema};
-use millstream::core::time::{Clock, Nanos, Time};
-use millstream_checkpoint::storage::StorageOptions;
+use millstream::protocol::checkpoint_stats::CheckpointKind;
+use millstream::protocol::job_snapshot::JobSnapshot;
+use millstream::protocol::layout::{Place, places};
+use millstream::protocol::log::Base;
+use millstream::record::key::owned_groups;
+use millstream::stage::plan::{OperatorSpec, Plan, StageSpec};
+use millstream::stage::snapshot::{Emit, Frozen, FrozenState, TableSchema};
+use millstream::stage::time::{Clock, Nanos, Time};
 use millstream_checkpoint::store::{CheckpointStore, ReadOptions, StoreOptions};
+use millstream_storage::StorageOptions;
 use tokio::runtime::Runtime;
 
 use crate::Arguments;

@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream::cli::logs;
-use millstream::core::time::Clock;
 use millstream::runtime::SystemClock;
+use millstream::stage::time::Clock;
 use millstream::{Error, Result};
 use rand::{RngExt, SeedableRng};
 

@@ -3,11 +3,11 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use millstream::core::figures::{Counter, OperatorFigures};
-use millstream::core::refusals::{Refusal, Refusals};
-use millstream::core::trouble::Troubles;
-use millstream::core::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
 use millstream::prelude::*;
+use millstream::stage::figures::{Counter, OperatorFigures};
+use millstream::stage::refusals::{Refusal, Refusals};
+use millstream::stage::trouble::Troubles;
+use millstream::stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
 
 use crate::event::{Event, Placeholders};
 use crate::options::Behaviors;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use millstream::connectors::files::{CsvDecoder, Fields};
-use millstream::core::decode::Decoder;
-use millstream::core::time::PlausibleTimes;
 use millstream::json::{FromJson, JsonDecoder, JsonOptions, TimeUnit};
+use millstream::stage::decode::Decoder;
+use millstream::stage::time::PlausibleTimes;
 use millstream::{DataStream, KeyedStream, Record, Result};
 use serde::Deserialize;
 
@@ -177,9 +177,9 @@ fn plain(field: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use millstream::core::Rows;
-    use millstream::core::decode::Refused;
-    use millstream::core::raw::RawBatch;
+    use millstream::stage::Rows;
+    use millstream::stage::decode::Refused;
+    use millstream::stage::raw::RawBatch;
 
     use super::*;
 

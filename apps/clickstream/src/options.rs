@@ -9,8 +9,8 @@ use millstream::connectors::generator::GeneratorOptions;
 use millstream::connectors::kafka::{KafkaSinkOptions, KafkaSourceOptions};
 use millstream::connectors::redis::RedisOptions;
 use millstream::connectors::sqlite::SqliteOptions;
-use millstream::core::options::duration;
-use millstream::core::time::{PlausibleTimes, Zone};
+use millstream::stage::options::duration;
+use millstream::stage::time::{PlausibleTimes, Zone};
 use serde::Deserialize;
 
 use crate::event::{EventOptions, Format};

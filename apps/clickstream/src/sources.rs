@@ -6,8 +6,8 @@ use millstream::Result;
 use millstream::connectors::files::FilesSource;
 use millstream::connectors::generator::GeneratorSource;
 use millstream::connectors::kafka::KafkaSource;
-use millstream::core::raw::RawBatch;
 use millstream::prelude::*;
+use millstream::stage::raw::RawBatch;
 
 use crate::dropping::{Counted, Dropping, WithUser};
 use crate::event::{Event, Format};

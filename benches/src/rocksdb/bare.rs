@@ -6,8 +6,8 @@ use ::rocksdb::{
 };
 use anyhow::{Context, Result, ensure};
 use hashbrown::HashMap;
-use millstream::core::cold::{Change, ColdStore, Scope, StateBackend};
-use millstream::core::key::hash_bytes;
+use millstream::record::key::hash_bytes;
+use millstream::stage::state_backend::{Change, ColdStore, Scope, StateBackend};
 use millstream::state::{RocksBackend, RocksOptions};
 use tempfile::TempDir;
 

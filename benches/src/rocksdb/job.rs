@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use millstream::core::plan::Plan;
 use millstream::prelude::*;
 use millstream::runtime::{Launch, ReadOptions, RuntimeOptions};
+use millstream::stage::plan::Plan;
 use millstream::state::{RocksBackend, RocksOptions};
 use tempfile::TempDir;
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_core::time::Clock;
-use millstream_core::{Error, Result};
 use millstream_delivery::Reply;
+use millstream_record::{Error, Result};
+use millstream_stage::time::Clock;
 use millstream_tls::probe::{Expected, mistaken};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, redirect};
@@ -80,7 +80,7 @@ impl Client {
     /// A client for these options. Reads the certificates; connects later.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     pub(crate) fn new(options: &ElasticsearchOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let urls = options.urls()?;
         let trust = match &options.ca_file {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream_core::options::{Secret, duration, optional_duration, size};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::options::{Secret, duration, optional_duration, size};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +109,7 @@ impl ElasticsearchOptions {
     /// Refuses what can never work. No I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming the key.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming the key.
     pub fn validate(&self) -> Result<()> {
         self.urls()?;
         self.check_login()?;
@@ -139,7 +139,7 @@ impl ElasticsearchOptions {
     /// The hosts as URLs.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when there is none or one is no URL.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there is none or one is no URL.
     pub(crate) fn urls(&self) -> Result<Vec<Url>> {
         refuse(self.hosts.is_empty(), || {
             "hosts is empty: name at least one, such as http://127.0.0.1:9200".to_owned()
@@ -230,7 +230,7 @@ mod tests {
             (serde_json::json!({ "bulk-flush.backoff.max-delay": "1ms" }), "max-delay"),
         ] {
             let error = from_json(json).unwrap().validate().unwrap_err();
-            assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
+            assert_eq!(error.kind(), millstream_record::ErrorKind::Configuration);
             assert!(error.to_string().contains(named), "{error}");
         }
     }

@@ -1,7 +1,7 @@
 //! What a record becomes in the store.
 
 use compact_str::CompactString;
-use millstream_core::id::fitting;
+use millstream_stage::id::fitting;
 use serde::Serialize;
 
 /// One document: index, id and body.

@@ -1,8 +1,8 @@
 //! The body of a bulk request: two lines per document, what to do and what to store.
 
 use bytes::Bytes;
-use millstream_core::Version;
 use millstream_delivery::Items;
+use millstream_stage::Version;
 
 use crate::item::Write;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use millstream_core::time::Clock;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::time::Clock;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,8 +23,8 @@ struct Count {
 /// anew would be refused. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a data stream, an alias, and a login that may not;
-/// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) when no node answers.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a data stream, an alias, and a login that may not;
+/// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when no node answers.
 pub async fn forget(
     options: &ElasticsearchOptions,
     index: &str,

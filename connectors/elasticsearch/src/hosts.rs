@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use millstream_core::time::Nanos;
+use millstream_stage::time::Nanos;
 use reqwest::Url;
 
 /// A node that failed is asked only if no other can be, for so long.

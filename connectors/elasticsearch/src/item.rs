@@ -1,10 +1,11 @@
 //! A document on its way: an item of the delivery engine.
 
 use compact_str::CompactString;
-use millstream_core::key::{combine, hash_bytes};
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::{Record, Result, Version};
 use millstream_delivery::Item;
+use millstream_record::key::{combine, hash_bytes};
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Record, Result};
+use millstream_stage::Version;
 
 use crate::encode;
 
@@ -38,7 +39,7 @@ impl Write {
     /// Reads what [`Item::freeze`] wrote.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when it is damaged.
     pub(crate) fn thaw(item: &[u8]) -> Result<(Self, Version)> {
         let Unacknowledged { index, id, epoch, sequence, body } = from_bytes(item)?;
         let version = Version::new(epoch, sequence)?;

@@ -2,7 +2,7 @@
 //!
 //! The stores take no part in a transaction, so the guarantee rests on three things: every document has an **id** that the record
 //! determines, every write carries a **version** that grows (`version_type=external`; epoch in the high bits, see
-//! [`Version`](millstream_core::Version)), and what was not acknowledged is **part of the snapshot** and sent again. A repeated write
+//! [`Version`](millstream_stage::Version)), and what was not acknowledged is **part of the snapshot** and sent again. A repeated write
 //! then changes nothing, and one from an attempt that should be dead is refused by the store itself.
 //!
 //! ```no_run
@@ -23,7 +23,7 @@
 //!         Document::new("user_clicks", format!("{}-{}", clicks.user_id, clicks.window_start), clicks)
 //!     })
 //!     .with_template("user_clicks", template);
-//! # let _: &dyn millstream_core::sink::Sink<Clicks> = &sink;
+//! # let _: &dyn millstream_stage::sink::Sink<Clicks> = &sink;
 //! ```
 //!
 //! What becomes of a document that was not written at once (a request that is refused as a whole is judged alike):

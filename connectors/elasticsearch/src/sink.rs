@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use compact_str::{CompactString, format_compact};
-use millstream_core::Result;
-use millstream_core::record::Data;
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
 use millstream_delivery::{Limits, Writers};
+use millstream_record::Result;
+use millstream_record::record::Data;
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use serde_json::Value;
 
 use crate::config::ElasticsearchOptions;

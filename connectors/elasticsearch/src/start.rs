@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use millstream_core::{Error, Result};
 use millstream_delivery::NotReady;
+use millstream_record::{Error, Result};
 use serde::Deserialize;
 
 use crate::client::{Answer, Client, Question};

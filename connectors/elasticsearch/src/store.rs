@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use millstream_core::record::Data;
-use millstream_core::{OpenContext, Result, Version};
 use millstream_delivery::{Fault, Items, Limits, Mapping, Names, NotReady, Reply, Store, Work};
+use millstream_record::Result;
+use millstream_record::record::Data;
+use millstream_stage::{OpenContext, Version};
 
 use crate::client::Client;
 use crate::document::Document;

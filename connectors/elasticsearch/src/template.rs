@@ -1,6 +1,6 @@
 //! Index templates: explicit mappings that are in place before the first document.
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use serde_json::Value;
 
 /// A composable index template, as `PUT /_index_template/NAME` takes it.
@@ -57,7 +57,7 @@ impl Template {
     /// Refuses what is no template. Everything else about it the store itself will say.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     pub(crate) fn validate(&self) -> Result<()> {
         let refused =
             |reason: String| Err(Error::configuration(format!("template {:?} {reason}", self.name)));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -24,7 +24,7 @@ pub(crate) enum Trust<'a> {
 /// The configuration for this trust. The HTTP client wants one in any case, lest it look for a provider of its own.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the file cannot be read or holds no certificate.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the file cannot be read or holds no certificate.
 pub(crate) fn config(trust: Trust<'_>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

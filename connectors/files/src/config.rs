@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 use crate::gzip::MAGIC;
 
@@ -80,10 +80,10 @@ pub struct FilesSourceOptions {
     /// Whether the first line of each file names columns and is no message.
     pub header: bool,
     /// The longest line in bytes, 16 MiB by default. What is longer goes to the dead letter with its first 64 KiB.
-    #[serde(with = "millstream_core::options::size")]
+    #[serde(with = "millstream_stage::options::size")]
     pub max_line_size: usize,
     /// How much is read at once, 256 KiB by default; each file that is open holds two of these.
-    #[serde(with = "millstream_core::options::size")]
+    #[serde(with = "millstream_stage::options::size")]
     pub chunk_size: usize,
 }
 
@@ -137,7 +137,7 @@ pub struct FilesSinkOptions {
     /// Whether a flush waits until the disk has it (`fsync`), so that it survives a crash of the machine.
     pub sync: bool,
     /// How many bytes one subtask buffers while the disk is busy; more blocks it.
-    #[serde(with = "millstream_core::options::size")]
+    #[serde(with = "millstream_stage::options::size")]
     pub buffer_size: usize,
 }
 

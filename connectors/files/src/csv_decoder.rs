@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use csv_core::{ReadRecordResult, Terminator};
 
-use millstream_core::batch::Rows;
-use millstream_core::decode::{BYTE_ORDER_MARK, Decoder, Refused, Shape};
-use millstream_core::raw::RawBatch;
-use millstream_core::record::Data;
-use millstream_core::time::{PlausibleTimes, Time};
+use millstream_record::record::Data;
+use millstream_stage::batch::Rows;
+use millstream_stage::decode::{BYTE_ORDER_MARK, Decoder, Refused, Shape};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::time::{PlausibleTimes, Time};
 
 use crate::lines::without_return;
 
@@ -18,7 +18,7 @@ use crate::lines::without_return;
 /// is no part of it, also where files with one were put together, nor is a line's end behind the last one.
 ///
 /// ```
-/// use millstream_core::time::Time;
+/// use millstream_stage::time::Time;
 /// use millstream_files::{CsvDecoder, Fields};
 ///
 /// let decoder = CsvDecoder::new(|fields: &Fields<'_>| {

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use millstream_core::decode::Shape;
+use millstream_stage::decode::Shape;
 
 /// Where a file is damaged, and how. It prints as `at byte 17: ...`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 
-use millstream_core::dead_letter::DeadLetter;
+use millstream_stage::dead_letter::DeadLetter;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -31,7 +31,7 @@ struct KafkaPosition<'a> {
 /// milliseconds), `stage`, `reason`; and `topic`, `partition`, `offset` where the split is a Kafka partition, named `topic-partition`.
 ///
 /// ```
-/// use millstream_core::dead_letter::DeadLetter;
+/// use millstream_stage::dead_letter::DeadLetter;
 ///
 /// let letter = DeadLetter::of_value("clicks", "late", b"{}".to_vec(), 5, "its window was closed");
 /// let json = String::from_utf8(millstream_files::dead_letter_json(&letter)).unwrap();

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
-use millstream_core::record::to_bytes;
-use millstream_core::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Split, deal};
-use millstream_core::{Error, Result};
+use millstream_record::record::to_bytes;
+use millstream_record::{Error, Result};
+use millstream_stage::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Split, deal};
 
 use crate::config::{Paths, STANDARD};
 use crate::split::FileSplit;
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(names(&[at("**/d*.csv")]).unwrap(), ["d.csv"]);
         for (missing, says) in [("none.csv", "does not exist"), ("*.json", "no file matches")] {
             let error = names(&[at(missing)]).unwrap_err();
-            assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
+            assert_eq!(error.kind(), millstream_record::ErrorKind::Configuration);
             assert!(error.to_string().contains(says), "{error}");
         }
     }

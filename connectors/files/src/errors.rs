@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io;
 
-use millstream_core::{Error, ErrorKind};
+use millstream_record::{Error, ErrorKind};
 
 use crate::damage::Damage;
 use crate::split::FileSplit;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 
-use millstream_core::Result;
+use millstream_record::Result;
 
 use crate::config::{Compression, STANDARD};
 use crate::damage::Damage;

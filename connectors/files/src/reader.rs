@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use millstream_core::batch::{Rows, SplitId};
-use millstream_core::context::{Context, OpenContext};
-use millstream_core::decode::BYTE_ORDER_MARK;
-use millstream_core::io::Completions;
-use millstream_core::raw::RawBatch;
-use millstream_core::record::to_bytes;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{Polled, Split, SplitReader, split_state};
-use millstream_core::time::MIN_TIME;
-use millstream_core::{Budget, Error, Result};
+use millstream_record::record::to_bytes;
+use millstream_record::{Error, Result};
+use millstream_stage::Budget;
+use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::decode::BYTE_ORDER_MARK;
+use millstream_stage::io::Completions;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{Polled, Split, SplitReader, split_state};
+use millstream_stage::time::MIN_TIME;
 
 use crate::config::FilesSourceOptions;
 use crate::damage::Damage;

@@ -15,18 +15,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use millstream_core::Result;
-use millstream_core::record::Data;
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
+use millstream_record::Result;
+use millstream_record::record::Data;
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 
 pub use config::RollingOptions;
 pub use format::{Part, PartFormat};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetFormat;
 
-use crate::encode::{Csv, JsonLines};
 use format::LinesFormat;
 use writer::RollingWriter;
+
+use crate::encode::{Csv, JsonLines};
 
 /// Writes records to the files of a directory, exactly once: each file becomes visible, whole, when the checkpoint is complete that has
 /// its last record. As Flink's `FileSink`.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// cut and says how many there were; source, split and position still tell where all of them are. `None` where nothing is left to cut.
 ///
 /// ```
-/// use millstream_core::dead_letter::DeadLetter;
+/// use millstream_stage::dead_letter::DeadLetter;
 /// use millstream_files::{dead_letter_json, shorter_dead_letter_json};
 ///
 /// let letter = dead_letter_json(&DeadLetter::of_value("clicks", "kafka", b"{abc".to_vec(), 5, "no JSON"));
@@ -27,7 +27,7 @@ pub fn shorter_dead_letter_json(letter: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use millstream_core::dead_letter::DeadLetter;
+    use millstream_stage::dead_letter::DeadLetter;
 
     use super::*;
     use crate::dead_letter_json;

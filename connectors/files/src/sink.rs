@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use millstream_core::Result;
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::record::Data;
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
+use millstream_record::Result;
+use millstream_record::record::Data;
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 
 use crate::config::FilesSinkOptions;
 use crate::dead_letter_json::dead_letter_json;

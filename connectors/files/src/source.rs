@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::raw::RawBatch;
-use millstream_core::source::{Enumerator, Source, SplitReader};
+use millstream_record::Result;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::{Enumerator, Source, SplitReader};
 
 use crate::config::FilesSourceOptions;
 use crate::enumerator::{FilesEnumerator, find, names};
@@ -40,7 +40,7 @@ impl FilesSource {
     /// The files that would be read now, as absolute paths: for progress bars.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when there are none.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there are none.
     pub fn files(&self) -> Result<Vec<String>> {
         find(&self.options.path)
     }

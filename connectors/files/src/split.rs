@@ -1,6 +1,6 @@
 //! A file as a split of the source.
 
-use millstream_core::Record;
+use millstream_record::Record;
 
 /// Where a reader stands in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Record)]
@@ -22,7 +22,7 @@ impl FileSplit {
 
 #[cfg(test)]
 mod tests {
-    use millstream_core::record::from_bytes;
+    use millstream_record::record::from_bytes;
 
     use super::*;
 

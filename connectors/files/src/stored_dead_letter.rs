@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use millstream_core::dead_letter::DeadLetter;
+use millstream_stage::dead_letter::DeadLetter;
 
 /// A dead letter that [`dead_letter_json`](crate::dead_letter_json) or [`shorter_dead_letter_json`](crate::shorter_dead_letter_json) wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl StoredDeadLetter {
     /// Reads one line, or one message of a topic.
     ///
     /// ```
-    /// use millstream_core::dead_letter::DeadLetter;
+    /// use millstream_stage::dead_letter::DeadLetter;
     /// use millstream_files::{StoredDeadLetter, dead_letter_json};
     ///
     /// let letter = DeadLetter::of_value("clicks", "late", b"{}".to_vec(), 5, "its window was closed");

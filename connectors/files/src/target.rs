@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 use crate::config::{AtStart, FilesSinkOptions, STANDARD};
 use crate::errors;

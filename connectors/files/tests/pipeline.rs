@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::raw::RawBatch;
-use millstream_core::time::Time;
-use millstream_core::{ErrorKind, Record};
 use millstream_files::{AtStart, CsvDecoder, Fields, FilesSink, FilesSinkOptions, FilesSource};
 use millstream_generator::replay::TaobaoCsv;
 use millstream_generator::{BrokenKind, GeneratorOptions, Replay, ReplayOptions, ShopTraffic};
+use millstream_record::{ErrorKind, Record};
 use millstream_runtime::{RuntimeOptions, run};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

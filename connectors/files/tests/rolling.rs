@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::Result;
-use millstream_core::snapshot::{Restored, StageSnapshot};
 use millstream_files::{RollingFilesSink, RollingOptions};
+use millstream_record::Result;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{DrivenWriter, Harness, Simulated, TokioWorld, World};
+use millstream_stage::snapshot::{Restored, StageSnapshot};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -154,7 +154,7 @@ impl Writers {
     }
 }
 
-fn rows(keys: std::ops::Range<u64>) -> millstream_core::Rows<Row> {
+fn rows(keys: std::ops::Range<u64>) -> millstream_stage::Rows<Row> {
     keys.map(|key| (Row { key, value: 0 }, 0)).collect()
 }
 

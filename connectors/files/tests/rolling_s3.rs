@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_checkpoint::storage::{Storage, StorageOptions};
-use millstream_core::Result;
 use millstream_files::{RollingFilesSink, RollingOptions};
+use millstream_record::Result;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{TokioWorld, World};
+use millstream_storage::{Storage, StorageOptions};
 use millstream_testkit::{MinIo, unique_name};
 use serde::{Deserialize, Serialize};
 

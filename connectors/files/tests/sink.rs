@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::record::Data;
-use millstream_core::snapshot::{Restored, StageSnapshot};
-use millstream_core::{Error, ErrorKind, Result};
 use millstream_files::{AtStart, Csv, FilesSink, FilesSinkOptions};
+use millstream_record::record::Data;
+use millstream_record::{Error, ErrorKind, Result};
 use millstream_sim::{DrivenWriter, Harness, Simulated, TokioWorld, World};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::snapshot::{Restored, StageSnapshot};
 use serde::Serialize;
 
 #[derive(Clone, Serialize)]

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::Read;
 use std::sync::Arc;
 
-use millstream_core::{Error, Result};
 use millstream_files::{AtStart, Csv, FilesSink, FilesSinkOptions};
+use millstream_record::{Error, Result};
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{Simulated, TokioWorld, World};
 use serde::{Deserialize, Serialize};

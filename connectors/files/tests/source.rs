@@ -6,13 +6,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::decode::Refused;
-use millstream_core::raw::RawBatch;
-use millstream_core::source::{EnumeratorContext, EnumeratorEvent, Source, Split};
-use millstream_core::{ErrorKind, Result, Rows};
 use millstream_files::{Compression, FilesSource, FilesSourceOptions, Paths};
+use millstream_record::{ErrorKind, Result};
 use millstream_sim::{DrivenReader, Harness, Reading, Simulated, TokioWorld, World};
+use millstream_stage::Rows;
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::decode::Refused;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::{EnumeratorContext, EnumeratorEvent, Source, Split};
 use proptest::prelude::*;
 
 // Lines by their numbers, and what was refused.

@@ -6,11 +6,12 @@ use std::fs;
 use std::io::Write;
 use std::sync::Arc;
 
-use millstream_core::raw::RawBatch;
-use millstream_core::{Error, Result, Rows};
 use millstream_files::{FilesSource, FilesSourceOptions, Paths};
+use millstream_record::{Error, Result};
 use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture, UnboundedFixture};
 use millstream_sim::{Simulated, TokioWorld, World};
+use millstream_stage::Rows;
+use millstream_stage::raw::RawBatch;
 use tempfile::TempDir;
 
 struct Files {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use millstream_core::time::{Time, millis};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::time::{Time, millis};
 
 use crate::broken::BrokenKind;
 
@@ -41,7 +41,7 @@ pub struct GeneratorOptions {
     /// Events per second by the clock, all splits together; as fast as they are taken without.
     pub rate: Option<f64>,
     /// How far the source may fall behind its rate and catch up; what is more, it lets go.
-    #[serde(with = "millstream_core::options::duration")]
+    #[serde(with = "millstream_stage::options::duration")]
     pub catch_up: Duration,
     /// Events per second of event time: `rate` by default, or 1,000 flat out.
     pub event_rate: Option<f64>,
@@ -50,7 +50,7 @@ pub struct GeneratorOptions {
     /// Ends after so many events, all splits together.
     pub count: Option<u64>,
     /// Ends after so much event time.
-    #[serde(with = "millstream_core::options::optional_duration")]
+    #[serde(with = "millstream_stage::options::optional_duration")]
     pub duration: Option<Duration>,
     /// Parts that can be generated in parallel, each with its own events.
     pub splits: u16,
@@ -63,7 +63,7 @@ pub struct GeneratorOptions {
     /// How many categories there are.
     pub categories: u64,
     /// Event times lie up to this far behind the newest, at random.
-    #[serde(with = "millstream_core::options::duration")]
+    #[serde(with = "millstream_stage::options::duration")]
     pub disorder: Duration,
     /// Share of events that come a second time, at most `disorder`, or where that is less a second, behind the newest.
     pub duplicates: f64,
@@ -74,7 +74,7 @@ pub struct GeneratorOptions {
     /// Share of events that are once to twice `late-by` behind.
     pub late: f64,
     /// How late those are.
-    #[serde(with = "millstream_core::options::duration")]
+    #[serde(with = "millstream_stage::options::duration")]
     pub late_by: Duration,
     /// Share of events from the year 2037.
     pub future: f64,
@@ -144,7 +144,7 @@ impl GeneratorOptions {
     /// Refuses settings that make no sense.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming the setting.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming the setting.
     pub fn validate(&self) -> Result<()> {
         for (name, rate) in [("rate", self.rate), ("event-rate", self.event_rate)] {
             let Some(rate) = rate else { continue };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::record::to_bytes;
-use millstream_core::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Split, deal};
-use millstream_core::time::Time;
+use millstream_record::Result;
+use millstream_record::record::to_bytes;
+use millstream_stage::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Split, deal};
+use millstream_stage::time::Time;
 
 use crate::config::GeneratorOptions;
 use crate::split::TrafficSplit;

@@ -1,6 +1,6 @@
 //! An event of the shop.
 
-use millstream_core::time::Time;
+use millstream_stage::time::Time;
 
 use crate::chance::{Draw, For, scatter};
 use crate::shape::Shape;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_core::time::{Nanos, Time};
+use millstream_stage::time::{Nanos, Time};
 
 /// Gives out positions at a rate. What was missed is caught up with, up to a bound.
 #[derive(Clone, Debug)]

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_core::batch::{Rows, SplitId};
-use millstream_core::context::{Context, OpenContext};
-use millstream_core::raw::RawBatch;
-use millstream_core::record::to_bytes;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{Polled, Split, SplitReader, split_state};
-use millstream_core::time::{MIN_TIME, Time};
-use millstream_core::{Budget, Result};
+use millstream_record::Result;
+use millstream_record::record::to_bytes;
+use millstream_stage::Budget;
+use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{Polled, Split, SplitReader, split_state};
+use millstream_stage::time::{MIN_TIME, Time};
 
 use crate::config::GeneratorOptions;
 use crate::pace::{Pace, wake_at};

@@ -1,7 +1,7 @@
 //! A part of the traffic as a split of the source.
 
-use millstream_core::Record;
-use millstream_core::time::Time;
+use millstream_record::Record;
+use millstream_stage::time::Time;
 
 /// Where a reader stands in a part of the traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Record)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_core::time::{Time, millis};
+use millstream_stage::time::{Time, millis};
 
 use crate::broken::BrokenKind;
 use crate::chance::{Chance, Draw, For};

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::raw::RawBatch;
-use millstream_core::source::{EnumeratorContext, EnumeratorEvent, Source};
-use millstream_core::time::Time;
 use millstream_generator::replay::{JsonLines, Speed};
 use millstream_generator::{GeneratorOptions, GeneratorSource, Replay, ReplayOptions};
 use millstream_sim::{DrivenReader, Harness, Reading, Simulated, World};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::{EnumeratorContext, EnumeratorEvent, Source};
+use millstream_stage::time::Time;
 
 const NOW: Time = 1_700_000_000_000;
 

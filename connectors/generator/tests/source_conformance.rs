@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use millstream_core::raw::RawBatch;
-use millstream_core::source::Source;
-use millstream_core::{Result, Rows};
 use millstream_generator::replay::{JsonLines, Speed};
 use millstream_generator::{GeneratorOptions, GeneratorSource, Replay, ReplayOptions, ShopTraffic};
+use millstream_record::Result;
 use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture, UnboundedFixture};
 use millstream_sim::{DrivenReader, Harness, Reading, Simulated};
+use millstream_stage::Rows;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::Source;
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -82,8 +83,8 @@ impl SourceFixture for Replayed {
 }
 
 fn read_through(source: &impl Source<Out = RawBatch>) -> Content {
-    use millstream_core::source::{EnumeratorContext, EnumeratorEvent};
     use millstream_sim::World;
+    use millstream_stage::source::{EnumeratorContext, EnumeratorEvent};
     let world: Arc<dyn World> = Arc::new(Simulated::default());
     let context = EnumeratorContext {
         job: "test".to_owned(),

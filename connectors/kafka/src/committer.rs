@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::figures::OperatorFigures;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::snapshot::CheckpointId;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 

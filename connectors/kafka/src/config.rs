@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use millstream_core::options::{duration, instant, optional_duration, size};
-use millstream_core::time::{Time, written};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::options::{duration, instant, optional_duration, size};
+use millstream_stage::time::{Time, written};
 use serde::{Deserialize, Serialize};
 
 use crate::properties::Properties;
@@ -336,7 +336,7 @@ mod tests {
         ];
         for (options, named) in wrong {
             let error = options.validate().unwrap_err();
-            assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
+            assert_eq!(error.kind(), millstream_record::ErrorKind::Configuration);
             assert!(error.to_string().contains(named), "{error}");
         }
     }

@@ -9,7 +9,7 @@ use std::slice;
 use std::task::Waker;
 use std::time::Duration;
 
-use millstream_core::time::{MIN_TIME, Time};
+use millstream_stage::time::{MIN_TIME, Time};
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;

@@ -1,6 +1,6 @@
 //! The message that a record becomes.
 
-use millstream_core::time::Time;
+use millstream_stage::time::Time;
 
 /// What a sink's mapping fills for one record. It comes empty and its memory is used again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, deal};
-use millstream_core::time::{Time, millis};
-use millstream_core::{Error, Result};
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Error, Result};
+use millstream_stage::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, deal};
+use millstream_stage::time::{Time, millis};
 
 use crate::asking::{Asking, Connection, Offsets, Partition};
 use crate::client::Patience;

@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::task::Waker;
 
-use millstream_core::time::{MIN_TIME, Time};
+use millstream_stage::time::{MIN_TIME, Time};
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use millstream_core::time::{MIN_TIME, Time};
+use millstream_stage::time::{MIN_TIME, Time};
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::describe::{Describer, Description, Descriptions};

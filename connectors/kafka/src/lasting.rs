@@ -1,6 +1,6 @@
 //! A state that is worth a line in the log when it has lasted for a while, and another one when it is over.
 
-use millstream_core::time::Time;
+use millstream_stage::time::Time;
 
 /// Such a state.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-use millstream_core::OpenContext;
-use millstream_core::time::{Nanos, Time};
-use millstream_core::trouble::Reporter;
+use millstream_stage::OpenContext;
+use millstream_stage::time::{Nanos, Time};
+use millstream_stage::trouble::Reporter;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::{ClientError, Events};

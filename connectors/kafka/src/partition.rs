@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::batch::SplitId;
-use millstream_core::raw::RawBatch;
-use millstream_core::source::Split;
-use millstream_core::time::{MIN_TIME, Time};
+use millstream_record::Result;
+use millstream_stage::batch::SplitId;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::Split;
+use millstream_stage::time::{MIN_TIME, Time};
 
 use crate::fetch::{Message, TopicHandle};
 use crate::lasting::Lasting;

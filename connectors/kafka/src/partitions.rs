@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use millstream_core::batch::SplitId;
-use millstream_core::raw::RawBatch;
-use millstream_core::source::Split;
-use millstream_core::time::Time;
+use millstream_stage::batch::SplitId;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::Split;
+use millstream_stage::time::Time;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::fetch::Message;

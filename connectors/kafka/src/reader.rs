@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use millstream_core::batch::SplitId;
-use millstream_core::figures::{Counter, OperatorFigures};
-use millstream_core::raw::RawBatch;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{Polled, Split, SplitReader};
-use millstream_core::time::{MIN_TIME, Nanos, Time};
-use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows};
+use millstream_record::{Error, Result};
+use millstream_stage::batch::SplitId;
+use millstream_stage::figures::{Counter, OperatorFigures};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{Polled, Split, SplitReader};
+use millstream_stage::time::{MIN_TIME, Nanos, Time};
+use millstream_stage::{Budget, Context, OpenContext, Rows};
 use rdkafka::TopicPartitionList;
 
 use crate::client::{Peer, reading_config};

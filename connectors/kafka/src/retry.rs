@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_core::{Error, ErrorKind};
+use millstream_record::{Error, ErrorKind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::properties::is_secret;

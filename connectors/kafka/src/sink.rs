@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use millstream_core::record::Data;
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
-use millstream_core::time::Time;
-use millstream_core::{Error, Result};
+use millstream_record::record::Data;
+use millstream_record::{Error, Result};
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream_stage::time::Time;
 
 use crate::client::{Patience, producer_config, transactional_config};
 use crate::delivery::{Deliveries, Producer};

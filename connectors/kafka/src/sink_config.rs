@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_core::options::{duration, size};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::options::{duration, size};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{check_brokers, check_reserved, check_topic};
@@ -205,7 +205,7 @@ mod tests {
         ];
         for (options, named) in wrong {
             let error = options.validate().unwrap_err();
-            assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
+            assert_eq!(error.kind(), millstream_record::ErrorKind::Configuration);
             assert!(error.to_string().contains(named), "{error}");
         }
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::raw::RawBatch;
-use millstream_core::source::{Enumerator, Source, SplitReader};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::{Enumerator, Source, SplitReader};
 
 use crate::client::consumer_config;
 use crate::config::KafkaSourceOptions;

@@ -1,8 +1,8 @@
 //! A split of the Kafka source: one partition, from a position up to another.
 
-use millstream_core::Result;
-use millstream_core::record::to_bytes;
-use millstream_core::source::{Split, split_state};
+use millstream_record::Result;
+use millstream_record::record::to_bytes;
+use millstream_stage::source::{Split, split_state};
 
 use crate::retry::Fault;
 use crate::topic_id::TopicId;
@@ -11,7 +11,7 @@ use crate::topic_id::TopicId;
 pub(crate) const EARLIEST: i64 = rdkafka::bindings::RD_KAFKA_OFFSET_BEGINNING as i64;
 
 /// What the reader needs to go on.
-#[derive(Clone, Debug, PartialEq, Eq, millstream_core::Record)]
+#[derive(Clone, Debug, PartialEq, Eq, millstream_record::Record)]
 pub(crate) struct KafkaSplit {
     /// The topic.
     pub(crate) topic: String,
@@ -47,7 +47,7 @@ impl KafkaSplit {
     pub(crate) fn decode(split: &Split) -> Result<Self> {
         let state = split_state::<Self>(split).or_else(|error| Self::decode_first(split).ok_or(error));
         state.map_err(|error| {
-            millstream_core::Error::from(Fault::State { split: split.id.to_string() }).caused_by(error)
+            millstream_record::Error::from(Fault::State { split: split.id.to_string() }).caused_by(error)
         })
     }
 

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 /// The id that Kafka gives a topic when it is created, as the two halves of a UUID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, millstream_core::Record)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, millstream_record::Record)]
 pub(crate) struct TopicId {
     /// The more significant half.
     pub(crate) high: i64,

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::figures::OperatorFigures;
-use millstream_core::io::{Completions, Io};
-use millstream_core::record::Data;
-use millstream_core::sink::SinkWriter;
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::time::{Nanos, Time};
-use millstream_core::{Budget, Context, OpenContext, Result, Rows, Step};
+use millstream_record::Result;
+use millstream_record::record::Data;
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::io::{Completions, Io};
+use millstream_stage::sink::SinkWriter;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::time::{Nanos, Time};
+use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, Producer as _};
 
@@ -87,7 +88,7 @@ impl<T: Data> KafkaWriter<T> {
 
     fn producer(&self) -> Result<&Producer> {
         let client = self.client.as_ref();
-        Ok(&client.ok_or_else(|| millstream_core::Error::bug("a Kafka writer was not opened"))?.producer)
+        Ok(&client.ok_or_else(|| millstream_record::Error::bug("a Kafka writer was not opened"))?.producer)
     }
 
     // Whether brokers and topic are there is asked beside the hot path.

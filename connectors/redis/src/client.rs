@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Once, OnceLock};
 
-use millstream_core::{Error, Result};
 use millstream_delivery::{NotReady, Reply};
+use millstream_record::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, TlsCertificates, Value,

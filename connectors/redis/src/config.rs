@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream_core::options::{Secret, duration, size};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::options::{Secret, duration, size};
 use redis::{ConnectionAddr, IntoConnectionInfo};
 use serde::Deserialize;
 
@@ -127,7 +127,7 @@ impl RedisOptions {
     /// The password to log in with, from wherever it is. Reads the environment or a file.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when it is not where it should be.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when it is not where it should be.
     pub(crate) fn read_password(&self) -> Result<Option<Secret>> {
         let missing = |place: &str| Error::configuration(format!("redis: no password in {place}"));
         if let Some(name) = &self.password_env {
@@ -265,7 +265,7 @@ mod tests {
         ];
         for options in wrong {
             let error = options.validate().unwrap_err();
-            assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration, "{options:?}");
+            assert_eq!(error.kind(), millstream_record::ErrorKind::Configuration, "{options:?}");
             assert!(!error.chain().contains("cret"), "{}", error.chain());
         }
     }

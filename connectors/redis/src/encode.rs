@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use compact_str::{CompactString, ToCompactString};
-use millstream_core::key::hash_bytes;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::version::Version;
-use millstream_core::{Error, Result};
 use millstream_delivery::Item;
+use millstream_record::key::hash_bytes;
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Error, Result};
+use millstream_stage::version::Version;
 use redis::Cmd;
 use serde_json::json;
 
@@ -59,7 +59,7 @@ impl Pending {
     /// Reads what [`Item::freeze`] wrote.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when it is damaged.
     pub(crate) fn thaw(item: &[u8]) -> Result<(Self, Version)> {
         let (write, version) = from_bytes::<Stored>(item)?.into_write()?;
         Ok((write.into(), version))
@@ -132,7 +132,7 @@ pub(crate) fn to_json(write: &RedisWrite) -> Vec<u8> {
 }
 
 /// The form in snapshots.
-#[derive(Clone, Debug, millstream_core::Record)]
+#[derive(Clone, Debug, millstream_record::Record)]
 struct Stored {
     key: CompactString,
     kind: Kind,
@@ -143,7 +143,7 @@ struct Stored {
     version: String,
 }
 
-#[derive(Clone, Copy, Debug, millstream_core::Record)]
+#[derive(Clone, Copy, Debug, millstream_record::Record)]
 enum Kind {
     Hash,
     Text,

@@ -1,6 +1,6 @@
 //! Deletes what a job has written, so that it can begin anew.
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, RedisError};
 
@@ -15,8 +15,8 @@ const PAGE: usize = 1_000;
 /// only counts. Keys of the prefix that no job has written stay. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for options that cannot work;
-/// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) when Redis cannot be reached or refuses.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for options that cannot work;
+/// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when Redis cannot be reached or refuses.
 pub async fn forget(options: &RedisOptions, prefix: &str, dry_run: bool) -> Result<u64> {
     options.validate()?;
     let failed = |error: RedisError| Error::retry(format!("Redis at {}: {error}", options.url));

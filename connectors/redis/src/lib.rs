@@ -9,7 +9,7 @@
 //! | hash | in its field [`VERSION_FIELD`] | together |
 //! | string, ranking | under a key of its own, [`version_key`] | together |
 //!
-//! Versions are [`Version`](millstream_core::version::Version)s in their text form: 16 hexadecimal digits, compared as strings.
+//! Versions are [`Version`](millstream_stage::version::Version)s in their text form: 16 hexadecimal digits, compared as strings.
 //!
 //! **What readers can rely on:** idempotent and fenced. Redis itself may lose acknowledged writes (replication is asynchronous, its log is
 //! flushed once a second by default): what must outlive a fail-over belongs in a second store too.

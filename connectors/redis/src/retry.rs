@@ -1,8 +1,8 @@
 //! What to do about an answer or a failure. Decides only; the delivery engine acts.
 
-use millstream_core::version::Version;
-use millstream_core::{Error, ErrorKind};
 use millstream_delivery::{NotReady, Verdict};
+use millstream_record::{Error, ErrorKind};
+use millstream_stage::version::Version;
 use redis::{RedisError, ServerError, Value};
 
 /// What became of one write, by its reply. `epoch` is that of the writer.

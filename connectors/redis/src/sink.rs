@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
-use millstream_core::{Data, Result};
 use millstream_delivery::Writers;
+use millstream_record::{Data, Result};
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 
 use crate::config::RedisOptions;
 use crate::store::Writes;
@@ -21,7 +21,7 @@ use crate::write::RedisWrite;
 /// let sink = RedisSink::new(RedisOptions::at("redis://127.0.0.1:6379"), |row: &Clicks| {
 ///     RedisWrite::hash(format!("clicks:{}:{}", row.user, row.window_end)).field("count", row.count)
 /// });
-/// # use millstream_core::sink::Sink;
+/// # use millstream_stage::sink::Sink;
 /// assert!(sink.validate().is_ok());
 /// ```
 pub struct RedisSink<T> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::{Data, OpenContext, Result, Version};
 use millstream_delivery::{Fault, Items, Limits, Mapping, Names, NotReady, Reply, Store, Work};
+use millstream_record::{Data, Result};
+use millstream_stage::{OpenContext, Version};
 use redis::Pipeline;
 
 use crate::client::Link;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use compact_str::{CompactString, ToCompactString};
-use millstream_core::id::fitting;
+use millstream_stage::id::fitting;
 
 /// The field of a hash that holds the version of its last write.
 pub const VERSION_FIELD: &str = "_version";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use millstream_redis::{RedisOptions, RedisSink, RedisWrite};
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{TokioWorld, World};

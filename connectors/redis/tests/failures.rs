@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use millstream_core::sink::Sink;
-use millstream_core::snapshot::{Frozen, StageSnapshot};
-use millstream_core::{Error, ErrorKind, Rows};
+use millstream_record::{Error, ErrorKind};
 use millstream_redis::{RedisOptions, RedisWrite};
 use millstream_sim::DrivenWriter;
+use millstream_stage::Rows;
+use millstream_stage::sink::Sink;
+use millstream_stage::snapshot::{Frozen, StageSnapshot};
 use millstream_testkit::Redis;
 use millstream_testkit::port::Port;
 use millstream_testkit::tls::{Certificate, Fault};

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use millstream_core::ErrorKind;
-use millstream_core::version::Version;
+use millstream_record::ErrorKind;
 use millstream_redis::{RedisWrite, VERSION_FIELD, version_key};
+use millstream_stage::version::Version;
 use millstream_testkit::{Redis, unique_name};
 
 mod common;

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_core::{Error, ErrorKind};
+use millstream_record::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
 
 use crate::config::{SqliteOptions, Synchronous};

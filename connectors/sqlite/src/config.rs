@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream_core::options::{duration, size};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::options::{duration, size};
 use serde::{Deserialize, Serialize};
 
 /// Which file to write to, and how.

@@ -1,9 +1,9 @@
 //! Records as rows.
 
 use compact_str::CompactString;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::{Error, Result};
 use millstream_delivery::Fault;
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Error, Result};
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::Serialize;
@@ -191,7 +191,7 @@ pub(crate) fn to_item(row: &[Value]) -> Vec<u8> {
 /// What [`to_item`] wrote.
 ///
 /// # Errors
-/// [`ErrorKind::Data`](millstream_core::ErrorKind::Data).
+/// [`ErrorKind::Data`](millstream_record::ErrorKind::Data).
 pub(crate) fn from_item(item: &[u8]) -> Result<Vec<Value>> {
     let parts: Vec<(u8, Vec<u8>)> = from_bytes(item)?;
     let damaged = || Error::data("an unacknowledged row in the snapshot is damaged");
@@ -200,8 +200,9 @@ pub(crate) fn from_item(item: &[u8]) -> Result<Vec<Value>> {
 
 #[cfg(test)]
 mod tests {
+    use millstream_record::ErrorKind;
+
     use super::*;
-    use millstream_core::ErrorKind;
 
     #[derive(Serialize)]
     struct Clicks {

@@ -1,6 +1,6 @@
 //! Deletes what a job has written, so that it can begin anew.
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::client::EPOCHS;

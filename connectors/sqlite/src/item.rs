@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use millstream_core::key::{combine, hash_bytes};
-use millstream_core::{Result, Version};
 use millstream_delivery::Item;
+use millstream_record::Result;
+use millstream_record::key::{combine, hash_bytes};
+use millstream_stage::Version;
 
 use crate::encode::{Value, from_item, to_item, to_json};
 use crate::table::Table;
@@ -47,7 +48,7 @@ impl Row {
     /// Reads what [`Item::freeze`] wrote. The form has no version: the file is fenced by epochs.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when it is damaged.
     pub(crate) fn thaw(layout: &Arc<Layout>, item: &[u8]) -> Result<(Self, Version)> {
         Ok((Self::new(layout, from_item(item)?), Version::new(0, 0)?))
     }

@@ -1,6 +1,6 @@
 //! What to do about an error of SQLite. Decides only; the writer acts.
 
-use millstream_core::{Error, ErrorKind};
+use millstream_record::{Error, ErrorKind};
 use rusqlite::{ErrorCode, ffi};
 
 /// What an error means.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
-use millstream_core::{Data, Result};
 use millstream_delivery::Writers;
+use millstream_record::{Data, Result};
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use serde::Serialize;
 
 use crate::config::SqliteOptions;
@@ -23,7 +23,7 @@ use crate::table::Table;
 ///
 /// let table = Table::new("clicks").text("user_id").integer("window_end").integer("count").key(["user_id", "window_end"]);
 /// let sink = SqliteSink::<Clicks>::new(SqliteOptions::at("clicks.db"), table);
-/// # use millstream_core::sink::Sink;
+/// # use millstream_stage::sink::Sink;
 /// assert!(sink.validate().is_ok());
 /// ```
 pub struct SqliteSink<T> {

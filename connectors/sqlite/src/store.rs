@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream_core::{Data, Error, OpenContext, Result, Version};
 use millstream_delivery::{
     Fault, Items, Limits, Mapping, Names, NotReady, Reply, Restoring, Store, Verdict, Work,
 };
+use millstream_record::{Data, Error, Result};
+use millstream_stage::{OpenContext, Version};
 
 use crate::client::{Database, Failure, Identity};
 use crate::config::SqliteOptions;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use millstream_core::OpenContext;
-use millstream_core::time::{Clock, Nanos};
-use millstream_core::trouble::Reporter;
+use millstream_stage::OpenContext;
+use millstream_stage::time::{Clock, Nanos};
+use millstream_stage::trouble::Reporter;
 use rusqlite::Connection;
 
 use crate::config::SqliteOptions;

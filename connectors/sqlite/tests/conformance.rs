@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{Simulated, TokioWorld, World};
 use millstream_sqlite::{SqliteOptions, SqliteSink, Synchronous, Table, Value};

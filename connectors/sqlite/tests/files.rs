@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use millstream_core::sink::Sink;
-use millstream_core::snapshot::{Frozen, StageSnapshot};
-use millstream_core::{Error, ErrorKind, Rows};
+use millstream_record::{Error, ErrorKind};
 use millstream_sim::DrivenWriter;
 use millstream_sqlite::{SqliteOptions, SqliteSink, Table};
+use millstream_stage::Rows;
+use millstream_stage::sink::Sink;
+use millstream_stage::snapshot::{Frozen, StageSnapshot};
 
 mod common;
 use common::{Clicks, File, Writer, clicks, harness, open, table, write, writer};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use millstream_core::chain::{InputStage, TwoInputs};
-use millstream_core::operators::{Either, KeyedCoProcess, Process, ProcessTwo};
-use millstream_core::{Key, Record, Stage};
+use millstream_operators::chain::{InputStage, TwoInputs};
+use millstream_operators::operators::{Either, KeyedCoProcess, Process, ProcessTwo};
+use millstream_record::{Key, Record};
+use millstream_stage::Stage;
 
 use crate::keyed::{KeyedStream, check_states};
 use crate::node::Node;

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_core::chain::SourceStage;
-use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
-use millstream_core::drive::job_settings::{BackendOptions, JobSettings};
-use millstream_core::plan::Plan;
-use millstream_core::source::Source;
-use millstream_core::{Result, Stage};
+use millstream_operators::chain::SourceStage;
+use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_protocol::job_settings::{BackendOptions, JobSettings};
+use millstream_record::Result;
+use millstream_stage::Stage;
+use millstream_stage::plan::Plan;
+use millstream_stage::source::Source;
 
 use crate::graph::Graph;
 use crate::node::Node;
@@ -99,7 +100,7 @@ impl Environment {
     /// Checks the pipeline and compiles it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming every mistake: operators without a name or with a
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming every mistake: operators without a name or with a
     /// name that another has, settings of sources, sinks and windows that can never work, a parallelism above the key groups.
     pub fn plan(&self) -> Result<Plan> {
         self.graph().plan()

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_core::batch::{EdgeId, RecordCodec};
-use millstream_core::drive::job_settings::JobSettings;
-use millstream_core::key::DEFAULT_KEY_GROUPS;
-use millstream_core::plan::{
+use millstream_protocol::job_settings::JobSettings;
+use millstream_record::key::DEFAULT_KEY_GROUPS;
+use millstream_record::{Error, Record, Result};
+use millstream_stage::batch::{EdgeId, RecordCodec};
+use millstream_stage::plan::{
     EdgeSpec, Exchange, KeyedSpec, MakeEnumerator, MakeStage, OperatorSpec, Plan, StageId, StageSpec,
 };
-use millstream_core::sink::Guarantee;
-use millstream_core::{Error, Record, Result};
+use millstream_stage::sink::Guarantee;
 
 /// A pipeline under construction.
 pub(crate) struct Graph {

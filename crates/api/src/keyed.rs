@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use millstream_core::chain::hash_by;
-use millstream_core::operators::{KeyedProcess, Process};
-use millstream_core::plan::{Exchange, StageId};
-use millstream_core::state::States;
-use millstream_core::{Key, Record};
+use millstream_operators::chain::hash_by;
+use millstream_operators::operators::{KeyedProcess, Process};
+use millstream_operators::state::States;
+use millstream_record::{Key, Record};
+use millstream_stage::plan::{Exchange, StageId};
 
 use crate::connected::ConnectedStreams;
 use crate::stream::{DataStream, input_stage};
@@ -52,12 +52,12 @@ where
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_core::operators::KeyedProcess;
-    /// # use millstream_core::state::{KeyedContext, States, ValueState};
-    /// # use millstream_core::Result;
+    /// # use millstream_operators::operators::KeyedProcess;
+    /// # use millstream_operators::state::{KeyedContext, States, ValueState};
+    /// # use millstream_record::Result;
     /// #[derive(Clone, Default)]
     /// struct RunningSum(Option<ValueState<i64>>);
     ///
@@ -84,7 +84,7 @@ where
     /// numbers.key_by(|n| n % 2 == 0).process("sum", RunningSum::default()).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [1, 2, 4]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn process<P>(&self, name: &str, function: P) -> DataStream<P::Out>
     where
@@ -139,7 +139,7 @@ where
 pub(crate) fn check_states<T: Record>(
     stream: &DataStream<T>,
     name: &str,
-    open: impl FnOnce(&mut States) -> millstream_core::Result<()>,
+    open: impl FnOnce(&mut States) -> millstream_record::Result<()>,
 ) {
     let declared = open(&mut States::default());
     stream.env().graph().check(name, declared);

@@ -1,4 +1,4 @@
-//! The DataStream API: builders that make a [`Plan`](millstream_core::plan::Plan).
+//! The DataStream API: builders that make a [`Plan`](millstream_stage::plan::Plan).
 //!
 //! Nothing runs here. A stream is a node in a graph; each call adds an operator behind it; [`Environment::plan`] checks the whole
 //! and compiles it. Operators between two exchanges become one stage.

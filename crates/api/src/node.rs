@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_core::chain::{Fanout, Side};
-use millstream_core::{Data, Push};
+use millstream_operators::chain::{Fanout, Side};
+use millstream_record::Data;
+use millstream_stage::Push;
 
 type Make<T> = Arc<dyn Fn() -> T + Send + Sync>;
 

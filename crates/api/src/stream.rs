@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::chain::{Chained, Exchanged, HashRows, InputStage, OneInput, Side, SinkEnd};
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::decode::Decoder;
-use millstream_core::operator::SideTag;
-use millstream_core::operators::{
+use millstream_operators::chain::{Chained, Exchanged, HashRows, InputStage, OneInput, Side, SinkEnd};
+use millstream_operators::operators::{
     AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Filter, FlatMap, FoldBatch, Inspect, Late, LateFor,
     Map, OneLetter, WatermarkStrategy,
 };
-use millstream_core::plan::{Exchange, KeyedSpec, StageId};
-use millstream_core::raw::RawBatch;
-use millstream_core::sink::Sink;
-use millstream_core::time::{Time, millis};
-use millstream_core::{Data, Key, Operator, Push, Record, Stage};
+use millstream_record::{Data, Key, Record};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::decode::Decoder;
+use millstream_stage::operator::SideTag;
+use millstream_stage::plan::{Exchange, KeyedSpec, StageId};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::sink::Sink;
+use millstream_stage::time::{Time, millis};
+use millstream_stage::{Operator, Push, Stage};
 
 use crate::environment::Environment;
 use crate::keyed::KeyedStream;
@@ -55,14 +56,14 @@ impl<T: Data> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
     /// numbers.map("double", |n| n * 2).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [2, 4, 6]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn map<B: Data>(&self, name: &str, map: impl Fn(T) -> B + Send + Sync + 'static) -> DataStream<B> {
         let map = Arc::new(map);
@@ -73,14 +74,14 @@ impl<T: Data> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
     /// numbers.filter("odd", |n| n % 2 == 1).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [1, 3]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn filter(&self, name: &str, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
         let keep = Arc::new(keep);
@@ -91,14 +92,14 @@ impl<T: Data> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
     /// numbers.flat_map("count-down", |n| (1..=n).rev()).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [1, 2, 1, 3, 2, 1]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn flat_map<I>(&self, name: &str, map: impl Fn(T) -> I + Send + Sync + 'static) -> DataStream<I::Item>
     where
@@ -112,14 +113,14 @@ impl<T: Data> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
     /// numbers.inspect("look", |n, time| assert!(*n < 4, "{n} at {time}")).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [1, 2, 3]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn inspect(&self, name: &str, look: impl Fn(&T, Time) + Send + Sync + 'static) -> Self {
         let look = Arc::new(look);
@@ -130,17 +131,17 @@ impl<T: Data> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_core::operators::WatermarkStrategy;
+    /// # use millstream_operators::operators::WatermarkStrategy;
     /// let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(5)).with_timestamps(|n: &i64| n * 1000);
     /// env.source("numbers", Collection::of([1_i64, 2, 3]))
     ///     .assign_timestamps_and_watermarks("times", strategy)
     ///     .sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take_with_times(), [(1, 1000), (2, 2000), (3, 3000)]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn assign_timestamps_and_watermarks(&self, name: &str, strategy: WatermarkStrategy<T>) -> Self {
         self.then(name, "watermarks", move || AssignWatermarks::new(strategy.clone()))
@@ -150,18 +151,18 @@ impl<T: Data> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// # use std::sync::Arc;
-    /// # use millstream_core::operators::Filter;
+    /// # use millstream_operators::operators::Filter;
     /// // Any `Operator`: here the filter itself.
     /// env.source("numbers", Collection::of([1_i64, 2, 3]))
     ///     .transform("big", || Filter::new(Arc::new(|n: &i64| *n > 1)))
     ///     .sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [2, 3]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn transform<O>(&self, name: &str, make: impl Fn() -> O + Send + Sync + 'static) -> DataStream<O::Out>
     where
@@ -183,7 +184,7 @@ impl<T: Data> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// let words = env.source("words", Collection::of([("a".to_owned(), 1_i64), ("b".to_owned(), 1), ("a".to_owned(), 1)]));
@@ -192,7 +193,7 @@ impl<T: Data> DataStream<T> {
     ///     .sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn fold_batches<K: Key>(
         &self,
@@ -269,13 +270,13 @@ impl<T: Record> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// env.source("numbers", Collection::of([1_i64, 2, 3])).rebalance().with_parallelism(2).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take().len(), 3);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn rebalance(&self) -> Self {
         union_of(&[self], Exchange::Rebalance)
@@ -285,14 +286,14 @@ impl<T: Record> DataStream<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
     /// let (odd, even) = (env.source("odd", Collection::of([1_i64, 3])), env.source("even", Collection::of([2_i64])));
     /// odd.union(&[&even]).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take().iter().sum::<i64>(), 6);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn union(&self, others: &[&Self]) -> Self {
         let all: Vec<_> = std::iter::once(self).chain(others.iter().copied()).collect();

@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::operator::SideTag;
-use millstream_core::time::millis;
-use millstream_core::window::WindowSpec;
-use millstream_core::window::{Aggregate, Collect, Reduce, TopN, Trigger, Window, WindowFunction};
-use millstream_core::{Data, Key, Record};
+use millstream_operators::window::WindowSpec;
+use millstream_operators::window::{Aggregate, Collect, Reduce, TopN, Trigger, Window, WindowFunction};
+use millstream_record::{Data, Key, Record};
+use millstream_stage::operator::SideTag;
+use millstream_stage::time::millis;
 
 use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
@@ -48,17 +48,17 @@ where
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # use millstream_operators::window::{Count, CountTrigger, Tumbling, Window};
     /// # let second = Tumbling::of(Duration::from_secs(1));
     /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
     /// let each = windows.trigger(CountTrigger::of(1));
     /// each.aggregate("count", Count, |_, _, count| count).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [1, 2, 1]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn trigger<H: Trigger>(self, trigger: H) -> WindowedStream<K, T, KF, W, H> {
         let Self { keyed, windows, allowed_lateness, late, .. } = self;
@@ -84,16 +84,16 @@ where
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # use millstream_operators::window::{Count, CountTrigger, Tumbling, Window};
     /// # let second = Tumbling::of(Duration::from_secs(1));
     /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
     /// windows.aggregate("count", Count, |_, window, count| (window.start, count)).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [(0, 2), (1000, 1)]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn aggregate<A, R>(
         self,
@@ -119,16 +119,16 @@ where
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # use millstream_operators::window::{Count, CountTrigger, Tumbling, Window};
     /// # let second = Tumbling::of(Duration::from_secs(1));
     /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
     /// windows.reduce("largest", i64::max, |_, window, n| (window.end, n)).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [(1000, 3), (2000, 2)]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn reduce<R: Data>(
         self,
@@ -151,16 +151,16 @@ where
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # use millstream_operators::window::{Count, CountTrigger, Tumbling, Window};
     /// # let second = Tumbling::of(Duration::from_secs(1));
     /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
     /// windows.process_window("all", |_, _, numbers| [numbers]).sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [vec![1, 3], vec![2]]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn process_window<I>(
         self,
@@ -186,10 +186,10 @@ where
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use millstream_core::collection::{Collected, Collection};
+    /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_core::window::{Count, CountTrigger, Tumbling, Window};
+    /// # use millstream_operators::window::{Count, CountTrigger, Tumbling, Window};
     /// # let second = Tumbling::of(Duration::from_secs(1));
     /// let windows = env.source("numbers", Collection::with_times([(1_i64, 0), (3, 500), (2, 1500)])).key_by(|_| 0_i64).window(second);
     /// windows
@@ -197,7 +197,7 @@ where
     ///     .sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [(0, 1, 3), (1000, 1, 2)]);
-    /// # Ok::<(), millstream_core::Error>(())
+    /// # Ok::<(), millstream_record::Error>(())
     /// ```
     pub fn top_n<R: Data>(
         self,

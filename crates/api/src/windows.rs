@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use millstream_core::chain::{Chained, Side};
-use millstream_core::plan::KeyedSpec;
-use millstream_core::window::WindowSpec;
-use millstream_core::window::{
+use millstream_operators::chain::{Chained, Side};
+use millstream_operators::window::WindowSpec;
+use millstream_operators::window::{
     Aggregate, Assigner, Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding,
     Trigger, Tumbling, WindowFunction, WindowOperator,
 };
-use millstream_core::{Data, Key, Operator, Push, Result};
+use millstream_record::{Data, Key, Result};
+use millstream_stage::plan::KeyedSpec;
+use millstream_stage::{Operator, Push};
 
 /// A kind of window: tumbling, days and hours of a time zone, sliding, cumulating, global, session.
 pub trait Windows: Clone + Send + Sync + 'static {
@@ -20,7 +21,7 @@ pub trait Windows: Clone + Send + Sync + 'static {
     /// Refuses sizes that make no sense.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     fn check(&self) -> Result<()>;
     /// What the operator keeps per key.
     fn keyed<K, T, R, KF, G, A, F>(spec: WindowSpec<T, KF, Self, G, A, F>) -> KeyedSpec

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::Result;
-use millstream_core::collection::{Collected, Collection};
-use millstream_core::operators::KeyedProcess;
-use millstream_core::plan::{Kept, OperatorSpec};
-use millstream_core::state::{KeyedContext, States, ValueState};
-use millstream_core::window::{Count, Session, Tumbling};
+use millstream_operators::collection::{Collected, Collection};
+use millstream_operators::operators::KeyedProcess;
+use millstream_operators::state::{KeyedContext, States, ValueState};
+use millstream_operators::window::{Count, Session, Tumbling};
+use millstream_record::Result;
+use millstream_stage::plan::{Kept, OperatorSpec};
 
 #[derive(Clone, Default)]
 struct Sum(Option<ValueState<i64>>);

@@ -1,9 +1,9 @@
-//! The log of a job in a storage: carries out what the pure [`JobLog`](millstream_core::drive::log::JobLog) asks for.
+//! The log of a job in a storage: carries out what the pure [`JobLog`](millstream_protocol::log::JobLog) asks for.
 
-use millstream_core::Result;
-use millstream_core::drive::log::{Answer, Append, Ask, Done, LogEntry};
+use millstream_protocol::log::{Answer, Append, Ask, Done, LogEntry};
+use millstream_record::Result;
 
-use crate::storage::{Created, Storage};
+use millstream_storage::{Created, Storage};
 
 /// The folder of a job's log.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl LogFolder {
     /// Appends an entry: returns when it stands, and prunes what is old.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`](millstream_core::ErrorKind::Fenced): a newer attempt runs the job, this one must stop. Any other error: the
+    /// [`ErrorKind::Fenced`](millstream_record::ErrorKind::Fenced): a newer attempt runs the job, this one must stop. Any other error: the
     /// entry may stand or not. Call again with the same `append` until it is known; nothing else may be appended before.
     pub async fn append(&self, append: &mut Append) -> Result<Done> {
         loop {

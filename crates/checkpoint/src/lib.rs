@@ -1,9 +1,8 @@
 //! Checkpoints and savepoints at the edge: where they are kept.
 //!
-//! The protocol itself is pure and lives in `millstream_core::drive`; this crate does its I/O.
+//! The protocol itself is pure and lives in `millstream_protocol`; this crate does its I/O.
 
 pub mod format;
 pub mod job_log;
 pub mod manifest;
-pub mod storage;
 pub mod store;

@@ -10,11 +10,11 @@ mod envelope;
 
 use std::ops::Range;
 
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::job_id::JobId;
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{CheckpointId, Redistribute, TableSchema};
-use millstream_core::time::Time;
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::job_id::JobId;
+use millstream_record::key::KeyGroup;
+use millstream_stage::snapshot::{CheckpointId, Redistribute, TableSchema};
+use millstream_stage::time::Time;
 use serde::{Deserialize, Serialize};
 
 pub use encoded::Encoded;

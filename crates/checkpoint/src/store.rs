@@ -36,16 +36,16 @@ use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_core::Result;
-use millstream_core::drive::job_id::JobId;
-use millstream_core::drive::log::Base;
-use millstream_core::time::Clock;
+use millstream_protocol::job_id::JobId;
+use millstream_protocol::log::Base;
+use millstream_record::Result;
+use millstream_stage::time::Clock;
+use millstream_storage::{Storage, StorageOptions};
 
 use crate::manifest::{FileManifest, Manifest};
-use crate::storage::{Storage, StorageOptions};
 
 pub use attempt::{Attempt, Recovered};
-pub use millstream_core::snapshot::NativeReader;
+pub use millstream_stage::snapshot::NativeReader;
 pub use paths::random_digits;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
 pub use writer::{CheckpointWriter, PartFigures, Written};
@@ -90,7 +90,7 @@ impl CheckpointStore {
     /// The store of the job of this name (`pipeline.name`) below `url` (`state.checkpoints.dir`). No I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a URL or options that are wrong.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a URL or options that are wrong.
     pub fn open(url: &str, job: &str, options: StoreOptions) -> Result<Self> {
         let storage = Storage::open(url, &options.storage)?;
         Ok(Self::over(&storage, job, options))
@@ -126,9 +126,9 @@ impl CheckpointStore {
     /// Claims the next epoch: a new attempt to run the job. Who ran it before is fenced from now on.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`](millstream_core::ErrorKind::Fenced) when this store has claimed before and another process has taken over since,
-    /// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) when the storage is away,
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when no entry of the log can be read.
+    /// [`ErrorKind::Fenced`](millstream_record::ErrorKind::Fenced) when this store has claimed before and another process has taken over since,
+    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when the storage is away,
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when no entry of the log can be read.
     pub async fn claim(&self, base: Base) -> Result<Attempt> {
         Attempt::claim(self.clone(), base).await
     }

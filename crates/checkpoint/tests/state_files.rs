@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use millstream_checkpoint::format::{FileSummary, SectionSummary, StateFile, StateFileWriter};
-use millstream_checkpoint::storage::{Storage, StorageOptions};
-use millstream_core::ErrorKind;
+use millstream_record::ErrorKind;
+use millstream_storage::{Storage, StorageOptions};
 use proptest::prelude::*;
 
 type Item = (u16, u16, Vec<u8>);
@@ -30,7 +30,7 @@ fn encode(sections: &[Vec<Item>]) -> Result<(Vec<u8>, Vec<SectionSummary>, FileS
     Ok((bytes, summaries, file))
 }
 
-async fn entries(file: &StateFile, section: u16, wanted: Range<u16>) -> millstream_core::Result<Vec<Item>> {
+async fn entries(file: &StateFile, section: u16, wanted: Range<u16>) -> millstream_record::Result<Vec<Item>> {
     let mut found = Vec::new();
     let mut runs = file.blocks(section, &wanted);
     while let Some(run) = runs.try_next().await? {

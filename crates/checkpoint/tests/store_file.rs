@@ -3,11 +3,11 @@
 mod store_list;
 
 use anyhow::Result;
-use millstream_checkpoint::storage::{Storage, StorageOptions};
 use millstream_checkpoint::store::{Attempt, CheckpointStore, CheckpointWriter, ReadOptions, Written, open};
-use millstream_core::drive::layout::Place;
-use millstream_core::drive::log::Base;
-use millstream_core::snapshot::Frozen;
+use millstream_protocol::layout::Place;
+use millstream_protocol::log::Base;
+use millstream_stage::snapshot::Frozen;
+use millstream_storage::{Storage, StorageOptions};
 
 use crate::store_list::job::{Job, Machine, plan};
 

@@ -3,7 +3,7 @@
 mod store_list;
 
 use anyhow::Result;
-use millstream_checkpoint::storage::{Storage, StorageOptions};
+use millstream_storage::{Storage, StorageOptions};
 use millstream_testkit::{MinIo, unique_name};
 
 #[tokio::test(flavor = "multi_thread")]

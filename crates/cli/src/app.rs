@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Subcommand};
 use millstream_api::Environment;
-use millstream_core::Result;
+use millstream_record::Result;
 use serde::de::DeserializeOwned;
 
 use crate::config::{Config, load};

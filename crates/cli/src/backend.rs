@@ -3,19 +3,19 @@
 #[cfg(feature = "rocksdb")]
 use std::sync::Arc;
 
-use millstream_core::drive::job_settings::{BackendKind, BackendOptions};
-use millstream_core::plan::Plan;
-use millstream_core::{Error, Result};
+use millstream_protocol::job_settings::{BackendKind, BackendOptions};
+use millstream_record::{Error, Result};
 use millstream_runtime::Launch;
 #[cfg(feature = "rocksdb")]
 use millstream_runtime::ReadOptions;
+use millstream_stage::plan::Plan;
 #[cfg(feature = "rocksdb")]
 use millstream_state::{RocksBackend, RocksOptions, RocksReader};
 
 /// Refuses a backend that this program was built without.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
 pub(crate) fn is_built_in(options: &BackendOptions) -> Result<()> {
     if options.kind == BackendKind::RocksDb && cfg!(not(feature = "rocksdb")) {
         return Err(Error::configuration(

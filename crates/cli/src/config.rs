@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use millstream_core::drive::job_settings::JobSettings;
-use millstream_core::options::Secret;
-use millstream_core::{Error, Result};
+use millstream_protocol::job_settings::JobSettings;
+use millstream_record::{Error, Result};
+use millstream_stage::options::Secret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -66,7 +66,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             name: "job".to_owned(),
-            key_groups: millstream_core::key::DEFAULT_KEY_GROUPS,
+            key_groups: millstream_record::key::DEFAULT_KEY_GROUPS,
             parallelism: 1,
             dir: None,
             runtime: millstream_runtime::RuntimeOptions::default(),
@@ -97,7 +97,7 @@ impl EngineOptions {
     /// The password of the page, from wherever it stands.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when its file cannot be read.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when its file cannot be read.
     pub fn password(&self) -> Result<Option<Secret>> {
         let Some(file) = &self.password_file else {
             return Ok(self.password.clone());
@@ -124,7 +124,7 @@ pub struct Config<T> {
 /// Reads a configuration.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration): a file that cannot be read or is no YAML, a key that is not known
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): a file that cannot be read or is no YAML, a key that is not known
 /// (the nearest known one is named), a value of the wrong kind.
 pub fn load<T: DeserializeOwned>(file: &Path, set: &[String]) -> Result<Config<T>> {
     let text = std::fs::read_to_string(file).map_err(|error| {

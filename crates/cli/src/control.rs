@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use serde_json::Value;
 
 use crate::logs;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use millstream_core::{Error, ErrorKind};
+use millstream_record::{Error, ErrorKind};
 
 /// What the codes mean, for `--help`.
 pub const EXIT_CODES: &str = "\

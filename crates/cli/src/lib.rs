@@ -16,7 +16,7 @@
 //!     const NAME: &'static str = "clicks";
 //!     const ABOUT: &'static str = "Counts clicks";
 //!
-//!     fn build(&self, options: &Options, env: &Environment) -> millstream_core::Result<()> {
+//!     fn build(&self, options: &Options, env: &Environment) -> millstream_record::Result<()> {
 //!         // env.source(...)
 //!         Ok(())
 //!     }

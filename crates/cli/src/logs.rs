@@ -6,7 +6,7 @@ use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::sync::OnceLock;
 
 use clap::{Arg, ArgMatches, Command, ValueEnum};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -68,7 +68,7 @@ pub fn start() {
 /// Prints a result.
 ///
 /// # Errors
-/// [`ErrorKind::Restart`](millstream_core::ErrorKind::Restart) when it cannot be written. Somebody who reads only its beginning, such as
+/// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when it cannot be written. Somebody who reads only its beginning, such as
 /// `head`, is no error.
 pub fn out(text: &str) -> Result<()> {
     let mut out = stdout().lock();

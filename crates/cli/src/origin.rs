@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use millstream_core::Error;
+use millstream_record::Error;
 
 use crate::places::Places;
 use crate::strict::Mistake;

@@ -6,8 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use millstream_core::figures::JobFigures;
 use millstream_runtime::JobControl;
+use millstream_stage::figures::JobFigures;
 
 use crate::logs;
 

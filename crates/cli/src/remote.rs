@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use millstream_core::options::Secret;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::options::Secret;
 use serde_json::{Value, json};
 
 /// How long one request may take; a savepoint takes many.
@@ -26,7 +26,7 @@ impl Remote {
     /// Asks the process at this URL, such as `http://127.0.0.1:8081`, for its job.
     ///
     /// # Errors
-    /// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) when nobody answers there.
+    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when nobody answers there.
     pub fn to(url: &str, password: Option<&Secret>) -> Result<Self> {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
         let login = |password: &Secret| BASE64_STANDARD.encode(format!("millstream:{}", password.reveal()));
@@ -84,7 +84,7 @@ impl Remote {
     /// Waits until the job's process listens no more, so that its port and its directory are free.
     ///
     /// # Errors
-    /// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) when it still answers after a while.
+    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when it still answers after a while.
     pub fn wait_until_gone(&self) -> Result<()> {
         for _ in 0..GONE_POLLS {
             if self.is_gone() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use millstream_runtime::dry_run;
 
 use crate::app::{Application, RestoreArgs};
@@ -28,7 +28,7 @@ pub(crate) fn restore<A: Application>(app: &A, args: &RestoreArgs) -> Result<()>
 /// A URL as it is, a path of this machine as a URL.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a path that no URL can name.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a path that no URL can name.
 pub(crate) fn as_url(place: &str) -> Result<String> {
     if place.contains("://") {
         return Ok(place.to_owned());

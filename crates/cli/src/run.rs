@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::plan::Plan;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use millstream_runtime::{JobHandle, JobReport, Launch};
+use millstream_stage::plan::Plan;
 
 use crate::app::Application;
 use crate::config::Config;

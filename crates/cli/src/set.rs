@@ -1,6 +1,6 @@
 //! What `--set KEY=VALUE` changes of a configuration.
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use serde_json::{Map, Value};
 
 use crate::config::{is_dotted_key, yaml};
@@ -8,7 +8,7 @@ use crate::config::{is_dotted_key, yaml};
 /// Applies `key=value`: the key is one of the top level, or a path such as `source.rate` or `sinks.0.url`; the value is YAML.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration): no `=`, a value that is no YAML, a path to nowhere.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): no `=`, a value that is no YAML, a path to nowhere.
 pub(crate) fn apply(map: &mut Map<String, Value>, change: &str) -> Result<()> {
     let (key, text) = change
         .split_once('=')
@@ -29,7 +29,7 @@ pub(crate) fn apply(map: &mut Map<String, Value>, change: &str) -> Result<()> {
 /// Takes keys such as `runtime.stop-timeout` of a file for what they are with `--set`: paths into a map of the engine's.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration): the map is there and is no map.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): the map is there and is no map.
 pub(crate) fn resolve_paths(map: &mut Map<String, Value>, name: &str) -> Result<()> {
     let is_path = |key: &&String| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     let paths: Vec<_> = map.keys().filter(is_path).cloned().collect();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use millstream_core::plan::{Exchange, Plan, StageId};
+use millstream_stage::plan::{Exchange, Plan, StageId};
 
 /// Stages, their operators and where their results go, one line each.
 pub fn as_text(plan: &Plan) -> String {

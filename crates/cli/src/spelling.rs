@@ -1,6 +1,6 @@
 //! Keys as files of older and newer Flinks spell them, turned into the one spelling that is read.
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use serde_json::{Map, Value};
 
 /// What an old key is called today. Those of Flink 1.x come with a note in the log.

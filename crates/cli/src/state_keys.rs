@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream_core::drive::checkpoint_options::{
+use millstream_protocol::checkpoint_options::{
     CheckpointOptions, CheckpointingMode, RestartStrategy, Retention,
 };
-use millstream_core::drive::job_settings::{BackendKind, JobSettings};
-use millstream_core::{Error, Result};
+use millstream_protocol::job_settings::{BackendKind, JobSettings};
+use millstream_record::{Error, Result};
 use millstream_runtime::StorageOptions;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -90,11 +90,11 @@ struct Keys {
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
-struct Time(#[serde(with = "millstream_core::options::duration")] Duration);
+struct Time(#[serde(with = "millstream_stage::options::duration")] Duration);
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
-struct Size(#[serde(with = "millstream_core::options::size")] usize);
+struct Size(#[serde(with = "millstream_stage::options::size")] usize);
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,7 +118,7 @@ impl StateKeys {
     /// Takes the keys out of a file that belong here.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration): keys that are not known or are refused, values of the
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): keys that are not known or are refused, values of the
     /// wrong kind.
     pub(crate) fn take(map: &mut Map<String, Value>, origin: &Origin) -> Result<Self> {
         let (mut state, mut storage) = (Map::new(), Map::new());

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
-use millstream_core::time::Nanos;
+use millstream_stage::time::Nanos;
 
 use crate::pending::Pending;
 use crate::store::Item;
@@ -239,7 +239,7 @@ impl<'a, I: Item> Items<'a, I> {
     }
 
     /// Each item with its version.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a I, millstream_core::Version)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a I, millstream_stage::Version)> {
         let buffer = self.buffer;
         self.slots.iter().map(move |slot| {
             let pending = buffer.sent(*slot);

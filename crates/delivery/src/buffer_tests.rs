@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use millstream_core::Version;
+use millstream_stage::Version;
 use proptest::prelude::*;
 
 use super::*;

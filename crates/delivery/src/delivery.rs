@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use millstream_core::backoff::Backoff;
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::io::Completions;
-use millstream_core::time::{Nanos, Time};
-use millstream_core::{Context, OpenContext, Result, Rows, Step, Version, Versions};
+use millstream_record::Result;
+use millstream_stage::backoff::Backoff;
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::io::Completions;
+use millstream_stage::time::{Nanos, Time};
+use millstream_stage::{Context, OpenContext, Rows, Step, Version, Versions};
+use start::Start;
 
 use crate::buffer::{Buffer, Items, SlotId};
 use crate::limits::Limits;
@@ -24,7 +26,6 @@ use crate::pending::Pending;
 use crate::store::{Names, NotReady, Reply, Store};
 use crate::suspects::Suspects;
 use crate::work::Place;
-use start::Start;
 
 /// What a store's call reports.
 enum Event {

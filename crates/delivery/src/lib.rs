@@ -1,7 +1,7 @@
 //! One engine for sinks that write asynchronously and with versions: what waits, what leaves when, and what becomes of an answer.
 //!
 //! Such a sink's guarantee rests on three things: every item has an **id** that the record determines, every write carries a **version** that
-//! grows (see [`Version`](millstream_core::Version)), and what was not acknowledged is **part of the snapshot** and sent again. A repeated
+//! grows (see [`Version`](millstream_stage::Version)), and what was not acknowledged is **part of the snapshot** and sent again. A repeated
 //! write then changes nothing, so the engine may repeat whatever it has no answer to, and a slow system holds no barrier.
 //!
 //! A connector brings a [`Mapping`] (a record becomes an item) and a [`Store`] (items become one request; each item's verdict). Everything else is
@@ -15,7 +15,7 @@
 //! | written, stale, refused, to be repeated, to be halved | `delivery/answers` |
 //! | whose fault a refusal of an unknown kind is | `suspects` |
 //! | the snapshot, and what was restored | `delivery/restore` |
-//! | one log line per trouble, metrics | `meters`, and [`trouble`](millstream_core::trouble) |
+//! | one log line per trouble, metrics | `meters`, and [`trouble`](millstream_stage::trouble) |
 //!
 //! **What becomes of a refusal.** What lies in the store, in a part of it (an index that is closed) or in between is waited for: the item is sent
 //! again with growing pauses, the log says so once, and other places of the store go on meanwhile. What lies in one item alone is a dead letter.

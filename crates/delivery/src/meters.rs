@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use millstream_core::OpenContext;
-use millstream_core::figures::{Counter, OperatorFigures};
-use millstream_core::time::Nanos;
-use millstream_core::trouble::Reporter;
+use millstream_stage::OpenContext;
+use millstream_stage::figures::{Counter, OperatorFigures};
+use millstream_stage::time::Nanos;
+use millstream_stage::trouble::Reporter;
 
 use crate::buffer::{Buffer, SlotId};
 use crate::store::{Item, Names};

@@ -1,8 +1,8 @@
 //! How much may be on its way: less after the store has pushed back, slowly more while it answers.
 
-use millstream_core::time::Nanos;
+use millstream_stage::time::Nanos;
 
-use millstream_core::backoff::Backoff;
+use millstream_stage::backoff::Backoff;
 
 /// Requests do not shrink below this fraction of the configured size.
 const SMALLEST: usize = 64;

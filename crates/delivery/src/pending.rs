@@ -1,7 +1,7 @@
 //! An item that was not acknowledged yet.
 
-use millstream_core::Version;
-use millstream_core::time::Nanos;
+use millstream_stage::Version;
+use millstream_stage::time::Nanos;
 
 use crate::store::Item;
 use crate::suspects::Suspicion;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::record::Data;
-use millstream_core::{Error, OpenContext, Result, Version};
+use millstream_record::record::Data;
+use millstream_record::{Error, Result};
+use millstream_stage::{OpenContext, Version};
 
 use crate::buffer::Items;
 use crate::limits::Limits;
@@ -53,7 +54,7 @@ pub trait Mapping<T: Data>: Send + Sync + 'static {
     /// Makes the store of one writer, and says how it is to be written to. No I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     fn open(&self, name: &str, cx: &OpenContext) -> Result<(Self::Store, Limits)>;
 
     /// What a record becomes.
@@ -136,7 +137,7 @@ pub enum Reply {
     /// To be sent in halves: too large, or spoilt by one of its items, of which this is the verdict once it is alone.
     Halve(Verdict),
     /// Nothing can be written. What a change of the store can cure (an error of kind
-    /// [`Configuration`](millstream_core::ErrorKind::Configuration)) is waited for, since the store was ready before.
+    /// [`Configuration`](millstream_record::ErrorKind::Configuration)) is waited for, since the store was ready before.
     Stop(Error),
 }
 
@@ -166,6 +167,6 @@ pub trait Store: Send + 'static {
     /// Reads what [`Item::freeze`] wrote, in this version or in an earlier one.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when it is damaged.
     fn thaw(&self, item: &[u8]) -> Result<(Self::Item, Version)>;
 }

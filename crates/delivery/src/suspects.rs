@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_core::time::Nanos;
+use millstream_stage::time::Nanos;
 
 /// An item that was refused so often for an unknown reason, while others of its place were written, is at fault itself.
 pub const MOST_REFUSALS: u32 = 3;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use millstream_core::io::{BoxFuture, Completions, Io};
-use millstream_core::{Context, OpenContext};
+use millstream_stage::io::{BoxFuture, Completions, Io};
+use millstream_stage::{Context, OpenContext};
 
 /// One call of a store.
 pub enum Work<R> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::record::Data;
-use millstream_core::sink::SinkWriter;
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows, Step};
+use millstream_record::record::Data;
+use millstream_record::{Error, Result};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::sink::SinkWriter;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
 
 use crate::delivery::Delivery;
 use crate::store::{Fault, Mapping};

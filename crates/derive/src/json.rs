@@ -68,7 +68,7 @@ fn text(meta: &ParseNestedMeta<'_>) -> Result<String> {
 }
 
 fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
-    let (core, json) = (path::core(), path::json());
+    let (room, json) = (path::record(), path::json());
     let name = &input.ident;
     let parts = fields.named.iter().map(Part::of).collect::<Result<Vec<_>>>()?;
     if let Some(second) = parts.iter().filter(|part| part.marks.time).nth(1) {
@@ -80,7 +80,7 @@ fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
         impl #json::FromJson for #name {
             const FIELDS: &'static [#json::FieldSpec] = &[#(#specs),*];
             #[inline]
-            fn from_values(values: &mut #json::Values<'_>) -> #core::Result<Self, #json::Bad> {
+            fn from_values(values: &mut #json::Values<'_>) -> #room::Result<Self, #json::Bad> {
                 ::std::result::Result::Ok(Self { #(#values),* })
             }
         }
@@ -131,7 +131,7 @@ fn is_option(ty: &Type) -> bool {
 }
 
 fn enumeration(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
-    let (core, json) = (path::core(), path::json());
+    let (room, json) = (path::record(), path::json());
     let name = &input.ident;
     let variants = data.variants.iter().map(Choice::of).collect::<Result<Vec<_>>>()?;
     let others: Vec<_> = variants.iter().filter(|choice| choice.other).collect();
@@ -150,7 +150,7 @@ fn enumeration(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
     };
     Ok(quote! {
         impl #json::FromValue for #name {
-            fn from_value(value: #json::Value<'_>) -> #core::Result<Self, ::std::string::String> {
+            fn from_value(value: #json::Value<'_>) -> #room::Result<Self, ::std::string::String> {
                 let text = match &value {
                     #json::Value::Text(text) => ::std::convert::AsRef::<str>::as_ref(text),
                     #json::Value::Number(text) => *text,

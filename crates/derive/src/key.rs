@@ -6,11 +6,11 @@ use syn::DeriveInput;
 
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let name = &input.ident;
-    let core = crate::path::core();
+    let room = crate::path::record();
     quote! {
-        impl #core::Key for #name {
+        impl #room::Key for #name {
             fn key_hash(&self) -> u64 {
-                #core::key::hash_bytes(&#core::record::to_bytes(self))
+                #room::key::hash_bytes(&#room::record::to_bytes(self))
             }
         }
     }

@@ -5,9 +5,9 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::Ident;
 
-/// `millstream-core`: directly, or as `core` of the facade.
-pub(crate) fn core() -> TokenStream {
-    room("millstream-core", "millstream_core", "core")
+/// `millstream-record`: directly, or as `record` of the facade.
+pub(crate) fn record() -> TokenStream {
+    room("millstream-record", "millstream_record", "record")
 }
 
 /// `millstream-json`: directly, or as `json` of the facade.
@@ -40,6 +40,6 @@ mod tests {
     fn a_crate_that_depends_on_no_room_goes_by_the_facade() {
         // The manifest that is looked at is this crate's own.
         assert_eq!(json().to_string(), ":: millstream :: json");
-        assert_eq!(core().to_string(), ":: millstream_core");
+        assert_eq!(record().to_string(), ":: millstream_record");
     }
 }

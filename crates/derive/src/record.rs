@@ -30,7 +30,7 @@ fn plain(name: &Ident) -> String {
 }
 
 fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
-    let core = path::core();
+    let room = path::record();
     let name = &input.ident;
     let TypeMarks { name: renamed, aliases } = TypeMarks::of(input)?;
     let text = renamed.unwrap_or_else(|| plain(name));
@@ -40,19 +40,19 @@ fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
     let decodes = parts.iter().map(Part::decode);
     let sizes = parts.iter().map(Part::heap_size);
     Ok(quote! {
-        impl #core::Record for #name {
-            fn schema(names: &mut #core::record::Names) -> ::std::string::String {
+        impl #room::Record for #name {
+            fn schema(names: &mut #room::record::Names) -> ::std::string::String {
                 let (name, first) = names.of::<Self>(#text);
                 if !first {
                     return ::std::format!("\"{}\"", name);
                 }
                 let fields = ::std::vec![#(#schemas),*];
-                #core::schema::write::record(&name, &[#(#aliases),*], &fields)
+                #room::schema::write::record(&name, &[#(#aliases),*], &fields)
             }
             fn encode(&self, out: &mut ::std::vec::Vec<u8>) {
                 #(#encodes)*
             }
-            fn decode(bytes: &mut &[u8]) -> #core::Result<Self> {
+            fn decode(bytes: &mut &[u8]) -> #room::Result<Self> {
                 ::std::result::Result::Ok(Self { #(#decodes),* })
             }
             fn heap_size(&self) -> usize {
@@ -66,32 +66,32 @@ fn structure(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
 struct Part<'a> {
     field: &'a Field,
     marks: FieldMarks,
-    core: TokenStream,
+    room: TokenStream,
 }
 
 impl<'a> Part<'a> {
     fn of(field: &'a Field) -> Result<Self> {
-        Ok(Self { field, marks: FieldMarks::of(field)?, core: path::core() })
+        Ok(Self { field, marks: FieldMarks::of(field)?, room: path::record() })
     }
 
     fn schema(&self) -> TokenStream {
-        let (core, ty) = (&self.core, &self.field.ty);
+        let (room, ty) = (&self.room, &self.field.ty);
         let (aliases, default) = (&self.marks.aliases, self.default());
         let name = self.marks.name.clone().or_else(|| self.field.ident.as_ref().map(plain));
         let of = if self.marks.bytes {
             quote!(|_| "\"bytes\"".to_owned())
         } else {
-            quote!(<#ty as #core::Record>::schema)
+            quote!(<#ty as #room::Record>::schema)
         };
-        quote!(#core::schema::write::field(names, #name, &[#(#aliases),*], #of, || #default))
+        quote!(#room::schema::write::field(names, #name, &[#(#aliases),*], #of, || #default))
     }
 
     // The value is an expression of the field's own type, so that the compiler checks it.
     fn default(&self) -> TokenStream {
-        let (core, ty, bytes) = (&self.core, &self.field.ty, self.marks.bytes);
+        let (room, ty, bytes) = (&self.room, &self.field.ty, self.marks.bytes);
         let value = match &self.marks.default {
             Absent::Natural if bytes => return quote!(::std::option::Option::Some("\"\"".to_owned())),
-            Absent::Natural => return quote!(<#ty as #core::Record>::natural_default()),
+            Absent::Natural => return quote!(<#ty as #room::Record>::natural_default()),
             Absent::OfType => quote!(::std::default::Default::default()),
             Absent::Text(text) => quote!(::std::convert::From::from(#text)),
             Absent::Value(value) => quote!(#value),
@@ -99,34 +99,34 @@ impl<'a> Part<'a> {
         let json = if bytes { quote!(default_bytes) } else { quote!(default) };
         quote!({
             let value: #ty = #value;
-            ::std::option::Option::Some(#core::schema::write::#json(&value))
+            ::std::option::Option::Some(#room::schema::write::#json(&value))
         })
     }
 
     fn encode(&self) -> TokenStream {
-        let (core, name) = (&self.core, &self.field.ident);
+        let (room, name) = (&self.room, &self.field.ident);
         if self.marks.bytes {
-            quote!(#core::record::encode_bytes(&self.#name, out);)
+            quote!(#room::record::encode_bytes(&self.#name, out);)
         } else {
-            quote!(#core::Record::encode(&self.#name, out);)
+            quote!(#room::Record::encode(&self.#name, out);)
         }
     }
 
     fn decode(&self) -> TokenStream {
-        let (core, name) = (&self.core, &self.field.ident);
+        let (room, name) = (&self.room, &self.field.ident);
         if self.marks.bytes {
-            quote!(#name: ::std::convert::From::from(#core::record::decode_bytes(bytes)?))
+            quote!(#name: ::std::convert::From::from(#room::record::decode_bytes(bytes)?))
         } else {
-            quote!(#name: #core::Record::decode(bytes)?)
+            quote!(#name: #room::Record::decode(bytes)?)
         }
     }
 
     fn heap_size(&self) -> TokenStream {
-        let (core, name) = (&self.core, &self.field.ident);
+        let (room, name) = (&self.room, &self.field.ident);
         if self.marks.bytes {
             quote!(self.#name.len())
         } else {
-            quote!(#core::Record::heap_size(&self.#name))
+            quote!(#room::Record::heap_size(&self.#name))
         }
     }
 }
@@ -138,7 +138,7 @@ fn enumeration(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
             "an enum in a record has variants without fields (an Avro enum)",
         ));
     }
-    let core = path::core();
+    let room = path::record();
     let name = &input.ident;
     let TypeMarks { name: renamed, aliases } = TypeMarks::of(input)?;
     let text = renamed.unwrap_or_else(|| plain(name));
@@ -146,22 +146,22 @@ fn enumeration(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
     let (symbols, default) = symbols(data)?;
     let indices: Vec<_> = (0..variants.len() as i64).collect();
     Ok(quote! {
-        impl #core::Record for #name {
-            fn schema(names: &mut #core::record::Names) -> ::std::string::String {
+        impl #room::Record for #name {
+            fn schema(names: &mut #room::record::Names) -> ::std::string::String {
                 let (name, first) = names.of::<Self>(#text);
                 if !first {
                     return ::std::format!("\"{}\"", name);
                 }
-                #core::schema::write::enumeration(&name, &[#(#aliases),*], &[#(#symbols),*], #default)
+                #room::schema::write::enumeration(&name, &[#(#aliases),*], &[#(#symbols),*], #default)
             }
             fn encode(&self, out: &mut ::std::vec::Vec<u8>) {
                 let index: i64 = match self { #(Self::#variants => #indices),* };
-                #core::Record::encode(&index, out);
+                #room::Record::encode(&index, out);
             }
-            fn decode(bytes: &mut &[u8]) -> #core::Result<Self> {
-                match <i64 as #core::Record>::decode(bytes)? {
+            fn decode(bytes: &mut &[u8]) -> #room::Result<Self> {
+                match <i64 as #room::Record>::decode(bytes)? {
                     #(#indices => ::std::result::Result::Ok(Self::#variants),)*
-                    other => ::std::result::Result::Err(#core::Error::data(
+                    other => ::std::result::Result::Err(#room::Error::data(
                         ::std::format!("{} is no variant of {}", other, #text),
                     )),
                 }

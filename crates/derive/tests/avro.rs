@@ -6,10 +6,10 @@ use std::fmt::Debug;
 use apache_avro::types::Value;
 use apache_avro::{Schema, from_avro_datum, to_avro_datum};
 use compact_str::CompactString;
-use millstream_core::Record;
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::raw::RawBatch;
-use millstream_core::record::{from_bytes, schema_of, to_bytes};
+use millstream_record::Record;
+use millstream_record::record::{from_bytes, schema_of, to_bytes};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::raw::RawBatch;
 
 #[derive(Clone, Copy, Debug, PartialEq, Record)]
 enum Behavior {

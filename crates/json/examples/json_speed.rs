@@ -15,10 +15,11 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use compact_str::CompactString;
-use millstream_core::decode::{Decoder, Refused};
-use millstream_core::raw::RawBatch;
-use millstream_core::{Record, Rows};
 use millstream_json::{FromJson, JsonDecoder, JsonOptions};
+use millstream_record::Record;
+use millstream_stage::Rows;
+use millstream_stage::decode::{Decoder, Refused};
+use millstream_stage::raw::RawBatch;
 use serde::de::DeserializeOwned;
 
 const EVENTS: usize = 1000;

@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 
-use millstream_core::decode::{BYTE_ORDER_MARK, Decoder, Refused, Shape};
-use millstream_core::raw::RawBatch;
-use millstream_core::time::{MIN_TIME, PlausibleTimes, Time};
-use millstream_core::{Result, Rows};
+use millstream_record::Result;
+use millstream_stage::Rows;
+use millstream_stage::decode::{BYTE_ORDER_MARK, Decoder, Refused, Shape};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::time::{MIN_TIME, PlausibleTimes, Time};
 
 use crate::bad::Bad;
 use crate::cursor::{Cursor, Slot};
@@ -18,7 +19,7 @@ use crate::walk::{names, walk};
 /// Reads one JSON object per message into a record type: see the [crate's documentation](crate) for what is accepted.
 ///
 /// ```
-/// use millstream_core::Record;
+/// use millstream_record::Record;
 /// use millstream_json::{FromJson, JsonDecoder, JsonOptions};
 ///
 /// #[derive(Clone, Debug, PartialEq, Record, FromJson)]
@@ -38,7 +39,7 @@ use crate::walk::{names, walk};
 ///
 /// let bad = decoder.decode_message(br#"{"userId": "a", "timestamp": "soon"}"#, now).unwrap_err();
 /// assert_eq!(bad.to_string(), "field timestamp: wants milliseconds since 1970, has \"soon\", at byte 30");
-/// # Ok::<(), millstream_core::Error>(())
+/// # Ok::<(), millstream_record::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct JsonDecoder<T> {
@@ -60,7 +61,7 @@ impl<T: FromJson> JsonDecoder<T> {
     /// A decoder by these options.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the options name fields that the record type does not
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the options name fields that the record type does not
     /// have, or give two fields the same key.
     pub fn new(options: &JsonOptions) -> Result<Self> {
         let wanted = options.keys(T::FIELDS)?;
@@ -101,7 +102,7 @@ impl<T: FromJson> JsonDecoder<T> {
         Err(with_hint(bad, padded, length))
     }
 
-    /// Appends one message, at the start of a buffer that goes on for [`PADDING`](millstream_core::raw::PADDING) bytes behind it.
+    /// Appends one message, at the start of a buffer that goes on for [`PADDING`](millstream_stage::raw::PADDING) bytes behind it.
     #[inline]
     fn one(&mut self, padded: &[u8], length: usize, rows: &mut Rows<T>) -> Result<(), Bad> {
         let mut cursor = Cursor::new(padded, length);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream_core::time::{PlausibleTimes, Time};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::time::{PlausibleTimes, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::record::FieldSpec;
@@ -29,10 +29,10 @@ pub struct JsonOptions {
     /// How the event time is written; milliseconds by default.
     pub time_unit: TimeUnit,
     /// The earliest plausible event time, 2000-01-01 by default; as a date, an ISO-8601 time, or milliseconds since 1970.
-    #[serde(with = "millstream_core::options::instant")]
+    #[serde(with = "millstream_stage::options::instant")]
     pub earliest: Time,
     /// How far an event time may be ahead of the clock, one day by default.
-    #[serde(with = "millstream_core::options::duration")]
+    #[serde(with = "millstream_stage::options::duration")]
     pub max_ahead: Duration,
 }
 

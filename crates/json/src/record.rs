@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use millstream_core::Record;
-use millstream_core::time::{MIN_TIME, Time};
+use millstream_record::Record;
+use millstream_stage::time::{MIN_TIME, Time};
 
 use crate::bad::Bad;
 use crate::cursor::{Kind, Slot};

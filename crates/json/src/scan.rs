@@ -8,7 +8,7 @@ pub(crate) const LANES: usize = 16;
 
 const NOTHING_HERE: u32 = 1 << LANES;
 
-/// The bytes from `at` on. The caller's buffer has [`PADDING`](millstream_core::raw::PADDING) bytes behind the message that `at` is in.
+/// The bytes from `at` on. The caller's buffer has [`PADDING`](millstream_stage::raw::PADDING) bytes behind the message that `at` is in.
 #[inline(always)]
 pub(crate) fn lanes(data: &[u8], at: usize) -> &[u8; LANES] {
     data[at..].first_chunk().expect("64 readable bytes follow each message")

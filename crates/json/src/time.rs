@@ -1,7 +1,7 @@
 //! Event times: from numbers or ISO-8601 to milliseconds, within a plausible range.
 
-use millstream_core::time::iso8601::{instant, instant_or_utc};
-use millstream_core::time::{PlausibleNow, Time};
+use millstream_stage::time::iso8601::{instant, instant_or_utc};
+use millstream_stage::time::{PlausibleNow, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::number::{Decimal, small};
@@ -24,7 +24,7 @@ pub enum TimeUnit {
     #[serde(rename = "ns", alias = "nanoseconds", alias = "nanos")]
     Nanoseconds,
     /// ISO-8601 with an offset, `2017-11-26T01:00:00.5Z` or `2017-11-26T09:00:00.5+08:00`; all spellings are in
-    /// [`iso8601`](millstream_core::time::iso8601).
+    /// [`iso8601`](millstream_stage::time::iso8601).
     #[serde(rename = "iso-8601")]
     Iso8601,
     /// The same; a time without an offset is in UTC.

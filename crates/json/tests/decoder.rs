@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use compact_str::CompactString;
-use millstream_core::decode::{Decoder, Refused};
-use millstream_core::raw::RawBatch;
-use millstream_core::time::{MIN_TIME, Time};
-use millstream_core::{ErrorKind, Record, Rows};
 use millstream_json::{FromJson, JsonDecoder, JsonOptions, TimeUnit};
+use millstream_record::{ErrorKind, Record};
+use millstream_stage::Rows;
+use millstream_stage::decode::{Decoder, Refused};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::time::{MIN_TIME, Time};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Record, FromJson)]
 enum Behavior {

@@ -8,10 +8,14 @@
 pub use millstream_api::{
     ConnectedStreams, DataStream, Environment, KeyedStream, SinkHandle, WindowedStream, Windows,
 };
-pub use millstream_core as core;
-pub use millstream_core::{Data, Error, ErrorKind, Key, Record, Result, Rows};
 pub use millstream_json as json;
+pub use millstream_record::{Data, Error, ErrorKind, Key, Record, Result};
 pub use millstream_runtime as runtime;
+pub use millstream_stage::Rows;
+pub use {
+    millstream_operators as operators, millstream_protocol as protocol, millstream_record as record,
+    millstream_stage as stage,
+};
 
 #[cfg(feature = "cli")]
 pub use millstream_cli as cli;
@@ -43,15 +47,15 @@ pub mod prelude {
     pub use std::time::Duration;
 
     pub use millstream_api::{DataStream, Environment, KeyedStream};
-    pub use millstream_core::collection::{Collected, Collection};
-    pub use millstream_core::dead_letter::DeadLetter;
-    pub use millstream_core::operator::SideTag;
-    pub use millstream_core::operators::{KeyedCoProcess, KeyedProcess, WatermarkStrategy};
-    pub use millstream_core::state::{KeyedContext, States, Timer, TimerKind, Ttl};
-    pub use millstream_core::time::Time;
-    pub use millstream_core::window::{
+    pub use millstream_operators::collection::{Collected, Collection};
+    pub use millstream_operators::operators::{KeyedCoProcess, KeyedProcess, WatermarkStrategy};
+    pub use millstream_operators::state::{KeyedContext, States, Timer, TimerKind, Ttl};
+    pub use millstream_operators::window::{
         Aggregate, Calendar, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum, TopN,
         Tumbling, Window,
     };
-    pub use millstream_core::{Data, Error, ErrorKind, Key, Record, Result};
+    pub use millstream_record::{Data, Error, ErrorKind, Key, Record, Result};
+    pub use millstream_stage::dead_letter::DeadLetter;
+    pub use millstream_stage::operator::SideTag;
+    pub use millstream_stage::time::Time;
 }

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millstream::core::cold::{Heap, StateBackend};
 use millstream::runtime::{Launch, RuntimeOptions, dry_run, run};
+use millstream::stage::state_backend::{Heap, StateBackend};
 use millstream_sim::MemoryCold;
 use support::golden::{BEFORE, JOBS, Results, SPLITS, input, plan};
 

@@ -6,8 +6,8 @@ mod support;
 use std::path::Path;
 
 use clap::{FromArgMatches, Subcommand};
-use millstream::core::operators::KeyedProcess;
-use millstream::core::window::Aggregate;
+use millstream::operators::operators::KeyedProcess;
+use millstream::operators::window::Aggregate;
 use millstream::prelude::*;
 use millstream::runtime::Launch;
 use millstream_cli::{Application, Command, execute, parse};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::snapshot::CheckpointId;
 use serde::Serialize;
 
 use crate::snapshot::JobSnapshot;

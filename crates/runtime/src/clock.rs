@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use millstream_core::time::{Clock, Nanos, Time};
+use millstream_stage::time::{Clock, Nanos, Time};
 
 /// The system's wall clock, and a monotonic one that starts with it.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods, reason = "the driver's clock")]
     fn now(&self) -> Time {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(after) => millstream_core::time::millis(after),
-            Err(before) => -millstream_core::time::millis(before.duration()),
+            Ok(after) => millstream_stage::time::millis(after),
+            Err(before) => -millstream_stage::time::millis(before.duration()),
         }
     }
 

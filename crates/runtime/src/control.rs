@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use millstream_checkpoint::storage::Storage;
-use millstream_core::drive::checkpoint_stats::CheckpointHistory;
-use millstream_core::drive::job_id::JobId;
-use millstream_core::figures::JobFigures;
-use millstream_core::plan::Plan;
-use millstream_core::time::{Nanos, Time};
-use millstream_core::trouble::Ongoing;
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpoint_stats::CheckpointHistory;
+use millstream_protocol::job_id::JobId;
+use millstream_record::{Error, Result};
+use millstream_stage::figures::JobFigures;
+use millstream_stage::plan::Plan;
+use millstream_stage::time::{Nanos, Time};
+use millstream_stage::trouble::Ongoing;
+use millstream_storage::Storage;
 
 use crate::ask::{Ask, CheckpointDone, Pending};
 use crate::life::{Life, Wish};
@@ -57,7 +57,7 @@ impl JobControl {
     /// end the process as they would have.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the process cannot handle signals.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the process cannot handle signals.
     pub fn stop_on_signals(&self) -> Result<()> {
         signals::stop_on_signals(self)
     }
@@ -65,8 +65,8 @@ impl JobControl {
     /// Takes a checkpoint for recovery and waits for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Retry`](millstream_core::ErrorKind::Retry) while another one is under way or when it cannot be stored;
-    /// [`ErrorKind::Restart`](millstream_core::ErrorKind::Restart) when the attempt ends before it is complete.
+    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) while another one is under way or when it cannot be stored;
+    /// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when the attempt ends before it is complete.
     pub fn checkpoint_now(&self) -> Result<CheckpointDone> {
         self.ask(Ask::Checkpoint).wait()
     }
@@ -75,7 +75,7 @@ impl JobControl {
     /// memory.
     ///
     /// # Errors
-    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where they
+    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where they
     /// are kept elsewhere.
     pub fn checkpoint(&self) -> Result<JobSnapshot> {
         let (_, snapshot) = self.ask(Ask::Checkpoint).answer()?;
@@ -87,7 +87,7 @@ impl JobControl {
     /// not recover from it by itself: it belongs to the user.
     ///
     /// # Errors
-    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no
+    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no
     /// directory is known.
     pub fn savepoint(&self, dir: Option<&str>) -> Result<CheckpointDone> {
         self.trigger_savepoint(dir)?.wait()
@@ -96,7 +96,7 @@ impl JobControl {
     /// The same without waiting for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known, or the URL is none.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known, or the URL is none.
     pub fn trigger_savepoint(&self, dir: Option<&str>) -> Result<Pending> {
         Ok(self.ask(Ask::Savepoint(self.savepoint_dir(dir)?)))
     }
@@ -113,7 +113,7 @@ impl JobControl {
     /// The same without waiting for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where no directory is known, or the URL is none.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known, or the URL is none.
     pub fn trigger_stop_with_savepoint(&self, dir: Option<&str>, drain: bool) -> Result<Pending> {
         Ok(self.ask(Ask::Stop { dir: self.savepoint_dir(dir)?, drain }))
     }

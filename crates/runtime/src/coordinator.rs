@@ -9,15 +9,15 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event as Happened, StopOptions};
-use millstream_core::drive::enumerators::{Assignments, Enumerators, Guard};
-use millstream_core::drive::subtask::Command as Task;
-use millstream_core::io::Io;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::End;
-use millstream_core::time::Nanos;
-use millstream_core::trouble::Reporter;
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpointing::{CheckpointCoordinator, Event as Happened, StopOptions};
+use millstream_protocol::enumerators::{Assignments, Enumerators, Guard};
+use millstream_protocol::subtask::Command as Task;
+use millstream_record::{Error, Result};
+use millstream_stage::io::Io;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::End;
+use millstream_stage::time::Nanos;
+use millstream_stage::trouble::Reporter;
 
 use self::flight::{Askers, Flight};
 use self::stopping::Stopping;

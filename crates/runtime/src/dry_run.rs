@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use millstream_checkpoint::job_log::LogFolder;
-use millstream_checkpoint::storage::{Reports, Storage};
 use millstream_checkpoint::store::{Opened, ReadOptions, open, read};
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::job_id::JobId;
-use millstream_core::drive::log::{CheckpointRef, LogEvent};
-use millstream_core::drive::restore_check::{RestoreReport, check};
-use millstream_core::plan::Plan;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::job_id::JobId;
+use millstream_protocol::log::{CheckpointRef, LogEvent};
+use millstream_protocol::restore_check::{RestoreReport, check};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::plan::Plan;
+use millstream_storage::{Reports, Storage};
 
 use crate::RuntimeOptions;
 use crate::clock::SystemClock;

@@ -7,15 +7,15 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use millstream_core::time::Clock;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::time::Clock;
 
 use crate::clock::SystemClock;
 
 /// Claims the next epoch of the job in this directory, which is made where it does not exist: higher than every earlier one.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the directory cannot be written.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be written.
 pub fn claim(job_dir: &Path) -> Result<u64> {
     let dir = job_dir.join("epochs");
     claim_in(&dir).map_err(|error| {
@@ -28,7 +28,7 @@ pub fn claim(job_dir: &Path) -> Result<u64> {
 /// The highest epoch that was claimed in this directory so far; 0 for none.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the directory cannot be read.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be read.
 pub fn latest(job_dir: &Path) -> Result<u64> {
     let dir = job_dir.join("epochs");
     highest(&dir)
@@ -51,7 +51,7 @@ pub fn holder(job_dir: &Path) -> Option<u32> {
 /// Notes an epoch that was claimed elsewhere, so that later claims here are higher.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the directory cannot be written.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be written.
 pub(crate) fn remember(job_dir: &Path, epoch: u64) -> Result<()> {
     let dir = job_dir.join("epochs");
     let noted = fs::create_dir_all(&dir).and_then(|()| {

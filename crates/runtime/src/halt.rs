@@ -1,6 +1,6 @@
 //! Why a subtask leaves before its end.
 
-use millstream_core::Error;
+use millstream_record::Error;
 
 use crate::inbox::Aborted;
 

@@ -7,12 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Duration;
 
-use millstream_core::Batch;
-use millstream_core::drive::subtask::{self, Channels, SubtaskProtocol};
-use millstream_core::figures::SubtaskFigures;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::{End, Mark};
-use millstream_core::time::{Clock, Nanos};
+use millstream_protocol::subtask;
+use millstream_protocol::subtask::{Channels, SubtaskProtocol};
+use millstream_stage::Batch;
+use millstream_stage::figures::SubtaskFigures;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::{End, Mark};
+use millstream_stage::time::{Clock, Nanos};
 
 /// What travels on a lane.
 pub(crate) enum Element {

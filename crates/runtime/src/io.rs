@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_core::io::{BoxFuture, Io};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::io::{BoxFuture, Io};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// [`Io`] on a Tokio runtime that someone else owns.
@@ -35,7 +35,7 @@ impl Io for TokioIo {
 /// A runtime with so many worker threads.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where the system gives no more threads.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no more threads.
 pub(crate) fn runtime(threads: usize) -> Result<Runtime> {
     let built =
         Builder::new_multi_thread().worker_threads(threads).thread_name("millstream-io").enable_all().build();

@@ -6,10 +6,10 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use millstream_checkpoint::store::ReadOptions;
-use millstream_core::cold::{Heap, StateBackend};
-use millstream_core::plan::Plan;
-use millstream_core::stage::End;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::plan::Plan;
+use millstream_stage::stage::End;
+use millstream_stage::state_backend::{Heap, StateBackend};
 
 use crate::control::JobControl;
 use crate::dry_run;
@@ -46,7 +46,7 @@ pub fn start(plan: Plan, options: RuntimeOptions) -> Result<JobHandle> {
 /// Starts a job from a snapshot, at any parallelism.
 ///
 /// # Errors
-/// As [`start`]; and [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when the plan has no place for
+/// As [`start`]; and [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the plan has no place for
 /// something in the snapshot.
 pub fn start_from(plan: Plan, options: RuntimeOptions, snapshot: JobSnapshot) -> Result<JobHandle> {
     Launch::new(plan, options).from_snapshot(snapshot).start()
@@ -104,7 +104,7 @@ impl Launch {
     /// Refuses settings and a plan that can never work. No I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming what is wrong.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming what is wrong.
     pub fn validate(&self) -> Result<()> {
         self.options.validate()?;
         layout::validate(&self.plan)

@@ -1,4 +1,4 @@
-//! The thread driver: runs a [`Plan`](millstream_core::plan::Plan) on one machine, in one process.
+//! The thread driver: runs a [`Plan`](millstream_stage::plan::Plan) on one machine, in one process.
 //!
 //! Every subtask has a thread of its own and an inbox whose lanes are bounded in bytes; a full lane makes its sender wait, an empty inbox
 //! makes its subtask park. One coordinator thread per job asks the enumerators, collects checkpoints and sees to the end. Futures run on a
@@ -39,11 +39,11 @@ pub use control::JobControl;
 pub use dry_run::{DryRun, dry_run};
 pub use io::TokioIo;
 pub use job::{JobHandle, Launch, run, start, start_from};
-pub use millstream_checkpoint::storage::StorageOptions;
 pub use millstream_checkpoint::store::ReadOptions;
-pub use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
+pub use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
+pub use millstream_storage::StorageOptions;
 pub use options::RuntimeOptions;
 pub use report::{JobReport, Left, LeftRows, OperatorReport};
 pub use status::{JobFailure, JobStatus};
 
-use millstream_core::drive::{job_snapshot as snapshot, layout};
+use millstream_protocol::{job_snapshot as snapshot, layout};

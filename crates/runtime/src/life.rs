@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use millstream_core::drive::checkpoint_stats::CheckpointHistory;
-use millstream_core::time::{Nanos, Time};
+use millstream_protocol::checkpoint_stats::CheckpointHistory;
+use millstream_stage::time::{Nanos, Time};
 
 use crate::ask::{Ask, Reply};
 use crate::report::Left;

@@ -1,7 +1,7 @@
 //! Where a subtask's time goes.
 
-use millstream_core::figures::Counter;
-use millstream_core::time::{Clock, Nanos};
+use millstream_stage::figures::Counter;
+use millstream_stage::time::{Clock, Nanos};
 
 /// Hands each stretch of time to a counter: two clock reads per batch.
 pub(crate) struct Meter<'a> {

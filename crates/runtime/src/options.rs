@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream_checkpoint::storage::StorageOptions;
-use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartOptions};
-use millstream_core::drive::job_settings::JobSettings;
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartOptions};
+use millstream_protocol::job_settings::JobSettings;
+use millstream_record::{Error, Result};
+use millstream_storage::StorageOptions;
 use serde::{Deserialize, Serialize};
 
 /// Plain settings of a run. The defaults fit one machine and a few subtasks per core.
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct RuntimeOptions {
     /// Bytes that may wait before one subtask, shared out evenly among its channels. A single batch that is larger than a channel's
     /// share passes alone. Default: 4 MiB.
-    #[serde(with = "millstream_core::options::size")]
+    #[serde(with = "millstream_stage::options::size")]
     pub channel_bytes: usize,
     /// Threads that run the futures of sources and sinks (requests, timers); calls that block have threads of their own. Default: 2.
     pub io_threads: usize,
@@ -24,11 +24,11 @@ pub struct RuntimeOptions {
     pub records_per_call: usize,
     /// How long an orderly stop may take before the job is aborted with an error that names who was not done. Default: 20 s, so that
     /// the process ends by itself before Kubernetes kills it after 30 s.
-    #[serde(with = "millstream_core::options::duration")]
+    #[serde(with = "millstream_stage::options::duration")]
     pub stop_timeout: Duration,
     /// How long sinks may write on during a stop before a checkpoint takes along what they have not written. For jobs whose checkpoints
     /// are kept in a storage. Default: 4 s.
-    #[serde(with = "millstream_core::options::duration")]
+    #[serde(with = "millstream_stage::options::duration")]
     pub stop_flush_timeout: Duration,
     /// Number of this attempt to run the job, higher than that of every attempt before. Without it: claimed in `job_dir`; without
     /// that too: 1.
@@ -80,7 +80,7 @@ impl RuntimeOptions {
     /// Refuses settings that can never work.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming the setting.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming the setting.
     pub fn validate(&self) -> Result<()> {
         let at_least_one = [
             ("channel-bytes", self.channel_bytes),
@@ -105,7 +105,7 @@ impl RuntimeOptions {
     /// Where checkpoints are kept, as a URL; none for in memory.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a job directory that no URL can name.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a job directory that no URL can name.
     pub(crate) fn checkpoints_url(&self) -> Result<Option<String>> {
         let options = &self.checkpointing;
         let wanted = options.interval.is_some() || options.savepoint_interval.is_some();

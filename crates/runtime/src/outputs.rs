@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use millstream_core::batch::{Batch, EdgeId};
-use millstream_core::context::Emitted;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::{End, Mark};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::batch::{Batch, EdgeId};
+use millstream_stage::context::Emitted;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::{End, Mark};
 
 use crate::halt::Halt;
 use crate::inbox::{Element, Inbox};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_core::{ErrorKind, Result};
+use millstream_record::{ErrorKind, Result};
 
 use crate::life::Life;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use millstream_core::figures::OperatorFigures;
-use millstream_core::plan::OperatorSpec;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::End;
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::plan::OperatorSpec;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::End;
 
 use crate::life::Life;
 use crate::status::JobStatus;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_checkpoint::storage::Reports;
-use millstream_core::cold::StateBackend;
-use millstream_core::drive::job_id::JobId;
-use millstream_core::figures::{JobFigures, SubtaskFigures};
-use millstream_core::plan::{Plan, StageSpec};
-use millstream_core::time::Clock;
-use millstream_core::trouble::Troubles;
+use millstream_protocol::job_id::JobId;
+use millstream_stage::figures::{JobFigures, SubtaskFigures};
+use millstream_stage::plan::{Plan, StageSpec};
+use millstream_stage::state_backend::StateBackend;
+use millstream_stage::time::Clock;
+use millstream_stage::trouble::Troubles;
+use millstream_storage::Reports;
 
 use crate::clock::SystemClock;
 use crate::layout::{self, Place};

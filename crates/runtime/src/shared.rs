@@ -4,11 +4,11 @@ use std::ops::Deref;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_core::drive::checkpointing::Logged;
-use millstream_core::figures::SubtaskFigures;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::End;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::checkpointing::Logged;
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::figures::SubtaskFigures;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::End;
 
 use crate::ask::{Ask, Reply};
 use crate::inbox::{Command, Inbox};

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
-use millstream_core::time::Nanos;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::time::Nanos;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use millstream_core::ErrorKind;
-use millstream_core::time::Time;
+use millstream_record::ErrorKind;
+use millstream_stage::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// Where a job is in its life. Names and meanings are Flink's.

@@ -1,15 +1,16 @@
 //! The thread of one subtask at work: brings what comes to the [`SubtaskProtocol`], and does what that decides.
 
-use millstream_core::context::Context;
-use millstream_core::drive::subtask::{
+use millstream_protocol::subtask::{
     Asked, Call, Decision, Event as Happened, Move, ReaderState, SubtaskProtocol,
 };
-use millstream_core::figures::SubtaskFigures;
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::source::SplitControl;
-use millstream_core::stage::{Budget, Stage, Step};
-use millstream_core::time::{Nanos, Time};
-use millstream_core::{Batch, Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::Batch;
+use millstream_stage::context::Context;
+use millstream_stage::figures::SubtaskFigures;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::source::SplitControl;
+use millstream_stage::stage::{Budget, Stage, Step};
+use millstream_stage::time::{Nanos, Time};
 
 use crate::halt::Halt;
 use crate::inbox::{Command, Element, Inbox, Taken, Want};

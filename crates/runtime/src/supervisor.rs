@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use millstream_core::drive::log::CheckpointRef;
-use millstream_core::drive::restart::{Failure as Failed, Restarts, Verdict};
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::End;
-use millstream_core::trouble::{Say, Trouble, rounded};
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::log::CheckpointRef;
+use millstream_protocol::restart::{Failure as Failed, Restarts, Verdict};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::End;
+use millstream_stage::trouble::{Say, Trouble, rounded};
 
 use crate::coordinator::{self, Begin, Ending};
 use crate::job::guarded;

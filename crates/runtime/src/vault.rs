@@ -8,12 +8,12 @@ pub(crate) use stored::{Stored, read};
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
-use millstream_core::drive::checkpointing::Logged;
-use millstream_core::drive::log::CheckpointRef;
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::time::Nanos;
+use millstream_protocol::checkpoint_stats::{CheckpointKind, RestoredStats};
+use millstream_protocol::checkpointing::Logged;
+use millstream_protocol::log::CheckpointRef;
+use millstream_record::Result;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::time::Nanos;
 
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;

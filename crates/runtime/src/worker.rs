@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
 
-use millstream_core::context::{Context, OpenContext};
-use millstream_core::drive::checkpoint_options::CheckpointingMode;
-use millstream_core::drive::subtask::{Channels, SubtaskProtocol};
-use millstream_core::io::Io;
-use millstream_core::key::owned_groups;
-use millstream_core::snapshot::Restored;
-use millstream_core::stage::Stage;
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpoint_options::CheckpointingMode;
+use millstream_protocol::subtask::{Channels, SubtaskProtocol};
+use millstream_record::key::owned_groups;
+use millstream_record::{Error, Result};
+use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::io::Io;
+use millstream_stage::snapshot::Restored;
+use millstream_stage::stage::Stage;
 
 use crate::halt::Halt;
 use crate::inbox::{Command, Inbox, Taken, Want};
@@ -34,7 +34,7 @@ impl Worker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) where the system gives no more threads.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no more threads.
     pub(crate) fn spawn(self) -> Result<JoinHandle<()>> {
         let who = self.shared.who(self.index);
         let spawned = Builder::new().name(self.thread_name()).spawn(move || self.work());
@@ -154,7 +154,7 @@ fn protocol(shared: &Shared, index: usize) -> SubtaskProtocol {
 fn outputs(shared: &Shared, index: usize) -> Outputs {
     let plan = &shared.plan;
     let from = shared.places[index];
-    let output = |(edge, spec): (_, &millstream_core::plan::EdgeSpec)| {
+    let output = |(edge, spec): (_, &millstream_stage::plan::EdgeSpec)| {
         let routes = 0..plan.stages[spec.to as usize].parallelism;
         let sender = |subtask| {
             let to = layout::Place { stage: spec.to, subtask };

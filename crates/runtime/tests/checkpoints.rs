@@ -4,11 +4,11 @@ mod support;
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use millstream_core::ErrorKind;
-use millstream_core::plan::{Exchange, Plan};
-use millstream_core::snapshot::Restored;
-use millstream_core::stage::End;
+use millstream_record::ErrorKind;
 use millstream_runtime::{JobSnapshot, start, start_from};
+use millstream_stage::plan::{Exchange, Plan};
+use millstream_stage::snapshot::Restored;
+use millstream_stage::stage::End;
 use support::numbers::Numbers;
 use support::ops::Watermarks;
 use support::plans::*;
@@ -170,8 +170,8 @@ fn a_source_reads_on_after_it_went_quiet_for_a_flush() {
 
 // How much was read of all splits, which start at 0.
 fn positions(snapshot: &JobSnapshot) -> i64 {
-    use millstream_core::record::from_bytes;
-    use millstream_core::source::{Split, split_state};
+    use millstream_record::record::from_bytes;
+    use millstream_stage::source::{Split, split_state};
     let Restored { mut lists, .. } = snapshot.stages[0].state.share(0, 1, &(0..128));
     let splits = lists.remove(&("numbers".to_owned(), "splits".to_owned())).expect("a list of splits");
     let position = |bytes: Vec<u8>| {

@@ -4,9 +4,9 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use millstream_core::plan::Exchange;
-use millstream_core::stage::End;
 use millstream_runtime::start;
+use millstream_stage::plan::Exchange;
+use millstream_stage::stage::End;
 use support::numbers::Numbers;
 use support::ops::{MarkWatch, Watermarks};
 use support::plans::*;

@@ -5,9 +5,10 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use millstream_core::plan::{Exchange, Plan};
-use millstream_core::{Error, ErrorKind, Operator, Step};
+use millstream_record::{Error, ErrorKind};
 use millstream_runtime::start;
+use millstream_stage::plan::{Exchange, Plan};
+use millstream_stage::{Operator, Step};
 use support::numbers::Numbers;
 use support::ops::{Each, OnBatch, Resumes, Unopenable};
 use support::plans::*;
@@ -32,7 +33,7 @@ fn through<O: Operator<In = i64, Out = i64>>(
     )
 }
 
-fn fail_at(count: u64, how: fn() -> millstream_core::Result<Step>) -> impl Fn() -> Each {
+fn fail_at(count: u64, how: fn() -> millstream_record::Result<Step>) -> impl Fn() -> Each {
     let seen = Arc::new(AtomicU64::new(0));
     let on_batch: OnBatch = Arc::new(move |rows| {
         let seen = seen.fetch_add(rows.len() as u64, SeqCst);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use millstream_core::drive::checkpoint_options::RestartStrategy;
-use millstream_core::plan::{Exchange, Plan};
-use millstream_core::{Error, ErrorKind, Result, Step};
+use millstream_protocol::checkpoint_options::RestartStrategy;
+use millstream_record::{Error, ErrorKind, Result};
 use millstream_runtime::{JobStatus, RuntimeOptions, start};
+use millstream_stage::Step;
+use millstream_stage::plan::{Exchange, Plan};
 use support::numbers::Numbers;
 use support::ops::{Each, KeyedSum, OnBatch, Watermarks};
 use support::plans::*;

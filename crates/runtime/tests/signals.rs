@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use millstream_core::Step;
-use millstream_core::plan::{Exchange, Plan};
-use millstream_core::stage::End;
 use millstream_runtime::start;
+use millstream_stage::Step;
+use millstream_stage::plan::{Exchange, Plan};
+use millstream_stage::stage::End;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::raise;
 use support::numbers::Numbers;

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use millstream_core::plan::{Exchange, Plan};
-use millstream_core::stage::End;
-use millstream_core::{ErrorKind, Step};
+use millstream_record::ErrorKind;
 use millstream_runtime::{RuntimeOptions, start};
+use millstream_stage::Step;
+use millstream_stage::plan::{Exchange, Plan};
+use millstream_stage::stage::End;
 use support::numbers::Numbers;
 use support::ops::{KeyedSum, MarkWatch, Resumes, Watermarks};
 use support::plans::*;

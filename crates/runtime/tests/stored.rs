@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use millstream_core::ErrorKind;
-use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy, Retention};
-use millstream_core::stage::End;
+use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartStrategy, Retention};
+use millstream_record::ErrorKind;
 use millstream_runtime::{JobStatus, Launch, RuntimeOptions, start};
+use millstream_stage::stage::End;
 use support::numbers::Numbers;
 use support::plans::*;
 use support::{until, wait};

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use millstream_core::plan::{Exchange, Plan};
-use millstream_core::{Operator, Step};
 use millstream_runtime::start;
+use millstream_stage::plan::{Exchange, Plan};
+use millstream_stage::{Operator, Step};
 use support::numbers::Numbers;
 use support::ops::{Each, Resumes};
 use support::plans::*;

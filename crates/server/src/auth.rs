@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use constant_time_eq::constant_time_eq;
-use millstream_core::options::Secret;
+use millstream_stage::options::Secret;
 
 /// Lets a request pass that knows the password, or any where there is none.
 pub(crate) async fn check(State(password): State<Option<Secret>>, request: Request, next: Next) -> Response {

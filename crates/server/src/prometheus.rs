@@ -4,8 +4,8 @@ pub(crate) mod job;
 
 use std::fmt::Write;
 
-use millstream_core::figures::{Ahead, JobFigures, OperatorFigures, StateFigures, SubtaskFigures};
-use millstream_core::time::MIN_TIME;
+use millstream_stage::figures::{Ahead, JobFigures, OperatorFigures, StateFigures, SubtaskFigures};
+use millstream_stage::time::MIN_TIME;
 
 const TASK: &str = "flink_taskmanager_job_task";
 const OPERATOR: &str = "flink_taskmanager_job_task_operator";

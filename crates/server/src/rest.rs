@@ -25,7 +25,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
-use millstream_core::drive::job_id::JobId;
+use millstream_protocol::job_id::JobId;
 use millstream_runtime::JobControl;
 use serde_json::{Value, json};
 

@@ -9,10 +9,10 @@ use axum::Router;
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use millstream_core::figures::JobFigures;
-use millstream_core::options::Secret;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use millstream_runtime::JobControl;
+use millstream_stage::figures::JobFigures;
+use millstream_stage::options::Secret;
 use tokio::sync::oneshot;
 
 use crate::live::Live;
@@ -34,7 +34,7 @@ impl ServerOptions {
     /// Refuses an address that is none, and one beyond loopback without a password. No I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     pub fn validate(&self) -> Result<()> {
         self.address().map(drop)
     }
@@ -42,7 +42,7 @@ impl ServerOptions {
     /// The same, and refuses a port that somebody listens on: for a job that has not begun.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration).
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     pub fn try_port(&self) -> Result<()> {
         listen(self).map(drop)
     }
@@ -101,7 +101,7 @@ impl Server {
     /// Starts to listen: the files of the page, `/live` (server-sent events of `live`) and `/metrics`.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for an address that is none, one beyond loopback without a
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an address that is none, one beyond loopback without a
     /// password, and a port that is in use.
     pub fn start(
         options: &ServerOptions,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::collection::Collected;
 use millstream_generator::{GeneratorOptions, GeneratorSource};
+use millstream_operators::collection::Collected;
 use millstream_runtime::{JobHandle, RuntimeOptions};
 use millstream_server::{Live, Server, ServerOptions};
 use millstream_testkit::{FlinkClient, http, wait};

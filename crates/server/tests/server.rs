@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use millstream_core::figures::{JobFigures, SubtaskFigures};
 use millstream_server::{Live, Page, Server, ServerOptions};
+use millstream_stage::figures::{JobFigures, SubtaskFigures};
 
 const PAGE: Page = Page { path: "/", content_type: "text/html", content: "<h1>clicks</h1>" };
 

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream_core::operator::SideTag;
-use millstream_core::snapshot::Frozen;
-use millstream_core::window::WindowSpec;
-use millstream_core::window::{Count, EventTimeTrigger, Tumbling, Window, WindowOperator};
-use millstream_core::{Error, Key, Operator, Output, Result, Rows};
+use millstream_operators::window::WindowSpec;
+use millstream_operators::window::{Count, EventTimeTrigger, Tumbling, Window, WindowOperator};
+use millstream_record::{Error, Key, Result};
 use millstream_sim::{Harness, Simulated};
+use millstream_stage::operator::SideTag;
+use millstream_stage::snapshot::Frozen;
+use millstream_stage::{Operator, Output, Rows};
 
 const BATCH: i64 = 4096;
 const BATCHES: i64 = 400;

@@ -4,16 +4,17 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::batch::SplitId;
-use millstream_core::context::OpenContext;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Record, Result};
+use millstream_stage::batch::SplitId;
+use millstream_stage::context::OpenContext;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader,
     split_state,
 };
-use millstream_core::stage::Budget;
-use millstream_core::{Context, Record, Result, Rows};
+use millstream_stage::stage::Budget;
+use millstream_stage::{Context, Rows};
 
 /// How often the enumerator looks for new splits.
 const LOOK_EVERY: Duration = Duration::from_millis(8);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::collection::Collection;
-use millstream_core::operator::SideTag;
-use millstream_core::operators::{KeyedProcess, WatermarkStrategy};
-use millstream_core::plan::Plan;
-use millstream_core::state::{KeyedContext, States, ValueState};
-use millstream_core::window::{Count, Tumbling};
-use millstream_core::{Record, Result};
+use millstream_operators::collection::Collection;
+use millstream_operators::operators::{KeyedProcess, WatermarkStrategy};
+use millstream_operators::state::{KeyedContext, States, ValueState};
+use millstream_operators::window::{Count, Tumbling};
+use millstream_record::{Record, Result};
+use millstream_stage::operator::SideTag;
+use millstream_stage::plan::Plan;
 use rand::{Rng, RngExt};
 
 use crate::feed::Feed;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartStrategy};
 use millstream_sim::{Broken, SeededDriver, SimOutcome};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

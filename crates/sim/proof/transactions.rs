@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use millstream_core::context::OpenContext;
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::io::Completions;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
-use millstream_core::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use millstream_core::stage::{Budget, Step};
-use millstream_core::{Context, Result, Rows};
+use millstream_record::Result;
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_stage::context::OpenContext;
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::io::Completions;
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
+use millstream_stage::stage::{Budget, Step};
+use millstream_stage::{Context, Rows};
 
 use crate::stores::{Row, Shared, Topic, Trouble};
 use crate::upserts::fenced;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::context::OpenContext;
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::io::{BoxFuture, Completions, Io};
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
-use millstream_core::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use millstream_core::stage::{Budget, Step};
-use millstream_core::{Context, Error, ErrorKind, Result, Rows, Versions};
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::context::OpenContext;
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::io::{BoxFuture, Completions, Io};
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
+use millstream_stage::stage::{Budget, Step};
+use millstream_stage::{Context, Rows, Versions};
 
 use crate::stores::{Documents, Ledger, Row, Shared, Trouble};
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream_core::time::{Clock, Nanos, Time};
+use millstream_stage::time::{Clock, Nanos, Time};
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 

@@ -8,8 +8,8 @@
 //! # use millstream_sim::conformance::{self, SinkFixture};
 //! # struct Table; impl Sink<(u64, u64)> for Table {
 //! #     fn kind(&self) -> &'static str { "" }
-//! #     fn guarantee(&self) -> millstream_core::sink::Guarantee { unimplemented!() }
-//! #     fn writer(&self) -> Box<dyn millstream_core::sink::SinkWriter<(u64, u64)>> { unimplemented!() }
+//! #     fn guarantee(&self) -> millstream_stage::sink::Guarantee { unimplemented!() }
+//! #     fn writer(&self) -> Box<dyn millstream_stage::sink::SinkWriter<(u64, u64)>> { unimplemented!() }
 //! # }
 //! struct Server;
 //!
@@ -58,7 +58,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream_core::Result;
+use millstream_record::Result;
 
 pub use cold_store::ColdFixture;
 pub use sink_fixture::SinkFixture;

@@ -1,9 +1,10 @@
 //! A source's reader, driven by hand as a driver would.
 
-use millstream_core::batch::SplitId;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{Polled, Source, Split, SplitReader};
-use millstream_core::{Budget, Error, Record, Result, Rows};
+use millstream_record::{Error, Record, Result};
+use millstream_stage::batch::SplitId;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{Polled, Source, Split, SplitReader};
+use millstream_stage::{Budget, Rows};
 
 use crate::harness::Harness;
 
@@ -22,7 +23,7 @@ pub enum Reading<T> {
 pub struct DrivenReader<T: Record> {
     harness: Harness,
     reader: Box<dyn SplitReader<Out = T>>,
-    wake_at: Option<millstream_core::time::Time>,
+    wake_at: Option<millstream_stage::time::Time>,
 }
 
 impl<T: Record> DrivenReader<T> {

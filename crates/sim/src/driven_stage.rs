@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use millstream_core::batch::{Batch, EdgeId};
-use millstream_core::context::Emitted;
-use millstream_core::drive::subtask::Call;
-use millstream_core::snapshot::{CheckpointId, Frozen, Restored};
-use millstream_core::source::SplitControl;
-use millstream_core::stage::{Budget, End, InputId, Stage};
-use millstream_core::time::{MAX_TIME, MIN_TIME, Time};
-use millstream_core::{Context, Error, Mark, Result, Step};
+use millstream_protocol::subtask::Call;
+use millstream_record::{Error, Result};
+use millstream_stage::batch::{Batch, EdgeId};
+use millstream_stage::context::Emitted;
+use millstream_stage::snapshot::{CheckpointId, Frozen, Restored};
+use millstream_stage::source::SplitControl;
+use millstream_stage::stage::{Budget, End, InputId, Stage};
+use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
+use millstream_stage::{Context, Mark, Step};
 
 use crate::conformance::panic_text;
 use crate::driven_writer::wrong;

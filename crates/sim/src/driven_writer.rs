@@ -1,11 +1,12 @@
 //! A sink's writer, driven by hand as a driver would.
 
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::record::Data;
-use millstream_core::sink::{Sink, SinkWriter};
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::time::Time;
-use millstream_core::{Budget, Context, Error, Result, Rows, Step};
+use millstream_record::record::Data;
+use millstream_record::{Error, Result};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::sink::{Sink, SinkWriter};
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::time::Time;
+use millstream_stage::{Budget, Context, Rows, Step};
 
 use crate::harness::Harness;
 use crate::pace::Pace;

@@ -5,13 +5,13 @@
 //! that back-pressure is the rule. After a crash the job goes on from its last checkpoint, at another parallelism if asked to.
 //!
 //! What decides is what decides in the thread driver: the coordinator, the log, the restarts and the clean-up of
-//! [`millstream_core::drive`]. What is a model here is the storage of log and checkpoints: it errs, delays, tears, loses
+//! [`millstream_protocol`]. What is a model here is the storage of log and checkpoints: it errs, delays, tears, loses
 //! acknowledgements and answers twice. And a process that is taken for dead may live on beside the one that has taken its place.
 //!
 //! ```
-//! # use millstream_core::plan::Plan;
+//! # use millstream_stage::plan::Plan;
 //! # fn sums(_: &Plan) -> Vec<u64> { Vec::new() }
-//! # fn check(plan: Plan, expected: Vec<u64>) -> millstream_core::Result<()> {
+//! # fn check(plan: Plan, expected: Vec<u64>) -> millstream_record::Result<()> {
 //! use millstream_sim::SeededDriver;
 //!
 //! for seed in 0..100 {
@@ -35,20 +35,20 @@ mod subtask;
 
 use std::sync::Arc;
 
-use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::layout;
-use millstream_core::plan::Plan;
-use millstream_core::stage::End;
-use millstream_core::time::Time;
-use millstream_core::{ErrorKind, Result};
+use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::layout;
+use millstream_record::{ErrorKind, Result};
+use millstream_stage::plan::Plan;
+use millstream_stage::stage::End;
+use millstream_stage::time::Time;
+use process::{Process, Progress};
 use rand::{RngExt, SeedableRng};
+use shared::{Chaos, Shared};
 
 use crate::clock::VirtualClock;
 use crate::driven_writer::wrong;
 use crate::world::Simulated;
-use process::{Process, Progress};
-use shared::{Chaos, Shared};
 
 pub use broken::Broken;
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use millstream_core::io::{BoxFuture, Io};
-use millstream_core::time::{Clock, Nanos};
+use millstream_stage::io::{BoxFuture, Io};
+use millstream_stage::time::{Clock, Nanos};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -230,7 +230,7 @@ mod tests {
     fn a_panic_ends_its_task_alone() {
         let clock = Arc::new(VirtualClock::at(0));
         let executor = Executor::new(Arc::clone(&clock), 0);
-        let mut completions = millstream_core::io::Completions::default();
+        let mut completions = millstream_stage::io::Completions::default();
         completions.spawn(executor.as_ref(), Waker::noop(), async { panic!("on purpose") });
         completions.spawn_blocking(executor.as_ref(), Waker::noop(), || panic!("on purpose"));
         run(&executor, &clock);

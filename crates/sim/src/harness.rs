@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use millstream_core::cold::{Heap, StateBackend};
-use millstream_core::context::{Context, OpenContext};
-use millstream_core::figures::SubtaskFigures;
-use millstream_core::io::Io;
-use millstream_core::key::{DEFAULT_KEY_GROUPS, owned_groups};
-use millstream_core::snapshot::Restored;
-use millstream_core::time::{Clock, Time};
-use millstream_core::{Budget, Result, batch::EdgeId};
+use millstream_record::Result;
+use millstream_record::key::{DEFAULT_KEY_GROUPS, owned_groups};
+use millstream_stage::Budget;
+use millstream_stage::batch::EdgeId;
+use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::figures::SubtaskFigures;
+use millstream_stage::io::Io;
+use millstream_stage::snapshot::Restored;
+use millstream_stage::state_backend::{Heap, StateBackend};
+use millstream_stage::time::{Clock, Time};
 
 use crate::world::{Signal, World};
 

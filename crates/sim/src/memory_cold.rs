@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream_core::cold::{
+use millstream_record::key::{KeyGroup, hash_bytes};
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{CheckpointId, KeyedPart, NativeFile, NativeState};
+use millstream_stage::state_backend::{
     Change, ColdSizes, ColdStore, FrozenCold, OpenedCold, Pairs, Scope, StateBackend, TakePair,
 };
-use millstream_core::key::{KeyGroup, hash_bytes};
-use millstream_core::snapshot::{CheckpointId, KeyedPart, NativeFile, NativeState};
-use millstream_core::time::Time;
-use millstream_core::{Error, Result};
+use millstream_stage::time::Time;
 use tempfile::TempDir;
 
 const FORMAT: &str = "memory";

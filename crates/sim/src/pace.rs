@@ -1,9 +1,9 @@
 //! What a stage has asked for and not yet got.
 
-use millstream_core::Step;
-use millstream_core::time::Time;
+use millstream_stage::Step;
+use millstream_stage::time::Time;
 
-/// The wishes of a stage, kept as [`millstream_core::stage`] says: those of a `resume` replace all earlier ones, those of other calls add to them.
+/// The wishes of a stage, kept as [`millstream_stage::stage`] says: those of a `resume` replace all earlier ones, those of other calls add to them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace(Step);
 

@@ -7,8 +7,8 @@
 //! state that nobody takes back, a wait that nothing ends.
 //!
 //! ```
-//! use millstream_core::operators::{KeyedProcess, Process};
-//! use millstream_core::state::{KeyedContext, States, ValueState};
+//! use millstream_operators::operators::{KeyedProcess, Process};
+//! use millstream_operators::state::{KeyedContext, States, ValueState};
 //! use millstream_core::{Record, Result};
 //! use millstream_sim::rig::{Rig, end, event, mark, row, watermark};
 //! use std::sync::Arc;

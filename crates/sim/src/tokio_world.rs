@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use millstream_core::io::{BoxFuture, Io};
-use millstream_core::time::{Clock, MAX_TIME, Nanos, Time, millis};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::io::{BoxFuture, Io};
+use millstream_stage::time::{Clock, MAX_TIME, Nanos, Time, millis};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::world::{Signal, World};
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn futures_and_blocking_calls_wake_who_waits() {
         let harness = Harness::new(Arc::new(TokioWorld::new().unwrap()));
-        let mut completions = millstream_core::io::Completions::default();
+        let mut completions = millstream_stage::io::Completions::default();
         harness.call(|cx| {
             let sleep = cx.io().sleep(Duration::from_millis(1));
             let io = Arc::clone(cx.io());

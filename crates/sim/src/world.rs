@@ -4,9 +4,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Wake;
 use std::time::Duration;
 
-use millstream_core::io::Io;
-use millstream_core::time::{Clock, Time};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::io::Io;
+use millstream_stage::time::{Clock, Time};
 
 use crate::clock::VirtualClock;
 use crate::executor::Executor;

@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::cold::{
-    Change, ColdSizes, ColdStore, FrozenCold, OpenedCold, Pairs, Scope, StateBackend, TakePair,
-};
-use millstream_core::snapshot::{CheckpointId, KeyedPart, NativeFile, NativeState};
-use millstream_core::time::Time;
+use millstream_record::Result;
 use millstream_sim::MemoryCold;
 use millstream_sim::conformance::{self, ColdFixture};
+use millstream_stage::snapshot::{CheckpointId, KeyedPart, NativeFile, NativeState};
+use millstream_stage::state_backend::{
+    Change, ColdSizes, ColdStore, FrozenCold, OpenedCold, Pairs, Scope, StateBackend, TakePair,
+};
+use millstream_stage::time::Time;
 
 struct Reference;
 

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_core::operators::{KeyedProcess, Process};
-use millstream_core::state::{KeyedContext, States, Timer, TimerKind};
-use millstream_core::time::Time;
-use millstream_core::{Budget, Key, Mark, Operator, Output, Result, Rows};
+use millstream_operators::operators::{KeyedProcess, Process};
+use millstream_operators::state::{KeyedContext, States, Timer, TimerKind};
+use millstream_record::{Key, Result};
 use millstream_sim::{Harness, MemoryCold, Simulated};
+use millstream_stage::time::Time;
+use millstream_stage::{Budget, Mark, Operator, Output, Rows};
 
 /// Asks for a timer, or takes one back.
 #[derive(Clone, Copy)]

@@ -4,25 +4,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::decode::{Decoder, Refused};
-use millstream_core::operator::SideTag;
-use millstream_core::operators::{
+use millstream_operators::operators::{
     AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, FlatMap, FoldBatch, Inspect, KeyedProcess, Process,
     WatermarkStrategy,
 };
-use millstream_core::raw::RawBatch;
-use millstream_core::record::from_bytes;
-use millstream_core::state::{
+use millstream_operators::state::{
     AggregatingState, KeyedContext, ListState, MapState, ReducingState, States, Timer, TimerKind, ValueState,
 };
-use millstream_core::time::{MAX_TIME, Time};
-use millstream_core::window::WindowSpec;
-use millstream_core::window::{
+use millstream_operators::window::WindowSpec;
+use millstream_operators::window::{
     Assigner, Collect, Count, CountTrigger, Cumulative, EventTimeTrigger, Global, ProcessingTimeTrigger,
     Purging, Session, SessionOperator, Sliding, Trigger, Tumbling, Window, WindowOperator,
 };
-use millstream_core::{Mark, Result, Rows};
+use millstream_record::Result;
+use millstream_record::record::from_bytes;
 use millstream_sim::rig::{Feed, Rig, end, event, idle, mark, processing_time, row, stop, watermark};
+use millstream_stage::decode::{Decoder, Refused};
+use millstream_stage::operator::SideTag;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::time::{MAX_TIME, Time};
+use millstream_stage::{Mark, Rows};
 
 type Word = (String, i64);
 type Fired = (String, Time, Time, u64);
@@ -454,7 +455,7 @@ fn what_cannot_be_decoded_is_a_dead_letter() {
         .side(&tag)
         .feed([Feed::<_, ()>::First(batch, 0), end()])
         .expect_rows([(7, 70), (8, 72)]);
-    let letters: Vec<millstream_core::dead_letter::DeadLetter> = outcome.side(&tag);
+    let letters: Vec<millstream_stage::dead_letter::DeadLetter> = outcome.side(&tag);
     assert_eq!((letters[0].raw.as_slice(), letters[0].position, letters.len()), (b"x".as_slice(), 1, 1));
 }
 

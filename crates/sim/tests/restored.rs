@@ -4,17 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::operator::{SideTag, SplitChange};
-use millstream_core::operators::{AssignWatermarks, KeyedProcess, Process, WatermarkStrategy};
-use millstream_core::snapshot::{Frozen, Restored, StageSnapshot};
-use millstream_core::stage::Step;
-use millstream_core::state::{KeyedContext, States, Timer, TimerKind};
-use millstream_core::time::Time;
-use millstream_core::window::WindowSpec;
-use millstream_core::window::{Count, ProcessingTimeTrigger, Session, SessionOperator, Window};
-use millstream_core::{Budget, Context, Key, Mark, Operator, Output, Result, Rows};
+use millstream_operators::operators::{AssignWatermarks, KeyedProcess, Process, WatermarkStrategy};
+use millstream_operators::state::{KeyedContext, States, Timer, TimerKind};
+use millstream_operators::window::WindowSpec;
+use millstream_operators::window::{Count, ProcessingTimeTrigger, Session, SessionOperator, Window};
+use millstream_record::{Key, Result};
 use millstream_sim::rig::{Rig, end, event, mark, row, watermark};
 use millstream_sim::{Harness, MemoryCold, Simulated};
+use millstream_stage::operator::{SideTag, SplitChange};
+use millstream_stage::snapshot::{Frozen, Restored, StageSnapshot};
+use millstream_stage::stage::Step;
+use millstream_stage::time::Time;
+use millstream_stage::{Budget, Context, Mark, Operator, Output, Rows};
 
 /// Says where the watermark stands; its timers in processing time are asked for by the record.
 #[derive(Clone, Default)]

@@ -6,13 +6,14 @@ mod sums;
 
 use std::sync::Arc;
 
-use millstream_core::operators::{Either, Filter, KeyedCoProcess, Map, Process, ProcessTwo};
-use millstream_core::state::{KeyedContext, States, ValueState};
-use millstream_core::{Mark, Result};
+use millstream_operators::operators::{Either, Filter, KeyedCoProcess, Map, Process, ProcessTwo};
+use millstream_operators::state::{KeyedContext, States, ValueState};
+use millstream_record::Result;
 use millstream_sim::rig::{
     Feed, Rig, active, end, end_on, event, idle, mark, processing_time, row, second, stop, watermark,
     watermark_on,
 };
+use millstream_stage::Mark;
 use sums::{Flaw, In, Out, RunningSums};
 
 fn words(word: &str, count: i64) -> (String, i64) {

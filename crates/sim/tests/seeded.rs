@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use memory::{Flaw, Memory, Table};
 use millstream_api::Environment;
-use millstream_core::batch::Rows;
-use millstream_core::collection::{Collected, Collection};
-use millstream_core::context::{Context, OpenContext};
-use millstream_core::operators::{KeyedProcess, WatermarkStrategy};
-use millstream_core::plan::Plan;
-use millstream_core::stage::End;
-use millstream_core::state::{KeyedContext, States, ValueState};
-use millstream_core::window::{Count, Session, Tumbling};
-use millstream_core::{Operator, Output, Record, Result, Step};
+use millstream_operators::collection::{Collected, Collection};
+use millstream_operators::operators::{KeyedProcess, WatermarkStrategy};
+use millstream_operators::state::{KeyedContext, States, ValueState};
+use millstream_operators::window::{Count, Session, Tumbling};
+use millstream_record::{Record, Result};
 use millstream_sim::SeededDriver;
+use millstream_stage::batch::Rows;
+use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::plan::Plan;
+use millstream_stage::stage::End;
+use millstream_stage::{Operator, Output, Step};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
 struct Click {

@@ -8,7 +8,7 @@ mod memory;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use millstream_core::Result;
+use millstream_record::Result;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{Simulated, World};
 

@@ -5,20 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::batch::SplitId;
-use millstream_core::context::OpenContext;
-use millstream_core::io::Completions;
-use millstream_core::raw::RawBatch;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{
-    Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
-};
-use millstream_core::time::MIN_TIME;
-use millstream_core::{Budget, Context, Result, Rows};
+use millstream_record::Result;
+use millstream_record::record::{from_bytes, to_bytes};
 use millstream_sim::conformance::{
     self, Content, Message, Prepared, SourceFixture, UnboundedFixture, messages, unbounded_source_checks,
 };
+use millstream_stage::batch::SplitId;
+use millstream_stage::context::OpenContext;
+use millstream_stage::io::Completions;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{
+    Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
+};
+use millstream_stage::time::MIN_TIME;
+use millstream_stage::{Budget, Context, Rows};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -242,7 +243,7 @@ impl SplitReader for Reader {
 
     fn completed(&mut self, id: CheckpointId) -> Result<()> {
         if self.flaw == Flaw::CompletedFails && id > 1 {
-            return Err(millstream_core::Error::bug("no such checkpoint"));
+            return Err(millstream_record::Error::bug("no such checkpoint"));
         }
         Ok(())
     }

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::operators::{KeyedProcess, Process};
-use millstream_core::record::from_bytes;
-use millstream_core::snapshot::{Frozen, MemoryPart, RestoredKeyed, StageSnapshot};
-use millstream_core::state::{KeyedContext, States, Ttl, ValueState};
-use millstream_core::time::Time;
-use millstream_core::{Key, Operator, Output, Result, Rows};
+use millstream_operators::operators::{KeyedProcess, Process};
+use millstream_operators::state::{KeyedContext, States, Ttl, ValueState};
+use millstream_record::record::from_bytes;
+use millstream_record::{Key, Result};
 use millstream_sim::rig::{Feed, Rig, end, event, processing_time, watermark};
 use millstream_sim::{Harness, MemoryCold, Simulated};
+use millstream_stage::snapshot::{Frozen, MemoryPart, RestoredKeyed, StageSnapshot};
+use millstream_stage::time::Time;
+use millstream_stage::{Operator, Output, Rows};
 
 /// A key, and whether to add to its count or only to look at it.
 type Ask = (String, bool);
@@ -137,7 +138,7 @@ fn freeze(operator: &mut Counting) -> (Vec<String>, StageSnapshot) {
     all.read(&tables, &mut |_, table, entry| {
         if table == 1 {
             let mut rest = entry;
-            keys.push(<String as millstream_core::Record>::decode(&mut rest)?);
+            keys.push(<String as millstream_record::Record>::decode(&mut rest)?);
             let _: (Vec<Time>, Vec<Time>, Option<u64>, Time) = from_bytes(rest)?;
         }
         Ok(())

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::operators::{Either, KeyedCoProcess, Process, ProcessTwo};
-use millstream_core::state::{KeyedContext, States, Timer, TimerKind, ValueState};
+use millstream_operators::operators::{Either, KeyedCoProcess, Process, ProcessTwo};
+use millstream_operators::state::{KeyedContext, States, Timer, TimerKind, ValueState};
+use millstream_record::Result;
 use millstream_sim::rig::{Rig, end, event, processing_time, second};
 
 /// User and number.

@@ -1,9 +1,9 @@
 //! RocksDB passes the list of cold stores.
 #![cfg(feature = "rocksdb")]
 
-use millstream_core::Result;
-use millstream_core::cold::StateBackend;
+use millstream_record::Result;
 use millstream_sim::conformance::{self, ColdFixture};
+use millstream_stage::state_backend::StateBackend;
 use millstream_state::{RocksBackend, RocksOptions};
 use tempfile::TempDir;
 

@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use millstream_core::cold::{Change, ColdStore, FrozenCold, Scope, StateBackend};
-use millstream_core::snapshot::{Emit, KeyedPart, NativeFile, NativeReader, NativeState, TableSchema};
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::snapshot::{Emit, KeyedPart, NativeFile, NativeReader, NativeState, TableSchema};
+use millstream_stage::state_backend::{Change, ColdStore, FrozenCold, Scope, StateBackend};
 use millstream_state::{FORMAT, RocksBackend, RocksOptions};
 use tempfile::TempDir;
 

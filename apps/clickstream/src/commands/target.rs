@@ -7,10 +7,10 @@ use millstream::ErrorKind;
 use millstream::cli::{logs, watch};
 use millstream::connectors::files::{FilesSink, FilesSinkOptions};
 use millstream::connectors::kafka::{KafkaSink, KafkaSinkOptions};
-use millstream::core::collection::Collected;
-use millstream::core::raw::RawBatch;
+use millstream::operators::collection::Collected;
 use millstream::prelude::*;
 use millstream::runtime::{JobReport, RuntimeOptions, start};
+use millstream::stage::raw::RawBatch;
 
 use super::kafka::KafkaArgs;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use millstream::core::dead_letter::DeadLetter;
+use millstream::stage::dead_letter::DeadLetter;
 use serde::Serialize;
 
 use crate::jobs::hot_items::Ranking;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use millstream::Result;
 use millstream::Rows;
-use millstream::core::sink::{Guarantee, Sink, SinkWriter};
-use millstream::core::snapshot::{CheckpointId, Frozen};
-use millstream::core::{Budget, Context, OpenContext, Step};
 use millstream::prelude::*;
+use millstream::stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream::stage::snapshot::{CheckpointId, Frozen};
+use millstream::stage::{Budget, Context, OpenContext, Step};
 
 use super::Board;
 use crate::pipeline::Pipeline;

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use millstream::core::drive::checkpoint_stats::{
+use millstream::protocol::checkpoint_stats::{
     CheckpointCounts, CheckpointHistory, CheckpointKind, CheckpointStatus,
 };
-use millstream::core::figures::JobFigures;
-use millstream::core::time::{Clock, MAX_TIME, MIN_TIME};
-use millstream::core::trouble::Ongoing;
 use millstream::runtime::{JobControl, JobStatus, SystemClock};
 use millstream::server::Live;
+use millstream::stage::figures::JobFigures;
+use millstream::stage::time::{Clock, MAX_TIME, MIN_TIME};
+use millstream::stage::trouble::Ongoing;
 use millstream::{Error, Result};
 use serde::Serialize;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use millstream_delivery::NotReady;
+use millstream_record::Error;
 use serde_json::Value;
 
 use super::{Start, told};
@@ -9,8 +11,6 @@ use crate::client::Question;
 use crate::mapping::{self, Difference};
 use crate::target::{self, Target};
 use crate::template::Template;
-use millstream_core::Error;
-use millstream_delivery::NotReady;
 
 impl Start {
     /// Answers for which names there is no index yet: the template decides about those.

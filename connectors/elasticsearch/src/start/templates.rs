@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use millstream_core::Error;
 use millstream_delivery::NotReady;
+use millstream_record::Error;
 use serde_json::Value;
 
 use super::{Start, refused, told};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_core::ErrorKind;
 use millstream_elasticsearch::ElasticsearchOptions;
+use millstream_record::ErrorKind;
 use millstream_testkit::Elasticsearch;
 use millstream_testkit::port::Port;
 

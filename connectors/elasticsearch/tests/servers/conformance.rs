@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millstream_core::Result;
 use millstream_elasticsearch::{ElasticsearchOptions, ElasticsearchSink};
+use millstream_record::Result;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{TokioWorld, World};
 use millstream_testkit::{Elasticsearch, OpenSearch, unique_name};

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use millstream_core::{Error, ErrorKind};
 use millstream_elasticsearch::ElasticsearchOptions;
+use millstream_record::{Error, ErrorKind};
 use millstream_testkit::tls::{Certificate, Fault};
 use millstream_testkit::{Elasticsearch, TlsFront};
 use rustls::RootCertStore;

@@ -1,7 +1,7 @@
 //! What is at the target's name before the job comes.
 
-use millstream_core::{Error, ErrorKind};
 use millstream_elasticsearch::ElasticsearchOptions;
+use millstream_record::{Error, ErrorKind};
 use millstream_testkit::{Elasticsearch, OpenSearch, unique_name};
 use reqwest::Method;
 use serde_json::{Value, json};

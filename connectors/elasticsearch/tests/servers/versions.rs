@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::sink::Sink;
-use millstream_core::snapshot::{Frozen, StageSnapshot};
-use millstream_core::{ErrorKind, Rows};
 use millstream_elasticsearch::ElasticsearchOptions;
+use millstream_record::ErrorKind;
 use millstream_sim::{DrivenWriter, Harness, TokioWorld};
+use millstream_stage::Rows;
+use millstream_stage::sink::Sink;
+use millstream_stage::snapshot::{Frozen, StageSnapshot};
 use millstream_testkit::Elasticsearch;
 use millstream_testkit::port::Port;
 

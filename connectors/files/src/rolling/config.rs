@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use millstream_checkpoint::storage::StorageOptions;
-use millstream_core::options::{duration, size};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::options::{duration, size};
+use millstream_storage::StorageOptions;
 
 use super::place::Place;
 

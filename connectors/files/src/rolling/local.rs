@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 use super::pending::Pending;
 use crate::errors;

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{FieldRef, Schema, SchemaRef};
-use millstream_core::record::Data;
-use millstream_core::{Error, Result};
+use millstream_record::record::Data;
+use millstream_record::{Error, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -29,7 +29,7 @@ impl<T: Data + Serialize + DeserializeOwned> ParquetFormat<T> {
     /// The columns of this type.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a type that has no columns, such as a number.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a type that has no columns, such as a number.
     pub fn new() -> Result<Self> {
         let fields = Vec::<FieldRef>::from_type::<T>(TracingOptions::default()).map_err(|error| {
             let name = std::any::type_name::<T>();

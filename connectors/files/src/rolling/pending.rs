@@ -1,6 +1,6 @@
 //! A file that waits for its checkpoint.
 
-use millstream_core::{Record, Result, record};
+use millstream_record::{Record, Result, record};
 
 /// What is needed to show a file, by whoever restores the checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Record)]

@@ -1,6 +1,6 @@
 //! Where files are written, and the work that is done there away from the stage's thread.
 
-use millstream_core::Result;
+use millstream_record::Result;
 
 use super::config::RollingOptions;
 use super::local::{self, Local};

@@ -1,8 +1,8 @@
 //! Files of an object store or of HDFS, by URL. What is not to be seen yet lies below `_staged`: readers pass such names over.
 
 use bytes::Bytes;
-use millstream_checkpoint::storage::{Storage, StorageOptions, Upload};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_storage::{Storage, StorageOptions, Upload};
 
 use super::name::FileName;
 use super::pending::Pending;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use millstream_core::batch::Rows;
-use millstream_core::context::{Context, OpenContext};
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::figures::OperatorFigures;
-use millstream_core::io::Completions;
-use millstream_core::record::Data;
-use millstream_core::sink::SinkWriter;
-use millstream_core::snapshot::{CheckpointId, Committable, Frozen};
-use millstream_core::time::{MIN_TIME, Nanos, Time, millis};
-use millstream_core::{Budget, Error, Result, Step};
+use millstream_record::record::Data;
+use millstream_record::{Error, Result};
+use millstream_stage::batch::Rows;
+use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::io::Completions;
+use millstream_stage::sink::SinkWriter;
+use millstream_stage::snapshot::{CheckpointId, Committable, Frozen};
+use millstream_stage::time::{MIN_TIME, Nanos, Time, millis};
+use millstream_stage::{Budget, Step};
 
 use super::config::RollingOptions;
 use super::format::{Part, PartFormat};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 use crate::broken::BrokenKind;
 
@@ -66,7 +66,7 @@ pub struct ReplayOptions {
     pub speed: Speed,
     /// Records change places with others of up to so much event time later; none is further behind the newest than this, where the
     /// recording itself is in order.
-    #[serde(with = "millstream_core::options::duration")]
+    #[serde(with = "millstream_stage::options::duration")]
     pub shuffle: Duration,
     /// Share of records that are followed by a broken copy of themselves. The records themselves all come.
     pub broken: f64,
@@ -92,7 +92,7 @@ impl ReplayOptions {
     /// Refuses settings that make no sense.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration), naming the setting.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming the setting.
     pub fn validate(&self) -> Result<()> {
         if !(0.0..=1.0).contains(&self.broken) {
             return Err(Error::configuration(format!(

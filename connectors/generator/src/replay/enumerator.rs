@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use millstream_core::Result;
-use millstream_core::batch::SplitId;
-use millstream_core::record::to_bytes;
-use millstream_core::source::{
+use millstream_record::Result;
+use millstream_record::record::to_bytes;
+use millstream_stage::batch::SplitId;
+use millstream_stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Split, split_state,
 };
 

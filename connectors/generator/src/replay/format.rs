@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use millstream_core::time::Time;
-use millstream_core::time::iso8601::instant_or_utc;
+use millstream_stage::time::Time;
+use millstream_stage::time::iso8601::instant_or_utc;
 
 use crate::encode::signed;
 

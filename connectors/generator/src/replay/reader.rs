@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_core::batch::{Rows, SplitId};
-use millstream_core::context::{Context, OpenContext};
-use millstream_core::key::hash_bytes;
-use millstream_core::raw::RawBatch;
-use millstream_core::record::to_bytes;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{Polled, Split, SplitReader, split_state};
-use millstream_core::time::{MIN_TIME, Nanos, Time};
-use millstream_core::{Budget, Error, Result};
+use millstream_record::key::hash_bytes;
+use millstream_record::record::to_bytes;
+use millstream_record::{Error, Result};
+use millstream_stage::Budget;
+use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{Polled, Split, SplitReader, split_state};
+use millstream_stage::time::{MIN_TIME, Nanos, Time};
 
 use super::config::{ReplayOptions, Speed};
 use super::format::Format;

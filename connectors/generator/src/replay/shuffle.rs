@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::collections::binary_heap::{BinaryHeap, PeekMut};
 use std::sync::Arc;
 
-use millstream_core::raw::RawRecord;
-use millstream_core::time::{MIN_TIME, Time, millis};
+use millstream_stage::raw::RawRecord;
+use millstream_stage::time::{MIN_TIME, Time, millis};
 
 use super::config::ReplayOptions;
 use super::format::Format;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::raw::RawBatch;
-use millstream_core::source::{Enumerator, Source, SplitReader};
+use millstream_record::Result;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::{Enumerator, Source, SplitReader};
 
 use super::config::ReplayOptions;
 use super::enumerator::ReplayEnumerator;

@@ -1,7 +1,7 @@
 //! A split of the recording, with what is being shuffled.
 
-use millstream_core::Record;
-use millstream_core::time::Time;
+use millstream_record::Record;
+use millstream_stage::time::Time;
 
 /// Where a replay stands in a split of the source below.
 #[derive(Clone, Debug, PartialEq, Eq, Record)]

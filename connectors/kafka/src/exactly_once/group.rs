@@ -1,6 +1,6 @@
 //! The consumer group that keeps an origin's marker.
 
-use millstream_core::Result;
+use millstream_record::Result;
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_core::record::Record;
-use millstream_core::snapshot::Committable;
-use millstream_core::time::Nanos;
-use millstream_core::{Error, Result};
+use millstream_record::record::Record;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::Committable;
+use millstream_stage::time::Nanos;
 
 use super::origin::{Origin, Stamp};
 use crate::encode::Parts;
@@ -67,7 +67,7 @@ impl Open {
 }
 
 // What stands before the messages of one segment in a snapshot.
-#[derive(Clone, Debug, millstream_core::Record)]
+#[derive(Clone, Debug, millstream_record::Record)]
 struct Header {
     format: u8,
     origin: Origin,
@@ -106,7 +106,7 @@ impl Interval {
     /// The intervals of a snapshot; per origin, older ones first.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when something else, or only a part, is in it.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when something else, or only a part, is in it.
     pub(crate) fn thaw(handles: &[Vec<u8>]) -> Result<Vec<Self>> {
         let mut found: BTreeMap<(Origin, Stamp), Found> = BTreeMap::new();
         for handle in handles {
@@ -207,7 +207,7 @@ mod tests {
         let error = Interval::thaw(&handles[1..]).unwrap_err();
         assert!(error.to_string().contains("m-job-sink-3"), "{error}");
         let cut: Vec<_> = handles.iter().map(|handle| handle[..handle.len() - 1].to_vec()).collect();
-        assert_eq!(Interval::thaw(&cut).unwrap_err().kind(), millstream_core::ErrorKind::Data);
+        assert_eq!(Interval::thaw(&cut).unwrap_err().kind(), millstream_record::ErrorKind::Data);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::time::Nanos;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::time::Nanos;
 
 use super::interval::{Interval, Open};
 use super::origin::{Origin, Stamp};

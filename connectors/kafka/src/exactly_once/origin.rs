@@ -1,11 +1,11 @@
 //! Whose output something is.
 
-use millstream_core::Result;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::time::Time;
+use millstream_record::Result;
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_stage::time::Time;
 
 /// One subtask's output to one topic, in one history of a job.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, millstream_core::Record)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, millstream_record::Record)]
 pub(crate) struct Origin {
     /// Prefix, job and sink.
     pub(crate) sink: String,
@@ -18,7 +18,7 @@ pub(crate) struct Origin {
 }
 
 /// A moment in a lineage: later ones are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, millstream_core::Record)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, millstream_record::Record)]
 pub(crate) struct Stamp {
     /// The attempt that took the snapshot.
     pub(crate) epoch: u64,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use millstream_core::Result;
+use millstream_record::Result;
 
 use super::group::{Group, Place};
 use super::interval::Interval;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::figures::OperatorFigures;
-use millstream_core::io::Completions;
-use millstream_core::record::Data;
-use millstream_core::sink::SinkWriter;
-use millstream_core::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute, Restored};
-use millstream_core::{Budget, Context, Error, OpenContext, Result, Rows, Step};
+use millstream_record::record::Data;
+use millstream_record::{Error, Result};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::io::Completions;
+use millstream_stage::sink::SinkWriter;
+use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute, Restored};
+use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
 
 use super::group::Place;
 use super::interval::Interval;

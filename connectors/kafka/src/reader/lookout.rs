@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use millstream_core::batch::SplitId;
-use millstream_core::time::{Time, millis};
+use millstream_stage::batch::SplitId;
+use millstream_stage::time::{Time, millis};
 
 use super::{KafkaReader, LOOK_AGAIN_MS};
 use crate::client::Peer as _;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_core::time::{Nanos, Time};
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::time::{Nanos, Time};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::KafkaReader;

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use millstream_core::ErrorKind;
-use millstream_core::source::{EnumeratorEvent, Source as _};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions, Start, Topics};
+use millstream_record::ErrorKind;
 use millstream_sim::{DrivenReader, Harness, Reading};
+use millstream_stage::source::{EnumeratorEvent, Source as _};
 use millstream_testkit::{Kafka, wait};
 use rdkafka::producer::{BaseRecord, Producer as _};
 

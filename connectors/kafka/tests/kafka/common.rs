@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use millstream_core::decode::{Decoder, Refused};
-use millstream_core::raw::RawBatch;
-use millstream_core::source::{Assignment, EnumeratorContext, EnumeratorEvent, Source as _, Split};
-use millstream_core::time::{MIN_TIME, Time};
-use millstream_core::{ErrorKind, Result, Rows};
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions};
+use millstream_record::{ErrorKind, Result};
 use millstream_sim::{DrivenReader, Harness, Reading, TokioWorld, World};
+use millstream_stage::Rows;
+use millstream_stage::decode::{Decoder, Refused};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::{Assignment, EnumeratorContext, EnumeratorEvent, Source as _, Split};
+use millstream_stage::time::{MIN_TIME, Time};
 use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
@@ -161,7 +162,7 @@ pub(crate) fn values(read: &Read, split: &str) -> Vec<String> {
 }
 
 /// An error of this kind whose message names these things.
-pub(crate) fn assert_names(error: &millstream_core::Error, kind: ErrorKind, names: &[&str]) {
+pub(crate) fn assert_names(error: &millstream_record::Error, kind: ErrorKind, names: &[&str]) {
     assert_eq!(error.kind(), kind, "{}", error.chain());
     for name in names {
         assert!(error.chain().contains(name), "{name:?} is not in: {}", error.chain());

@@ -1,10 +1,10 @@
 //! The sink that writes exactly once, read by a consumer that only sees what is committed.
 
-use millstream_core::ErrorKind;
-use millstream_core::key::owned_groups;
-use millstream_core::snapshot::StageSnapshot;
 use millstream_kafka::{DeliveryGuarantee, KafkaSink, KafkaSinkOptions, KafkaSource, Message, MissingMarker};
+use millstream_record::ErrorKind;
+use millstream_record::key::owned_groups;
 use millstream_sim::{DrivenWriter, Harness};
+use millstream_stage::snapshot::StageSnapshot;
 use millstream_testkit::{Kafka, unique_name};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;

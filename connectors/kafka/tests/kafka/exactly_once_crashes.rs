@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_core::ErrorKind;
-use millstream_core::snapshot::StageSnapshot;
+use millstream_record::ErrorKind;
+use millstream_stage::snapshot::StageSnapshot;
 use millstream_testkit::{Kafka, unique_name};
 
 use crate::common::{assert_names, texts};

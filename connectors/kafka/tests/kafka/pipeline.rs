@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::drive::checkpoint_options::CheckpointOptions;
-use millstream_core::plan::Plan;
 use millstream_kafka::{DeliveryGuarantee, KafkaSink, KafkaSinkOptions, KafkaSource, KafkaSourceOptions};
+use millstream_protocol::checkpoint_options::CheckpointOptions;
 use millstream_runtime::{RuntimeOptions, start};
+use millstream_stage::plan::Plan;
 use millstream_testkit::{unique_name, wait};
 
 use crate::common::{Text, await_transactions, brokers, fill, options, read_all, texts, topic, values};

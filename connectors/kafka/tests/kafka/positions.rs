@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use millstream_core::raw::RawBatch;
-use millstream_core::record::to_bytes;
-use millstream_core::source::{EnumeratorEvent, Source as _, Split};
-use millstream_core::{ErrorKind, Record as _, Result};
 use millstream_kafka::{GroupFallback, KafkaSource, KafkaSourceOptions, MissingOffset, Start};
+use millstream_record::record::to_bytes;
+use millstream_record::{ErrorKind, Record as _, Result};
 use millstream_sim::{DrivenReader, Harness, Reading};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::{EnumeratorEvent, Source as _, Split};
 use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::TopicPartitionListElem;

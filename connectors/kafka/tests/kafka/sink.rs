@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use millstream_core::ErrorKind;
-use millstream_core::raw::RawBatch;
-use millstream_core::time::MIN_TIME;
 use millstream_kafka::{Compression, KafkaSink, KafkaSinkOptions, KafkaSource, Message};
+use millstream_record::ErrorKind;
 use millstream_sim::{DrivenWriter, Harness, Reading};
+use millstream_stage::raw::RawBatch;
+use millstream_stage::time::MIN_TIME;
 use millstream_testkit::{Kafka, unique_name, wait};
 
 use crate::common::{
@@ -51,7 +51,7 @@ fn times(brokers: &str, topic: &str) -> BTreeSet<i64> {
 }
 
 // What a job sees whose sink cannot start.
-fn start_error(options: KafkaSinkOptions) -> millstream_core::Error {
+fn start_error(options: KafkaSinkOptions) -> millstream_record::Error {
     let mut writer = open(options, to_first_partition);
     let error = writer.write(vec![text(0, 0)]).and_then(|()| writer.flush()).expect_err("this cannot start");
     writer.close();
@@ -291,7 +291,7 @@ fn the_mapping_is_told_the_event_time() {
         .write(
             [("a".to_owned(), 77), ("b".to_owned(), MIN_TIME)]
                 .into_iter()
-                .collect::<millstream_core::Rows<_>>(),
+                .collect::<millstream_stage::Rows<_>>(),
         )
         .unwrap();
     writer.flush().unwrap();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use millstream_core::{Error, Result};
 use millstream_kafka::{DeliveryGuarantee, KafkaSink, KafkaSinkOptions, KafkaSource};
+use millstream_record::{Error, Result};
 use millstream_sim::World;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_testkit::Kafka;

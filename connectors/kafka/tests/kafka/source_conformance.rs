@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use millstream_core::raw::RawBatch;
-use millstream_core::{Error, Result, Rows};
 use millstream_kafka::{KafkaSource, KafkaSourceOptions};
+use millstream_record::{Error, Result};
 use millstream_sim::World;
 use millstream_sim::conformance::{self, Content, Message, Prepared, SourceFixture, UnboundedFixture};
+use millstream_stage::Rows;
+use millstream_stage::raw::RawBatch;
 use millstream_testkit::{Kafka, unique_name};
 
 use crate::common;

@@ -3,10 +3,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use millstream_core::source::{EnumeratorEvent, Source as _};
-use millstream_core::{ErrorKind, Result};
 use millstream_kafka::{KafkaSource, KafkaSourceOptions, Properties, Start};
+use millstream_record::{ErrorKind, Result};
 use millstream_sim::Reading;
+use millstream_stage::source::{EnumeratorEvent, Source as _};
 use millstream_testkit::{Kafka, unique_name, wait};
 
 use crate::common::{
@@ -14,7 +14,7 @@ use crate::common::{
     read_all, reader, splits, start, texts, topic, values,
 };
 
-fn start_error(options: KafkaSourceOptions) -> millstream_core::Error {
+fn start_error(options: KafkaSourceOptions) -> millstream_record::Error {
     start(&KafkaSource::new(options), 2).expect_err("this cannot start")
 }
 

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use millstream_core::source::Split;
 use millstream_kafka::{Isolation, KafkaSource, KafkaSourceOptions};
+use millstream_stage::source::Split;
 use millstream_testkit::{unique_name, wait};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use millstream_core::ErrorKind;
-use millstream_core::raw::RawBatch;
 use millstream_kafka::{KafkaSource, KafkaSourceOptions};
+use millstream_record::ErrorKind;
 use millstream_sim::{DrivenReader, Reading};
+use millstream_stage::raw::RawBatch;
 use millstream_testkit::{Kafka, unique_name, wait};
 use rdkafka::producer::{BaseProducer, Producer as _};
 

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use millstream_api::Environment;
-use millstream_core::collection::Collected;
-use millstream_core::drive::checkpoint_options::CheckpointOptions;
-use millstream_core::operators::WatermarkStrategy;
-use millstream_core::plan::Plan;
-use millstream_core::time::Time;
-use millstream_core::window::{Count, Tumbling};
 use millstream_kafka::{KafkaSource, KafkaSourceOptions};
+use millstream_operators::collection::Collected;
+use millstream_operators::operators::WatermarkStrategy;
+use millstream_operators::window::{Count, Tumbling};
+use millstream_protocol::checkpoint_options::CheckpointOptions;
 use millstream_runtime::{JobControl, RuntimeOptions, start};
+use millstream_stage::plan::Plan;
+use millstream_stage::time::Time;
 use millstream_testkit::wait;
 use rdkafka::producer::Producer as _;
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use millstream_core::Rows;
 use millstream_redis::{RedisOptions, RedisSink, RedisWrite};
 use millstream_sim::{DrivenWriter, Harness, TokioWorld};
+use millstream_stage::Rows;
 use redis::FromRedisValue;
 
 /// A record: the write itself.
@@ -34,7 +34,7 @@ pub fn writer(options: RedisOptions, epoch: u64) -> Result<Writer> {
 pub fn write(
     writer: &mut Writer,
     writes: impl IntoIterator<Item = RedisWrite>,
-) -> millstream_core::Result<()> {
+) -> millstream_record::Result<()> {
     writer.write(Rows::from(writes.into_iter().collect::<Vec<_>>()))
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use millstream_core::Rows;
 use millstream_sim::{DrivenWriter, Harness, TokioWorld};
 use millstream_sqlite::{SqliteOptions, SqliteSink, Table};
+use millstream_stage::Rows;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -78,6 +78,6 @@ pub fn writer(options: SqliteOptions, table: Table, epoch: u64) -> Result<Writer
     Ok(DrivenWriter::open(&SqliteSink::new(options, table), harness(epoch)?)?)
 }
 
-pub fn write(writer: &mut Writer, rows: Vec<Clicks>) -> millstream_core::Result<()> {
+pub fn write(writer: &mut Writer, rows: Vec<Clicks>) -> millstream_record::Result<()> {
     writer.write(Rows::from(rows))
 }

@@ -1,7 +1,7 @@
 //! One block: entries of one key group, as bytes.
 
 use bytes::Bytes;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 /// No entry may be larger: it would have to be in memory several times.
 const MAX_ENTRY_BYTES: usize = 1 << 30;

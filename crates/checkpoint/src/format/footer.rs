@@ -1,6 +1,6 @@
 //! The first and the last bytes of a state file.
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::VERSION;
@@ -86,8 +86,9 @@ fn check_version(version: u32) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use millstream_record::ErrorKind;
+
     use super::*;
-    use millstream_core::ErrorKind;
 
     #[test]
     fn any_flipped_bit_shows() {

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::Emit;
-use millstream_core::{Error, Result};
+use millstream_record::key::KeyGroup;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::Emit;
+use millstream_storage::Storage;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::block::{entries, unpack};
@@ -15,7 +16,6 @@ use super::footer::{FOOTER_BYTES, Footer, HEADER_BYTES, check_header};
 use super::index::{self, BlockRef};
 use super::runs::{Run, runs};
 use super::writer::FileSummary;
-use crate::storage::Storage;
 
 /// The end of the file that is read first: for all but large files it holds the whole index.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -42,7 +42,7 @@ impl StateFile {
     /// Reads the file's header, footer and index and compares it with what was written.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data), naming the file, when it is missing, cut, damaged or another one;
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when it is missing, cut, damaged or another one;
     /// those of the storage.
     pub async fn open(storage: &Storage, path: &str, written: FileSummary) -> Result<Self> {
         let read = Self::read(storage, path, written).await;
@@ -79,7 +79,7 @@ impl StateFile {
     /// The entries of these key groups, block by block: in their order within a key group.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data), naming file and offset, for a damaged block; those of the storage.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming file and offset, for a damaged block; those of the storage.
     pub fn blocks(
         &self,
         section: u16,

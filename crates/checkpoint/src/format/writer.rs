@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use millstream_core::Result;
-use millstream_core::key::KeyGroup;
+use millstream_record::Result;
+use millstream_record::key::KeyGroup;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::block::Block;

@@ -1,6 +1,6 @@
 //! The manifest's file: version and checksum around it.
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -27,7 +27,7 @@ impl Manifest {
     /// The manifest's file.
     ///
     /// # Errors
-    /// [`ErrorKind::Bug`](millstream_core::ErrorKind::Bug) if it cannot be written as JSON.
+    /// [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) if it cannot be written as JSON.
     pub fn encode(&self) -> Result<Vec<u8>> {
         self.encode_as(VERSION)
     }
@@ -43,8 +43,8 @@ impl Manifest {
     /// Reads what [`encode`](Self::encode) wrote.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged, or no manifest;
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) for a newer version.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when it is damaged, or no manifest;
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let unreadable =
             |cause| Error::data("it is cut, damaged or no manifest of Millstream").caused_by(cause);
@@ -75,9 +75,9 @@ fn checksum(version: u32, manifest: &RawValue) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use millstream_core::ErrorKind;
-    use millstream_core::drive::checkpoint_stats::CheckpointKind;
-    use millstream_core::drive::job_id::JobId;
+    use millstream_protocol::checkpoint_stats::CheckpointKind;
+    use millstream_protocol::job_id::JobId;
+    use millstream_record::ErrorKind;
 
     use super::super::*;
     use super::VERSION;

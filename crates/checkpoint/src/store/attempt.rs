@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::log::{Append, Base, Change, CheckpointRef, JobLog, LogEntry};
-use millstream_core::plan::Plan;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::log::{Append, Base, Change, CheckpointRef, JobLog, LogEntry};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::plan::Plan;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_storage::Storage;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::in_flight::InFlight;
@@ -19,7 +20,6 @@ use super::writer::{CheckpointWriter, Writing, Written};
 use super::{CheckpointStore, paths};
 use crate::job_log::LogFolder;
 use crate::manifest::{Manifest, StageManifest};
-use crate::storage::Storage;
 
 /// An attempt whose claim stands: the only one that may write, until a newer one claims.
 pub struct Attempt {
@@ -223,7 +223,7 @@ impl Attempt {
     }
 
     fn manifest(&self, checkpoint: CheckpointId, kind: CheckpointKind, plan: &Plan) -> Manifest {
-        let stage = |stage: &millstream_core::plan::StageSpec| StageManifest {
+        let stage = |stage: &millstream_stage::plan::StageSpec| StageManifest {
             name: stage.name.clone(),
             operators: stage.operators.iter().map(|operator| operator.name.clone()).collect(),
             parallelism: stage.parallelism,

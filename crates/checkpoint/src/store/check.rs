@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_storage::Storage;
 
 use crate::manifest::Manifest;
-use crate::storage::Storage;
 
 /// Refuses a checkpoint of which a file is missing or was cut.
 pub(super) async fn complete(base: &Storage, manifest: &Manifest) -> Result<()> {

@@ -1,13 +1,13 @@
-//! Deletes what nobody refers to any more: lists, and does what the pure [`cleanup`](millstream_core::drive::cleanup) says.
+//! Deletes what nobody refers to any more: lists, and does what the pure [`cleanup`](millstream_protocol::cleanup) says.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use millstream_core::Result;
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::cleanup::{Known, Owner, deletable};
-use millstream_core::drive::log::CheckpointRef;
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::cleanup::{Known, Owner, deletable};
+use millstream_protocol::log::CheckpointRef;
+use millstream_record::Result;
 
 use super::attempt::Attempt;
 use super::paths;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use millstream_core::snapshot::CheckpointId;
+use millstream_stage::snapshot::CheckpointId;
 
 use super::SharedFiles;
 

@@ -1,6 +1,6 @@
 //! Lists and committables: small ones go into the manifest, large ones into the subtask's file.
 
-use millstream_core::snapshot::{Committable, OperatorList};
+use millstream_stage::snapshot::{Committable, OperatorList};
 
 use super::state_file::Source;
 use crate::manifest::{CommitManifest, Encoded, Items, ListManifest};

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 use super::paths::random_digits;
 

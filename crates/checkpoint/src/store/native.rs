@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use millstream_core::drive::layout::Place;
-use millstream_core::snapshot::{FrozenState, NativeFile};
-use millstream_core::{Error, Result};
+use millstream_protocol::layout::Place;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{FrozenState, NativeFile};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::paths;

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{Emit, KeyedPart, NativeFile, NativeReader, NativeState, TableSchema};
-use millstream_core::{Error, Result};
+use millstream_record::key::KeyGroup;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{Emit, KeyedPart, NativeFile, NativeReader, NativeState, TableSchema};
+use millstream_storage::Storage;
 
 use super::local::LocalFolder;
 use super::native::checksum;
 use super::read::ReadOptions;
 use crate::manifest::{NativeFileManifest, NativeManifest};
-use crate::storage::Storage;
 
 /// How many files of one cold store travel at a time.
 const PARALLEL: usize = 4;

@@ -2,9 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use millstream_core::drive::job_id::JobId;
-use millstream_core::drive::layout::Place;
-use millstream_core::snapshot::CheckpointId;
+use millstream_protocol::job_id::JobId;
+use millstream_protocol::layout::Place;
+use millstream_stage::snapshot::CheckpointId;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The folder of files that several checkpoints may refer to.

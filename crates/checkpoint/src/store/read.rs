@@ -6,19 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::job_snapshot::{JobSnapshot, StagePart};
-use millstream_core::drive::log::CheckpointRef;
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{Committable, KeyedPart, NativeReader, OperatorList, StageSnapshot};
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
+use millstream_protocol::log::CheckpointRef;
+use millstream_record::key::KeyGroup;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{Committable, KeyedPart, NativeReader, OperatorList, StageSnapshot};
+use millstream_storage::{Storage, StorageOptions};
 
 use super::check;
 use super::native_part::NativePart;
 use super::stored_part::StoredPart;
 use crate::format::{FileSummary, StateFile};
 use crate::manifest::{CHECKPOINT_MANIFEST, Items, Manifest, SAVEPOINT_MANIFEST, SubtaskManifest};
-use crate::storage::{Storage, StorageOptions};
 
 /// How many subtasks' parts are opened at a time.
 const PARALLEL: usize = 8;
@@ -49,7 +49,7 @@ pub struct Opened {
 /// Reads the savepoint or checkpoint at `url`: its folder, or the manifest in it.
 ///
 /// # Errors
-/// See [`read`]; [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when there is none.
+/// See [`read`]; [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there is none.
 pub async fn open(url: &str, storage: &StorageOptions, options: &ReadOptions) -> Result<Opened> {
     let folder = folder_of(url);
     let place = Storage::open(folder, storage)?;
@@ -68,7 +68,7 @@ pub async fn open(url: &str, storage: &StorageOptions, options: &ReadOptions) ->
 /// Reads the checkpoint in the folder `path` of `base`, or the savepoint at `base` if `path` is empty.
 ///
 /// # Errors
-/// [`ErrorKind::Data`](millstream_core::ErrorKind::Data), naming the file, when one is missing, cut or damaged (blocks of entries are
+/// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when one is missing, cut or damaged (blocks of entries are
 /// looked at when they are read); those of the storage.
 pub async fn read(base: &Storage, path: &str, options: &ReadOptions) -> Result<Opened> {
     let url = base.child(path).url();

@@ -1,13 +1,13 @@
 //! Writes a subtask's state file: encoded on a blocking thread, sent by the runtime, a few pieces in between.
 
 use bytes::{Bytes, BytesMut};
-use millstream_core::snapshot::FrozenState;
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::FrozenState;
+use millstream_storage::{Storage, Upload};
 use tokio::sync::mpsc;
 
 use crate::format::{FileSummary, SectionSummary, StateFileWriter};
 use crate::manifest::FileManifest;
-use crate::storage::{Storage, Upload};
 
 /// Pieces, of about a block each, between the two threads.
 const PIECES: usize = 16;

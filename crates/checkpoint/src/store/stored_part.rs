@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{Emit, KeyedPart, TableSchema};
-use millstream_core::{Error, Result};
+use millstream_record::key::KeyGroup;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{Emit, KeyedPart, TableSchema};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 

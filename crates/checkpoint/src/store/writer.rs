@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use millstream_core::drive::layout::Place;
-use millstream_core::drive::log::CheckpointRef;
-use millstream_core::plan::StageId;
-use millstream_core::snapshot::{Frozen, FrozenState, TableSchema};
-use millstream_core::time::Clock;
-use millstream_core::{Error, Result};
+use millstream_protocol::layout::Place;
+use millstream_protocol::log::CheckpointRef;
+use millstream_record::{Error, Result};
+use millstream_stage::plan::StageId;
+use millstream_stage::snapshot::{Frozen, FrozenState, TableSchema};
+use millstream_stage::time::Clock;
+use millstream_storage::Storage;
 
 use super::in_flight::Ticket;
 use super::items::Outgoing;
@@ -21,7 +22,6 @@ use super::state_file::{self, Source};
 use crate::manifest::{
     CHECKPOINT_MANIFEST, Encoded, KeyedManifest, Manifest, SAVEPOINT_MANIFEST, SubtaskManifest,
 };
-use crate::storage::Storage;
 
 /// Writes one checkpoint or savepoint. Cheap to clone: parts may be written at the same time. What is dropped before it has finished
 /// leaves files behind that the next [`Attempt::clean`](super::Attempt::clean) removes.
@@ -95,7 +95,7 @@ impl CheckpointWriter {
     /// Writes the manifest, with the states of the enumerators by stage. All parts must be there.
     ///
     /// # Errors
-    /// Those of the storage; [`ErrorKind::Bug`](millstream_core::ErrorKind::Bug) when parts are missing.
+    /// Those of the storage; [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) when parts are missing.
     pub async fn finish(self, enumerators: Vec<Option<Vec<u8>>>) -> Result<Written> {
         let mut manifest = self.writing.complete(enumerators)?;
         manifest.bytes += manifest.encode()?.len() as u64;

@@ -1,9 +1,9 @@
 //! Clean-up deletes exactly what nobody refers to.
 
 use anyhow::{Context, Result, ensure};
-use millstream_checkpoint::storage::Storage;
 use millstream_checkpoint::store::Attempt;
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_storage::Storage;
 
 use super::job::{Job, Machine, plan};
 use super::{exactly_what_is_referenced, folder};

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use millstream_checkpoint::storage::Storage;
-use millstream_core::ErrorKind;
+use millstream_record::ErrorKind;
+use millstream_storage::Storage;
 
 use super::job::{Job, Machine};
 use super::{exactly_what_is_referenced, folder, restored};
@@ -33,7 +33,7 @@ pub(super) async fn is_named(machine: &Machine, root: &Storage) -> Result<()> {
             let error = error.with_context(|| format!("{path} is {what}, and nobody notices"))?;
             let chain = format!("{error:#}");
             ensure!(chain.contains(&path), "{path} is {what}: {chain}");
-            let kind = error.downcast_ref::<millstream_core::Error>().map(millstream_core::Error::kind);
+            let kind = error.downcast_ref::<millstream_record::Error>().map(millstream_record::Error::kind);
             ensure!(kind == Some(ErrorKind::Data), "{path} is {what}: {chain}");
         }
         folder.put(&path, whole).await?;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, ensure};
-use millstream_checkpoint::storage::Storage;
 use millstream_checkpoint::store::Attempt;
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_storage::Storage;
 
 use super::faulty::{Fault, faulty};
 use super::job::{Job, Machine, plan};

@@ -8,10 +8,10 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millstream_checkpoint::storage::{
+use millstream_record::{Error, Result};
+use millstream_storage::{
     Attempt, Created, Failure, Listed, Storage, StorageOptions, Store, StoreUpload, Upload,
 };
-use millstream_core::{Error, Result};
 
 /// What happens at the chosen call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::join_all;
-use millstream_checkpoint::storage::Storage;
 use millstream_checkpoint::store::Attempt;
-use millstream_core::ErrorKind;
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::log::Base;
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::log::Base;
+use millstream_record::ErrorKind;
+use millstream_storage::Storage;
 
 use super::job::{Job, Machine, plan};
 use super::{exactly_what_is_referenced, folder, restored};
@@ -71,7 +71,7 @@ pub(super) async fn a_zombie_changes_nothing(machine: &Machine, root: &Storage) 
 }
 
 fn fenced(error: &anyhow::Error) -> Result<()> {
-    let kind = error.downcast_ref::<millstream_core::Error>().map(millstream_core::Error::kind);
+    let kind = error.downcast_ref::<millstream_record::Error>().map(millstream_record::Error::kind);
     ensure!(kind == Some(ErrorKind::Fenced), "{error:#}");
     Ok(())
 }

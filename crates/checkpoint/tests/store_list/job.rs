@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Result, ensure};
-use millstream_checkpoint::storage::{Storage, StorageOptions};
 use millstream_checkpoint::store::{
     Attempt, CheckpointStore, CheckpointWriter, NativeReader, PartFigures, ReadOptions, StoreOptions, Written,
 };
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::layout::{Place, places};
-use millstream_core::drive::log::Base;
-use millstream_core::key::owned_groups;
-use millstream_core::plan::{OperatorSpec, Plan, StageSpec};
-use millstream_core::snapshot::{
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::layout::{Place, places};
+use millstream_protocol::log::Base;
+use millstream_record::key::owned_groups;
+use millstream_stage::plan::{OperatorSpec, Plan, StageSpec};
+use millstream_stage::snapshot::{
     Committable, Emit, Frozen, FrozenState, MemoryPart, NativeFile, NativeState, OperatorList, Redistribute,
     TableSchema,
 };
-use millstream_core::time::{Clock, Nanos, Time};
+use millstream_stage::time::{Clock, Nanos, Time};
+use millstream_storage::{Storage, StorageOptions};
 
 pub(crate) const GROUPS: u16 = 64;
 
@@ -281,7 +281,7 @@ impl FrozenState for Cold {
         tables()
     }
 
-    fn entries(&self, emit: &mut Emit<'_>) -> millstream_core::Result<()> {
+    fn entries(&self, emit: &mut Emit<'_>) -> millstream_record::Result<()> {
         let tables = self.files.iter().filter(|file| file.shared);
         tables.map(|file| file.id.as_bytes()).try_for_each(|id| emit(self.groups.start, 0, id))
     }
@@ -300,7 +300,7 @@ impl NativeReader for FileReader {
         _: &[TableSchema],
         wanted: &Range<u16>,
         emit: &mut Emit<'_>,
-    ) -> millstream_core::Result<()> {
+    ) -> millstream_record::Result<()> {
         for file in native.files.iter().filter(|file| file.shared) {
             let content = read(&file.path);
             let id = content.lines().next().unwrap_or_default();

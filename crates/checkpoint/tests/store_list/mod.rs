@@ -12,9 +12,9 @@ mod savepoints;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use millstream_checkpoint::storage::{Storage, StorageOptions};
 use millstream_checkpoint::store::{Attempt, read_manifest};
-use millstream_core::drive::job_id::JobId;
+use millstream_protocol::job_id::JobId;
+use millstream_storage::{Storage, StorageOptions};
 
 use self::job::{Job, Machine};
 

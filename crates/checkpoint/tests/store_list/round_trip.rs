@@ -1,7 +1,7 @@
 //! What goes in comes out, and no more of it travels than must.
 
 use anyhow::{Context, Result, ensure};
-use millstream_checkpoint::storage::Storage;
+use millstream_storage::Storage;
 
 use super::folder;
 use super::job::{GROUPS, Job, Machine};

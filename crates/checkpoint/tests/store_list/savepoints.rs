@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use millstream_checkpoint::manifest::SAVEPOINT_MANIFEST;
-use millstream_checkpoint::storage::Storage;
 use millstream_checkpoint::store::{Attempt, ReadOptions, open};
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::job_id::JobId;
-use millstream_core::drive::log::Base;
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::job_id::JobId;
+use millstream_protocol::log::Base;
+use millstream_storage::Storage;
 
 use super::job::{Job, Machine, plan};
 use super::{exactly_what_is_referenced, folder};

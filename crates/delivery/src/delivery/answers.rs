@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::time::Nanos;
-use millstream_core::trouble::rounded;
-use millstream_core::{Context, Error, Result, Rows};
+use millstream_record::{Error, Result};
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::time::Nanos;
+use millstream_stage::trouble::rounded;
+use millstream_stage::{Context, Rows};
 
 use super::{Delivery, nanos};
 use crate::buffer::SlotId;

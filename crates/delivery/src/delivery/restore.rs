@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::snapshot::{OperatorList, Redistribute};
-use millstream_core::{Error, OpenContext, Result};
+use millstream_record::{Error, Result};
+use millstream_stage::OpenContext;
+use millstream_stage::snapshot::{OperatorList, Redistribute};
 
 use super::Delivery;
 use crate::pending::Pending;
@@ -19,8 +20,8 @@ impl<S: Store> Delivery<S> {
     /// Takes back what an earlier attempt had not delivered.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_core::ErrorKind::Data) when it is damaged;
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when it is not from an earlier attempt: what this attempt
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when it is damaged;
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when it is not from an earlier attempt: what this attempt
     /// writes would be refused as too old.
     pub(super) fn restore(&mut self, cx: &mut OpenContext) -> Result<()> {
         let frozen = cx.restored.take_list(&self.operator, STATE);

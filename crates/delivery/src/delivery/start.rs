@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use millstream_core::backoff::Backoff;
-use millstream_core::time::Nanos;
-use millstream_core::trouble::rounded;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::backoff::Backoff;
+use millstream_stage::time::Nanos;
+use millstream_stage::trouble::rounded;
 
 use super::{Delivery, Event, nanos};
 use crate::store::{NotReady, Store};

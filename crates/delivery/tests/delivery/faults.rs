@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_core::ErrorKind;
 use millstream_delivery::Limits;
+use millstream_record::ErrorKind;
 
 use crate::script::{Answer, Script, counted, limits, rows, trouble, turn_for};
 

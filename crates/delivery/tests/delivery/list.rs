@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use millstream_core::Result;
+use millstream_record::Result;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{Simulated, World};
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::key::owned_groups;
-use millstream_core::snapshot::StageSnapshot;
-use millstream_core::{ErrorKind, Result};
 use millstream_delivery::NotReady;
+use millstream_record::key::owned_groups;
+use millstream_record::{ErrorKind, Result};
 use millstream_sim::{DrivenWriter, Harness, Simulated};
+use millstream_stage::snapshot::StageSnapshot;
 
 use crate::script::{Answer, Row, Script, rows, turn_for};
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use millstream_core::io::Io;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::sink::{Guarantee, Sink, SinkWriter};
-use millstream_core::{Error, OpenContext, Result, Version};
 use millstream_delivery::{
     Fault, Item, Items, Limits, Mapping, Names, NotReady, Reply, Store, Verdict, Work, Writers,
 };
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Error, Result};
 use millstream_sim::{DrivenWriter, Harness, Simulated};
+use millstream_stage::io::Io;
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream_stage::{OpenContext, Version};
 
 /// A record: a key and a value.
 pub(crate) type Row = (u64, u64);

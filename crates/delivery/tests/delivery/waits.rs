@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::{Budget, Error, ErrorKind, Rows};
 use millstream_delivery::{Limits, NotReady};
+use millstream_record::{Error, ErrorKind};
 use millstream_sim::{Harness, Simulated};
+use millstream_stage::{Budget, Rows};
 
 use crate::script::{Row, Script, limits, rows, trouble, turn_for};
 

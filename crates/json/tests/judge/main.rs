@@ -5,10 +5,11 @@
 mod message;
 mod reference;
 
-use millstream_core::decode::{Decoder, Refused};
-use millstream_core::raw::RawBatch;
-use millstream_core::{Record, Rows};
 use millstream_json::{FromJson, JsonDecoder, JsonOptions};
+use millstream_record::Record;
+use millstream_stage::Rows;
+use millstream_stage::decode::{Decoder, Refused};
+use millstream_stage::raw::RawBatch;
 use proptest::prelude::*;
 
 use message::{damage, message};

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use millstream::core::plan::Plan;
-use millstream::core::source::Source;
-use millstream::core::state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
+use millstream::operators::state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 use millstream::prelude::*;
+use millstream::stage::plan::Plan;
+use millstream::stage::source::Source;
 
 /// The jobs by name.
 pub(crate) const JOBS: [&str; 5] = ["tumbling", "sliding", "session", "triggered", "process"];

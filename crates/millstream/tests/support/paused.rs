@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use millstream::core::batch::SplitId;
-use millstream::core::snapshot::CheckpointId;
-use millstream::core::source::{Enumerator, Polled, Source, Split, SplitReader};
-use millstream::core::{Budget, Context, OpenContext, Rows};
 use millstream::prelude::*;
+use millstream::stage::batch::SplitId;
+use millstream::stage::snapshot::CheckpointId;
+use millstream::stage::source::{Enumerator, Polled, Source, Split, SplitReader};
+use millstream::stage::{Budget, Context, OpenContext, Rows};
 
 /// A collection that each split of which gives `records` and then waits.
 pub(crate) struct Paused<T> {

@@ -1,9 +1,9 @@
 //! One job in three versions: the state of the first can be restored by the second, not by the broken one.
 
-use millstream::core::plan::Plan;
-use millstream::core::source::Source;
-use millstream::core::state::{ListState, ValueState};
+use millstream::operators::state::{ListState, ValueState};
 use millstream::prelude::*;
+use millstream::stage::plan::Plan;
+use millstream::stage::source::Source;
 
 #[derive(Clone, Debug, PartialEq, Record)]
 pub(crate) struct Purchase {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_core::drive::checkpoint_stats::{CheckpointKind, SubtaskStats};
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::time::Nanos;
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpoint_stats::{CheckpointKind, SubtaskStats};
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::time::Nanos;
 
 use crate::ask::{Ask, CheckpointDone, Reply};
 use crate::setup::Setup;

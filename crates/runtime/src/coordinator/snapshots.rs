@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::Builder;
 
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::checkpointing::{
-    AbortReason, Decision, Event as Happened, Logged, Request, Wanted,
-};
-use millstream_core::drive::subtask::Command as Task;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::End;
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::checkpointing::{AbortReason, Decision, Event as Happened, Logged, Request, Wanted};
+use millstream_protocol::subtask::Command as Task;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::End;
 
 use super::Coordinator;
 use super::flight::{Flight, millis};

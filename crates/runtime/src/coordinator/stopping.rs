@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::drive::checkpointing::Event as Happened;
-use millstream_core::drive::subtask::Command as Task;
-use millstream_core::figures::OperatorFigures;
-use millstream_core::stage::End;
-use millstream_core::time::Nanos;
-use millstream_core::trouble::rounded;
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::checkpointing::Event as Happened;
+use millstream_protocol::subtask::Command as Task;
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::stage::End;
+use millstream_stage::time::Nanos;
+use millstream_stage::trouble::rounded;
 
 use super::{Coordinator, nanos};
 use crate::inbox::Command;

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
-use millstream_core::drive::checkpointing::Logged;
-use millstream_core::drive::log::CheckpointRef;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpoint_stats::{CheckpointKind, RestoredStats};
+use millstream_protocol::checkpointing::Logged;
+use millstream_protocol::log::CheckpointRef;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::CheckpointId;
 
 use super::{Claim, Ledger, Snapshot, Vault, Written};
 use crate::epoch;

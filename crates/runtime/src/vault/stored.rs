@@ -10,14 +10,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 use millstream_checkpoint::store::{
     Attempt, CheckpointStore, CheckpointWriter, ReadOptions, Recovered, StoreOptions, open,
 };
-use millstream_core::drive::checkpoint_options::Retention;
-use millstream_core::drive::checkpoint_stats::{CheckpointKind, RestoredStats};
-use millstream_core::drive::checkpointing::Logged;
-use millstream_core::drive::layout::Place;
-use millstream_core::drive::log::{Base, CheckpointRef};
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::time::Nanos;
-use millstream_core::{ErrorKind, Result};
+use millstream_protocol::checkpoint_options::Retention;
+use millstream_protocol::checkpoint_stats::{CheckpointKind, RestoredStats};
+use millstream_protocol::checkpointing::Logged;
+use millstream_protocol::layout::Place;
+use millstream_protocol::log::{Base, CheckpointRef};
+use millstream_record::{ErrorKind, Result};
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::time::Nanos;
 use tokio::runtime::{Handle, Runtime};
 
 use super::{Claim, Ledger, Origin, Snapshot, Vault, Written};

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use millstream_core::Result;
+use millstream_record::Result;
 use millstream_runtime::{JobHandle, JobReport, RuntimeOptions};
 
 /// Options for tests: small queues, so that back-pressure happens.

@@ -7,13 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream_core::batch::{Rows, SplitId};
-use millstream_core::record::to_bytes;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::source::{
+use millstream_record::record::to_bytes;
+use millstream_record::{Error, Result};
+use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Split, SplitReader, deal, split_state,
 };
-use millstream_core::{Budget, Context, Error, OpenContext, Result};
+use millstream_stage::{Budget, Context, OpenContext};
 
 /// What the readers of a test share with the test.
 #[derive(Default)]

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use millstream_core::batch::Rows;
-use millstream_core::key::{Key, key_group};
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::snapshot::{CheckpointId, Frozen, MemoryPart, TableSchema};
-use millstream_core::time::{MAX_TIME, Time};
-use millstream_core::{Budget, Context, Error, KeyGroup, Mark, OpenContext, Operator, Output, Result, Step};
+use millstream_record::key::{Key, key_group};
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Error, KeyGroup, Result};
+use millstream_stage::batch::Rows;
+use millstream_stage::snapshot::{CheckpointId, Frozen, MemoryPart, TableSchema};
+use millstream_stage::time::{MAX_TIME, Time};
+use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Step};
 
 /// How many keys the numbers have.
 pub const KEYS: i64 = 50;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use millstream_core::batch::{EdgeCodec, EdgeId, RecordCodec};
-use millstream_core::chain::{
+use millstream_operators::chain::{
     Chained, Exchanged, Fanout, InputStage, OneInput, SinkEnd, SourceStage, hash_by,
 };
-use millstream_core::plan::{EdgeSpec, Exchange, MakeEnumerator, OperatorSpec, Plan, StageId, StageSpec};
-use millstream_core::record::{Data, Record};
-use millstream_core::sink::SinkWriter;
-use millstream_core::{Operator, Push, Stage};
+use millstream_record::record::{Data, Record};
+use millstream_stage::batch::{EdgeCodec, EdgeId, RecordCodec};
+use millstream_stage::plan::{EdgeSpec, Exchange, MakeEnumerator, OperatorSpec, Plan, StageId, StageSpec};
+use millstream_stage::sink::SinkWriter;
+use millstream_stage::{Operator, Push, Stage};
 
 use super::numbers::Numbers;
 use super::ops::{KeyedSum, Watermarks, key_of};

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use millstream_core::batch::Rows;
-use millstream_core::dead_letter::DeadLetter;
-use millstream_core::io::Completions;
-use millstream_core::record::Data;
-use millstream_core::sink::SinkWriter;
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::{Budget, Context, OpenContext, Result, Step};
+use millstream_record::Result;
+use millstream_record::record::Data;
+use millstream_stage::batch::Rows;
+use millstream_stage::dead_letter::DeadLetter;
+use millstream_stage::io::Completions;
+use millstream_stage::sink::SinkWriter;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::{Budget, Context, OpenContext, Step};
 
 /// What a sink's writers have written, all together.
 pub struct Written<T> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use millstream_core::drive::checkpoint_stats::{CheckpointHistory, SubtaskStats};
+use millstream_protocol::checkpoint_stats::{CheckpointHistory, SubtaskStats};
 use millstream_runtime::JobControl;
 
 use super::{Text, escape};

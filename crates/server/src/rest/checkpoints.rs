@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use millstream_core::drive::checkpoint_stats::{
+use millstream_protocol::checkpoint_stats::{
     CheckpointHistory, CheckpointKind, CheckpointStats, CheckpointStatus, RestoredStats, SubtaskStats,
 };
 use serde_json::{Map, Value, json};

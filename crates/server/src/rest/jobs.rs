@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use millstream_core::drive::job_id::JobId;
-use millstream_core::plan::{Plan, StageSpec};
-use millstream_core::time::Clock;
+use millstream_protocol::job_id::JobId;
 use millstream_runtime::{JobControl, JobStatus, SystemClock};
+use millstream_stage::plan::{Plan, StageSpec};
+use millstream_stage::time::Clock;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

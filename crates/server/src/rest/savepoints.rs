@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use millstream_core::Result;
+use millstream_record::Result;
 use millstream_runtime::{CheckpointDone, Pending};
 use serde::Deserialize;
 use serde_json::{Value, json};

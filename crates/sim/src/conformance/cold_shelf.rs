@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_core::cold::{FrozenCold, Pairs};
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{Emit, KeyedPart, NativeFile, NativeState, TableSchema};
-use millstream_core::{Error, Result};
+use millstream_record::key::KeyGroup;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{Emit, KeyedPart, NativeFile, NativeState, TableSchema};
+use millstream_stage::state_backend::{FrozenCold, Pairs};
 use tempfile::TempDir;
 
 use crate::driven_writer::wrong;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::cold::{Change, ColdStore, Pairs, Scope, StateBackend};
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::KeyedPart;
-use millstream_core::time::Time;
+use millstream_record::Result;
+use millstream_record::key::KeyGroup;
+use millstream_stage::snapshot::KeyedPart;
+use millstream_stage::state_backend::{Change, ColdStore, Pairs, Scope, StateBackend};
+use millstream_stage::time::Time;
 
 use super::cold_shelf::{Shelf, Stored};
 use crate::driven_writer::wrong;

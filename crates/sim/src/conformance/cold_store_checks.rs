@@ -2,8 +2,8 @@
 
 use std::slice::from_ref;
 
-use millstream_core::Result;
-use millstream_core::cold::Change;
+use millstream_record::Result;
+use millstream_stage::state_backend::Change;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

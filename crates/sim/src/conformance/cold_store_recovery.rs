@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::key::KeyGroup;
+use millstream_record::Result;
+use millstream_record::key::KeyGroup;
 
 use super::cold_shelf::{Shelf, Stored};
 use super::cold_store::{Beside, key, value};

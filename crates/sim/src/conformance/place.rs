@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_core::key::owned_groups;
-use millstream_core::sink::{Guarantee, Sink};
-use millstream_core::snapshot::{Restored, StageSnapshot};
-use millstream_core::{Error, Result, Rows};
+use millstream_record::key::owned_groups;
+use millstream_record::{Error, Result};
+use millstream_stage::Rows;
+use millstream_stage::sink::{Guarantee, Sink};
+use millstream_stage::snapshot::{Restored, StageSnapshot};
 
 use super::{SinkFixture, place_name};
 use crate::driven_writer::DrivenWriter;

@@ -1,7 +1,8 @@
 //! Checks of what a writer does while all is well.
 
-use millstream_core::sink::{Guarantee, Sink};
-use millstream_core::{Result, Rows};
+use millstream_record::Result;
+use millstream_stage::Rows;
+use millstream_stage::sink::{Guarantee, Sink};
 
 use super::place::{Place, Written, pairs};
 use super::{Check, SinkFixture};

@@ -1,7 +1,7 @@
 //! Checks of what happens when a job is started again, and when the attempt before it is not dead yet.
 
-use millstream_core::sink::Guarantee;
-use millstream_core::{ErrorKind, Result};
+use millstream_record::{ErrorKind, Result};
+use millstream_stage::sink::Guarantee;
 
 use super::place::{Place, Written, pairs};
 use super::{Check, SinkFixture};

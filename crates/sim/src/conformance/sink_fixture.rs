@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::record::Data;
-use millstream_core::sink::{Guarantee, Sink};
+use millstream_record::Result;
+use millstream_record::record::Data;
+use millstream_stage::sink::{Guarantee, Sink};
 
 use crate::world::{Simulated, World};
 

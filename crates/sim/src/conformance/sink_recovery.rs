@@ -1,8 +1,8 @@
 //! Checks of snapshots: what was not acknowledged, and what waits for the checkpoint to be complete.
 
-use millstream_core::Result;
-use millstream_core::sink::Guarantee;
-use millstream_core::snapshot::StageSnapshot;
+use millstream_record::Result;
+use millstream_stage::sink::Guarantee;
+use millstream_stage::snapshot::StageSnapshot;
 
 use super::place::{Place, Written, pairs};
 use super::{Check, SinkFixture};
@@ -124,7 +124,7 @@ fn rolled_back<F: SinkFixture>(fixture: &F) -> Result<()> {
     })
 }
 
-pub(super) fn freeze<T: millstream_core::record::Data>(
+pub(super) fn freeze<T: millstream_record::record::Data>(
     writers: &mut [&mut DrivenWriter<T>],
     id: u64,
 ) -> Result<StageSnapshot> {

@@ -1,8 +1,8 @@
 //! Checks of transactions around crashes, at the same and at other parallelisms: nothing visible twice, nothing missing.
 
-use millstream_core::sink::Guarantee;
-use millstream_core::snapshot::StageSnapshot;
-use millstream_core::{ErrorKind, Result};
+use millstream_record::{ErrorKind, Result};
+use millstream_stage::sink::Guarantee;
+use millstream_stage::snapshot::StageSnapshot;
 
 use super::place::{Place, Written, pairs};
 use super::sink_recovery::{finish, freeze};

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use millstream_core::batch::EdgeId;
-use millstream_core::chain::{Chained, Exchanged, SourceStage};
-use millstream_core::context::Emitted;
-use millstream_core::drive::enumerators::{Assignments, Enumerators, unguarded};
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::layout::Place;
-use millstream_core::drive::subtask::Call;
-use millstream_core::operators::{AssignWatermarks, WatermarkStrategy};
-use millstream_core::plan::{OperatorSpec, Plan, StageSpec};
-use millstream_core::snapshot::Restored;
-use millstream_core::source::Source;
-use millstream_core::stage::Stage;
-use millstream_core::time::MAX_TIME;
-use millstream_core::{Mark, Result};
+use millstream_operators::chain::{Chained, Exchanged, SourceStage};
+use millstream_operators::operators::{AssignWatermarks, WatermarkStrategy};
+use millstream_protocol::enumerators::{Assignments, Enumerators, unguarded};
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::layout::Place;
+use millstream_protocol::subtask::Call;
+use millstream_record::Result;
+use millstream_stage::Mark;
+use millstream_stage::batch::EdgeId;
+use millstream_stage::context::Emitted;
+use millstream_stage::plan::{OperatorSpec, Plan, StageSpec};
+use millstream_stage::snapshot::Restored;
+use millstream_stage::source::Source;
+use millstream_stage::stage::Stage;
+use millstream_stage::time::MAX_TIME;
 
 use super::source_fixture::UnboundedFixture;
 use super::{Check, place_name};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_core::Result;
-use millstream_core::source::Source;
+use millstream_record::Result;
+use millstream_stage::source::Source;
 
 use super::source_site::{Reader, Seen, Site};
 use super::{Check, SourceFixture};
@@ -55,7 +55,7 @@ fn read_with<F: SourceFixture>(site: &mut Site<'_, F>, parallelism: u16) -> Resu
     site.expect_all(&seen)
 }
 
-fn finished<T: millstream_core::Record>(reader: &mut crate::DrivenReader<T>) -> Result<()> {
+fn finished<T: millstream_record::Record>(reader: &mut crate::DrivenReader<T>) -> Result<()> {
     let left = reader.snapshot(1)?;
     if !left.is_empty() {
         return Err(wrong(format!("all splits are finished, but the snapshot still has {left:?}")));

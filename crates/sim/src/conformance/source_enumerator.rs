@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use millstream_core::Result;
-use millstream_core::source::{Assignment, EnumeratorEvent, Source};
+use millstream_record::Result;
+use millstream_stage::source::{Assignment, EnumeratorEvent, Source};
 
 use super::source_site::{Seen, Site};
 use super::{Check, SourceFixture};

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_core::raw::RawBatch;
-use millstream_core::source::Source;
-use millstream_core::{Result, Rows};
+use millstream_record::Result;
+use millstream_stage::Rows;
+use millstream_stage::raw::RawBatch;
+use millstream_stage::source::Source;
 
 use crate::world::{Simulated, World};
 
@@ -64,7 +65,7 @@ pub trait UnboundedFixture: SourceFixture {
 
 /// The messages of a source that gives fetched buffers: [`SourceFixture::messages`] for it.
 pub fn messages(rows: &Rows<RawBatch>) -> Vec<Message> {
-    let message = |record: millstream_core::raw::RawRecord<'_>| Message {
+    let message = |record: millstream_stage::raw::RawRecord<'_>| Message {
         position: Some(record.position),
         text: String::from_utf8_lossy(record.bytes).into_owned(),
     };

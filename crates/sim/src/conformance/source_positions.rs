@@ -1,8 +1,8 @@
 //! Checks of snapshots: a new reader goes on exactly where the old one stood.
 
-use millstream_core::Result;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::source::Split;
+use millstream_record::Result;
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_stage::source::Split;
 
 use super::source_site::{Seen, Site};
 use super::{Check, SourceFixture};

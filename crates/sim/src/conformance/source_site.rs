@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use millstream_core::source::{Assignment, EnumeratorContext, EnumeratorEvent, Source, Split};
-use millstream_core::{Error, Result, Rows};
+use millstream_record::{Error, Result};
+use millstream_stage::Rows;
+use millstream_stage::source::{Assignment, EnumeratorContext, EnumeratorEvent, Source, Split};
 
 use super::{Content, Message, SourceFixture, place_name};
 use crate::driven_reader::{DrivenReader, Reading};

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_core::drive::checkpointing::{CheckpointCoordinator, Event, Request, Wanted};
-use millstream_core::drive::enumerators::{Assignments, Enumerators, unguarded};
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::layout;
-use millstream_core::drive::log::{Append, JobLog};
-use millstream_core::drive::subtask::Command;
-use millstream_core::plan::Plan;
-use millstream_core::stage::End;
-use millstream_core::time::{Clock, Nanos};
-use millstream_core::{Error, Result};
+use millstream_protocol::checkpointing::{CheckpointCoordinator, Event, Request, Wanted};
+use millstream_protocol::enumerators::{Assignments, Enumerators, unguarded};
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::layout;
+use millstream_protocol::log::{Append, JobLog};
+use millstream_protocol::subtask::Command;
+use millstream_record::{Error, Result};
+use millstream_stage::plan::Plan;
+use millstream_stage::stage::End;
+use millstream_stage::time::{Clock, Nanos};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
@@ -376,7 +376,7 @@ impl Attempt {
 
     /// Says with an error what went before, if it is one of a contract.
     pub(super) fn explain(&self, shared: &Shared, error: Error) -> Error {
-        if error.kind() != millstream_core::ErrorKind::Bug {
+        if error.kind() != millstream_record::ErrorKind::Bug {
             return error;
         }
         error.in_context(self.describe(shared))

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::drive::broken::BrokenRule;
-use millstream_core::snapshot::{KeyedPart, MemoryPart, Restored};
+use millstream_protocol::broken::BrokenRule;
+use millstream_record::Result;
+use millstream_stage::snapshot::{KeyedPart, MemoryPart, Restored};
 
 /// A rule that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,16 +3,17 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::checkpointing::{Decision, Event, Logged};
-use millstream_core::drive::cleanup::{self, Known, Owner};
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::log::{Append, Change, CheckpointRef};
-use millstream_core::drive::subtask::Command;
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::stage::End;
-use millstream_core::time::{Clock, Nanos};
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::checkpointing::{Decision, Event, Logged};
+use millstream_protocol::cleanup;
+use millstream_protocol::cleanup::{Known, Owner};
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::log::{Append, Change, CheckpointRef};
+use millstream_protocol::subtask::Command;
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::stage::End;
+use millstream_stage::time::{Clock, Nanos};
 use rand::RngExt;
 
 use super::attempt::Attempt;
@@ -216,7 +217,7 @@ impl Attempt {
     fn stands(
         &mut self,
         shared: &mut Shared,
-        entry: millstream_core::drive::log::LogEntry,
+        entry: millstream_protocol::log::LogEntry,
         manifest: &Manifest,
     ) {
         let retired: Vec<_> = self.log.last().retired_by(&entry).map(|old| old.path.clone()).collect();

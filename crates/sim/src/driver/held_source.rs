@@ -1,10 +1,10 @@
 //! The auditor of held sources: between the barrier of a savepoint that the job may stop with and the news of how that ended, a source
 //! reads nothing; and once it has heard that the savepoint was given up, it does not stand still.
 
-use millstream_core::Result;
-use millstream_core::context::Emitted;
-use millstream_core::drive::subtask::Command;
-use millstream_core::snapshot::CheckpointId;
+use millstream_protocol::subtask::Command;
+use millstream_record::Result;
+use millstream_stage::context::Emitted;
+use millstream_stage::snapshot::CheckpointId;
 
 use crate::driven_writer::wrong;
 

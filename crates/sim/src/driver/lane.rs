@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use millstream_core::Mark;
-use millstream_core::batch::Batch;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::stage::End;
+use millstream_stage::Mark;
+use millstream_stage::batch::Batch;
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::End;
 
 /// What travels in a channel.
 pub(super) enum Element {

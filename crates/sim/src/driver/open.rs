@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::layout::{self, LaneSpec, Place};
-use millstream_core::drive::subtask::SubtaskProtocol;
-use millstream_core::plan::{EdgeSpec, Plan};
-use millstream_core::snapshot::Restored;
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::layout;
+use millstream_protocol::layout::{LaneSpec, Place};
+use millstream_protocol::subtask::SubtaskProtocol;
+use millstream_record::Result;
+use millstream_stage::plan::{EdgeSpec, Plan};
+use millstream_stage::snapshot::Restored;
 
 use super::broken::{Broken, without_watermarks};
 use super::lane::Target;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::log::{Append, Ask, Base, Change, CheckpointRef, Done, JobLog};
-use millstream_core::drive::restart::{Failure, Restarts, Verdict};
-use millstream_core::plan::Plan;
-use millstream_core::stage::End;
-use millstream_core::time::{Clock, Nanos};
-use millstream_core::{Error, ErrorKind, Result};
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::log::{Append, Ask, Base, Change, CheckpointRef, Done, JobLog};
+use millstream_protocol::restart::{Failure, Restarts, Verdict};
+use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::plan::Plan;
+use millstream_stage::stage::End;
+use millstream_stage::time::{Clock, Nanos};
 use rand::RngExt;
 
 use super::attempt::{Attempt, Went};
@@ -217,8 +217,8 @@ impl Process {
     }
 }
 
-const RESTART_AT_ONCE: millstream_core::drive::checkpoint_options::RestartStrategy =
-    millstream_core::drive::checkpoint_options::RestartStrategy::FixedDelay {
+const RESTART_AT_ONCE: millstream_protocol::checkpoint_options::RestartStrategy =
+    millstream_protocol::checkpoint_options::RestartStrategy::FixedDelay {
         attempts: u32::MAX,
         delay: std::time::Duration::ZERO,
     };

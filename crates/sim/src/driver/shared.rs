@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::drive::checkpoint_options::{CheckpointOptions, RestartStrategy};
-use millstream_core::drive::checkpoint_stats::CheckpointKind;
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::log::{CheckpointRef, LogEntry, LogEvent};
-use millstream_core::time::{Clock, Nanos};
+use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartStrategy};
+use millstream_protocol::checkpoint_stats::CheckpointKind;
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::log::{CheckpointRef, LogEntry, LogEvent};
+use millstream_stage::time::{Clock, Nanos};
 use rand::RngExt;
 
 use super::Chance;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use millstream_core::drive::job_snapshot::JobSnapshot;
-use millstream_core::drive::log::{Answer, Ask, LogEntry, LogEvent};
+use millstream_protocol::job_snapshot::JobSnapshot;
+use millstream_protocol::log::{Answer, Ask, LogEntry, LogEvent};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 
-use millstream_core::Result;
-use millstream_core::batch::{Batch, EdgeId};
-use millstream_core::context::Emitted;
-use millstream_core::drive::layout::Place;
-use millstream_core::drive::subtask::{
+use millstream_protocol::layout::Place;
+use millstream_protocol::subtask::{
     Asked, Call, Channels, Command, Decision, Event, Move as Inner, ReaderState, SubtaskProtocol,
 };
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::stage::End;
-use millstream_core::time::Time;
+use millstream_record::Result;
+use millstream_stage::batch::{Batch, EdgeId};
+use millstream_stage::context::Emitted;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::stage::End;
+use millstream_stage::time::Time;
 
 use super::held_source::HeldSource;
 use super::lane::{Element, Lane, Target};

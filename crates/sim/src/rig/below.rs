@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use millstream_core::Result;
-use millstream_core::cold::{Heap, StateBackend};
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{
+use millstream_record::Result;
+use millstream_record::key::KeyGroup;
+use millstream_stage::snapshot::{
     Emit, Frozen, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeState, StageSnapshot, TableSchema,
 };
+use millstream_stage::state_backend::{Heap, StateBackend};
 
 use crate::MemoryCold;
 

@@ -4,14 +4,15 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use millstream_core::batch::{EdgeId, RecordCodec};
-use millstream_core::chain::{Chained, Exchanged, Head, InputStage, OneInput, Side, TwoInputs};
-use millstream_core::key::DEFAULT_KEY_GROUPS;
-use millstream_core::operator::SideTag;
-use millstream_core::operators::Either;
-use millstream_core::stage::Stage;
-use millstream_core::time::Time;
-use millstream_core::{Key, Operator, Record, Result};
+use millstream_operators::chain::{Chained, Exchanged, Head, InputStage, OneInput, Side, TwoInputs};
+use millstream_operators::operators::Either;
+use millstream_record::key::DEFAULT_KEY_GROUPS;
+use millstream_record::{Key, Record, Result};
+use millstream_stage::Operator;
+use millstream_stage::batch::{EdgeId, RecordCodec};
+use millstream_stage::operator::SideTag;
+use millstream_stage::stage::Stage;
+use millstream_stage::time::Time;
 
 use super::compare::{RigFailure, Rules, run_all};
 use super::feed::Feed;
@@ -232,7 +233,7 @@ fn stage_of<O: Operator<Out: Record>>(
     inputs: usize,
     operator: O,
     sides: &[MakeSide],
-    head: impl FnOnce(Box<dyn millstream_core::Push<O::In>>) -> Box<dyn Head>,
+    head: impl FnOnce(Box<dyn millstream_stage::Push<O::In>>) -> Box<dyn Head>,
 ) -> Box<dyn Stage> {
     let sides = sides.iter().map(|make| make()).collect();
     let end = Box::new(Exchanged::<O::Out>::forward(MAIN));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 use super::below::Below;
 use super::mode::{KEYED, MODES, Mode, PARALLEL, Restore};

@@ -1,8 +1,8 @@
 //! What a rig is fed with.
 
-use millstream_core::Mark;
-use millstream_core::stage::{End, InputId};
-use millstream_core::time::Time;
+use millstream_stage::Mark;
+use millstream_stage::stage::{End, InputId};
+use millstream_stage::time::Time;
 
 /// One thing that happens to the operator.
 #[derive(Clone, Debug)]

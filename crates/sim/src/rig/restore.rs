@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::key::owned_groups;
-use millstream_core::merge::MarkMerge;
-use millstream_core::snapshot::{Frozen, StageSnapshot};
-use millstream_core::stage::InputId;
-use millstream_core::{Error, Mark};
+use millstream_record::Error;
+use millstream_record::Result;
+use millstream_record::key::owned_groups;
+use millstream_stage::Mark;
+use millstream_stage::merge::MarkMerge;
+use millstream_stage::snapshot::{Frozen, StageSnapshot};
+use millstream_stage::stage::InputId;
 
 use super::below::Below;
 use super::mode::Restore;

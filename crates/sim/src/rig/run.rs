@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use millstream_core::batch::{Batch, EdgeCodec, EdgeId};
-use millstream_core::context::Emitted;
-use millstream_core::key::owner;
-use millstream_core::merge::MarkMerge;
-use millstream_core::snapshot::{CheckpointId, Frozen};
-use millstream_core::stage::{End, InputId, Stage};
-use millstream_core::time::{Clock, MIN_TIME, Time};
-use millstream_core::{Mark, Result};
+use millstream_record::Result;
+use millstream_record::key::owner;
+use millstream_stage::Mark;
+use millstream_stage::batch::{Batch, EdgeCodec, EdgeId};
+use millstream_stage::context::Emitted;
+use millstream_stage::merge::MarkMerge;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::stage::{End, InputId, Stage};
+use millstream_stage::time::{Clock, MIN_TIME, Time};
 
 use super::below::Below;
 use super::mode::{Mode, Restore};

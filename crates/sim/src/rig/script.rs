@@ -4,10 +4,11 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use millstream_core::batch::{Batch, EdgeCodec, EdgeId, RecordCodec, Rows};
-use millstream_core::stage::{End, InputId};
-use millstream_core::time::{Nanos, Time};
-use millstream_core::{Mark, Record};
+use millstream_record::Record;
+use millstream_stage::Mark;
+use millstream_stage::batch::{Batch, EdgeCodec, EdgeId, RecordCodec, Rows};
+use millstream_stage::stage::{End, InputId};
+use millstream_stage::time::{Nanos, Time};
 
 use super::feed::Feed;
 use super::transcript::show_mark;

@@ -2,11 +2,12 @@
 
 use std::fmt::Debug;
 
-use millstream_core::batch::EdgeId;
-use millstream_core::operator::SideTag;
-use millstream_core::record::from_bytes;
-use millstream_core::time::Time;
-use millstream_core::{Mark, Record, Result};
+use millstream_record::record::from_bytes;
+use millstream_record::{Record, Result};
+use millstream_stage::Mark;
+use millstream_stage::batch::EdgeId;
+use millstream_stage::operator::SideTag;
+use millstream_stage::time::Time;
 
 use super::transcript::{self, Entry, Row, Segment};
 

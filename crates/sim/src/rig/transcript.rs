@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use millstream_core::batch::{Batch, EdgeId, Rows};
-use millstream_core::time::Time;
-use millstream_core::{Mark, Record, Result};
+use millstream_record::{Record, Result};
+use millstream_stage::Mark;
+use millstream_stage::batch::{Batch, EdgeId, Rows};
+use millstream_stage::time::Time;
 
 use crate::driven_writer::wrong;
 
@@ -33,8 +34,8 @@ pub(super) fn read_rows<T: Record + fmt::Debug>(batch: Batch) -> Result<Vec<Row>
 }
 
 pub(super) fn row<T: Record + fmt::Debug>(record: &T, ts: Time) -> Row {
-    let text = if ts == millstream_core::time::MIN_TIME { "no time".to_owned() } else { ts.to_string() };
-    Row { ts, bytes: millstream_core::record::to_bytes(record), text: format!("{record:?} at {text}") }
+    let text = if ts == millstream_stage::time::MIN_TIME { "no time".to_owned() } else { ts.to_string() };
+    Row { ts, bytes: millstream_record::record::to_bytes(record), text: format!("{record:?} at {text}") }
 }
 
 /// A row or a mark of the main output.
@@ -110,7 +111,7 @@ struct Gist<'a> {
 
 pub(super) fn show_mark(mark: Mark) -> String {
     match mark {
-        Mark::Time(millstream_core::time::MAX_TIME) => "the final watermark".to_owned(),
+        Mark::Time(millstream_stage::time::MAX_TIME) => "the final watermark".to_owned(),
         Mark::Time(time) => format!("watermark {time}"),
         Mark::Idle => "idle".to_owned(),
         Mark::Active => "active".to_owned(),

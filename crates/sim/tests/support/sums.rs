@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use millstream_core::key::{KeyGroup, key_group};
-use millstream_core::operator::SideTag;
-use millstream_core::record::{from_bytes, to_bytes};
-use millstream_core::snapshot::{
+use millstream_record::key::{KeyGroup, key_group};
+use millstream_record::record::{from_bytes, to_bytes};
+use millstream_record::{Error, Key, Result};
+use millstream_stage::operator::SideTag;
+use millstream_stage::snapshot::{
     CheckpointId, Emit, Frozen, FrozenState, OperatorList, Redistribute, TableSchema,
 };
-use millstream_core::time::{MAX_TIME, MIN_TIME, Time};
-use millstream_core::{
-    Budget, Context, End, Error, Key, Mark, OpenContext, Operator, Output, Result, Rows, Step,
-};
+use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
+use millstream_stage::{Budget, Context, End, Mark, OpenContext, Operator, Output, Rows, Step};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {

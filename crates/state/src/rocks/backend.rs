@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream_core::Result;
-use millstream_core::cold::{OpenedCold, Scope, StateBackend};
-use millstream_core::key::hash_bytes;
-use millstream_core::snapshot::{KeyedPart, NativeState};
+use millstream_record::Result;
+use millstream_record::key::hash_bytes;
+use millstream_stage::snapshot::{KeyedPart, NativeState};
+use millstream_stage::state_backend::{OpenedCold, Scope, StateBackend};
 use rocksdb::{ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME};
 
 use super::expiry::Expiry;
@@ -40,7 +40,7 @@ impl RocksBackend {
     /// Claims a folder below the local directory.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_core::ErrorKind::Configuration) when no folder can be made there.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when no folder can be made there.
     pub fn new(options: &RocksOptions) -> Result<Self> {
         let dir = LocalDir::claim(&options.folder())?;
         let shared = Shared { memory: Memory::new(options.memory), dir };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use millstream_core::{Error, ErrorKind};
+use millstream_record::{Error, ErrorKind};
 use rocksdb::ErrorKind as Cause;
 
 /// A database that runs failed: its files are only a copy of the checkpoint, so going back to that mends nearly everything.

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use millstream_core::Result;
-use millstream_core::snapshot::NativeFile;
+use millstream_record::Result;
+use millstream_stage::snapshot::NativeFile;
 
 use super::errors;
 

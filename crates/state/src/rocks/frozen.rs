@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use millstream_core::Result;
-use millstream_core::cold::{FrozenCold, TakePair};
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{NativeFile, NativeState};
+use millstream_record::Result;
+use millstream_record::key::KeyGroup;
+use millstream_stage::snapshot::{NativeFile, NativeState};
+use millstream_stage::state_backend::{FrozenCold, TakePair};
 use rocksdb::DB;
 
 use super::backend::Shared;

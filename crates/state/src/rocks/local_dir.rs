@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use millstream_core::{Error, Result};
+use millstream_record::{Error, Result};
 
 const LOCK: &str = "lock";
 // More processes on one folder than this is a mistake.
@@ -92,6 +92,6 @@ mod tests {
     fn an_unusable_folder_is_a_matter_of_configuration() {
         let parent = tempfile::NamedTempFile::new().unwrap();
         let error = LocalDir::claim(parent.path()).err().unwrap();
-        assert_eq!(error.kind(), millstream_core::ErrorKind::Configuration);
+        assert_eq!(error.kind(), millstream_record::ErrorKind::Configuration);
     }
 }

@@ -4,7 +4,7 @@
 //! (at most an eighth of the budget) are counted as well. The other half is left for what RocksDB counts nowhere: compactions,
 //! iterators, restores, and the allocator's own losses; measured with 20 million keys (`cargo xtask bench keys`).
 
-use millstream_core::cold::Scope;
+use millstream_stage::state_backend::Scope;
 use rocksdb::{Cache, LruCacheOptions, WriteBufferManager};
 
 // Less than this and memtables are flushed as files of a few KiB.

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::{Emit, NativeReader, NativeState, TableSchema};
-use millstream_core::{Error, Result};
+use millstream_record::key::KeyGroup;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::{Emit, NativeReader, NativeState, TableSchema};
 
 use super::backend::RocksBackend;
 use super::frozen::scan;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use millstream_core::Result;
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::NativeState;
+use millstream_record::Result;
+use millstream_record::key::KeyGroup;
+use millstream_stage::snapshot::NativeState;
 use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
 use super::files::{Folder, adopt};
@@ -116,7 +116,7 @@ impl<'a> Copy<'a> {
         ingested.map_err(|error| self.failed(error))
     }
 
-    fn failed(&self, error: rocksdb::Error) -> millstream_core::Error {
+    fn failed(&self, error: rocksdb::Error) -> millstream_record::Error {
         errors::running("copy restored pairs", self.tables.path(), error)
     }
 }

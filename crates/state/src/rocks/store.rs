@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use millstream_core::cold::{Change, ColdSizes, ColdStore, FrozenCold, Pairs};
-use millstream_core::key::KeyGroup;
-use millstream_core::snapshot::CheckpointId;
-use millstream_core::time::Time;
-use millstream_core::{Error, Result};
+use millstream_record::key::KeyGroup;
+use millstream_record::{Error, Result};
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::state_backend::{Change, ColdSizes, ColdStore, FrozenCold, Pairs};
+use millstream_stage::time::Time;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch, WriteOptions, properties,
@@ -160,7 +160,7 @@ impl Drop for RocksStore {
 
 #[cfg(test)]
 mod tests {
-    use millstream_core::cold::Scope;
+    use millstream_stage::state_backend::Scope;
 
     use super::*;
     use crate::{RocksBackend, RocksOptions};

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millstream::cli::logs;
 use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource, FilesSourceOptions};
 use millstream::connectors::kafka::{Bounded, KafkaSink, KafkaSinkOptions, KafkaSource, KafkaSourceOptions};
-use millstream::core::collection::Collected;
-use millstream::core::raw::RawBatch;
+use millstream::operators::collection::Collected;
 use millstream::prelude::*;
+use millstream::stage::raw::RawBatch;
 
 use super::letters::{Goal, Summary, judge};
 use super::{ReplayArgs, files};

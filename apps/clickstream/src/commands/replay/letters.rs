@@ -127,7 +127,7 @@ impl fmt::Display for Summary {
 #[cfg(test)]
 mod tests {
     use millstream::connectors::files::{dead_letter_json, shorter_dead_letter_json};
-    use millstream::core::dead_letter::DeadLetter;
+    use millstream::stage::dead_letter::DeadLetter;
 
     use super::*;
 

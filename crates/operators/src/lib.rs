@@ -1,0 +1,13 @@
+//! The operators, windows and keyed state of a pipeline, and the chains that operators are linked to.
+//!
+//! Start reading at [`operators::Filter`], then [`chain`] and [`state`].
+
+pub mod chain;
+mod cold;
+pub mod collection;
+mod firing;
+pub mod operators;
+mod slot_index;
+pub mod state;
+pub mod table;
+pub mod window;

@@ -1,0 +1,90 @@
+//! How a function declares its states.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use millstream_record::{Error, Record, Result};
+
+use super::cell::{Cells, Column, StateCell, updated_field};
+use super::handles::{AggregatingState, ListState, MapState, Place, ReducingState, ValueState};
+use super::ttl::Ttl;
+use crate::window::Aggregate;
+
+/// Where a function declares its states. Each needs a name of its own: snapshots find it by that.
+#[derive(Default)]
+pub struct States {
+    pub(super) columns: Vec<Box<dyn Column>>,
+    ttl: Option<Ttl>,
+}
+
+impl States {
+    /// Gives the state that is declared next a time to live: `states.with_ttl(Ttl::event_time(day)).value("last")?`.
+    pub fn with_ttl(&mut self, ttl: Ttl) -> &mut Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// One value per key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an empty name, or one that is used twice; so do the others.
+    pub fn value<T: Record>(&mut self, name: &str) -> Result<ValueState<T>> {
+        self.add(name).map(ValueState)
+    }
+
+    /// A list per key.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn list<T: Record>(&mut self, name: &str) -> Result<ListState<T>> {
+        self.add(name).map(ListState)
+    }
+
+    /// A map per key.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn map<M: Record + Ord, V: Record>(&mut self, name: &str) -> Result<MapState<M, V>> {
+        self.add(name).map(MapState)
+    }
+
+    /// One value per key that new ones are combined with.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn reducing<T: Record>(
+        &mut self,
+        name: &str,
+        combine: impl Fn(T, T) -> T + Send + Sync + 'static,
+    ) -> Result<ReducingState<T>> {
+        Ok(ReducingState { place: self.add(name)?, combine: Arc::new(combine) })
+    }
+
+    /// An accumulator per key.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn aggregating<T, A: Aggregate<T>>(
+        &mut self,
+        name: &str,
+        aggregate: A,
+    ) -> Result<AggregatingState<T, A>> {
+        Ok(AggregatingState { place: self.add(name)?, aggregate })
+    }
+
+    fn add<C: StateCell>(&mut self, name: &str) -> Result<Place<C>> {
+        if name.is_empty() {
+            return Err(Error::configuration("a state has no name: give it one, snapshots find it by that"));
+        }
+        let ttl = self.ttl.take();
+        let mut taken =
+            self.columns.iter().flat_map(|column| [column.name().to_owned(), updated_field(column.name())]);
+        if taken.any(|taken| taken == name || ttl.is_some() && taken == updated_field(name)) {
+            return Err(Error::configuration(format!(
+                "two states of one operator are called {name:?}: rename one"
+            )));
+        }
+        self.columns.push(Box::new(Cells::<C>::new(name, ttl)));
+        Ok(Place { column: self.columns.len() - 1, of: PhantomData })
+    }
+}

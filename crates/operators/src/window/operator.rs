@@ -1,0 +1,330 @@
+//! Tumbling, sliding, cumulating and global windows, as Flink's `WindowOperator` without merging.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use millstream_record::key::KeyGroup;
+use millstream_record::record::from_bytes;
+use millstream_record::{Data, Key, Record, Result};
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::plan::{Kept, KeyedSpec, StateSpec};
+use millstream_stage::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
+use millstream_stage::time::{MIN_TIME, Time};
+use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Rows, Step};
+
+use super::assigner::require_time;
+use super::cold;
+use super::emit::WindowFunction;
+use super::frozen::{self, FrozenWindows, StoredEntry};
+use super::pane::{Cell, Panes, Place, StateOf, WindowEntry, add_time};
+use super::spec::{DueTimer, WindowSpec};
+use super::{Aggregate, Assigner, Timers, Trigger, Window, lateness};
+use crate::cold::{Cache, ColdTable};
+use crate::firing;
+use crate::firing::Firing;
+use crate::state::{Floors, GroupWatermarks, Meter, TimerKind};
+use crate::table::WARM;
+
+/// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire together, in slices.
+pub struct WindowOperator<K, T, R, KF, W, G, A, F>
+where
+    A: Aggregate<T>,
+    G: Trigger,
+{
+    spec: WindowSpec<T, KF, W, G, A, F>,
+    name: String,
+    panes: Panes<K, A::Acc, StateOf<G>>,
+    watermark: Time,
+    floors: Floors,
+    due: Due,
+    mark: Option<Mark>,
+    owned: std::ops::Range<KeyGroup>,
+    cold: Option<Cache>,
+    assigned: Vec<Window>,
+    figures: Arc<OperatorFigures>,
+    meter: Meter,
+    of: std::marker::PhantomData<fn(T) -> R>,
+}
+
+/// Timers that have come due, and how far the first one's window has fired.
+#[derive(Default)]
+struct Due {
+    timers: VecDeque<DueTimer>,
+    place: Place,
+}
+
+impl<K, T, R, KF, W, G, A, F> WindowOperator<K, T, R, KF, W, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K,
+    W: Assigner,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    /// An operator of these parts.
+    pub fn new(spec: WindowSpec<T, KF, W, G, A, F>) -> Self {
+        Self {
+            spec,
+            name: String::new(),
+            panes: Panes::new(1, false),
+            watermark: MIN_TIME,
+            floors: Floors::default(),
+            due: Due::default(),
+            mark: None,
+            owned: 0..1,
+            cold: None,
+            assigned: Vec::new(),
+            figures: OperatorFigures::new(""),
+            meter: Meter::default(),
+            of: std::marker::PhantomData,
+        }
+    }
+
+    fn element(&mut self, now: Time, record: &T, ts: Time, hash: u64, out: &mut Rows<R>) -> Result<bool> {
+        let event_time = self.spec.assigner.is_event_time();
+        let time = if event_time { require_time(ts)? } else { now };
+        self.assigned.clear();
+        self.spec.assigner.assign_next(time, &mut self.assigned);
+        let watermark = self.watermark.max(self.floors.of(hash, self.panes.groups()));
+        let mut late = !self.assigned.is_empty();
+        for index in 0..self.assigned.len() {
+            let window = self.assigned[index];
+            if event_time && lateness::is_window_late(&window, self.spec.allowed_lateness, watermark) {
+                continue;
+            }
+            late = false;
+            self.add(window, record, hash, Timers::new(watermark, now), out);
+        }
+        Ok(!late)
+    }
+
+    fn add(&mut self, window: Window, record: &T, hash: u64, mut timers: Timers, out: &mut Rows<R>) {
+        let pane = self.panes.open(window);
+        let entry = pane.cell::<T, A>(hash, (self.spec.key)(record), &self.spec.aggregate);
+        self.spec.add(&window, entry.kept(), record, &mut timers, out);
+        add_time(&mut pane.timers.event, timers.event);
+        add_time(&mut pane.timers.processing, timers.processing);
+    }
+
+    fn collect_due(&mut self, kind: TimerKind, upto: Time) {
+        let due = match kind {
+            TimerKind::EventTime => self.panes.take_due(upto, |timers| &mut timers.event),
+            TimerKind::ProcessingTime => self.panes.take_due(upto, |timers| &mut timers.processing),
+        };
+        self.due.timers.extend(due.into_iter().map(|(time, window)| DueTimer { kind, time, window }));
+    }
+
+    // The next keys of one window.
+    fn fire_keys(&mut self, due: &DueTimer, most: usize, out: &mut Rows<R>) -> Result<Option<usize>> {
+        let Self { spec, panes, floors, due: Due { place, .. }, cold, .. } = self;
+        let groups = panes.groups();
+        let Some(pane) = panes.get(&due.window) else { return Ok(None) };
+        let mut fire = |entry: &mut WindowEntry<K, A::Acc, StateOf<G>>| {
+            let floor = floors.of(entry.hash, groups);
+            spec.fire(due, floor, entry.kept(), out)
+        };
+        // A window that never left memory fires from there; nothing leaves it before it is done.
+        match cold.as_mut().filter(|_| pane.table.is_behind()) {
+            Some(cache) => cold::fire_next(cache, pane, &mut place.key, most, &mut fire),
+            None => Ok(pane.fire_next(&mut place.slot, most, fire)),
+        }
+    }
+
+    fn expire(&mut self, now: Time) {
+        let cold = &mut self.cold;
+        let dropped = |pane: &_| {
+            if let Some(cache) = cold {
+                cold::forget(cache, pane);
+            }
+        };
+        if self.spec.assigner.is_event_time() {
+            self.panes.expire(self.spec.allowed_lateness, self.watermark, dropped);
+            self.floors.caught_up(self.watermark);
+        } else {
+            self.panes.expire(0, now, dropped);
+        }
+    }
+
+    // Above a cold store: brings the keys of a batch into memory.
+    fn load(&mut self, now: Time, rows: &Rows<T>) -> Result<()> {
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        let event_time = self.spec.assigner.is_event_time();
+        let mut missing = Vec::new();
+        for ((record, ts), hash) in rows.rec.iter().zip(&rows.ts).zip(&rows.hash) {
+            self.assigned.clear();
+            self.spec.assigner.assign_next(if event_time { *ts } else { now }, &mut self.assigned);
+            for window in &self.assigned {
+                let Some(pane) = self.panes.get(window).filter(|pane| pane.table.is_behind()) else {
+                    continue;
+                };
+                let key = (self.spec.key)(record);
+                if pane.table.find(*hash, &key).is_none() {
+                    missing.push(pane.cold_key(*hash, &key));
+                }
+            }
+        }
+        cold::load(cache, &mut self.panes, missing)
+    }
+
+    /// What its snapshots consist of.
+    pub fn tables() -> Vec<TableSchema> {
+        frozen::tables::<K, A::Acc, StateOf<G>>()
+    }
+
+    fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
+        restored.read(&Self::tables(), &mut |group, table, entry| {
+            match table {
+                0 => self.floors.restore(group, entry)?,
+                1 => drop(self.panes.restore(from_bytes(entry)?)),
+                _ => self.restore_entry(from_bytes(entry)?),
+            }
+            Ok(())
+        })
+    }
+
+    fn restore_entry(&mut self, (window, key, acc, trigger): StoredEntry<K, A::Acc, StateOf<G>>) {
+        let pane = self.panes.open(window);
+        pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
+    }
+
+    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        match &mut self.cold {
+            None => Ok(Box::new(FrozenWindows::new(watermarks, &mut self.panes))),
+            Some(cache) => cold::freeze(cache, &mut self.panes, &watermarks, id),
+        }
+    }
+}
+
+impl<K, T, R, KF, W, G, A, F> Firing<R> for WindowOperator<K, T, R, KF, W, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K,
+    W: Assigner,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    fn held(&mut self) -> &mut Option<Mark> {
+        &mut self.mark
+    }
+
+    fn fire_next(&mut self, _: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
+        let Some(due) = self.due.timers.front().copied() else { return Ok(None) };
+        let fired = self.fire_keys(&due, most, &mut out.rows)?;
+        if fired.is_none() {
+            self.due.timers.pop_front();
+            self.due.place = Place::default();
+        }
+        Ok(Some(fired.unwrap_or_default()))
+    }
+
+    fn settle(&mut self, now: Time) -> Result<()> {
+        if self.meter.is_due(now) {
+            let tables = self.panes.all().iter().map(|pane| &pane.table);
+            let figures = self.figures.state("windows");
+            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
+        }
+        // Of a window that has fired in part from memory nothing may leave: what left would be fired once more, from the store.
+        let settled = self.cold.as_mut().filter(|_| self.due.place.slot == 0);
+        settled.map_or(Ok(()), |cache| cache.settle(self.panes.all()))
+    }
+
+    fn all_fired(&mut self, now: Time) {
+        self.expire(now);
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        self.panes.next_processing_timer()
+    }
+
+    // The timers that are due have left their windows.
+    fn is_half_fired(&self) -> bool {
+        !self.due.timers.is_empty()
+    }
+}
+
+impl<K, T, R, KF, W, G, A, F> Operator for WindowOperator<K, T, R, KF, W, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K + Send + Sync + 'static,
+    W: Assigner,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    type In = T;
+    type Out = R;
+
+    fn keyed(&self) -> KeyedSpec {
+        let name = Self::tables().pop().map(|table| table.name).unwrap_or_default();
+        KeyedSpec { tables: Self::tables(), states: vec![StateSpec { name, kept: Kept::Window }] }
+    }
+
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        self.spec.assigner.validate()?;
+        self.name = name.to_owned();
+        self.figures = cx.figures_of(name);
+        self.owned = cx.owned.clone();
+        let restored = cx.restored.take_keyed(name);
+        let opened = Cache::open(name, &Self::tables(), &restored, cx)?;
+        self.panes = Panes::new(cx.key_groups, opened.is_some());
+        let Some((mut cache, done)) = opened else { return self.restore(&restored) };
+        cold::restore(&mut cache, &mut self.panes, &mut self.floors, (!done).then_some(&restored))?;
+        self.cold = Some(cache);
+        Ok(())
+    }
+
+    fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
+        let now = cx.now();
+        self.load(now, rows)?;
+        let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
+        let mut records = rows.drain().enumerate();
+        for block in hashes.chunks(WARM) {
+            self.panes.warm(block);
+            for (hash, (index, (record, ts))) in block.iter().zip(records.by_ref()) {
+                if !self.element(now, &record, ts, *hash, &mut out.rows)? {
+                    self.figures.late.add(1);
+                    out.side(&self.spec.late).push_of(record, ts, &origins, index);
+                }
+            }
+        }
+        self.settle(now)?;
+        Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
+    }
+
+    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
+        if let Mark::Time(time) = mark {
+            self.watermark = self.watermark.max(time);
+            self.collect_due(TimerKind::EventTime, time);
+        }
+        firing::begin(self, cx, mark, out)
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
+        self.collect_due(TimerKind::ProcessingTime, cx.now());
+        firing::slice(self, cx.now(), budget, out)
+    }
+
+    // A window that fires in slices is fired to its end before the barrier: a snapshot holds no half-fired window.
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
+        Ok(firing::before_barrier(self))
+    }
+
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        frozen.keyed.push((self.name.clone(), self.freeze(id)?));
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.panes = Panes::new(1, false);
+        self.cold = None;
+    }
+}

@@ -1,0 +1,412 @@
+//! Session windows, as Flink's `WindowOperator` with a `MergingWindowSet`.
+
+mod table;
+
+use std::sync::Arc;
+
+use millstream_record::key::KeyGroup;
+use millstream_record::record::Names;
+use millstream_record::record::from_bytes;
+use millstream_record::{Data, Key, Record, Result};
+use millstream_stage::figures::OperatorFigures;
+use millstream_stage::plan::{Kept, KeyedSpec, StateSpec};
+use millstream_stage::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
+use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
+use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Rows, Step};
+
+use self::table::{FrozenSessions, KeyEntry, Open, Table, tables};
+use super::assigner::{Session, require_time};
+use super::emit::WindowFunction;
+use super::spec::{DueTimer, WindowSpec};
+use super::{Aggregate, Timers, Trigger, Window, lateness};
+use crate::cold::{Cache, ColdTable, pair};
+use crate::firing;
+use crate::firing::Firing;
+use crate::state::{ClockTimers, Floors, GroupWatermarks, Meter, OfKey, TimerKind};
+use crate::table::{KeyedTable, Slot};
+
+/// Windows that each key has for itself and that merge when they touch.
+pub struct SessionOperator<K, T, R, KF, G, A, F>
+where
+    A: Aggregate<T>,
+    G: Trigger,
+{
+    spec: WindowSpec<T, KF, Session, G, A, F>,
+    name: String,
+    table: Table<K, A::Acc, G::State>,
+    timers: ClockTimers<SessionTimer<K>>,
+    cold: Option<Cache>,
+    mark: Option<Mark>,
+    watermark: Time,
+    floors: Floors,
+    owned: std::ops::Range<KeyGroup>,
+    figures: Arc<OperatorFigures>,
+    meter: Meter,
+    of: std::marker::PhantomData<fn(T) -> R>,
+}
+
+// At equal times a trigger is asked before the session is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
+enum Due {
+    Trigger,
+    Cleanup,
+}
+
+/// A timer of one session; the order of the fields is the order in which timers of one time fire.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SessionTimer<K> {
+    due: Due,
+    key: K,
+    window: Window,
+}
+
+// By hand: the derive refuses type parameters.
+impl<K: Key> Record for SessionTimer<K> {
+    fn schema(names: &mut Names) -> String {
+        <(Due, K, Window)>::schema(names)
+    }
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.due.encode(out);
+        self.key.encode(out);
+        self.window.encode(out);
+    }
+    fn decode(bytes: &mut &[u8]) -> Result<Self> {
+        let (due, key, window) = Record::decode(bytes)?;
+        Ok(Self { due, key, window })
+    }
+}
+
+impl<K: Key> OfKey for SessionTimer<K> {
+    fn hash(&self) -> u64 {
+        self.key.key_hash()
+    }
+}
+
+impl<K, T, R, KF, G, A, F> SessionOperator<K, T, R, KF, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    /// An operator of these parts.
+    pub fn new(spec: WindowSpec<T, KF, Session, G, A, F>) -> Self {
+        Self {
+            spec,
+            name: String::new(),
+            table: Table { keys: KeyedTable::default(), groups: 1 },
+            timers: ClockTimers::default(),
+            cold: None,
+            mark: None,
+            watermark: MIN_TIME,
+            floors: Floors::default(),
+            owned: 0..1,
+            figures: OperatorFigures::new(""),
+            meter: Meter::default(),
+            of: std::marker::PhantomData,
+        }
+    }
+
+    // Whether the record was taken: it was late only if its window, merged with what it touches, is late.
+    fn element(&mut self, now: Time, record: &T, ts: Time, hash: u64, out: &mut Rows<R>) -> Result<bool> {
+        let event_time = self.spec.assigner.is_event_time();
+        let time = if event_time { require_time(ts)? } else { now };
+        let single = self.spec.assigner.window(time);
+        let slot = self.table.keys.resolve(hash, (self.spec.key)(record), Vec::new);
+        let watermark = self.watermark.max(self.floors.of(hash, self.table.groups));
+        let merged = self.merged_window(slot, single);
+        if event_time && lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
+            self.forget_empty(slot);
+            return Ok(false);
+        }
+        let place = self.merge(slot, merged);
+        self.add(slot, place, record, Timers::new(watermark, now), out);
+        Ok(true)
+    }
+
+    fn merged_window(&self, slot: Slot, single: Window) -> Window {
+        let sessions = self.table.keys.entry(slot).map_or(&[][..], |entry| &entry.value);
+        let touched = sessions.iter().filter(|session| session.window.intersects(&single));
+        touched.fold(single, |all, session| all.cover(&session.window))
+    }
+
+    // Makes one session of all that the window covers and answers its place among the key's sessions.
+    fn merge(&mut self, slot: Slot, window: Window) -> usize {
+        let WindowSpec { aggregate, trigger, .. } = &self.spec;
+        let sessions = &mut self.table.keys.entry_mut(slot).expect("the slot was just resolved").value;
+        let mut whole =
+            Open { window, acc: aggregate.create(), trigger: G::State::default(), asked: (None, None) };
+        let mut place = 0;
+        while place < sessions.len() {
+            if sessions[place].window.intersects(&window) {
+                let part = sessions.swap_remove(place);
+                aggregate.merge(&mut whole.acc, part.acc);
+                trigger.on_merge(&mut whole.trigger, part.trigger);
+                whole.asked = if part.window == window { part.asked } else { whole.asked };
+            } else {
+                place += 1;
+            }
+        }
+        sessions.push(whole);
+        sessions.len() - 1
+    }
+
+    fn add(&mut self, slot: Slot, place: usize, record: &T, mut timers: Timers, out: &mut Rows<R>) {
+        let entry = self.table.keys.entry_mut(slot).expect("the slot was just resolved");
+        let (key, session) = (&entry.key, &mut entry.value[place]);
+        let window = session.window;
+        self.spec.add(&window, session.kept(key), record, &mut timers, out);
+        session.asked = (timers.event.or(session.asked.0), timers.processing.or(session.asked.1));
+        let (key, asked) = (key.clone(), session.asked);
+        self.register(key, window, asked);
+    }
+
+    fn register(&mut self, key: K, window: Window, asked: (Option<Time>, Option<Time>)) {
+        let asked = [(TimerKind::EventTime, asked.0), (TimerKind::ProcessingTime, asked.1)];
+        for (kind, time) in asked {
+            if let Some(time) = time {
+                self.timers.of(kind).add(time, SessionTimer { due: Due::Trigger, key: key.clone(), window });
+            }
+        }
+        let (kind, cleanup) = match self.spec.assigner.is_event_time() {
+            true => (TimerKind::EventTime, lateness::cleanup_time(&window, self.spec.allowed_lateness)),
+            false => (TimerKind::ProcessingTime, window.max_timestamp()),
+        };
+        self.timers.of(kind).add(cleanup, SessionTimer { due: Due::Cleanup, key, window });
+    }
+
+    fn forget_empty(&mut self, slot: Slot) {
+        if self.table.keys.entry(slot).is_some_and(|entry| entry.value.is_empty()) {
+            self.table.keys.remove(slot);
+        }
+    }
+
+    // Whether a timer is due; brings the keys of the first so many into memory.
+    fn load_due(&mut self, now: Time, most: usize) -> Result<bool> {
+        let Some(cache) = &mut self.cold else {
+            return Ok(self.timers.is_due(self.watermark, now));
+        };
+        let due = self.timers.due((self.watermark, now), most, cache)?;
+        let keys: Vec<_> = due.into_iter().map(|timer| (timer.hash(), timer.key.clone())).collect();
+        self.load(keys.iter().cloned())?;
+        // Also of a key whose sessions have gone: its timers must not be waited for in vain.
+        let any = !keys.is_empty();
+        for (hash, key) in keys {
+            self.table.keys.resolve(hash, key, Vec::new);
+        }
+        Ok(any)
+    }
+
+    fn load(&mut self, keys: impl Iterator<Item = (u64, K)>) -> Result<()> {
+        let (Some(cache), table) = (&mut self.cold, &mut self.table) else { return Ok(()) };
+        let missing = keys.filter(|(hash, key)| table.keys.find(*hash, key).is_none());
+        let missing = missing.map(|(hash, key)| table.cold_key(hash, &key)).collect();
+        cache.write_gone(table);
+        cache.fetch(missing, &mut |entry| {
+            let (key, sessions): KeyEntry<K, A::Acc, G::State> = from_bytes(entry)?;
+            table.keys.load(key.key_hash(), key, sessions);
+            Ok(())
+        })
+    }
+
+    fn pop_due(&mut self, now: Time) -> Option<(TimerKind, Time, SessionTimer<K>)> {
+        let (keys, cold) = (&self.table.keys, self.cold.is_some());
+        let here = |timer: &SessionTimer<K>| !cold || keys.find(timer.hash(), &timer.key).is_some();
+        self.timers.pop_due((self.watermark, now), here)
+    }
+
+    // A timer of a session that has merged into another since finds nothing and does nothing.
+    fn on_timer(&mut self, kind: TimerKind, time: Time, timer: SessionTimer<K>, out: &mut Rows<R>) {
+        let SessionTimer { due, key, window } = timer;
+        let Some(slot) = self.table.keys.find(key.key_hash(), &key) else { return };
+        let Some(entry) = self.table.keys.entry_mut(slot) else { return };
+        let Some(place) = entry.value.iter().position(|session| session.window == window) else {
+            return self.forget_empty(slot);
+        };
+        if due == Due::Cleanup {
+            entry.value.swap_remove(place);
+            return self.forget_empty(slot);
+        }
+        let floor = self.floors.of(entry.hash, self.table.groups);
+        let kept = entry.value[place].kept(&entry.key);
+        self.spec.fire(&DueTimer { kind, time, window }, floor, kept, out);
+    }
+
+    /// What its snapshots consist of.
+    pub fn tables() -> Vec<TableSchema> {
+        tables::<K, A::Acc, G::State>()
+    }
+
+    fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
+        restored.read(&Self::tables(), &mut |group, table, entry| match table {
+            0 => self.floors.restore(group, entry),
+            _ => self.restore_key(from_bytes(entry)?),
+        })
+    }
+
+    fn restore_key(&mut self, (key, sessions): KeyEntry<K, A::Acc, G::State>) -> Result<()> {
+        for session in &sessions {
+            self.register(key.clone(), session.window, session.asked);
+        }
+        self.table.keys.resolve(key.key_hash(), key, || sessions);
+        Ok(())
+    }
+
+    fn open_cold(&mut self, mut cache: Cache, unread: Option<&RestoredKeyed>) -> Result<()> {
+        self.table.keys = KeyedTable::tracked();
+        self.timers = ClockTimers::above(&cache);
+        match unread {
+            None => cache.each(0, &mut |group, entry| self.floors.restore(group, entry))?,
+            Some(restored) => restored.read(&Self::tables(), &mut |group, table, entry| match table {
+                0 => self.floors.restore(group, entry),
+                _ => self.store(&mut cache, entry),
+            })?,
+        }
+        self.cold = Some(cache);
+        Ok(())
+    }
+
+    fn store(&mut self, cache: &mut Cache, entry: &[u8]) -> Result<()> {
+        let (key, sessions): KeyEntry<K, A::Acc, G::State> = from_bytes(entry)?;
+        let (cold, mut value) = pair(self.table.cold_key(key.key_hash(), &key), MAX_TIME);
+        value.extend_from_slice(entry);
+        cache.put((cold, value));
+        for session in &sessions {
+            self.register(key.clone(), session.window, session.asked);
+        }
+        self.timers.write_back(cache);
+        cache.write_if_many()
+    }
+
+    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        let Some(cache) = &mut self.cold else {
+            let (groups, keys) = (self.table.groups, self.table.keys.freeze());
+            return Ok(Box::new(FrozenSessions { watermarks, groups, keys }));
+        };
+        self.timers.write_back(cache);
+        cache.freeze(id, std::slice::from_mut(&mut self.table), &watermarks, Self::tables())
+    }
+}
+
+impl<K, T, R, KF, G, A, F> Firing<R> for SessionOperator<K, T, R, KF, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    fn held(&mut self) -> &mut Option<Mark> {
+        &mut self.mark
+    }
+
+    fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
+        if !self.load_due(now, most)? {
+            return Ok(None);
+        }
+        for fired in 0..most {
+            let Some((kind, time, timer)) = self.pop_due(now) else { return Ok(Some(fired)) };
+            self.on_timer(kind, time, timer, &mut out.rows);
+        }
+        Ok(Some(most))
+    }
+
+    fn settle(&mut self, now: Time) -> Result<()> {
+        if self.meter.is_due(now) {
+            let tables = std::iter::once(&self.table.keys);
+            let figures = self.figures.state("sessions");
+            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
+        }
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        self.timers.write_back(cache);
+        cache.settle(std::slice::from_mut(&mut self.table))
+    }
+
+    fn all_fired(&mut self, _: Time) {
+        self.floors.caught_up(self.watermark);
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        self.timers.wake_at()
+    }
+}
+
+impl<K, T, R, KF, G, A, F> Operator for SessionOperator<K, T, R, KF, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    KF: Fn(&T) -> K + Send + Sync + 'static,
+    G: Trigger,
+    A: Aggregate<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    type In = T;
+    type Out = R;
+
+    fn keyed(&self) -> KeyedSpec {
+        let name = Self::tables().pop().map(|table| table.name).unwrap_or_default();
+        KeyedSpec { tables: Self::tables(), states: vec![StateSpec { name, kept: Kept::Window }] }
+    }
+
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        self.spec.assigner.validate()?;
+        self.name = name.to_owned();
+        self.figures = cx.figures_of(name);
+        (self.table.groups, self.owned) = (cx.key_groups, cx.owned.clone());
+        let restored = cx.restored.take_keyed(name);
+        match Cache::open(name, &Self::tables(), &restored, cx)? {
+            None => self.restore(&restored),
+            Some((cache, done)) => self.open_cold(cache, (!done).then_some(&restored)),
+        }
+    }
+
+    fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
+        let now = cx.now();
+        if self.cold.is_some() {
+            let key = Arc::clone(&self.spec.key);
+            let keys = rows.rec.iter().map(|record| key(record));
+            self.load(rows.hash.iter().copied().zip(keys))?;
+        }
+        let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
+        for (index, ((record, ts), hash)) in rows.drain().zip(hashes).enumerate() {
+            if !self.element(now, &record, ts, hash, &mut out.rows)? {
+                self.figures.late.add(1);
+                out.side(&self.spec.late).push_of(record, ts, &origins, index);
+            }
+        }
+        self.settle(now)?;
+        Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
+    }
+
+    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
+        if let Mark::Time(time) = mark {
+            self.watermark = self.watermark.max(time);
+        }
+        firing::begin(self, cx, mark, out)
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
+        firing::slice(self, cx.now(), budget, out)
+    }
+
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
+        Ok(firing::before_barrier(self))
+    }
+
+    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
+        frozen.keyed.push((self.name.clone(), self.freeze(id)?));
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.table.keys = KeyedTable::default();
+        self.cold = None;
+    }
+}

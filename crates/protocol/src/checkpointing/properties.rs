@@ -1,0 +1,198 @@
+//! Whatever happens, in whatever order: what must hold of the decisions.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::stage::End;
+use proptest::prelude::*;
+
+use super::*;
+use crate::checkpoint_options::CheckpointOptions;
+
+const SUBTASKS: usize = 2;
+
+#[derive(Default)]
+struct Seen {
+    under_way: Option<(CheckpointId, BTreeSet<usize>)>,
+    last_id: CheckpointId,
+    written: BTreeSet<CheckpointId>,
+    stands: BTreeSet<CheckpointId>,
+    logging: BTreeSet<CheckpointId>,
+    asked: u64,
+    answered: BTreeSet<u64>,
+    ended: BTreeSet<usize>,
+    settled: BTreeSet<usize>,
+    last_done: bool,
+    failed: bool,
+    released: bool,
+    // A stop does not wait for sinks.
+    impatient: bool,
+    stopped: bool,
+    ended_at: Option<u64>,
+}
+
+fn event(seen: &mut Seen, what: u8, luck: u8, subtask: usize) -> Event {
+    let id = seen.under_way.as_ref().map_or(seen.last_id, |(id, _)| *id)
+        - u64::from(luck == 0 && seen.last_id > 0);
+    match what {
+        0..=3 => Event::Frozen { id, subtask },
+        4 | 5 => {
+            let result = if luck < 4 { Err("503".to_owned()) } else { Ok(()) };
+            Event::Written { id, result }
+        }
+        6 | 7 => {
+            let logged = match luck {
+                0..=2 => Logged::Unknown("no answer".into()),
+                3 if subtask == 0 => Logged::Fenced("newer".into()),
+                _ => Logged::Stands,
+            };
+            Event::Logged { id, logged }
+        }
+        8 => Event::Declined { id, why: "no".into() },
+        9 => {
+            let wanted =
+                [Wanted::Checkpoint, Wanted::Savepoint, Wanted::Stop { drain: luck.is_multiple_of(2) }];
+            let token = seen.asked;
+            seen.asked += 1;
+            Event::Requested(Request { token, wanted: wanted[usize::from(luck) % 3] })
+        }
+        10 if luck < 5 => Event::Ended { subtask, end: if luck < 4 { End::Finished } else { End::Stopped } },
+        11 => Event::Settled { subtask },
+        12 if luck == 0 => Event::Failed,
+        13 if luck == 0 => Event::Stop,
+        14 => Event::FinishLogged(Logged::Stands),
+        _ => Event::Tick,
+    }
+}
+
+fn know(seen: &mut Seen, event: &Event) {
+    match event {
+        Event::Frozen { id, subtask } => {
+            if let Some((_, frozen)) = seen.under_way.as_mut().filter(|(under_way, _)| under_way == id) {
+                frozen.insert(*subtask);
+            }
+        }
+        Event::Written { id, result: Ok(()) } => {
+            seen.written.insert(*id);
+        }
+        Event::Logged { id, logged: Logged::Stands } => {
+            seen.stands.insert(*id);
+        }
+        Event::Ended { subtask, .. } => {
+            seen.ended.insert(*subtask);
+        }
+        Event::Settled { subtask } => {
+            seen.settled.insert(*subtask);
+        }
+        Event::Failed => seen.failed = true,
+        Event::Stop => seen.stopped = true,
+        _ => {}
+    }
+}
+
+fn check(seen: &mut Seen, decision: &Decision, now: u64, options: &CheckpointOptions) {
+    let refused = matches!(decision, Decision::Refuse { .. });
+    assert!(!seen.released || refused, "{decision:?} after the release");
+    match decision {
+        Decision::Trigger { id, request, .. } => {
+            assert!(!seen.failed && seen.under_way.is_none() && !seen.last_done);
+            assert!(*id > seen.last_id, "numbers grow");
+            let pause = options.min_pause.as_nanos() as u64;
+            let periodic =
+                request.is_none() && seen.ended.len() < SUBTASKS && options.savepoint_interval.is_none();
+            // What a stop takes along waits for no pause.
+            let periodic = periodic && !(seen.impatient && seen.stopped);
+            assert!(!periodic || seen.ended_at.is_none_or(|at| now >= at + pause));
+            seen.last_id = *id;
+            seen.under_way = Some((*id, BTreeSet::new()));
+        }
+        Decision::Write(id) => {
+            let frozen = seen.under_way.as_ref().filter(|(under_way, _)| under_way == id);
+            assert_eq!(frozen.map(|(_, frozen)| frozen.len()), Some(SUBTASKS));
+        }
+        Decision::Log(id) => {
+            assert!(seen.written.contains(id));
+            seen.logging.insert(*id);
+        }
+        Decision::Complete { id, last, request, .. } => {
+            assert!(seen.stands.contains(id) && seen.logging.contains(id));
+            assert_eq!(seen.under_way.take().map(|(id, _)| id), Some(*id));
+            seen.last_done |= last;
+            seen.ended_at = Some(now);
+            answer(seen, *request);
+        }
+        Decision::Abort { id, request, .. } => {
+            assert_eq!(seen.under_way.take().map(|(id, _)| id), Some(*id));
+            seen.ended_at = Some(now);
+            answer(seen, *request);
+        }
+        Decision::Refuse { token, .. } => answer(seen, Some(*token)),
+        Decision::LogFinish => assert!(seen.last_done && all_done(seen)),
+        Decision::Release => {
+            assert!(seen.last_done && (seen.impatient || all_done(seen)));
+            seen.released = true;
+        }
+        Decision::FailJob { .. } => {
+            assert!(!seen.failed, "once");
+            seen.failed = true;
+        }
+        Decision::StopSources { .. } => {}
+    }
+}
+
+fn all_done(seen: &Seen) -> bool {
+    seen.ended.len() == SUBTASKS && seen.settled.len() == SUBTASKS
+}
+
+fn answer(seen: &mut Seen, request: Option<u64>) {
+    assert!(request.is_none_or(|token| seen.answered.insert(token)), "{request:?} is answered twice");
+}
+
+proptest! {
+    #[test]
+    fn one_at_a_time_and_complete_only_what_stands(
+        turns in prop::collection::vec((0_u8..17, 0_u8..16, 0_usize..SUBTASKS, 0_u64..4), 1..300),
+        tolerable_failed in 0_u32..20,
+        interval in prop::option::of(1_u64..20),
+        savepoints in prop::option::of(5_u64..50),
+        impatient in any::<bool>(),
+    ) {
+        let options = CheckpointOptions {
+            interval: interval.map(Duration::from_secs),
+            savepoint_interval: savepoints.map(Duration::from_secs),
+            min_pause: Duration::from_secs(3),
+            timeout: Duration::from_secs(20),
+            tolerable_failed,
+            ..CheckpointOptions::default()
+        };
+        let mut coordinator = CheckpointCoordinator::new(options.clone(), SUBTASKS, 5);
+        if impatient {
+            let (flush, commit) = (Duration::from_secs(4), Duration::from_secs(2));
+            coordinator = coordinator.leaving_unwritten(StopOptions { flush, commit });
+        }
+        let (mut seen, mut now) = (Seen { last_id: 4, impatient, ..Seen::default() }, 0);
+        coordinator.on(Event::Started, now);
+        for (what, luck, subtask, seconds) in turns {
+            now += seconds * 1_000_000_000;
+            let event = event(&mut seen, what, luck, subtask);
+            know(&mut seen, &event);
+            // An answer to a question that nobody asked does not come.
+            if matches!(&event, Event::Written { id, .. } if seen.under_way.as_ref().is_none_or(|(under_way, _)| under_way != id)) {
+                continue;
+            }
+            for decision in coordinator.on(event, now) {
+                check(&mut seen, &decision, now, &options);
+            }
+            prop_assert_eq!(coordinator.in_flight().is_some(), seen.under_way.is_some() && !seen.failed);
+        }
+        // Whoever asked is answered when the job fails.
+        let waiting = seen.asked - seen.answered.len() as u64;
+        let answers = coordinator.on(Event::Failed, now);
+        let tokens = answers.iter().filter(|decision| matches!(
+            decision,
+            Decision::Refuse { .. } | Decision::Abort { request: Some(_), .. }
+        ));
+        prop_assert_eq!(tokens.count() as u64, waiting);
+    }
+}

@@ -1,0 +1,121 @@
+//! Merges the channels of each input of a subtask: watermarks to their minimum, ends to one end.
+
+use millstream_stage::merge::MarkMerge;
+use millstream_stage::stage::{End, InputId, Mark};
+
+/// What a stage is to be told about an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Its event time goes on.
+    Mark(InputId, Mark),
+    /// Its last channel has ended.
+    End(InputId, End),
+}
+
+/// The inputs of one subtask and the lanes that feed them.
+#[derive(Debug)]
+pub struct Inputs {
+    // By lane: its input, and its number among that input's lanes.
+    lanes: Vec<(InputId, usize)>,
+    inputs: Vec<Input>,
+}
+
+#[derive(Debug)]
+struct Input {
+    merge: MarkMerge,
+    open: usize,
+    stopped: bool,
+}
+
+impl Inputs {
+    /// For lanes that feed these inputs, out of `count` inputs.
+    pub fn new(count: InputId, feeds: &[InputId]) -> Self {
+        let mut sizes = vec![0; usize::from(count)];
+        let number = |input: &InputId| {
+            let size = &mut sizes[usize::from(*input)];
+            *size += 1;
+            (*input, *size - 1)
+        };
+        let lanes = feeds.iter().map(number).collect();
+        let input = |open| Input { merge: MarkMerge::new(open), open, stopped: false };
+        Self { lanes, inputs: sizes.into_iter().map(input).collect() }
+    }
+
+    /// Inputs that no channel leads to: they have ended before they began.
+    pub fn unfed(&self) -> impl Iterator<Item = News> {
+        let unfed = (0..).zip(&self.inputs).filter(|(_, input)| input.open == 0);
+        unfed.map(|(id, _)| News::End(id, End::Finished))
+    }
+
+    /// The numbers of all lanes.
+    pub fn lanes(&self) -> std::ops::Range<usize> {
+        0..self.lanes.len()
+    }
+
+    /// Which input a lane feeds.
+    pub fn of(&self, lane: usize) -> InputId {
+        self.lanes[lane].0
+    }
+
+    /// What a mark on a lane means for the input.
+    pub fn mark(&mut self, lane: usize, mark: Mark) -> [Option<News>; 2] {
+        let (id, number) = self.lanes[lane];
+        let marks = self.inputs[usize::from(id)].merge.on(number, mark);
+        marks.map(|mark| mark.map(|mark| News::Mark(id, mark)))
+    }
+
+    /// What the end of a lane means for the input. A lane that was stopped keeps holding event time back: it is not complete.
+    pub fn end(&mut self, lane: usize, end: End) -> [Option<News>; 2] {
+        let (id, number) = self.lanes[lane];
+        let input = &mut self.inputs[usize::from(id)];
+        input.open -= 1;
+        input.stopped |= end == End::Stopped;
+        if input.open == 0 {
+            let end = if input.stopped { End::Stopped } else { End::Finished };
+            return [Some(News::End(id, end)), None];
+        }
+        if end == End::Stopped {
+            return [None, None];
+        }
+        input.merge.end(number).map(|mark| mark.map(|mark| News::Mark(id, mark)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: [Option<News>; 2] = [None, None];
+
+    #[test]
+    fn the_watermark_of_an_input_is_the_minimum_of_its_channels() {
+        let mut inputs = Inputs::new(2, &[0, 1, 0]);
+        assert_eq!(inputs.mark(0, Mark::Time(5)), NONE);
+        assert_eq!(inputs.mark(1, Mark::Time(9)), [None, Some(News::Mark(1, Mark::Time(9)))]);
+        assert_eq!(inputs.mark(2, Mark::Time(3)), [None, Some(News::Mark(0, Mark::Time(3)))]);
+        assert_eq!(inputs.of(2), 0);
+    }
+
+    #[test]
+    fn an_input_ends_with_its_last_channel() {
+        let mut inputs = Inputs::new(1, &[0, 0]);
+        assert_eq!(inputs.mark(1, Mark::Time(3)), NONE);
+        assert_eq!(inputs.end(0, End::Finished), [None, Some(News::Mark(0, Mark::Time(3)))]);
+        assert_eq!(inputs.end(1, End::Finished), [Some(News::End(0, End::Finished)), None]);
+    }
+
+    #[test]
+    fn a_stopped_channel_holds_event_time_back() {
+        let mut inputs = Inputs::new(1, &[0, 0]);
+        assert_eq!(inputs.mark(1, Mark::Time(3)), NONE);
+        assert_eq!(inputs.end(0, End::Stopped), NONE);
+        assert_eq!(inputs.mark(1, Mark::Time(7)), NONE);
+        assert_eq!(inputs.end(1, End::Finished), [Some(News::End(0, End::Stopped)), None]);
+    }
+
+    #[test]
+    fn an_input_without_channels_has_ended() {
+        let inputs = Inputs::new(2, &[1]);
+        assert_eq!(inputs.unfed().collect::<Vec<_>>(), [News::End(0, End::Finished)]);
+    }
+}

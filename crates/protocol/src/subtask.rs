@@ -1,0 +1,387 @@
+//! What one subtask does next: a pure state machine, events in, decisions out.
+//!
+//! It holds every rule of a subtask: which channel may be read, how long a source is held behind a barrier, when `prepare`, `snapshot`,
+//! `completed` and `aborted` are called, what a command may overtake, when the subtask ends and when it has settled. A driver brings
+//! events, makes the calls of the stage that follow, and reports their answers:
+//!
+//! 1. [`on`](SubtaskProtocol::on) takes what came: an element of a channel, a command, or that it is time to resume.
+//! 2. [`next_decision`](SubtaskProtocol::next_decision) says what to do, until there is nothing left. The answer of each
+//!    [`Call`] goes to [`answered`](SubtaskProtocol::answered) before the next decision is asked for.
+//! 3. [`can`](SubtaskProtocol::can) says which [`Move`]s are possible without anything from outside, and
+//!    [`make`](SubtaskProtocol::make) makes one. The thread driver makes the first of [`Move::all`] that is possible, the simulation
+//!    any of them: every order is allowed.
+//! 4. [`channels`](SubtaskProtocol::channels) and [`is_held`](SubtaskProtocol::is_held) say what may be taken next, and
+//!    [`wants_resume`](SubtaskProtocol::wants_resume) and [`wake_at`](SubtaskProtocol::wake_at) when to resume.
+
+mod messages;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+pub use self::messages::{Asked, Call, Channels, Command, Decision, Event, Move, ReaderState};
+use super::alignment::{self, Alignment};
+use super::broken::BrokenRule;
+use super::inputs::{Inputs, News};
+use millstream_stage::snapshot::CheckpointId;
+use millstream_stage::source::Assignment;
+use millstream_stage::stage::{End, InputId, Step};
+use millstream_stage::time::Time;
+
+/// Decides what one subtask does.
+#[derive(Debug)]
+pub struct SubtaskProtocol {
+    inputs: Inputs,
+    alignment: Alignment,
+    /// A barrier that has come on every channel and was not passed on yet.
+    barrier: Option<Pending>,
+    /// The source reads nothing behind this barrier until its checkpoint is given up, or the source is told to stop.
+    hold: Option<CheckpointId>,
+    /// The last checkpoint is complete: its output is to be committed.
+    settling: Option<Pending>,
+    /// What the channels mean for the inputs, not yet told to the stage.
+    news: VecDeque<News>,
+    /// Commands that must not overtake the barrier at hand.
+    deferred: VecDeque<Command>,
+    decisions: VecDeque<Decision>,
+    /// Inputs whose end the stage has not heard of; 1 for a source until it ends.
+    open_inputs: usize,
+    is_source: bool,
+    reported_ready: bool,
+    stopped: bool,
+    ended: bool,
+    step: Step,
+    broken: Option<BrokenRule>,
+}
+
+/// A checkpoint for which `prepare` is called, again and again until it is complete.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    id: CheckpointId,
+    /// Whether `prepare` is to be called (again).
+    due: bool,
+}
+
+impl SubtaskProtocol {
+    /// For a subtask with these inputs, out of `count`; none for a source. `exactly_once` makes channels wait for each other at a barrier.
+    pub fn new(count: InputId, feeds: &[InputId], is_source: bool, exactly_once: bool) -> Self {
+        let inputs = Inputs::new(count, feeds);
+        let alignment = Alignment::new(feeds.len());
+        Self {
+            news: inputs.unfed().collect(),
+            inputs,
+            alignment: if exactly_once { alignment } else { alignment.without_holding() },
+            barrier: None,
+            hold: None,
+            settling: None,
+            deferred: VecDeque::new(),
+            decisions: VecDeque::new(),
+            open_inputs: if is_source { 1 } else { usize::from(count) },
+            is_source,
+            reported_ready: false,
+            stopped: false,
+            ended: false,
+            // The first call is a resume: a source reads, restored timers say when they are due.
+            step: Step::MORE,
+            broken: None,
+        }
+    }
+
+    /// Breaks a rule on purpose, so that the simulation can show that it finds that.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn breaking(self, broken: Option<BrokenRule>) -> Self {
+        Self { broken, ..self }
+    }
+
+    /// Takes what happened.
+    pub fn on(&mut self, event: Event) {
+        match event {
+            Event::Mark(channel, mark) => {
+                self.news.extend(self.inputs.mark(channel, mark).into_iter().flatten());
+            }
+            Event::Barrier(channel, id) => self.barrier_came(channel, id),
+            Event::End(channel, end) => {
+                self.news.extend(self.inputs.end(channel, end).into_iter().flatten());
+                self.align(alignment::Event::Ended(channel));
+            }
+            Event::Command(command) => self.command(command),
+            Event::Resume => self.resume(),
+        }
+    }
+
+    /// What is to be done next; none when the event or the move is dealt with.
+    pub fn next_decision(&mut self) -> Option<Decision> {
+        self.decisions.pop_front()
+    }
+
+    /// Takes the answer of a call. The wishes of a `resume` replace all earlier ones, those of other calls add to them.
+    pub fn answered(&mut self, asked: Asked, step: Step) {
+        match asked {
+            Asked::Resume => self.step = step,
+            Asked::Prepare(id) => {
+                self.step = self.step.and(step);
+                self.prepared(id, step);
+            }
+            Asked::Other => self.step = self.step.and(step),
+        }
+    }
+
+    /// Whether a move is possible.
+    pub fn can(&self, wanted: Move) -> bool {
+        match wanted {
+            Move::Barrier => self.barrier.is_some_and(|barrier| barrier.due),
+            Move::Reader(reader) => {
+                self.watches_reader() && (reader.finished || (reader.waiting && !self.reported_ready))
+            }
+            Move::News => self.barrier.is_none() && !self.news.is_empty() && self.takes_data(),
+            Move::End => !self.ended && self.barrier.is_none() && self.has_flushed(),
+            Move::Settle => {
+                self.ended && self.barrier.is_none() && self.settling.is_some_and(|settling| settling.due)
+            }
+        }
+    }
+
+    /// Makes a move that is possible.
+    pub fn make(&mut self, chosen: Move) {
+        match chosen {
+            Move::Barrier => self.prepare(|protocol| protocol.barrier.as_mut()),
+            Move::Settle => self.prepare(|protocol| protocol.settling.as_mut()),
+            Move::Reader(reader) if reader.finished => self.tell(News::End(0, End::Finished)),
+            Move::Reader(_) => {
+                self.reported_ready = true;
+                self.decisions.push_back(Decision::ReportReady);
+            }
+            Move::News => {
+                if let Some(news) = self.news.pop_front() {
+                    self.tell(news);
+                }
+            }
+            Move::End => self.end(),
+        }
+    }
+
+    /// Whether the state of the source's reader matters now.
+    pub fn watches_reader(&self) -> bool {
+        self.is_source && self.open_inputs > 0 && self.barrier.is_none() && self.hold.is_none()
+    }
+
+    /// What may be taken from channels now, but for those that are [held](Self::is_held).
+    pub fn channels(&self) -> Channels {
+        if self.barrier.is_some() || !self.news.is_empty() {
+            Channels::None
+        } else if self.takes_data() {
+            Channels::All
+        } else {
+            Channels::Barriers
+        }
+    }
+
+    /// Whether a channel waits at a barrier for the others.
+    pub fn is_held(&self, channel: usize) -> bool {
+        self.alignment.is_held(channel)
+    }
+
+    /// Which input a channel feeds.
+    pub fn input_of(&self, channel: usize) -> InputId {
+        self.inputs.of(channel)
+    }
+
+    /// Whether a resume is wanted at once.
+    pub fn wants_resume(&self) -> bool {
+        self.step.more && !self.is_quiet()
+    }
+
+    /// The processing time at which a resume is wanted.
+    pub fn wake_at(&self) -> Option<Time> {
+        self.step.wake_at.filter(|_| !self.is_quiet())
+    }
+
+    /// Whether a resume would do anything: a source that waits behind a barrier is left alone, and so is a subtask that has ended.
+    pub fn is_quiet(&self) -> bool {
+        self.barrier.is_none() && (self.hold.is_some() || (self.ended && self.settling.is_none()))
+    }
+
+    /// Whether the stage takes no data until it is woken: back-pressure.
+    pub fn is_blocked(&self) -> bool {
+        self.step.blocked
+    }
+
+    /// Whether the end was passed on: the stage must emit nothing any more.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The barrier at hand: it has come on every channel and was not passed on yet.
+    pub fn barrier(&self) -> Option<CheckpointId> {
+        self.barrier.map(|barrier| barrier.id)
+    }
+
+    // A blocked stage is given data all the same while a barrier is waited for: the barrier must come through.
+    fn takes_data(&self) -> bool {
+        !self.step.more && (!self.step.blocked || self.alignment.is_waiting())
+    }
+
+    fn has_flushed(&self) -> bool {
+        let over = self.open_inputs == 0 && self.news.is_empty();
+        over && (self.step.is_complete() || self.broken == Some(BrokenRule::EndBeforeFlush))
+    }
+
+    fn barrier_came(&mut self, channel: usize, id: CheckpointId) {
+        if self.broken == Some(BrokenRule::AlignmentSkipped) {
+            self.inputs.lanes().for_each(|channel| self.align(alignment::Event::Barrier(channel, id)));
+        }
+        self.align(alignment::Event::Barrier(channel, id));
+    }
+
+    fn command(&mut self, command: Command) {
+        let overtakes = self.broken == Some(BrokenRule::AssignmentOvertakesBarrier);
+        match command {
+            // The enumerator's snapshot was taken before it assigned these splits: they belong behind the barrier.
+            Command::Assign(_) | Command::Stop(_) if self.barrier.is_some() && !overtakes => {
+                self.deferred.push_back(command);
+            }
+            Command::Assign(assignment) => self.assign(assignment),
+            Command::Stop(end) => self.stop(end),
+            Command::Trigger { id, hold } => self.triggered(id, hold),
+            Command::Aborted(id) => self.aborted(id),
+            Command::Completed { id, last } => self.completed(id, last),
+        }
+    }
+
+    fn assign(&mut self, assignment: Assignment) {
+        if self.open_inputs > 0 {
+            self.reported_ready = false;
+            self.call(Call::Assign(assignment));
+        }
+    }
+
+    fn stop(&mut self, end: End) {
+        self.release_source(CheckpointId::MAX);
+        if self.is_source && self.open_inputs > 0 {
+            self.tell(News::End(0, end));
+        }
+    }
+
+    fn triggered(&mut self, id: CheckpointId, hold: bool) {
+        if hold && self.is_source && self.broken != Some(BrokenRule::HeldSourceReads) {
+            self.hold = Some(id);
+        } else {
+            // A newer checkpoint begins when the one before it is decided.
+            self.release_source(id);
+        }
+        self.align(alignment::Event::Triggered(id));
+    }
+
+    fn aborted(&mut self, id: CheckpointId) {
+        self.release_source(id);
+        // The stage hears once of a checkpoint that is still under way here.
+        if !self.alignment.is_under_way(id) {
+            self.call(Call::Aborted(id));
+        }
+        self.align(alignment::Event::Aborted(id));
+        self.step.more = true;
+    }
+
+    // A source that is held stays so: what it read behind a savepoint that the job stops with would be of no use.
+    fn completed(&mut self, id: CheckpointId, last: bool) {
+        self.call(Call::Completed(id));
+        // The stage cannot say what it wants next: a resume lets it go on with what it commits now.
+        self.step.more = true;
+        if last && self.broken == Some(BrokenRule::SettledBeforeCommit) {
+            self.decisions.push_back(Decision::ReportSettled);
+        } else if last {
+            self.settling = Some(Pending { id, due: true });
+        }
+    }
+
+    // News of an older checkpoint says nothing about the one that the source waits for.
+    fn release_source(&mut self, decided: CheckpointId) {
+        let forgotten = self.broken == Some(BrokenRule::HeldSourceForgotten) && decided != CheckpointId::MAX;
+        if !forgotten && self.hold.take_if(|held| *held <= decided).is_some() {
+            self.step.more = true;
+        }
+    }
+
+    fn resume(&mut self) {
+        if self.is_quiet() {
+            return;
+        }
+        for pending in [&mut self.barrier, &mut self.settling].into_iter().flatten() {
+            pending.due = true;
+        }
+        self.call(Call::Resume);
+    }
+
+    fn align(&mut self, event: alignment::Event) {
+        let alignment::Decision { abandon, begin } = self.alignment.on(event);
+        if let Some(id) = abandon {
+            self.call(Call::Aborted(id));
+            self.barrier = None;
+            self.after_barrier();
+        }
+        if let Some(id) = begin {
+            self.barrier = Some(Pending { id, due: true });
+        }
+    }
+
+    fn prepare(&mut self, pending: impl FnOnce(&mut Self) -> Option<&mut Pending>) {
+        if let Some(pending) = pending(self) {
+            pending.due = false;
+            let id = pending.id;
+            self.call(Call::Prepare(id));
+        }
+    }
+
+    fn prepared(&mut self, id: CheckpointId, step: Step) {
+        let complete = step.is_complete() || self.broken == Some(BrokenRule::AcknowledgeBeforeFlush);
+        if !complete {
+            return;
+        }
+        if self.barrier().is_some_and(|barrier| barrier == id) {
+            self.pass_barrier(id);
+        } else if self.settling.take_if(|settling| settling.id == id).is_some() {
+            self.decisions.push_back(Decision::ReportSettled);
+        }
+    }
+
+    // Nothing may come between the snapshot and the barrier.
+    fn pass_barrier(&mut self, id: CheckpointId) {
+        self.call(Call::Snapshot(id));
+        if !self.ended {
+            self.decisions.push_back(Decision::PassBarrier(id));
+        }
+        self.decisions.push_back(Decision::ReportFrozen(id));
+        self.alignment.on(alignment::Event::Passed(id));
+        self.barrier = None;
+        self.after_barrier();
+    }
+
+    // What was held back for the barrier happens now. A source went quiet for it: a resume sets it going.
+    fn after_barrier(&mut self) {
+        self.step.more = true;
+        std::mem::take(&mut self.deferred).into_iter().for_each(|command| self.command(command));
+    }
+
+    fn tell(&mut self, news: News) {
+        match news {
+            News::Mark(input, mark) => self.call(Call::Mark(input, mark)),
+            News::End(input, end) => {
+                self.open_inputs -= 1;
+                self.stopped |= end == End::Stopped;
+                self.call(Call::EndOfInput(input, end));
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let end = if self.stopped { End::Stopped } else { End::Finished };
+        self.ended = true;
+        self.decisions.push_back(Decision::PassEnd(end));
+        self.decisions.push_back(Decision::ReportEnded(end));
+    }
+
+    fn call(&mut self, call: Call) {
+        self.decisions.push_back(Decision::Call(call));
+    }
+}

@@ -1,0 +1,36 @@
+//! The contract between a pipeline and whoever drives it: batches, time, sources, operators, sinks, snapshots, and the plan.
+//!
+//! This crate owns no thread, no clock and no I/O runtime. Whoever runs a [`Stage`] hands those in through a [`Context`]: the thread
+//! driver, the simulation, or Flink. Start reading at [`operator`] (how an operator is made), then [`stage`] (what a driver calls) and
+//! [`plan`] (what a pipeline compiles to).
+
+pub mod backoff;
+pub mod batch;
+pub mod context;
+pub mod dead_letter;
+pub mod decode;
+pub mod figures;
+pub mod id;
+pub mod io;
+pub mod merge;
+pub mod operator;
+pub mod options;
+pub mod origin;
+pub mod plan;
+pub mod raw;
+pub mod refusals;
+pub mod sink;
+pub mod snapshot;
+pub mod source;
+pub mod stage;
+pub mod state_backend;
+pub mod time;
+pub mod trouble;
+pub mod version;
+
+pub use batch::{Batch, Rows};
+pub use context::{Context, OpenContext};
+pub use decode::{Decoder, Refused};
+pub use operator::{Operator, Output, Push};
+pub use stage::{Budget, End, InputId, Mark, Stage, Step};
+pub use version::{Version, Versions};

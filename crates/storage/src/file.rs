@@ -1,0 +1,153 @@
+//! `file://`: a directory of this machine, or a mounted one.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use millstream_record::{Error, ErrorKind, Result};
+
+use super::disk::{self, Draft};
+use super::store::{Attempt, Failure, Store, StoreUpload};
+use super::{Created, Listed};
+
+/// A directory. Blocking calls run on threads for such calls.
+#[derive(Clone, Debug)]
+pub(super) struct FileStore {
+    root: PathBuf,
+}
+
+impl FileStore {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+}
+
+#[async_trait]
+impl Store for FileStore {
+    async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created> {
+        let target = self.at(path);
+        blocking(move || draft(target, &bytes)?.claim()).await
+    }
+
+    async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()> {
+        let target = self.at(path);
+        blocking(move || draft(target, &bytes)?.replace()).await
+    }
+
+    async fn upload(&self, path: &str) -> Attempt<Box<dyn StoreUpload>> {
+        let target = self.at(path);
+        let draft = blocking(move || Draft::of(target)).await?;
+        Ok(Box::new(FileUpload { draft: Some(draft) }))
+    }
+
+    async fn size(&self, path: &str) -> Attempt<Option<u64>> {
+        let path = self.at(path);
+        blocking(move || disk::size(&path)).await
+    }
+
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>> {
+        let place = self.at(path);
+        let wanted = range.clone();
+        let outcome = spawned(move || disk::read(&place, wanted)).await;
+        outcome.map_err(|error| match (error.kind(), range) {
+            (io::ErrorKind::UnexpectedEof, Some(range)) => Failure::too_short(path, &range),
+            _ => failure(error),
+        })
+    }
+
+    async fn list(&self, directory: &str) -> Attempt<Vec<Listed>> {
+        let (root, directory) = (self.root.clone(), self.at(directory));
+        blocking(move || disk::list(&root, &directory)).await
+    }
+
+    async fn delete(&self, path: &str) -> Attempt<()> {
+        let (root, path) = (self.root.clone(), self.at(path));
+        blocking(move || disk::delete(&root, &path)).await
+    }
+
+    async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
+        let (source, target) = (self.at(from), self.at(to));
+        let copied = blocking(move || disk::copy(&source, target)).await?;
+        copied.ok_or_else(|| Failure::nothing_to_copy(from))
+    }
+
+    async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64> {
+        let directory = self.at(directory);
+        blocking(move || disk::sweep(&directory, before)).await
+    }
+}
+
+/// A draft that grows. A piece that failed cannot be repeated: some of it may be written.
+struct FileUpload {
+    /// Lent to the thread that writes.
+    draft: Option<Draft>,
+}
+
+#[async_trait]
+impl StoreUpload for FileUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let mut draft = self.take()?;
+        let written = blocking(move || draft.write(&bytes).map(|()| draft)).await;
+        self.draft = Some(written.map_err(Failure::into_error)?);
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        let draft = self.take()?;
+        blocking(move || draft.replace()).await.map_err(Failure::into_error)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        drop(self.draft.take());
+        Ok(())
+    }
+}
+
+impl FileUpload {
+    fn take(&mut self) -> Result<Draft> {
+        self.draft.take().ok_or_else(|| Error::retry("an earlier piece of this file could not be written"))
+    }
+}
+
+fn draft(target: PathBuf, bytes: &[u8]) -> io::Result<Draft> {
+    let mut draft = Draft::of(target)?;
+    draft.write(bytes)?;
+    Ok(draft)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Attempt<T> {
+    spawned(work).await.map_err(failure)
+}
+
+async fn spawned<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|cause| Err(io::Error::other(cause)))
+}
+
+/// What an error of the file system means.
+pub(super) fn failure(error: io::Error) -> Failure {
+    use io::ErrorKind as Io;
+    let (kind, advice) = match error.kind() {
+        Io::StorageFull => (ErrorKind::Retry, "the disk is full: free some space"),
+        Io::QuotaExceeded => (ErrorKind::Retry, "the quota is used up: free some space"),
+        Io::PermissionDenied => (ErrorKind::Configuration, "this user may not do that: change owner or mode"),
+        Io::ReadOnlyFilesystem => (ErrorKind::Configuration, "the file system is mounted for reading only"),
+        Io::Unsupported => {
+            (ErrorKind::Configuration, "the file system cannot do that (hard links?): use another")
+        }
+        Io::NotADirectory => (ErrorKind::Configuration, "a file is where a directory should be"),
+        Io::IsADirectory => (ErrorKind::Configuration, "a directory is where a file should be"),
+        Io::FileTooLarge => {
+            (ErrorKind::Configuration, "the file is larger than this file system or user may write")
+        }
+        _ => return Failure::passing(Error::retry("the file system failed").caused_by(error)),
+    };
+    Failure::lasting(Error::new(kind, advice).caused_by(error))
+}
