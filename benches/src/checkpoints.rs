@@ -134,7 +134,7 @@ fn batch(first: u64) -> RawBatch {
 }
 
 fn arrived(job: &JobHandle) -> u64 {
-    let figures = job.figures();
-    let counts = figures.operators().filter(|(_, operator)| operator.name == "count");
+    let metrics = job.metrics();
+    let counts = metrics.operators().filter(|(_, operator)| operator.name == "count");
     counts.map(|(_, operator)| operator.records_in.get()).sum()
 }

@@ -49,14 +49,14 @@ fn through(source: Prebuilt) -> Result<(Duration, String)> {
     let env = Environment::new("latency");
     running_counts(&env.source("lines", source))?.sink_to("discard", Discard::new(jobs::count_of));
     let plan = env.plan()?;
-    let (figures, took) = time(|| {
+    let (metrics, took) = time(|| {
         let job = start(plan, RuntimeOptions::default())?;
-        let figures = job.figures();
+        let metrics = job.metrics();
         job.wait()?;
-        Ok(figures)
+        Ok(metrics)
     })?;
     let mut quantiles = String::new();
-    for (_, sink) in figures.operators().filter(|(_, operator)| operator.name == "discard") {
+    for (_, sink) in metrics.operators().filter(|(_, operator)| operator.name == "discard") {
         let histogram = sink.latency.histogram();
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
         quantiles = format!("p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms", at(0.5), at(0.99), at(0.999));

@@ -8,7 +8,7 @@ use millstream::stage::context::{Context, OpenContext};
 use millstream::stage::raw::RawBatch;
 use millstream::stage::snapshot::CheckpointId;
 use millstream::stage::source::{Enumerator, Polled, Source, Split, SplitReader};
-use millstream::stage::stage::Budget;
+use millstream::stage::step::Budget;
 use millstream::stage::time::MIN_TIME;
 use millstream::{Result, Rows};
 

@@ -9,7 +9,7 @@ use millstream::stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
     split_state,
 };
-use millstream::stage::stage::Budget;
+use millstream::stage::step::Budget;
 use millstream::stage::time::Time;
 use millstream::{Result, Rows};
 

@@ -10,7 +10,7 @@ use millstream::stage::snapshot::CheckpointId;
 use millstream::stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
 };
-use millstream::stage::stage::Budget;
+use millstream::stage::step::Budget;
 use millstream::stage::time::{MIN_TIME, Nanos, Time};
 use millstream::{Result, Rows};
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use millstream::prelude::*;
-use millstream::stage::figures::{Counter, OperatorFigures};
+use millstream::stage::metrics::{Counter, OperatorMetrics};
 use millstream::stage::refusals::{Refusal, Refusals};
 use millstream::stage::trouble::Troubles;
 use millstream::stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
@@ -86,8 +86,8 @@ impl<R: Rule> Operator for Dropping<R> {
     type Out = Event;
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        let figures: Arc<OperatorFigures> = cx.figures_of(name);
-        self.counter = figures.counter(R::COUNTER);
+        let metrics: Arc<OperatorMetrics> = cx.metrics_of(name);
+        self.counter = metrics.counter(R::COUNTER);
         self.dropped = cx.drops_of(name);
         Ok(())
     }

@@ -165,7 +165,7 @@ async fn until_it_shows_everything(page: &Page) -> Result<Shown> {
 
 async fn compare(shown: &Shown, database: &Path) -> Result<()> {
     let last = shown.minutes.last().context("there are minutes")?;
-    assert_eq!(shown.pv.replace(',', ""), last.1.to_string(), "the figure is the chart's last point");
+    assert_eq!(shown.pv.replace(',', ""), last.1.to_string(), "the metric is the chart's last point");
     assert!(shown.rate.replace(',', "").parse::<f64>()? > 0.0, "{}", shown.rate);
     assert!(
         shown.dead.replace(',', "").parse::<u64>()? > 0 && shown.samples[0].contains("decode"),

@@ -56,7 +56,7 @@ pub struct ElasticsearchOptions {
     #[serde(rename = "bulk-flush.backoff.max-delay", with = "duration")]
     pub backoff_max_delay: Duration,
     /// After how long of repeating one document the job is restarted from its checkpoint. Without it, repeating goes on for ever,
-    /// seen in the `retries` figure and in the log.
+    /// seen in the `retries` metric and in the log.
     #[serde(rename = "bulk-flush.backoff.max-time", with = "optional_duration")]
     pub backoff_max_time: Option<Duration>,
     /// What the writer holds at most, sent or not, before it takes no more data.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use millstream_record::record::to_bytes;
 use millstream_record::{Error, Result};
 use millstream_stage::Budget;
-use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::decode::BYTE_ORDER_MARK;
 use millstream_stage::io::Completions;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{Polled, Split, SplitReader, split_state};
+use millstream_stage::split::SplitId;
 use millstream_stage::time::MIN_TIME;
 
 use crate::config::FilesSourceOptions;

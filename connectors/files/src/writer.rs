@@ -7,8 +7,8 @@ use millstream_record::{Error, Result};
 use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::OperatorFigures;
 use millstream_stage::io::Completions;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream_stage::time::{MIN_TIME, Nanos, Time};
@@ -41,7 +41,7 @@ pub(crate) struct FileWriter<T: Data> {
     buffered_since: Time,
     unsynced: bool,
     writes: Completions<Written>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 #[derive(Default)]
@@ -75,7 +75,7 @@ impl<T: Data> FileWriter<T> {
             buffered_since: MIN_TIME,
             unsynced: false,
             writes: Completions::default(),
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
         }
     }
 
@@ -104,9 +104,9 @@ impl<T: Data> FileWriter<T> {
 
     fn take_written(&mut self, cx: &Context<'_>) -> Result<()> {
         for written in self.writes.drain()? {
-            self.figures.bytes_out.add(written.bytes?);
+            self.metrics.bytes_out.add(written.bytes?);
             if written.records > 0 {
-                self.figures.latency.record(cx.nanos().saturating_sub(written.ingest), written.records);
+                self.metrics.latency.record(cx.nanos().saturating_sub(written.ingest), written.records);
             }
             self.unsynced &= !written.synced;
             self.appender = Some(written.appender);
@@ -141,7 +141,7 @@ impl<T: Data> FileWriter<T> {
 impl<T: Data> SinkWriter<T> for FileWriter<T> {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.name);
-        self.figures = cx.figures_of(name);
+        self.metrics = cx.metrics_of(name);
         let restored = !cx.restored.take_list(name, BEGUN).is_empty();
         let mut appender = self.target.open((cx.job.clone(), cx.epoch), restored)?;
         let header = self.encoder.header(None).map_err(Error::configuration)?;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use millstream_record::Result;
 use millstream_record::record::to_bytes;
 use millstream_stage::Budget;
-use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::raw::RawBatch;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{Polled, Split, SplitReader, split_state};
+use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Time};
 
 use crate::config::GeneratorOptions;

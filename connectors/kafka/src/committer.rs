@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_record::{Error, Result};
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::snapshot::CheckpointId;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -26,7 +26,7 @@ pub(crate) struct Committer {
     // Made with the first commit.
     client: Option<Consumer>,
     taken: VecDeque<(CheckpointId, TopicPartitionList)>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 impl Committer {
@@ -34,10 +34,10 @@ impl Committer {
     pub(crate) fn new(
         options: &Arc<KafkaSourceOptions>,
         job: &str,
-        figures: Arc<OperatorFigures>,
+        metrics: Arc<OperatorMetrics>,
     ) -> Option<Self> {
         let (group, options) = (options.group_id.clone()?, Arc::clone(options));
-        Some(Self { options, job: job.to_owned(), group, client: None, taken: VecDeque::new(), figures })
+        Some(Self { options, job: job.to_owned(), group, client: None, taken: VecDeque::new(), metrics })
     }
 
     /// A snapshot was taken at these positions.
@@ -65,7 +65,7 @@ impl Committer {
         }
         let Some((_, list)) = newest.filter(|(_, list)| list.count() > 0) else { return Ok(()) };
         let client = self.client()?;
-        // A failure is in the log and the figures; the next checkpoint commits again.
+        // A failure is in the log and the metrics; the next checkpoint commits again.
         if let Err(error) = client.commit(&list, CommitMode::Async) {
             tracing::warn!("positions were not committed to the consumer group: {error}");
         }
@@ -88,7 +88,7 @@ impl Committer {
         client.attend(Duration::ZERO);
         while client.events().next().is_some() {}
         let Commits { succeeded, failed } = client.events().take_commits();
-        self.figures.counter("commitsSucceeded").add(succeeded);
-        self.figures.counter("commitsFailed").add(failed);
+        self.metrics.counter("commitsSucceeded").add(succeeded);
+        self.metrics.counter("commitsFailed").add(failed);
     }
 }

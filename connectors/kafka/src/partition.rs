@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use millstream_record::Result;
-use millstream_stage::batch::SplitId;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::source::Split;
+use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Time};
 
 use crate::fetch::{Message, TopicHandle};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use millstream_stage::batch::SplitId;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::source::Split;
+use millstream_stage::split::SplitId;
 use millstream_stage::time::Time;
 use rdkafka::error::RDKafkaErrorCode;
 

@@ -8,11 +8,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use millstream_record::{Error, Result};
-use millstream_stage::batch::SplitId;
-use millstream_stage::figures::{Counter, OperatorFigures};
+use millstream_stage::metrics::{Counter, OperatorMetrics};
 use millstream_stage::raw::RawBatch;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{Polled, Split, SplitReader};
+use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Nanos, Time};
 use millstream_stage::{Budget, Context, OpenContext, Rows};
 use rdkafka::TopicPartitionList;
@@ -42,7 +42,7 @@ pub(crate) struct KafkaReader {
     troubles: Arc<Counter>,
     missing: Arc<Counter>,
     tombstones: Arc<Counter>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     outage: Outage,
     look_out_at: Time,
     // There are partitions of which no broker has said anything.
@@ -67,7 +67,7 @@ impl KafkaReader {
             troubles: Arc::default(),
             missing: Arc::default(),
             tombstones: Arc::default(),
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
             outage: Outage::default(),
             look_out_at: MIN_TIME,
             unheard: Lasting::default(),
@@ -204,14 +204,14 @@ impl SplitReader for KafkaReader {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
         self.job.clone_from(&cx.job);
         self.waker = Some(cx.waker.clone());
-        // The stage has just made its source's figures.
-        let figures = cx.figures.operators().pop().unwrap_or_else(|| OperatorFigures::new(""));
-        self.troubles = figures.counter("kafkaErrors");
-        self.missing = figures.counter("missingOffsets");
-        self.tombstones = figures.counter("tombstones");
+        // The stage has just made its source's metrics.
+        let metrics = cx.metrics.operators().pop().unwrap_or_else(|| OperatorMetrics::new(""));
+        self.troubles = metrics.counter("kafkaErrors");
+        self.missing = metrics.counter("missingOffsets");
+        self.tombstones = metrics.counter("tombstones");
         self.outage = Outage::of(&self.options.brokers, cx);
-        self.committer = Committer::new(&self.options, &self.job, Arc::clone(&figures));
-        self.figures = figures;
+        self.committer = Committer::new(&self.options, &self.job, Arc::clone(&metrics));
+        self.metrics = metrics;
         Ok(())
     }
 

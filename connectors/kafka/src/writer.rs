@@ -8,8 +8,8 @@ use std::time::Duration;
 use millstream_record::Result;
 use millstream_record::record::Data;
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::OperatorFigures;
 use millstream_stage::io::{Completions, Io};
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::time::{Nanos, Time};
@@ -48,7 +48,7 @@ pub(crate) struct KafkaWriter<T> {
     suspects: VecDeque<Refused>,
     alone: bool,
     name: String,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 struct Client {
@@ -82,7 +82,7 @@ impl<T: Data> KafkaWriter<T> {
             suspects: VecDeque::new(),
             alone: false,
             name: String::new(),
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
         }
     }
 
@@ -138,7 +138,7 @@ impl<T: Data> KafkaWriter<T> {
 
     fn shorter(&self, code: RDKafkaErrorCode, value: &[u8]) -> Option<Vec<u8>> {
         let shorter = self.shorten.as_ref().filter(|_| is_too_large(code))?(value)?;
-        self.figures.counter("shortened").add(1);
+        self.metrics.counter("shortened").add(1);
         Some(shorter)
     }
 
@@ -191,7 +191,7 @@ impl<T: Data> KafkaWriter<T> {
         while self.started.in_flight() == 0
             && let Some(error) = client.producer.events().next()
         {
-            self.figures.counter("kafkaErrors").add(1);
+            self.metrics.counter("kafkaErrors").add(1);
             // Whoever has nothing to write misses nobody, and would not notice when they are back.
             if self.in_flight.messages > 0 {
                 self.outage.note(nanos, &error, client.producer.events());
@@ -221,8 +221,8 @@ impl<T: Data> KafkaWriter<T> {
         for written in reports.written {
             self.in_flight.messages -= written.messages;
             self.in_flight.size -= written.size;
-            self.figures.bytes_out.add(written.bytes as u64);
-            self.figures.latency.record(now.saturating_sub(written.ingest), written.messages as u64);
+            self.metrics.bytes_out.add(written.bytes as u64);
+            self.metrics.latency.record(now.saturating_sub(written.ingest), written.messages as u64);
         }
         for refused in reports.refused {
             self.in_flight.messages -= 1;
@@ -274,7 +274,7 @@ fn record<'a>(topic: &'a str, parts: Parts<'a>, ingest: Nanos) -> BaseRecord<'a,
 impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.name);
-        self.figures = cx.figures_of(name);
+        self.metrics = cx.metrics_of(name);
         self.outage = Outage::of(&self.options.brokers, cx);
         let created = producer_config(&self.options, &cx.job).create_with_context(Deliveries::default());
         let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);

@@ -19,7 +19,7 @@
 //! another type is a dead letter; so is a write that is refused for another reason while others are taken. At the start a wrong login, missing
 //! rights, and a node of a Redis Cluster stop the job with an error that says so. A write of a later attempt stops this one: it is fenced.
 //!
-//! Figures: `bytes_out` and `latency` when a write was acknowledged; `retries`, writes that were sent again; `stale`, writes that were
+//! Metrics: `bytes_out` and `latency` when a write was acknowledged; `retries`, writes that were sent again; `stale`, writes that were
 //! refused because a newer one was there.
 
 mod certificates;

@@ -245,7 +245,7 @@ fn a_server_with_too_many_clients_at_the_start_is_waited_for() -> Result<()> {
         client.do_it(&["CONFIG", "SET", "maxclients", "1"])?;
         let mut writer = writer(options(redis.url()), 1)?;
         write(&mut writer, clicks(0, 10))?;
-        while writer.harness().figures().troubles.ongoing(u64::MAX).is_empty() {
+        while writer.harness().metrics().troubles.ongoing(u64::MAX).is_empty() {
             assert!(!writer.try_flush()?.is_complete(), "flushed, but not written");
             writer.turn()?;
         }
@@ -278,7 +278,7 @@ fn tls_with_the_right_authority_and_not_without() -> Result<()> {
     let mut writer = writer(RedisOptions { ca_file: authority, ..options(redis.url()) }, 1)?;
     write(&mut writer, clicks(0, 100))?;
     writer.flush()?;
-    assert_eq!(writer.harness().figures().operator("sink").latency.histogram().len(), 100);
+    assert_eq!(writer.harness().metrics().operator("sink").latency.histogram().len(), 100);
     let error = refusal(options(redis.url()))?;
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("no CA that is trusted here"), "{error}");

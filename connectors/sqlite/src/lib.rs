@@ -14,7 +14,7 @@
 //! **A reader that is left open** keeps the write-ahead log from being emptied, so that the log grows with every write. Above `wal-size` this
 //! is said in the log and on the page; the log is cut once the reader is gone.
 //!
-//! Figures: `bytes_out` and `latency` when a transaction was committed; `retries`, rows whose transaction found the file
+//! Metrics: `bytes_out` and `latency` when a transaction was committed; `retries`, rows whose transaction found the file
 //! locked or the disk full; `folded`, rows that a newer one of the same key has replaced before they were written.
 
 mod client;

@@ -14,7 +14,7 @@ mod common;
 use common::{Clicks, File, Writer, clicks, harness, open, table, write, writer};
 
 fn counter(writer: &Writer, name: &'static str) -> u64 {
-    writer.harness().figures().operator("sink").counter(name).get()
+    writer.harness().metrics().operator("sink").counter(name).get()
 }
 
 // The error with which the first flush ends, though nothing was written.
@@ -135,7 +135,7 @@ fn a_reader_left_open_is_said_once_and_the_log_shrinks_when_it_is_gone() -> Resu
     writer.flush()?;
     let reader = file.database()?;
     reader.execute_batch("BEGIN; SELECT count(*) FROM user_clicks")?;
-    let ongoing = |writer: &Writer| writer.harness().figures().troubles.ongoing(u64::MAX);
+    let ongoing = |writer: &Writer| writer.harness().metrics().troubles.ongoing(u64::MAX);
     let mut turn = 0;
     let mut write_some = |writer: &mut Writer| -> Result<()> {
         turn += 1;
@@ -184,7 +184,7 @@ fn a_file_that_is_deleted_while_it_is_written_is_made_anew_and_said() -> Result<
         assert!(!writer.try_flush()?.is_complete(), "flushed, but nobody sees it");
         writer.turn()?;
     }
-    let trouble = writer.harness().figures().troubles.ongoing(u64::MAX).remove(0);
+    let trouble = writer.harness().metrics().troubles.ongoing(u64::MAX).remove(0);
     assert!(trouble.why.contains("deleted or replaced"), "{trouble:?}");
     writer.flush()?;
     assert_eq!(file.number("SELECT count(*) FROM user_clicks")?, 20);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_operators::window::WindowSpec;
-use millstream_operators::window::{Aggregate, Collect, Reduce, TopN, Trigger, Window, WindowFunction};
+use millstream_operators::window::{
+    AggregateFunction, Collect, Reduce, TopN, Trigger, Window, WindowFunction,
+};
 use millstream_record::{Data, Key, Record};
 use millstream_stage::operator::SideTag;
 use millstream_stage::time::millis;
@@ -102,7 +104,7 @@ where
         function: impl Fn(&K, &Window, A::Out) -> R + Send + Sync + 'static,
     ) -> DataStream<R>
     where
-        A: Aggregate<T>,
+        A: AggregateFunction<T>,
         R: Data,
     {
         self.run(
@@ -215,7 +217,7 @@ where
 
     fn run<A, R, F>(self, name: &str, kind: &str, aggregate: A, function: F) -> DataStream<R>
     where
-        A: Aggregate<T>,
+        A: AggregateFunction<T>,
         R: Data,
         F: WindowFunction<K, A::Out, R>,
     {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use millstream_operators::chain::{Chained, Side};
 use millstream_operators::window::WindowSpec;
 use millstream_operators::window::{
-    Aggregate, Assigner, Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding,
-    Trigger, Tumbling, WindowFunction, WindowOperator,
+    AggregateFunction, Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding,
+    Trigger, Tumbling, WindowAssigner, WindowFunction, WindowOperator,
 };
 use millstream_record::{Data, Key, Result};
 use millstream_stage::plan::KeyedSpec;
@@ -31,7 +31,7 @@ pub trait Windows: Clone + Send + Sync + 'static {
         R: Data,
         KF: Fn(&T) -> K + Send + Sync + 'static,
         G: Trigger,
-        A: Aggregate<T>,
+        A: AggregateFunction<T>,
         F: WindowFunction<K, A::Out, R>;
     /// Makes the operator with what follows it.
     fn chain<K, T, R, KF, G, A, F>(
@@ -46,7 +46,7 @@ pub trait Windows: Clone + Send + Sync + 'static {
         R: Data,
         KF: Fn(&T) -> K + Send + Sync + 'static,
         G: Trigger,
-        A: Aggregate<T>,
+        A: AggregateFunction<T>,
         F: WindowFunction<K, A::Out, R>;
 }
 
@@ -74,7 +74,7 @@ macro_rules! windows {
                 R: Data,
                 KF: Fn(&T) -> K + Send + Sync + 'static,
                 G: Trigger,
-                A: Aggregate<T>,
+                A: AggregateFunction<T>,
                 F: WindowFunction<K, A::Out, R>,
             {
                 $operator::new(spec).keyed()
@@ -92,7 +92,7 @@ macro_rules! windows {
                 R: Data,
                 KF: Fn(&T) -> K + Send + Sync + 'static,
                 G: Trigger,
-                A: Aggregate<T>,
+                A: AggregateFunction<T>,
                 F: WindowFunction<K, A::Out, R>,
             {
                 Box::new(Chained::new(name, $operator::new(spec), next).with_sides(sides))
@@ -101,9 +101,19 @@ macro_rules! windows {
     };
 }
 
-windows!(Tumbling, WindowOperator, |self| by_time(Assigner::is_event_time(self)), Assigner::validate);
-windows!(Calendar, WindowOperator, |self| DefaultTrigger::EventTime, Assigner::validate);
-windows!(Sliding, WindowOperator, |self| by_time(Assigner::is_event_time(self)), Assigner::validate);
-windows!(Cumulative, WindowOperator, |self| DefaultTrigger::EventTime, Assigner::validate);
-windows!(Global, WindowOperator, |self| DefaultTrigger::Never, Assigner::validate);
+windows!(
+    Tumbling,
+    WindowOperator,
+    |self| by_time(WindowAssigner::is_event_time(self)),
+    WindowAssigner::validate
+);
+windows!(Calendar, WindowOperator, |self| DefaultTrigger::EventTime, WindowAssigner::validate);
+windows!(
+    Sliding,
+    WindowOperator,
+    |self| by_time(WindowAssigner::is_event_time(self)),
+    WindowAssigner::validate
+);
+windows!(Cumulative, WindowOperator, |self| DefaultTrigger::EventTime, WindowAssigner::validate);
+windows!(Global, WindowOperator, |self| DefaultTrigger::Never, WindowAssigner::validate);
 windows!(Session, SessionOperator, |self| by_time(self.is_event_time()), Session::validate);

@@ -48,7 +48,7 @@ pub use attempt::{Attempt, Recovered};
 pub use millstream_stage::snapshot::NativeReader;
 pub use paths::random_digits;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
-pub use writer::{CheckpointWriter, PartFigures, Written};
+pub use writer::{CheckpointWriter, PartMetrics, Written};
 
 /// What a store needs to know beyond the place and the job.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use millstream_runtime::JobControl;
-use millstream_stage::figures::JobFigures;
+use millstream_stage::metrics::JobMetrics;
 
 use crate::logs;
 
@@ -46,7 +46,7 @@ fn watch(job: JobControl, bar: ProgressBar, over: Arc<AtomicBool>) -> Option<Joi
     let line = move || {
         let mut before = 0;
         while !over.load(Ordering::Relaxed) {
-            let read = messages(&job.figures());
+            let read = messages(&job.metrics());
             // Another attempt counts anew.
             let rate = read.saturating_sub(before) * 2;
             bar.set_message(format!("{} {read} read, {rate}/s", job.plan().name));
@@ -59,13 +59,13 @@ fn watch(job: JobControl, bar: ProgressBar, over: Arc<AtomicBool>) -> Option<Joi
 }
 
 /// Messages decoded so far, or records read where nothing is decoded.
-fn messages(figures: &JobFigures) -> u64 {
-    let counted = figures.operators().flat_map(|(_, operator)| operator.counters());
+fn messages(metrics: &JobMetrics) -> u64 {
+    let counted = metrics.operators().flat_map(|(_, operator)| operator.counters());
     let decoded: u64 = counted.filter(|(name, _)| *name == "messages").map(|(_, count)| count).sum();
     if decoded > 0 {
         return decoded;
     }
-    figures
+    metrics
         .operators()
         .filter(|(_, operator)| operator.records_in.get() == 0)
         .map(|(_, o)| o.records_out.get())

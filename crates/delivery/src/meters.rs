@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_stage::OpenContext;
-use millstream_stage::figures::{Counter, OperatorFigures};
+use millstream_stage::metrics::{Counter, OperatorMetrics};
 use millstream_stage::time::Nanos;
 use millstream_stage::trouble::Reporter;
 
@@ -12,7 +12,7 @@ use crate::store::{Item, Names};
 
 /// The operator's metrics, with the counters of asynchronous sinks. (Dead letters are counted where they leave the sink.)
 pub(crate) struct Meters {
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     /// Items that were sent again (`retries`).
     pub(crate) retries: Arc<Counter>,
     /// Items that the store was too busy for.
@@ -28,15 +28,15 @@ pub(crate) struct Meters {
 
 impl Meters {
     pub(crate) fn new(operator: &str, names: &Names, subject: String, cx: &OpenContext) -> Self {
-        let figures = cx.figures_of(operator);
+        let metrics = cx.metrics_of(operator);
         Self {
-            retries: figures.counter("retries"),
-            overloaded: names.overloaded.map(|name| figures.counter(name)),
-            stale: figures.counter(names.stale),
-            folded: figures.counter("folded"),
+            retries: metrics.counter("retries"),
+            overloaded: names.overloaded.map(|name| metrics.counter(name)),
+            stale: metrics.counter(names.stale),
+            folded: metrics.counter("folded"),
             reporter: cx.reporter_of(subject),
             failing: 0,
-            figures,
+            metrics,
         }
     }
 
@@ -73,13 +73,13 @@ impl Meters {
     /// These items are in the store.
     pub(crate) fn acknowledged<I: Item>(&self, buffer: &Buffer<I>, slots: &[SlotId], now: Nanos) {
         let bytes = slots.iter().map(|slot| buffer.sent(*slot).item.bytes() as u64).sum();
-        self.figures.bytes_out.add(bytes);
+        self.metrics.bytes_out.add(bytes);
         // Items of one batch entered together: one look at the histogram for all of them.
         let ingest = |slot: &SlotId| buffer.sent(*slot).ingest;
         for together in slots.chunk_by(|one, next| ingest(one) == ingest(next)) {
             let rows = together.iter().map(|slot| buffer.sent(*slot).rows).sum();
             if rows > 0 {
-                self.figures.latency.record(now.saturating_sub(ingest(&together[0])), rows);
+                self.metrics.latency.record(now.saturating_sub(ingest(&together[0])), rows);
             }
         }
     }

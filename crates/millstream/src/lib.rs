@@ -51,8 +51,8 @@ pub mod prelude {
     pub use millstream_operators::operators::{KeyedCoProcess, KeyedProcess, WatermarkStrategy};
     pub use millstream_operators::state::{KeyedContext, States, Timer, TimerKind, Ttl};
     pub use millstream_operators::window::{
-        Aggregate, Calendar, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum, TopN,
-        Tumbling, Window,
+        AggregateFunction, Calendar, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum,
+        TopN, Tumbling, Window,
     };
     pub use millstream_record::{Data, Error, ErrorKind, Key, Record, Result};
     pub use millstream_stage::dead_letter::DeadLetter;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::{FromArgMatches, Subcommand};
 use millstream::operators::operators::KeyedProcess;
-use millstream::operators::window::Aggregate;
+use millstream::operators::window::AggregateFunction;
 use millstream::prelude::*;
 use millstream::runtime::Launch;
 use millstream_cli::{Application, Command, execute, parse};
@@ -24,7 +24,7 @@ struct Program<P, A> {
 impl<P, A> Application for Program<P, A>
 where
     P: KeyedProcess<Key = String, In = Purchase, Out = Row>,
-    A: Aggregate<Purchase, Out = (i64, i64)>,
+    A: AggregateFunction<Purchase, Out = (i64, i64)>,
 {
     type Options = serde_json::Map<String, serde_json::Value>;
     const NAME: &'static str = "evolving";

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_record::record::to_bytes;
 use millstream_record::{Data, Record, Result};
-use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::batch::Rows;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::source::{
     Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal, split_state,
 };
+use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Time};
 use millstream_stage::{Budget, Context, OpenContext, Step};
 

@@ -5,12 +5,12 @@
 
 use millstream_record::{Data, Result};
 use millstream_stage::time::Time;
-use millstream_stage::{Budget, Context, Mark, Output, Step};
+use millstream_stage::{Budget, Context, Output, Step, WatermarkEvent};
 
 /// An operator in which something comes due.
 pub(crate) trait Firing<R: Data> {
-    /// The mark that is held back until all that it has made due was fired.
-    fn held(&mut self) -> &mut Option<Mark>;
+    /// The watermark that is held back until all that it has made due was fired.
+    fn held(&mut self) -> &mut Option<WatermarkEvent>;
 
     /// Fires what comes next of all that is due, at most so many keys or timers, and says how many; `None` if nothing is left.
     fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>>;
@@ -30,14 +30,14 @@ pub(crate) trait Firing<R: Data> {
     }
 }
 
-/// A mark has come: fires what it makes due, and passes it on behind that.
+/// A watermark has come: fires what it makes due, and passes it on behind that.
 pub(crate) fn begin<R: Data>(
     firing: &mut impl Firing<R>,
     cx: &mut Context<'_>,
-    mark: Mark,
+    watermark: WatermarkEvent,
     out: &mut Output<R>,
 ) -> Result<Step> {
-    *firing.held() = Some(mark);
+    *firing.held() = Some(watermark);
     slice(firing, cx.now(), cx.budget, out)
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn slice<R: Data>(
         let Some(fired) = firing.fire_next(now, left, out)? else {
             firing.all_fired(now);
             firing.settle(now)?;
-            out.marks.extend(firing.held().take());
+            out.watermarks.extend(firing.held().take());
             return Ok(Step { wake_at: firing.wake_at(), ..Step::DONE });
         };
         left = left.saturating_sub(fired);
@@ -62,7 +62,7 @@ pub(crate) fn slice<R: Data>(
     Ok(Step::MORE)
 }
 
-/// Before a barrier a held mark goes out, and with it all that it has made due.
+/// Before a barrier a held watermark goes out, and with it all that it has made due.
 pub(crate) fn before_barrier<R: Data>(firing: &mut impl Firing<R>) -> Step {
     if firing.held().is_some() || firing.is_half_fired() { Step::MORE } else { Step::DONE }
 }
@@ -75,12 +75,12 @@ mod tests {
     #[derive(Default)]
     struct Threes {
         due: usize,
-        held: Option<Mark>,
+        held: Option<WatermarkEvent>,
         settled: usize,
     }
 
     impl Firing<usize> for Threes {
-        fn held(&mut self) -> &mut Option<Mark> {
+        fn held(&mut self) -> &mut Option<WatermarkEvent> {
             &mut self.held
         }
 
@@ -103,16 +103,19 @@ mod tests {
 
     #[test]
     fn a_mark_waits_for_all_slices_and_a_barrier_for_the_mark() -> Result<()> {
-        let mut threes = Threes { due: 10, held: Some(Mark::Time(5)), settled: 0 };
+        let mut threes = Threes { due: 10, held: Some(WatermarkEvent::Watermark(5)), settled: 0 };
         let (mut out, budget) = (Output::default(), Budget { records: 4 });
         for fired in [4, 8] {
             assert_eq!(slice(&mut threes, 0, budget, &mut out)?, Step::MORE);
-            assert_eq!((out.rows.rec.len(), out.marks.len()), (fired, 0));
+            assert_eq!((out.rows.rec.len(), out.watermarks.len()), (fired, 0));
             assert_eq!(before_barrier(&mut threes), Step::MORE);
         }
         let step = slice(&mut threes, 0, budget, &mut out)?;
         assert_eq!(step, Step { wake_at: Some(77), ..Step::DONE });
-        assert_eq!((out.rows.rec.len(), out.marks.pop_front()), (10, Some(Mark::Time(5))));
+        assert_eq!(
+            (out.rows.rec.len(), out.watermarks.pop_front()),
+            (10, Some(WatermarkEvent::Watermark(5)))
+        );
         assert_eq!((before_barrier(&mut threes), threes.settled), (Step::DONE, 3));
         Ok(())
     }

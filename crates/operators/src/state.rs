@@ -24,4 +24,4 @@ pub use states::States;
 pub(crate) use timer_index::OfKey;
 pub use timers::{Timer, TimerKind};
 pub use ttl::Ttl;
-pub(crate) use watermark::{Floors, GroupWatermarks};
+pub(crate) use watermark::{GroupWatermarks, RestoredWatermarks};

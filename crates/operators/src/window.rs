@@ -1,4 +1,4 @@
-//! Windows: what (an [`Aggregate`]), where in event time (an [`Assigner`]), when (a [`Trigger`]).
+//! Windows: what (an [`AggregateFunction`]), where in event time (an [`WindowAssigner`]), when (a [`Trigger`]).
 
 pub mod aggregate;
 pub mod assigner;
@@ -13,16 +13,16 @@ pub mod session;
 pub mod spec;
 pub mod trigger;
 
-pub use aggregate::{Aggregate, Collect, Count, Reduce, Sum, TopN};
-pub use assigner::{Assigner, Cumulative, Global, Session, Sliding, Tumbling};
+pub use aggregate::{AggregateFunction, Collect, Count, Reduce, Sum, TopN};
+pub use assigner::{Cumulative, Global, Session, Sliding, Tumbling, WindowAssigner};
 pub use calendar::Calendar;
 pub use emit::WindowFunction;
 pub use operator::WindowOperator;
 pub use session::SessionOperator;
 pub use spec::WindowSpec;
 pub use trigger::{
-    CountTrigger, DefaultTrigger, EventTimeTrigger, Fire, Never, ProcessingTimeTrigger, Purging, Timers,
-    Trigger,
+    CountTrigger, DefaultTrigger, EventTimeTrigger, Never, ProcessingTimeTrigger, Purging, Trigger,
+    TriggerContext, TriggerResult,
 };
 
 use millstream_stage::time::{MAX_TIME, Time};

@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use millstream_operators::window::{Assigner, Cumulative, Sliding, Tumbling, Window};
+use millstream_operators::window::{Cumulative, Sliding, Tumbling, Window, WindowAssigner};
 use millstream_record::Key;
 use millstream_record::key::{key_group, owner};
 use millstream_stage::batch::{Batch, EdgeCodec, RecordCodec};
-use millstream_stage::merge::MarkMerge;
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
-use millstream_stage::{Mark, Rows};
+use millstream_stage::watermark::WatermarkMerger;
+use millstream_stage::{Rows, WatermarkEvent};
 use proptest::prelude::*;
 
 // A hundred thousand years either side of 1970.
 const TIMES: std::ops::Range<Time> = -3_155_760_000_000_000..3_155_760_000_000_000;
 
-fn assigned(assigner: &impl Assigner, time: Time) -> Vec<Window> {
+fn assigned(assigner: &impl WindowAssigner, time: Time) -> Vec<Window> {
     let mut windows = Vec::new();
     assigner.assign(time, &mut windows);
     windows
@@ -57,21 +57,21 @@ proptest! {
 
     #[test]
     fn a_merged_watermark_never_goes_back_nor_passes_an_active_input(
-        marks in prop::collection::vec((0..4_usize, prop_oneof![
-            (0..1000_i64).prop_map(Mark::Time), Just(Mark::Idle), Just(Mark::Active), Just(Mark::Time(MAX_TIME))
+        watermarks in prop::collection::vec((0..4_usize, prop_oneof![
+            (0..1000_i64).prop_map(WatermarkEvent::Watermark), Just(WatermarkEvent::Idle), Just(WatermarkEvent::Active), Just(WatermarkEvent::Watermark(MAX_TIME))
         ]), 1..200)
     ) {
-        let mut merge = MarkMerge::new(4);
+        let mut merge = WatermarkMerger::new(4);
         let mut inputs = [(MIN_TIME, false); 4];
         let mut last = MIN_TIME;
-        for (input, mark) in marks {
-            match mark {
-                Mark::Time(time) => inputs[input].0 = inputs[input].0.max(time),
-                Mark::Idle => inputs[input].1 = true,
-                Mark::Active => inputs[input].1 = false,
+        for (input, watermark) in watermarks {
+            match watermark {
+                WatermarkEvent::Watermark(time) => inputs[input].0 = inputs[input].0.max(time),
+                WatermarkEvent::Idle => inputs[input].1 = true,
+                WatermarkEvent::Active => inputs[input].1 = false,
             }
-            for mark in merge.on(input, mark).into_iter().flatten() {
-                let Mark::Time(time) = mark else { continue };
+            for watermark in merge.on(input, watermark).into_iter().flatten() {
+                let WatermarkEvent::Watermark(time) = watermark else { continue };
                 prop_assert!(time > last);
                 let active = inputs.iter().filter(|(seen, idle)| !idle && *seen != MAX_TIME);
                 prop_assert!(active.clone().all(|(seen, _)| time <= *seen), "{time} passes {inputs:?}");
@@ -83,22 +83,22 @@ proptest! {
 
     #[test]
     fn whoever_is_idle_has_said_all_that_he_knows(
-        marks in prop::collection::vec((0..3_usize, prop_oneof![
-            (0..1000_i64).prop_map(Mark::Time), Just(Mark::Idle), Just(Mark::Active)
+        watermarks in prop::collection::vec((0..3_usize, prop_oneof![
+            (0..1000_i64).prop_map(WatermarkEvent::Watermark), Just(WatermarkEvent::Idle), Just(WatermarkEvent::Active)
         ]), 1..200)
     ) {
-        let mut merge = MarkMerge::new(3);
+        let mut merge = WatermarkMerger::new(3);
         let (mut inputs, mut idle) = ([false; 3], false);
-        for (input, mark) in marks {
-            match mark {
-                Mark::Time(_) if inputs[input] => continue,
-                Mark::Time(_) => {}
-                Mark::Idle | Mark::Active => inputs[input] = mark == Mark::Idle,
+        for (input, watermark) in watermarks {
+            match watermark {
+                WatermarkEvent::Watermark(_) if inputs[input] => continue,
+                WatermarkEvent::Watermark(_) => {}
+                WatermarkEvent::Idle | WatermarkEvent::Active => inputs[input] = watermark == WatermarkEvent::Idle,
             }
-            for mark in merge.on(input, mark).into_iter().flatten() {
-                match mark {
-                    Mark::Time(time) => prop_assert!(!idle, "{time} comes from somebody whom nobody waits for"),
-                    Mark::Idle | Mark::Active => idle = mark == Mark::Idle,
+            for watermark in merge.on(input, watermark).into_iter().flatten() {
+                match watermark {
+                    WatermarkEvent::Watermark(time) => prop_assert!(!idle, "{time} comes from somebody whom nobody waits for"),
+                    WatermarkEvent::Idle | WatermarkEvent::Active => idle = watermark == WatermarkEvent::Idle,
                 }
             }
             prop_assert_eq!(idle, inputs.iter().all(|idle| *idle));

@@ -1,34 +1,35 @@
 //! Merges the channels of each input of a subtask: watermarks to their minimum, ends to one end.
 
-use millstream_stage::merge::MarkMerge;
-use millstream_stage::stage::{End, InputId, Mark};
+use millstream_stage::stage::{End, InputId};
+use millstream_stage::watermark::WatermarkEvent;
+use millstream_stage::watermark::WatermarkMerger;
 
 /// What a stage is to be told about an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// Its event time goes on.
-    Mark(InputId, Mark),
+    Watermark(InputId, WatermarkEvent),
     /// Its last channel has ended.
     End(InputId, End),
 }
 
-/// The inputs of one subtask and the lanes that feed them.
+/// The inputs of one subtask and the channels that feed them.
 #[derive(Debug)]
 pub struct Inputs {
-    // By lane: its input, and its number among that input's lanes.
-    lanes: Vec<(InputId, usize)>,
+    // By channel: its input, and its number among that input's channels.
+    channels: Vec<(InputId, usize)>,
     inputs: Vec<Input>,
 }
 
 #[derive(Debug)]
 struct Input {
-    merge: MarkMerge,
+    merge: WatermarkMerger,
     open: usize,
     stopped: bool,
 }
 
 impl Inputs {
-    /// For lanes that feed these inputs, out of `count` inputs.
+    /// For channels that feed these inputs, out of `count` inputs.
     pub fn new(count: InputId, feeds: &[InputId]) -> Self {
         let mut sizes = vec![0; usize::from(count)];
         let number = |input: &InputId| {
@@ -36,9 +37,9 @@ impl Inputs {
             *size += 1;
             (*input, *size - 1)
         };
-        let lanes = feeds.iter().map(number).collect();
-        let input = |open| Input { merge: MarkMerge::new(open), open, stopped: false };
-        Self { lanes, inputs: sizes.into_iter().map(input).collect() }
+        let channels = feeds.iter().map(number).collect();
+        let input = |open| Input { merge: WatermarkMerger::new(open), open, stopped: false };
+        Self { channels, inputs: sizes.into_iter().map(input).collect() }
     }
 
     /// Inputs that no channel leads to: they have ended before they began.
@@ -47,26 +48,26 @@ impl Inputs {
         unfed.map(|(id, _)| News::End(id, End::Finished))
     }
 
-    /// The numbers of all lanes.
-    pub fn lanes(&self) -> std::ops::Range<usize> {
-        0..self.lanes.len()
+    /// The numbers of all channels.
+    pub fn channels(&self) -> std::ops::Range<usize> {
+        0..self.channels.len()
     }
 
-    /// Which input a lane feeds.
-    pub fn of(&self, lane: usize) -> InputId {
-        self.lanes[lane].0
+    /// Which input a channel feeds.
+    pub fn of(&self, channel: usize) -> InputId {
+        self.channels[channel].0
     }
 
-    /// What a mark on a lane means for the input.
-    pub fn mark(&mut self, lane: usize, mark: Mark) -> [Option<News>; 2] {
-        let (id, number) = self.lanes[lane];
-        let marks = self.inputs[usize::from(id)].merge.on(number, mark);
-        marks.map(|mark| mark.map(|mark| News::Mark(id, mark)))
+    /// What a watermark on a channel means for the input.
+    pub fn on_watermark(&mut self, channel: usize, watermark: WatermarkEvent) -> [Option<News>; 2] {
+        let (id, number) = self.channels[channel];
+        let watermarks = self.inputs[usize::from(id)].merge.on(number, watermark);
+        watermarks.map(|watermark| watermark.map(|watermark| News::Watermark(id, watermark)))
     }
 
-    /// What the end of a lane means for the input. A lane that was stopped keeps holding event time back: it is not complete.
-    pub fn end(&mut self, lane: usize, end: End) -> [Option<News>; 2] {
-        let (id, number) = self.lanes[lane];
+    /// What the end of a channel means for the input. A channel that was stopped keeps holding event time back: it is not complete.
+    pub fn end(&mut self, channel: usize, end: End) -> [Option<News>; 2] {
+        let (id, number) = self.channels[channel];
         let input = &mut self.inputs[usize::from(id)];
         input.open -= 1;
         input.stopped |= end == End::Stopped;
@@ -77,7 +78,7 @@ impl Inputs {
         if end == End::Stopped {
             return [None, None];
         }
-        input.merge.end(number).map(|mark| mark.map(|mark| News::Mark(id, mark)))
+        input.merge.end(number).map(|watermark| watermark.map(|watermark| News::Watermark(id, watermark)))
     }
 }
 
@@ -90,26 +91,35 @@ mod tests {
     #[test]
     fn the_watermark_of_an_input_is_the_minimum_of_its_channels() {
         let mut inputs = Inputs::new(2, &[0, 1, 0]);
-        assert_eq!(inputs.mark(0, Mark::Time(5)), NONE);
-        assert_eq!(inputs.mark(1, Mark::Time(9)), [None, Some(News::Mark(1, Mark::Time(9)))]);
-        assert_eq!(inputs.mark(2, Mark::Time(3)), [None, Some(News::Mark(0, Mark::Time(3)))]);
+        assert_eq!(inputs.on_watermark(0, WatermarkEvent::Watermark(5)), NONE);
+        assert_eq!(
+            inputs.on_watermark(1, WatermarkEvent::Watermark(9)),
+            [None, Some(News::Watermark(1, WatermarkEvent::Watermark(9)))]
+        );
+        assert_eq!(
+            inputs.on_watermark(2, WatermarkEvent::Watermark(3)),
+            [None, Some(News::Watermark(0, WatermarkEvent::Watermark(3)))]
+        );
         assert_eq!(inputs.of(2), 0);
     }
 
     #[test]
     fn an_input_ends_with_its_last_channel() {
         let mut inputs = Inputs::new(1, &[0, 0]);
-        assert_eq!(inputs.mark(1, Mark::Time(3)), NONE);
-        assert_eq!(inputs.end(0, End::Finished), [None, Some(News::Mark(0, Mark::Time(3)))]);
+        assert_eq!(inputs.on_watermark(1, WatermarkEvent::Watermark(3)), NONE);
+        assert_eq!(
+            inputs.end(0, End::Finished),
+            [None, Some(News::Watermark(0, WatermarkEvent::Watermark(3)))]
+        );
         assert_eq!(inputs.end(1, End::Finished), [Some(News::End(0, End::Finished)), None]);
     }
 
     #[test]
     fn a_stopped_channel_holds_event_time_back() {
         let mut inputs = Inputs::new(1, &[0, 0]);
-        assert_eq!(inputs.mark(1, Mark::Time(3)), NONE);
+        assert_eq!(inputs.on_watermark(1, WatermarkEvent::Watermark(3)), NONE);
         assert_eq!(inputs.end(0, End::Stopped), NONE);
-        assert_eq!(inputs.mark(1, Mark::Time(7)), NONE);
+        assert_eq!(inputs.on_watermark(1, WatermarkEvent::Watermark(7)), NONE);
         assert_eq!(inputs.end(1, End::Finished), [Some(News::End(0, End::Stopped)), None]);
     }
 

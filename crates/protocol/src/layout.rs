@@ -16,7 +16,7 @@ pub struct Place {
 
 /// One channel that enters a subtask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneSpec {
+pub struct ChannelSpec {
     /// The exchange that it belongs to.
     pub edge: EdgeId,
     /// The subtask that it comes from.
@@ -33,15 +33,15 @@ pub fn places(plan: &Plan) -> Vec<Place> {
         .collect()
 }
 
-/// The channels that enter a subtask, in the order of its lanes.
-pub fn lanes(plan: &Plan, place: Place) -> Vec<LaneSpec> {
-    let mut lanes = Vec::new();
+/// The channels that enter a subtask, in the order of its channels.
+pub fn channels(plan: &Plan, place: Place) -> Vec<ChannelSpec> {
+    let mut channels = Vec::new();
     for (edge, spec) in plan.inputs(place.stage) {
         let upstream = 0..plan.stages[spec.from as usize].parallelism;
         let connected = upstream.filter(|upstream| connects(plan, spec, *upstream, place.subtask));
-        lanes.extend(connected.map(|upstream| LaneSpec { edge, upstream, input: spec.input }));
+        channels.extend(connected.map(|upstream| ChannelSpec { edge, upstream, input: spec.input }));
     }
-    lanes
+    channels
 }
 
 /// Whether an edge has a channel between these two subtasks.

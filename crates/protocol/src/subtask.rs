@@ -25,7 +25,8 @@ use super::broken::BrokenRule;
 use super::inputs::{Inputs, News};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::Assignment;
-use millstream_stage::stage::{End, InputId, Step};
+use millstream_stage::stage::{End, InputId};
+use millstream_stage::step::Step;
 use millstream_stage::time::Time;
 
 /// Decides what one subtask does.
@@ -97,8 +98,8 @@ impl SubtaskProtocol {
     /// Takes what happened.
     pub fn on(&mut self, event: Event) {
         match event {
-            Event::Mark(channel, mark) => {
-                self.news.extend(self.inputs.mark(channel, mark).into_iter().flatten());
+            Event::Watermark(channel, watermark) => {
+                self.news.extend(self.inputs.on_watermark(channel, watermark).into_iter().flatten());
             }
             Event::Barrier(channel, id) => self.barrier_came(channel, id),
             Event::End(channel, end) => {
@@ -229,7 +230,7 @@ impl SubtaskProtocol {
 
     fn barrier_came(&mut self, channel: usize, id: CheckpointId) {
         if self.broken == Some(BrokenRule::AlignmentSkipped) {
-            self.inputs.lanes().for_each(|channel| self.align(alignment::Event::Barrier(channel, id)));
+            self.inputs.channels().for_each(|channel| self.align(alignment::Event::Barrier(channel, id)));
         }
         self.align(alignment::Event::Barrier(channel, id));
     }
@@ -365,7 +366,7 @@ impl SubtaskProtocol {
 
     fn tell(&mut self, news: News) {
         match news {
-            News::Mark(input, mark) => self.call(Call::Mark(input, mark)),
+            News::Watermark(input, watermark) => self.call(Call::Watermark(input, watermark)),
             News::End(input, end) => {
                 self.open_inputs -= 1;
                 self.stopped |= end == End::Stopped;

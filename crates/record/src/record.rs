@@ -33,7 +33,7 @@ pub trait Record: Data + Sync {
     fn natural_default() -> Option<String> {
         None
     }
-    /// How many records this stands for in figures: 1, but for a bundle of messages.
+    /// How many records this stands for in metrics: 1, but for a bundle of messages.
     fn weight(&self) -> usize {
         1
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use millstream_protocol::checkpoint_stats::CheckpointHistory;
 use millstream_protocol::job_id::JobId;
 use millstream_record::{Error, Result};
-use millstream_stage::figures::JobFigures;
+use millstream_stage::metrics::JobMetrics;
 use millstream_stage::plan::Plan;
 use millstream_stage::time::{Nanos, Time};
 use millstream_stage::trouble::Ongoing;
@@ -166,14 +166,14 @@ impl JobControl {
         self.life.history(|history| history.clone())
     }
 
-    /// The figures of all subtasks and operators; they count on over attempts and stay readable after the job's end.
-    pub fn figures(&self) -> Arc<JobFigures> {
-        Arc::clone(&self.life.setup.figures)
+    /// The metrics of all subtasks and operators; they count on over attempts and stay readable after the job's end.
+    pub fn metrics(&self) -> Arc<JobMetrics> {
+        Arc::clone(&self.life.setup.metrics)
     }
 
     /// What is in trouble now: a store that is away, checkpoints that fail.
     pub fn troubles(&self) -> Vec<Ongoing> {
-        self.life.setup.figures.troubles.ongoing(self.nanos())
+        self.life.setup.metrics.troubles.ongoing(self.nanos())
     }
 
     /// The plan that runs.

@@ -100,7 +100,7 @@ struct Reporters {
 impl Reporters {
     fn new(shared: &Shared) -> Self {
         let reporter =
-            |what: &str| shared.figures.troubles.reporter(format!("{what} of job `{}`", shared.plan.name));
+            |what: &str| shared.metrics.troubles.reporter(format!("{what} of job `{}`", shared.plan.name));
         Self { checkpoints: reporter("the checkpoints"), log: reporter("the log of checkpoints") }
     }
 }
@@ -108,7 +108,7 @@ impl Reporters {
 impl<'a> Coordinator<'a> {
     fn start(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) -> Result<Self> {
         let Begin { events, from, next_checkpoint, ledger, running } = begin;
-        let troubles = &shared.figures.troubles;
+        let troubles = &shared.metrics.troubles;
         let guard: Guard = |call| panics::catch(call);
         let mut enumerators = Enumerators::make(&shared.plan, &shared.clock, troubles, guard)?;
         let assignments = enumerators.start(&shared.plan, from)?;

@@ -1,4 +1,4 @@
-//! What waits before one subtask: a lane per upstream channel, bounded in bytes, and the driver's commands.
+//! What waits before one subtask: a channel per upstream channel, bounded in bytes, and the driver's commands.
 //!
 //! One lock per batch, none per record. Whoever finds nothing parks; nobody polls.
 
@@ -10,15 +10,16 @@ use std::time::Duration;
 use millstream_protocol::subtask;
 use millstream_protocol::subtask::{Channels, SubtaskProtocol};
 use millstream_stage::Batch;
-use millstream_stage::figures::SubtaskFigures;
+use millstream_stage::metrics::SubtaskMetrics;
 use millstream_stage::snapshot::CheckpointId;
-use millstream_stage::stage::{End, Mark};
+use millstream_stage::stage::End;
 use millstream_stage::time::{Clock, Nanos};
+use millstream_stage::watermark::WatermarkEvent;
 
-/// What travels on a lane.
+/// What travels on a channel.
 pub(crate) enum Element {
     Batch(Batch),
-    Mark(Mark),
+    Watermark(WatermarkEvent),
     Barrier(CheckpointId),
     End(End),
 }
@@ -70,18 +71,18 @@ pub(crate) enum Taken {
     Nothing,
 }
 
-/// One subtask's inbox. Each lane has one sender; the subtask is the only taker.
+/// One subtask's inbox. Each channel has one sender; the subtask is the only taker.
 pub(crate) struct Inbox {
     state: Mutex<State>,
     news: Condvar,
     room: Vec<Condvar>,
     lane_bytes: usize,
     clock: Arc<dyn Clock>,
-    figures: Arc<SubtaskFigures>,
+    metrics: Arc<SubtaskMetrics>,
 }
 
 struct State {
-    lanes: Vec<Lane>,
+    channels: Vec<Channel>,
     turn: usize,
     queued: usize,
     commands: VecDeque<Command>,
@@ -91,7 +92,7 @@ struct State {
 }
 
 #[derive(Default)]
-struct Lane {
+struct Channel {
     queue: VecDeque<Element>,
     bytes: usize,
     sender_waits: bool,
@@ -99,15 +100,15 @@ struct Lane {
 
 impl Inbox {
     pub(crate) fn new(
-        lanes: usize,
+        channels: usize,
         bytes: usize,
         clock: Arc<dyn Clock>,
-        figures: Arc<SubtaskFigures>,
+        metrics: Arc<SubtaskMetrics>,
     ) -> Self {
-        let lane_bytes = (bytes / lanes.max(1)).max(1);
-        figures.queue_capacity.set((lane_bytes * lanes) as i64);
+        let lane_bytes = (bytes / channels.max(1)).max(1);
+        metrics.queue_capacity.set((lane_bytes * channels) as i64);
         let state = State {
-            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            channels: (0..channels).map(|_| Channel::default()).collect(),
             turn: 0,
             queued: 0,
             commands: VecDeque::new(),
@@ -115,27 +116,27 @@ impl Inbox {
             parked: false,
             aborted: false,
         };
-        let room = (0..lanes).map(|_| Condvar::new()).collect();
-        Self { state: Mutex::new(state), news: Condvar::new(), room, lane_bytes, clock, figures }
+        let room = (0..channels).map(|_| Condvar::new()).collect();
+        Self { state: Mutex::new(state), news: Condvar::new(), room, lane_bytes, clock, metrics }
     }
 
-    /// Puts an element into a lane, after waiting for room; says whether it had to wait.
-    pub(crate) fn send(&self, lane: usize, element: Element) -> Result<bool, Aborted> {
+    /// Puts an element into a channel, after waiting for room; says whether it had to wait.
+    pub(crate) fn send(&self, channel: usize, element: Element) -> Result<bool, Aborted> {
         let size = element.size();
         let mut state = self.lock();
         let mut waited = false;
-        while !state.aborted && !state.lanes[lane].has_room(size, self.lane_bytes) {
+        while !state.aborted && !state.channels[channel].has_room(size, self.lane_bytes) {
             waited = true;
-            state.lanes[lane].sender_waits = true;
-            state = self.room[lane].wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.channels[channel].sender_waits = true;
+            state = self.room[channel].wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.aborted {
             return Err(Aborted);
         }
-        let was_empty = state.lanes[lane].queue.is_empty();
-        let added = state.lanes[lane].push(element, size);
+        let was_empty = state.channels[channel].queue.is_empty();
+        let added = state.channels[channel].push(element, size);
         self.count(&mut state, added as isize);
-        // A lane that was not empty is one that the taker does not want: it would not be parked otherwise.
+        // A channel that was not empty is one that the taker does not want: it would not be parked otherwise.
         if was_empty {
             self.unpark(state);
         }
@@ -183,14 +184,14 @@ impl Inbox {
         if std::mem::take(&mut state.woken) {
             return Some(Taken::Woken);
         }
-        let lane = state.choose(want)?;
-        let (element, freed) = state.lanes[lane].pop()?;
+        let channel = state.choose(want)?;
+        let (element, freed) = state.channels[channel].pop()?;
         self.count(state, -(freed as isize));
-        let waits = state.lanes[lane].bytes <= self.lane_bytes / 2;
-        if waits && std::mem::take(&mut state.lanes[lane].sender_waits) {
-            self.room[lane].notify_one();
+        let waits = state.channels[channel].bytes <= self.lane_bytes / 2;
+        if waits && std::mem::take(&mut state.channels[channel].sender_waits) {
+            self.room[channel].notify_one();
         }
-        Some(Taken::Element(lane, element))
+        Some(Taken::Element(channel, element))
     }
 
     // How long to park; none for not at all.
@@ -207,7 +208,7 @@ impl Inbox {
 
     fn count(&self, state: &mut State, bytes: isize) {
         state.queued = state.queued.saturating_add_signed(bytes);
-        self.figures.queued_bytes.set(state.queued as i64);
+        self.metrics.queued_bytes.set(state.queued as i64);
     }
 
     fn unpark(&self, state: MutexGuard<'_, State>) {
@@ -241,23 +242,26 @@ impl State {
         if want.channels == Channels::None {
             return None;
         }
-        let lanes = self.lanes.len();
-        let fits = |lane: &usize| !want.protocol.is_held(*lane) && self.lanes[*lane].fits(want.channels);
-        let lane = (0..lanes).map(|step| (self.turn + step) % lanes).find(fits)?;
-        self.turn = (lane + 1) % lanes;
-        Some(lane)
+        let channels = self.channels.len();
+        let fits =
+            |channel: &usize| !want.protocol.is_held(*channel) && self.channels[*channel].fits(want.channels);
+        let channel = (0..channels).map(|step| (self.turn + step) % channels).find(fits)?;
+        self.turn = (channel + 1) % channels;
+        Some(channel)
     }
 }
 
-impl Lane {
+impl Channel {
     fn has_room(&self, size: usize, capacity: usize) -> bool {
         self.bytes == 0 || self.bytes + size <= capacity
     }
 
     // A watermark that nobody has looked at is replaced by the next one. Gives the bytes added.
     fn push(&mut self, element: Element, size: usize) -> usize {
-        if let (Element::Mark(Mark::Time(_)), Some(last @ Element::Mark(Mark::Time(_)))) =
-            (&element, self.queue.back_mut())
+        if let (
+            Element::Watermark(WatermarkEvent::Watermark(_)),
+            Some(last @ Element::Watermark(WatermarkEvent::Watermark(_))),
+        ) = (&element, self.queue.back_mut())
         {
             *last = element;
             return 0;

@@ -1,6 +1,6 @@
 //! The thread driver: runs a [`Plan`](millstream_stage::plan::Plan) on one machine, in one process.
 //!
-//! Every subtask has a thread of its own and an inbox whose lanes are bounded in bytes; a full lane makes its sender wait, an empty inbox
+//! Every subtask has a thread of its own and an inbox whose channels are bounded in bytes; a full channel makes its sender wait, an empty inbox
 //! makes its subtask park. One coordinator thread per job asks the enumerators, collects checkpoints and sees to the end. Futures run on a
 //! small Tokio runtime beside them.
 //!

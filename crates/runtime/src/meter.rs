@@ -1,6 +1,6 @@
 //! Where a subtask's time goes.
 
-use millstream_stage::figures::Counter;
+use millstream_stage::metrics::Counter;
 use millstream_stage::time::{Clock, Nanos};
 
 /// Hands each stretch of time to a counter: two clock reads per batch.

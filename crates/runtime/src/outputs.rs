@@ -1,4 +1,4 @@
-//! Where a subtask's output goes: the lanes of the subtasks behind its exchanges.
+//! Where a subtask's output goes: the channels of the subtasks behind its exchanges.
 
 use std::sync::Arc;
 
@@ -6,18 +6,19 @@ use millstream_record::{Error, Result};
 use millstream_stage::batch::{Batch, EdgeId};
 use millstream_stage::context::Emitted;
 use millstream_stage::snapshot::CheckpointId;
-use millstream_stage::stage::{End, Mark};
+use millstream_stage::stage::End;
+use millstream_stage::watermark::WatermarkEvent;
 
 use crate::halt::Halt;
 use crate::inbox::{Element, Inbox};
 
-/// The sending end of one lane.
+/// The sending end of one channel.
 pub(crate) struct Sender {
     pub(crate) inbox: Arc<Inbox>,
-    pub(crate) lane: usize,
+    pub(crate) channel: usize,
 }
 
-/// One exchange; by route, the lane that it leads to. A forward exchange has a lane for a single route.
+/// One exchange; by route, the channel that it leads to. A forward exchange has a channel for a single route.
 pub(crate) struct Output {
     pub(crate) edge: EdgeId,
     pub(crate) routes: Vec<Option<Sender>>,
@@ -35,7 +36,7 @@ impl Outputs {
     pub(crate) fn send(&self, emitted: Emitted) -> Result<bool, Halt> {
         match emitted {
             Emitted::Batch(batch) => self.batch(batch),
-            Emitted::Mark(edge, mark) => self.mark(edge, mark),
+            Emitted::Watermark(edge, watermark) => self.on_watermark(edge, watermark),
         }
     }
 
@@ -58,11 +59,11 @@ impl Outputs {
         let sender = sender.ok_or_else(|| {
             Error::bug(format!("edge {} has no channel for route {} here", batch.edge, batch.route))
         })?;
-        Ok(sender.inbox.send(sender.lane, Element::Batch(batch))?)
+        Ok(sender.inbox.send(sender.channel, Element::Batch(batch))?)
     }
 
-    fn mark(&self, edge: EdgeId, mark: Mark) -> Result<bool, Halt> {
-        each(self.output(edge)?.senders(), || Element::Mark(mark))
+    fn on_watermark(&self, edge: EdgeId, watermark: WatermarkEvent) -> Result<bool, Halt> {
+        each(self.output(edge)?.senders(), || Element::Watermark(watermark))
     }
 
     fn output(&self, edge: EdgeId) -> Result<&Output> {
@@ -80,7 +81,7 @@ impl Output {
 fn each<'a>(senders: impl Iterator<Item = &'a Sender>, element: impl Fn() -> Element) -> Result<bool, Halt> {
     let mut waited = false;
     for sender in senders {
-        waited |= sender.inbox.send(sender.lane, element())?;
+        waited |= sender.inbox.send(sender.channel, element())?;
     }
     Ok(waited)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::plan::OperatorSpec;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
@@ -72,10 +72,10 @@ impl JobReport {
     pub(crate) fn new(life: &Life, end: End, status: JobStatus) -> Self {
         let shared = &life.setup;
         let specs = shared.plan.stages.iter().flat_map(|stage| &stage.operators);
-        let figures: Vec<_> = shared.figures.operators().map(|(_, figures)| figures).collect();
+        let metrics: Vec<_> = shared.metrics.operators().map(|(_, metrics)| metrics).collect();
         let report = |spec: &OperatorSpec| {
-            let same = figures.iter().filter(|figures| figures.name == spec.name);
-            same.fold(OperatorReport::new(spec), |report, figures| report.with(figures))
+            let same = metrics.iter().filter(|metrics| metrics.name == spec.name);
+            same.fold(OperatorReport::new(spec), |report, metrics| report.with(metrics))
         };
         Self {
             job: shared.plan.name.clone(),
@@ -106,11 +106,11 @@ impl OperatorReport {
         Self { name, kind, records_in: 0, records_out: 0, late: 0, counters: BTreeMap::new() }
     }
 
-    fn with(mut self, figures: &OperatorFigures) -> Self {
-        self.records_in += figures.records_in.get();
-        self.records_out += figures.records_out.get();
-        self.late += figures.late.get();
-        for (name, count) in figures.counters() {
+    fn with(mut self, metrics: &OperatorMetrics) -> Self {
+        self.records_in += metrics.records_in.get();
+        self.records_out += metrics.records_out.get();
+        self.late += metrics.late.get();
+        for (name, count) in metrics.counters() {
             *self.counters.entry(name).or_default() += count;
         }
         self

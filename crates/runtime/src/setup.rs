@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_protocol::job_id::JobId;
-use millstream_stage::figures::{JobFigures, SubtaskFigures};
+use millstream_stage::metrics::{JobMetrics, SubtaskMetrics};
 use millstream_stage::plan::{Plan, StageSpec};
 use millstream_stage::state_backend::StateBackend;
 use millstream_stage::time::Clock;
@@ -25,22 +25,22 @@ pub(crate) struct Setup {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) places: Vec<Place>,
     /// They count on from attempt to attempt.
-    pub(crate) figures: Arc<JobFigures>,
+    pub(crate) metrics: Arc<JobMetrics>,
 }
 
 impl Setup {
     pub(crate) fn new(plan: Plan, mut options: RuntimeOptions, backend: Arc<dyn StateBackend>) -> Self {
         let places = layout::places(&plan);
         let troubles = Arc::<Troubles>::default();
-        let figures = |place: &Place| {
+        let metrics = |place: &Place| {
             let stage = &plan.stages[place.stage as usize].name;
-            SubtaskFigures::within(stage, place.subtask, Arc::clone(&troubles))
+            SubtaskMetrics::within(stage, place.subtask, Arc::clone(&troubles))
         };
-        let subtasks = places.iter().map(figures).collect();
-        let figures = Arc::new(JobFigures { job: plan.name.clone(), subtasks, troubles });
+        let subtasks = places.iter().map(metrics).collect();
+        let metrics = Arc::new(JobMetrics { job: plan.name.clone(), subtasks, troubles });
         let (id, clock) = (JobId::of(&plan.name), Arc::new(SystemClock::new()));
-        options.storage.reports = Reports::to(Arc::clone(&figures.troubles), clock.clone());
-        Self { id, plan, options, allow_non_restored: false, backend, clock, places, figures }
+        options.storage.reports = Reports::to(Arc::clone(&metrics.troubles), clock.clone());
+        Self { id, plan, options, allow_non_restored: false, backend, clock, places, metrics }
     }
 
     /// The stage that a subtask runs. Subtasks are numbered over all stages.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_protocol::checkpointing::Logged;
 use millstream_record::{Error, ErrorKind, Result};
-use millstream_stage::figures::SubtaskFigures;
+use millstream_stage::metrics::SubtaskMetrics;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 
@@ -74,12 +74,12 @@ impl Deref for Shared {
 
 impl Shared {
     pub(crate) fn new(setup: Arc<Setup>, epoch: u64, events: Sender<Event>) -> Self {
-        let inbox = |(place, figures): (&Place, &Arc<SubtaskFigures>)| {
-            let lanes = layout::lanes(&setup.plan, *place).len();
+        let inbox = |(place, metrics): (&Place, &Arc<SubtaskMetrics>)| {
+            let channels = layout::channels(&setup.plan, *place).len();
             let (bytes, clock) = (setup.options.channel_bytes, Arc::clone(&setup.clock));
-            Arc::new(Inbox::new(lanes, bytes, clock, Arc::clone(figures)))
+            Arc::new(Inbox::new(channels, bytes, clock, Arc::clone(metrics)))
         };
-        let inboxes = setup.places.iter().zip(&setup.figures.subtasks).map(inbox).collect();
+        let inboxes = setup.places.iter().zip(&setup.metrics.subtasks).map(inbox).collect();
         Self { setup, epoch, inboxes, events, failure: Mutex::default() }
     }
 

@@ -6,10 +6,11 @@ use millstream_protocol::subtask::{
 use millstream_record::{Error, Result};
 use millstream_stage::Batch;
 use millstream_stage::context::Context;
-use millstream_stage::figures::SubtaskFigures;
+use millstream_stage::metrics::SubtaskMetrics;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::source::SplitControl;
-use millstream_stage::stage::{Budget, Stage, Step};
+use millstream_stage::stage::Stage;
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::time::{Nanos, Time};
 
 use crate::halt::Halt;
@@ -26,7 +27,7 @@ pub(crate) struct Subtask<'a> {
     pub(crate) stage: &'a mut dyn Stage,
     pub(crate) cx: Context<'a>,
     pub(crate) inbox: &'a Inbox,
-    pub(crate) figures: &'a SubtaskFigures,
+    pub(crate) metrics: &'a SubtaskMetrics,
     pub(crate) outputs: Outputs,
     pub(crate) meter: Meter<'a>,
     pub(crate) protocol: SubtaskProtocol,
@@ -50,7 +51,7 @@ impl Subtask<'_> {
         loop {
             self.make_moves()?;
             match self.take()? {
-                Taken::Element(lane, element) => self.element(lane, element)?,
+                Taken::Element(channel, element) => self.element(channel, element)?,
                 Taken::Command(Command::Release) => return Ok(()),
                 Taken::Command(Command::Run) => {}
                 Taken::Command(Command::Task(command)) => self.on(Happened::Command(command))?,
@@ -88,7 +89,7 @@ impl Subtask<'_> {
         };
         let taken = self.inbox.take(&want)?;
         let blocked = self.protocol.is_blocked();
-        let waited_for = if blocked { &self.figures.back_pressured_nanos } else { &self.figures.idle_nanos };
+        let waited_for = if blocked { &self.metrics.back_pressured_nanos } else { &self.metrics.idle_nanos };
         self.meter.lap(waited_for);
         Ok(taken)
     }
@@ -100,20 +101,20 @@ impl Subtask<'_> {
         clock.nanos().saturating_add(millis.saturating_mul(1_000_000))
     }
 
-    fn element(&mut self, lane: usize, element: Element) -> Result<(), Halt> {
+    fn element(&mut self, channel: usize, element: Element) -> Result<(), Halt> {
         match element {
-            Element::Batch(batch) => self.batch(lane, batch),
-            Element::Mark(mark) => self.on(Happened::Mark(lane, mark)),
+            Element::Batch(batch) => self.batch(channel, batch),
+            Element::Watermark(watermark) => self.on(Happened::Watermark(channel, watermark)),
             Element::Barrier(id) => {
                 self.barriers.came(id, self.shared.clock.nanos());
-                self.on(Happened::Barrier(lane, id))
+                self.on(Happened::Barrier(channel, id))
             }
-            Element::End(end) => self.on(Happened::End(lane, end)),
+            Element::End(end) => self.on(Happened::End(channel, end)),
         }
     }
 
-    fn batch(&mut self, lane: usize, batch: Batch) -> Result<(), Halt> {
-        let input = self.protocol.input_of(lane);
+    fn batch(&mut self, channel: usize, batch: Batch) -> Result<(), Halt> {
+        let input = self.protocol.input_of(channel);
         self.call(Asked::Other, |stage, cx| stage.process(cx, input, batch))
     }
 
@@ -152,7 +153,9 @@ impl Subtask<'_> {
     fn make_call(&mut self, call: Call) -> Result<(), Halt> {
         let asked = call.asked();
         match call {
-            Call::Mark(input, mark) => self.call(asked, |stage, cx| stage.mark(cx, input, mark)),
+            Call::Watermark(input, watermark) => {
+                self.call(asked, |stage, cx| stage.on_watermark(cx, input, watermark))
+            }
             Call::EndOfInput(input, end) => self.call(asked, |stage, cx| stage.end_of_input(cx, input, end)),
             Call::Assign(assignment) => self.call(asked, |stage, cx| {
                 let source = stage.source();
@@ -196,7 +199,7 @@ impl Subtask<'_> {
     ) -> Result<(), Halt> {
         self.cx.tick();
         let step = call(self.stage, &mut self.cx)?;
-        self.meter.lap(&self.figures.busy_nanos);
+        self.meter.lap(&self.metrics.busy_nanos);
         self.send()?;
         self.protocol.answered(asked, step);
         Ok(())
@@ -218,7 +221,7 @@ impl Subtask<'_> {
 
     fn count_wait(&mut self, waited: bool) {
         if waited {
-            self.meter.lap(&self.figures.back_pressured_nanos);
+            self.meter.lap(&self.metrics.back_pressured_nanos);
         }
     }
 }

@@ -91,7 +91,7 @@ impl Worker {
             stage: stage.as_mut(),
             cx: Context::new(clock, &io, &waker),
             inbox,
-            figures: &shared.figures.subtasks[index],
+            metrics: &shared.metrics.subtasks[index],
             outputs: outputs(&shared, index),
             meter: Meter::new(clock),
             protocol,
@@ -129,7 +129,7 @@ fn open_context(
         clock: Arc::clone(&shared.clock),
         io: Arc::clone(io),
         waker: waker.clone(),
-        figures: Arc::clone(&shared.figures.subtasks[index]),
+        metrics: Arc::clone(&shared.metrics.subtasks[index]),
         backend: Arc::clone(&shared.backend),
         restored,
     }
@@ -144,7 +144,7 @@ fn await_run(inbox: &Inbox, protocol: &SubtaskProtocol) -> Result<(), Halt> {
 
 fn protocol(shared: &Shared, index: usize) -> SubtaskProtocol {
     let place = shared.places[index];
-    let feeds: Vec<_> = layout::lanes(&shared.plan, place).iter().map(|lane| lane.input).collect();
+    let feeds: Vec<_> = layout::channels(&shared.plan, place).iter().map(|channel| channel.input).collect();
     let count = layout::inputs(&shared.plan, place.stage);
     let is_source = shared.stage(index).enumerator.is_some();
     let exactly_once = shared.options.checkpointing.mode == CheckpointingMode::ExactlyOnce;
@@ -158,9 +158,10 @@ fn outputs(shared: &Shared, index: usize) -> Outputs {
         let routes = 0..plan.stages[spec.to as usize].parallelism;
         let sender = |subtask| {
             let to = layout::Place { stage: spec.to, subtask };
-            let leads_here = |lane: &layout::LaneSpec| lane.edge == edge && lane.upstream == from.subtask;
-            let lane = layout::lanes(plan, to).iter().position(leads_here)?;
-            Some(Sender { inbox: Arc::clone(&shared.inboxes[shared.index(to)?]), lane })
+            let leads_here =
+                |channel: &layout::ChannelSpec| channel.edge == edge && channel.upstream == from.subtask;
+            let channel = layout::channels(plan, to).iter().position(leads_here)?;
+            Some(Sender { inbox: Arc::clone(&shared.inboxes[shared.index(to)?]), channel })
         };
         Output { edge, routes: routes.map(sender).collect() }
     };

@@ -82,8 +82,8 @@ fn subtasks_that_have_ended_take_part() {
     let at_gate = numbers.probe.gate();
     let union = |numbers: &Numbers, written: &Sums| {
         let mut plan = keyed_sum(numbers, 4, 2, written);
-        let marks = then("marks2", Watermarks::default, hashed(1));
-        plan.stages.insert(1, source("nothing -> marks2", 2, &Numbers::new(&[]), marks));
+        let watermarks = then("marks2", Watermarks::default, hashed(1));
+        plan.stages.insert(1, source("nothing -> marks2", 2, &Numbers::new(&[]), watermarks));
         plan.edges = vec![edge(0, 2, 0, Exchange::Hash), edge(1, 2, 0, Exchange::Hash)];
         plan
     };
@@ -196,7 +196,7 @@ fn a_plan_without_a_place_for_the_state_is_refused() {
     let snapshot = job.checkpoint().unwrap();
     drop(job);
     let mut other = keyed_sum(&numbers, 1, 1, &Sums::default());
-    other.stages[0].operators[0].name = "figures".into();
+    other.stages[0].operators[0].name = "metrics".into();
     let error = start_from(other, support::options(), snapshot.clone()).unwrap_err();
     assert!(error.chain().contains("state of an operator named `numbers`"), "{error}");
     let mut other = keyed_sum(&numbers, 1, 1, &Sums::default());

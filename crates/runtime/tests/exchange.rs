@@ -8,7 +8,7 @@ use millstream_runtime::start;
 use millstream_stage::plan::Exchange;
 use millstream_stage::stage::End;
 use support::numbers::Numbers;
-use support::ops::{MarkWatch, Watermarks};
+use support::ops::{WatermarkWatch, Watermarks};
 use support::plans::*;
 use support::sinks::Written;
 use support::wait;
@@ -71,11 +71,11 @@ fn rebalance_spreads_and_forward_stays() {
                 vec![edge(0, 1, 0, exchange)],
             );
             let job = start(plan, support::options()).unwrap();
-            let figures = job.figures();
+            let metrics = job.metrics();
             job.wait().unwrap();
             assert_eq!(written.sorted(), (0..9000).collect::<Vec<_>>());
             let busy =
-                figures.operators().filter(|(_, op)| op.name == "out" && op.records_in.get() > 0).count();
+                metrics.operators().filter(|(_, op)| op.name == "out" && op.records_in.get() > 0).count();
             let expected = if exchange == Exchange::Forward { readers.min(writers) } else { writers };
             assert_eq!(busy, usize::from(expected), "{exchange:?} {readers} to {writers}");
         }
@@ -89,11 +89,11 @@ fn a_union_takes_both_and_its_watermark_is_the_minimum() {
     let out = written.clone();
     // The second source ends early, the first one goes on: the end of one releases the watermark of the other.
     let (left, right) = (Numbers::new(&[(0, 20_000)]), Numbers::new(&[(0, 50)]));
-    let marks = Arc::clone(&seen);
-    let watch = move || MarkWatch(Arc::clone(&marks));
+    let watermarks = Arc::clone(&seen);
+    let watch = move || WatermarkWatch(Arc::clone(&watermarks));
     let plan = plan(
         vec![
-            source("left -> marks", 1, &left, then("marks", Watermarks::default, rebalanced(0))),
+            source("left -> watermarks", 1, &left, then("watermarks", Watermarks::default, rebalanced(0))),
             source("right -> marks2", 1, &right, then("marks2", Watermarks::default, rebalanced(1))),
             stage_of("watch -> out", 1, 2, then("watch", watch, sink("out", move || out.writer()))),
         ],

@@ -18,14 +18,19 @@ use support::wait;
 
 const SPLITS: [(i64, i64); 3] = [(0, 40_000), (1000, 41_000), (17, 40_017)];
 
-/// Numbers -> marks -> suspect -> by key -> sum -> sink.
+/// Numbers -> watermarks -> suspect -> by key -> sum -> sink.
 fn suspicious(numbers: &Numbers, written: &Sums, suspect: OnBatch) -> Plan {
     let written = written.clone();
     let sum = then("sum", KeyedSum::default, sink("out", move || written.writer()));
     let suspect = then("suspect", move || Each(Arc::clone(&suspect)), hashed(0));
     plan(
         vec![
-            source("numbers -> marks -> suspect", 2, numbers, then("marks", Watermarks::default, suspect)),
+            source(
+                "numbers -> watermarks -> suspect",
+                2,
+                numbers,
+                then("watermarks", Watermarks::default, suspect),
+            ),
             stage_of("sum -> out", 2, 1, sum),
         ],
         vec![edge(0, 1, 0, Exchange::Hash)],
@@ -61,7 +66,7 @@ fn a_failing_operator_is_restarted_and_the_sums_are_exact() {
         let plan = suspicious(&numbers, &written, failing(20_000, 3, how));
         let job = start(plan, fixed(3)).unwrap();
         let control = job.control();
-        let read = move || control.figures().watermark("numbers");
+        let read = move || control.metrics().watermark("numbers");
         while job.checkpoint_now().is_ok() && job.attempts() < 2 {}
         let report = wait(job).unwrap();
         assert_eq!(written.sorted(), sums_of(&SPLITS));

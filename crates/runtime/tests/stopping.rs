@@ -12,7 +12,7 @@ use millstream_stage::Step;
 use millstream_stage::plan::{Exchange, Plan};
 use millstream_stage::stage::End;
 use support::numbers::Numbers;
-use support::ops::{KeyedSum, MarkWatch, Resumes, Watermarks};
+use support::ops::{KeyedSum, Resumes, WatermarkWatch, Watermarks};
 use support::plans::*;
 use support::sinks::Written;
 use support::wait;
@@ -20,14 +20,14 @@ use support::wait;
 type Marks = Arc<Mutex<Vec<i64>>>;
 
 /// Numbers -> by key -> both a sum that fires at the end and a sink that flushes with futures.
-fn flood(numbers: &Numbers, all: &Written<i64>, sums: &Sums, marks: &Marks) -> Plan {
-    let (all, sums, marks) = (all.clone(), sums.clone(), Arc::clone(marks));
+fn flood(numbers: &Numbers, all: &Written<i64>, sums: &Sums, watermarks: &Marks) -> Plan {
+    let (all, sums, watermarks) = (all.clone(), sums.clone(), Arc::clone(watermarks));
     let sum = then("sum", KeyedSum::default, sink("sums", move || sums.writer()));
     let out = sink("out", move || all.buffered(5000));
-    let watch = then("watch", move || MarkWatch(Arc::clone(&marks)), both(sum, out));
+    let watch = then("watch", move || WatermarkWatch(Arc::clone(&watermarks)), both(sum, out));
     plan(
         vec![
-            source("numbers -> marks", 2, numbers, then("marks", Watermarks::default, hashed(0))),
+            source("numbers -> watermarks", 2, numbers, then("watermarks", Watermarks::default, hashed(0))),
             stage_of("watch -> sum -> sums -> out", 2, 1, watch),
         ],
         vec![edge(0, 1, 0, Exchange::Hash)],
@@ -37,8 +37,8 @@ fn flood(numbers: &Numbers, all: &Written<i64>, sums: &Sums, marks: &Marks) -> P
 #[test]
 fn a_stop_in_mid_flood_flushes_all_that_was_read_and_fires_nothing() {
     let numbers = Numbers::endless(4);
-    let (all, sums, marks) = (Written::default(), Sums::default(), Marks::default());
-    let job = start(flood(&numbers, &all, &sums, &marks), support::options()).unwrap();
+    let (all, sums, watermarks) = (Written::default(), Sums::default(), Marks::default());
+    let job = start(flood(&numbers, &all, &sums, &watermarks), support::options()).unwrap();
     // Mid-flood: a checkpoint is through, data flows.
     job.checkpoint().unwrap();
     job.stop();
@@ -50,15 +50,15 @@ fn a_stop_in_mid_flood_flushes_all_that_was_read_and_fires_nothing() {
     assert_eq!(all.rows.lock().unwrap().len() as u64, read, "nothing that was read is lost");
     assert_eq!(report.operator("numbers").unwrap().records_out, read);
     assert!(sums.sorted().is_empty(), "open sums were not written as if they were complete");
-    assert!(marks.lock().unwrap().iter().all(|mark| *mark < i64::MAX), "no final watermark");
+    assert!(watermarks.lock().unwrap().iter().all(|watermark| *watermark < i64::MAX), "no final watermark");
     assert_eq!(numbers.probe.closed.load(SeqCst), 2);
 }
 
 #[test]
 fn a_job_that_waits_for_input_stops() {
     let numbers = Numbers { bounded: false, ..Numbers::new(&[(0, 5)]) };
-    let (all, sums, marks) = (Written::default(), Sums::default(), Marks::default());
-    let job = start(flood(&numbers, &all, &sums, &marks), support::options()).unwrap();
+    let (all, sums, watermarks) = (Written::default(), Sums::default(), Marks::default());
+    let job = start(flood(&numbers, &all, &sums, &watermarks), support::options()).unwrap();
     job.checkpoint().unwrap();
     job.stop();
     assert_eq!(wait(job).unwrap().end, End::Stopped);
@@ -68,8 +68,8 @@ fn a_job_that_waits_for_input_stops() {
 #[test]
 fn a_stop_after_the_end_changes_nothing() {
     let numbers = Numbers::new(&[(0, 100)]);
-    let (all, sums, marks) = (Written::default(), Sums::default(), Marks::default());
-    let job = start(flood(&numbers, &all, &sums, &marks), support::options()).unwrap();
+    let (all, sums, watermarks) = (Written::default(), Sums::default(), Marks::default());
+    let job = start(flood(&numbers, &all, &sums, &watermarks), support::options()).unwrap();
     let control = job.control();
     assert_eq!(wait(job).unwrap().end, End::Finished);
     assert!(control.is_over());

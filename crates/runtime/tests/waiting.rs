@@ -86,10 +86,10 @@ fn a_blocked_sink_gets_nothing_and_loses_nothing() {
     let written = Written::default();
     let pass = || Each(Arc::new(|_| Ok(Step::DONE)));
     let job = start(into(&numbers, pass, &written, 1000), support::options()).unwrap();
-    let figures = job.figures();
+    let metrics = job.metrics();
     wait(job).unwrap();
     assert_eq!(written.sorted(), (0..20_000).collect::<Vec<_>>());
-    let last = figures.subtasks.last().unwrap();
+    let last = metrics.subtasks.last().unwrap();
     assert!(last.back_pressured_nanos.get() > 0, "it waited for its sink");
     assert_eq!(last.queued_bytes.get(), 0);
 }
@@ -112,13 +112,13 @@ fn a_slow_consumer_bounds_what_is_read() {
     let slow = move || Each(Arc::clone(&on_batch));
     // The sink writes 500 records per millisecond at most.
     let job = start(into(&numbers, slow, &written, 500), support::options()).unwrap();
-    let figures = job.figures();
-    assert_eq!(figures.subtasks[1].queue_capacity.get(), 64 << 10);
+    let metrics = job.metrics();
+    assert_eq!(metrics.subtasks[1].queue_capacity.get(), 64 << 10);
     wait(job).unwrap();
     assert_eq!(consumed.load(SeqCst), 100_000);
     let highest = highest.load(SeqCst);
     assert!(highest <= most, "{highest} records were ahead of the consumer, {most} fit");
-    assert!(figures.subtasks[0].back_pressured_nanos.get() > 0, "the source waited for room");
+    assert!(metrics.subtasks[0].back_pressured_nanos.get() > 0, "the source waited for room");
 }
 
 #[test]

@@ -1,17 +1,17 @@
-//! Figures in Prometheus' text format, with Flink's names and meaning, so that boards and alerts made for Flink go on working.
+//! Metrics in Prometheus' text format, with Flink's names and meaning, so that boards and alerts made for Flink go on working.
 
 pub(crate) mod job;
 
 use std::fmt::Write;
 
-use millstream_stage::figures::{Ahead, JobFigures, OperatorFigures, StateFigures, SubtaskFigures};
+use millstream_stage::metrics::{Ahead, JobMetrics, OperatorMetrics, StateMetrics, SubtaskMetrics};
 use millstream_stage::time::MIN_TIME;
 
 const TASK: &str = "flink_taskmanager_job_task";
 const OPERATOR: &str = "flink_taskmanager_job_task_operator";
 
-/// All figures of a job.
-pub fn metrics(job: &JobFigures) -> String {
+/// All metrics of a job.
+pub fn metrics(job: &JobMetrics) -> String {
     let mut text = Text::default();
     for (name, help, value) in TASK_METRICS {
         text.family(TASK, name, "counter", help);
@@ -43,7 +43,7 @@ pub fn metrics(job: &JobFigures) -> String {
 
 type Metric<T, V> = (&'static str, &'static str, fn(&T) -> V);
 
-const TASK_METRICS: [Metric<SubtaskFigures, f64>; 3] = [
+const TASK_METRICS: [Metric<SubtaskMetrics, f64>; 3] = [
     ("busyTimeMs", "Time spent working, in ms", |task| ms(task.busy_nanos.get())),
     ("idleTimeMs", "Time spent waiting for input, in ms", |task| ms(task.idle_nanos.get())),
     ("backPressuredTimeMs", "Time spent waiting for room downstream, in ms", |task| {
@@ -51,14 +51,14 @@ const TASK_METRICS: [Metric<SubtaskFigures, f64>; 3] = [
     }),
 ];
 
-const QUEUE_METRICS: [Metric<SubtaskFigures, f64>; 2] = [
+const QUEUE_METRICS: [Metric<SubtaskMetrics, f64>; 2] = [
     ("buffers_inputQueueSize", "Bytes that wait in the input queues", |task| task.queued_bytes.get() as f64),
     ("buffers_inPoolUsage", "How full the input queues are, 0 to 1", |task| {
         task.queued_bytes.get() as f64 / task.queue_capacity.get().max(1) as f64
     }),
 ];
 
-const OPERATOR_METRICS: [Metric<OperatorFigures, u64>; 5] = [
+const OPERATOR_METRICS: [Metric<OperatorMetrics, u64>; 5] = [
     ("numRecordsIn", "Records that came in", |operator| operator.records_in.get()),
     ("numRecordsOut", "Records that went out", |operator| operator.records_out.get()),
     ("numBytesIn", "Bytes that a source read", |operator| operator.bytes_in.get()),
@@ -74,7 +74,7 @@ fn ms(nanos: u64) -> f64 {
     nanos as f64 / 1e6
 }
 
-fn watermarks(job: &JobFigures, text: &mut Text) {
+fn watermarks(job: &JobMetrics, text: &mut Text) {
     text.family(
         OPERATOR,
         "currentOutputWatermark",
@@ -96,7 +96,7 @@ fn watermarks(job: &JobFigures, text: &mut Text) {
 }
 
 // A family of its own: who holds a watermark that never was has to be seen too.
-fn holders(job: &JobFigures, text: &mut Text) {
+fn holders(job: &JobMetrics, text: &mut Text) {
     let help = "1 for who holds the watermark back: the slowest split, or `the clock` where events are ahead of the host's";
     text.family(OPERATOR, "watermarkHeldBy", "gauge", help);
     for (subtask, operator) in job.operators() {
@@ -126,7 +126,7 @@ const AHEAD_METRICS: [AheadMetric; 2] = [
     ),
 ];
 
-fn ahead_of_the_clock(job: &JobFigures, text: &mut Text) {
+fn ahead_of_the_clock(job: &JobMetrics, text: &mut Text) {
     for (name, kind, help, value) in AHEAD_METRICS {
         text.family(OPERATOR, name, kind, help);
         for (subtask, operator) in job.operators() {
@@ -139,7 +139,7 @@ fn ahead_of_the_clock(job: &JobFigures, text: &mut Text) {
     }
 }
 
-fn pending(job: &JobFigures, text: &mut Text) {
+fn pending(job: &JobMetrics, text: &mut Text) {
     text.family(
         OPERATOR,
         "pendingRecords",
@@ -159,7 +159,7 @@ fn pending(job: &JobFigures, text: &mut Text) {
     }
 }
 
-fn counters(job: &JobFigures, text: &mut Text) {
+fn counters(job: &JobMetrics, text: &mut Text) {
     text.family(
         OPERATOR,
         "counter",
@@ -184,22 +184,22 @@ const STATE_METRICS: [(&str, &str, &str, StateValue); 3] = [
     }),
 ];
 
-type StateValue = fn(&StateFigures) -> i64;
+type StateValue = fn(&StateMetrics) -> i64;
 
-fn states(job: &JobFigures, text: &mut Text) {
+fn states(job: &JobMetrics, text: &mut Text) {
     for (name, kind, help, value) in STATE_METRICS {
         text.family(OPERATOR, name, kind, help);
         for (subtask, operator) in job.operators() {
-            for (state, figures) in operator.states() {
+            for (state, metrics) in operator.states() {
                 let labels = operator_labels(job, subtask, &operator);
                 let labels = format!("{labels},state=\"{}\"", escape(&state));
-                text.sample(OPERATOR, name, &labels, value(&figures) as f64);
+                text.sample(OPERATOR, name, &labels, value(&metrics) as f64);
             }
         }
     }
 }
 
-fn latencies(job: &JobFigures, text: &mut Text) {
+fn latencies(job: &JobMetrics, text: &mut Text) {
     text.family(
         OPERATOR,
         "latency_seconds",
@@ -223,12 +223,12 @@ fn latencies(job: &JobFigures, text: &mut Text) {
     }
 }
 
-fn task_labels(job: &JobFigures, subtask: &SubtaskFigures) -> String {
+fn task_labels(job: &JobMetrics, subtask: &SubtaskMetrics) -> String {
     let (job, task) = (escape(&job.job), escape(&subtask.stage));
     format!("job_name=\"{job}\",task_name=\"{task}\",subtask_index=\"{}\"", subtask.subtask)
 }
 
-fn operator_labels(job: &JobFigures, subtask: &SubtaskFigures, operator: &OperatorFigures) -> String {
+fn operator_labels(job: &JobMetrics, subtask: &SubtaskMetrics, operator: &OperatorMetrics) -> String {
     format!("{},operator_name=\"{}\"", task_labels(job, subtask), escape(&operator.name))
 }
 

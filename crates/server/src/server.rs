@@ -11,7 +11,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use millstream_record::{Error, Result};
 use millstream_runtime::JobControl;
-use millstream_stage::figures::JobFigures;
+use millstream_stage::metrics::JobMetrics;
 use millstream_stage::options::Secret;
 use tokio::sync::oneshot;
 
@@ -93,7 +93,7 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn for_job(options: &ServerOptions, job: &JobControl, pages: &[Page], live: Live) -> Result<Self> {
         let requests = Requests::default();
-        let router = router(job.figures(), Some(job.clone()), pages, live)
+        let router = router(job.metrics(), Some(job.clone()), pages, live)
             .merge(rest::routes(job.clone(), requests.clone()));
         Self::serve(options, router, requests)
     }
@@ -105,11 +105,11 @@ impl Server {
     /// password, and a port that is in use.
     pub fn start(
         options: &ServerOptions,
-        figures: Arc<JobFigures>,
+        metrics: Arc<JobMetrics>,
         pages: &[Page],
         live: Live,
     ) -> Result<Self> {
-        Self::serve(options, router(figures, None, pages, live), Requests::default())
+        Self::serve(options, router(metrics, None, pages, live), Requests::default())
     }
 
     fn serve(options: &ServerOptions, router: Router, requests: Requests) -> Result<Self> {
@@ -165,9 +165,9 @@ fn listen(options: &ServerOptions) -> Result<TcpListener> {
     Ok(listener)
 }
 
-fn router(figures: Arc<JobFigures>, job: Option<JobControl>, pages: &[Page], live: Live) -> Router {
+fn router(metrics: Arc<JobMetrics>, job: Option<JobControl>, pages: &[Page], live: Live) -> Router {
     let metrics = move || {
-        let mut text = prometheus::metrics(&figures);
+        let mut text = prometheus::metrics(&metrics);
         text.extend(job.as_ref().map(prometheus::job::metrics));
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
     };

@@ -116,14 +116,14 @@ fn prometheus_hears_of_checkpoints_and_restarts() {
     running.await_checkpoints(1);
     let answer = http::request(running.server.address().port(), "GET", "/metrics", None, "").unwrap();
     let labels = format!("{{job_id=\"{}\",job_name=\"clicks\"}}", running.job.job_id());
-    let figure = |name: &str| -> f64 {
+    let metric = |name: &str| -> f64 {
         let start = format!("flink_jobmanager_job_{name}{labels} ");
         let line = answer.body.lines().find_map(|line| line.strip_prefix(&start));
         line.unwrap_or_else(|| panic!("{name} is not in {}", answer.body)).parse().unwrap()
     };
-    assert!(figure("numberOfCompletedCheckpoints") >= 1.0);
-    assert!(figure("lastCheckpointSize") > 0.0 && figure("lastCheckpointDuration") >= 0.0);
-    assert_eq!((figure("numberOfFailedCheckpoints"), figure("numRestarts")), (0.0, 0.0));
+    assert!(metric("numberOfCompletedCheckpoints") >= 1.0);
+    assert!(metric("lastCheckpointSize") > 0.0 && metric("lastCheckpointDuration") >= 0.0);
+    assert_eq!((metric("numberOfFailedCheckpoints"), metric("numRestarts")), (0.0, 0.0));
     assert!(answer.body.contains("flink_taskmanager_job_task_checkpointAlignmentTimeMs{"), "{}", answer.body);
 }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use millstream_server::{Live, Page, Server, ServerOptions};
-use millstream_stage::figures::{JobFigures, SubtaskFigures};
+use millstream_stage::metrics::{JobMetrics, SubtaskMetrics};
 
 const PAGE: Page = Page { path: "/", content_type: "text/html", content: "<h1>clicks</h1>" };
 
@@ -14,15 +14,15 @@ fn options(bind_address: &str, password: Option<&str>) -> ServerOptions {
 }
 
 fn start(options: &ServerOptions, live: &Live) -> Server {
-    let figures = JobFigures {
+    let metrics = JobMetrics {
         job: "clicks".into(),
-        subtasks: vec![SubtaskFigures::new("count", 0)],
-        ..JobFigures::default()
+        subtasks: vec![SubtaskMetrics::new("count", 0)],
+        ..JobMetrics::default()
     };
-    let operator = figures.subtasks[0].operator("say \"hi\"");
+    let operator = metrics.subtasks[0].operator("say \"hi\"");
     operator.records_in.add(7);
     operator.latency.record(2_000_000, 3);
-    Server::start(options, Arc::new(figures), &[PAGE], live.clone()).expect("the address is free")
+    Server::start(options, Arc::new(metrics), &[PAGE], live.clone()).expect("the address is free")
 }
 
 /// Sends a request and gives back what can be read of the answer.
@@ -61,8 +61,8 @@ fn the_page_the_metrics_and_what_is_pushed() {
 #[test]
 fn beyond_loopback_only_with_the_password() {
     let live = Live::default();
-    let figures = Arc::new(JobFigures::default());
-    let open = Server::start(&options("0.0.0.0", None), figures, &[PAGE], live.clone());
+    let metrics = Arc::new(JobMetrics::default());
+    let open = Server::start(&options("0.0.0.0", None), metrics, &[PAGE], live.clone());
     assert!(open.unwrap_err().to_string().contains("rest.password-file"));
     let server = start(&options("0.0.0.0", Some("s3cret")), &live);
     let address = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
@@ -80,6 +80,6 @@ fn a_port_in_use_is_a_clear_error() {
     let live = Live::default();
     let server = start(&options("127.0.0.1", None), &live);
     let taken = ServerOptions { port: server.address().port(), ..options("127.0.0.1", None) };
-    let error = Server::start(&taken, Arc::new(JobFigures::default()), &[PAGE], live).unwrap_err();
+    let error = Server::start(&taken, Arc::new(JobMetrics::default()), &[PAGE], live).unwrap_err();
     assert!(error.chain().contains("choose another port"), "{}", error.chain());
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Record, Result};
-use millstream_stage::batch::SplitId;
 use millstream_stage::context::OpenContext;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader,
     split_state,
 };
-use millstream_stage::stage::Budget;
+use millstream_stage::split::SplitId;
+use millstream_stage::step::Budget;
 use millstream_stage::{Context, Rows};
 
 /// How often the enumerator looks for new splits.

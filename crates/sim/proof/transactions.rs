@@ -9,7 +9,7 @@ use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::io::Completions;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use millstream_stage::stage::{Budget, Step};
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::{Context, Rows};
 
 use crate::stores::{Row, Shared, Topic, Trouble};

@@ -11,7 +11,7 @@ use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::io::{BoxFuture, Completions, Io};
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use millstream_stage::stage::{Budget, Step};
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::{Context, Rows, Versions};
 
 use crate::stores::{Documents, Ledger, Row, Shared, Trouble};

@@ -1,9 +1,9 @@
 //! A source's reader, driven by hand as a driver would.
 
 use millstream_record::{Error, Record, Result};
-use millstream_stage::batch::SplitId;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{Polled, Source, Split, SplitReader};
+use millstream_stage::split::SplitId;
 use millstream_stage::{Budget, Rows};
 
 use crate::harness::Harness;

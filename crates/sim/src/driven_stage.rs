@@ -9,9 +9,10 @@ use millstream_stage::batch::{Batch, EdgeId};
 use millstream_stage::context::Emitted;
 use millstream_stage::snapshot::{CheckpointId, Frozen, Restored};
 use millstream_stage::source::SplitControl;
-use millstream_stage::stage::{Budget, End, InputId, Stage};
+use millstream_stage::stage::{End, InputId, Stage};
+use millstream_stage::step::Budget;
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
-use millstream_stage::{Context, Mark, Step};
+use millstream_stage::{Context, Step, WatermarkEvent};
 
 use crate::conformance::panic_text;
 use crate::driven_writer::wrong;
@@ -43,8 +44,8 @@ impl DrivenStage {
         self.emitted("process", |stage, cx| stage.process(cx, input, batch))
     }
 
-    pub(crate) fn mark(&mut self, input: InputId, mark: Mark) -> Result<Vec<Emitted>> {
-        self.emitted("mark", |stage, cx| stage.mark(cx, input, mark))
+    pub(crate) fn on_watermark(&mut self, input: InputId, watermark: WatermarkEvent) -> Result<Vec<Emitted>> {
+        self.emitted("watermark", |stage, cx| stage.on_watermark(cx, input, watermark))
     }
 
     pub(crate) fn end_of_input(&mut self, input: InputId, end: End) -> Result<Vec<Emitted>> {
@@ -78,7 +79,9 @@ impl DrivenStage {
         frozen: &mut Option<Frozen>,
     ) -> Result<(Step, Vec<Emitted>)> {
         match call {
-            Call::Mark(input, mark) => self.call("mark", |stage, cx| stage.mark(cx, input, mark)),
+            Call::Watermark(input, watermark) => {
+                self.call("watermark", |stage, cx| stage.on_watermark(cx, input, watermark))
+            }
             Call::EndOfInput(input, end) => {
                 self.call("end_of_input", |stage, cx| stage.end_of_input(cx, input, end))
             }
@@ -176,7 +179,7 @@ impl DrivenStage {
 
     fn checked(&mut self, call: &str, emitted: Vec<Emitted>) -> Result<Vec<Emitted>> {
         for element in &emitted {
-            let Emitted::Mark(edge, Mark::Time(time)) = element else { continue };
+            let Emitted::Watermark(edge, WatermarkEvent::Watermark(time)) = element else { continue };
             let before = self.watermarks.entry(*edge).or_insert(MIN_TIME);
             if *time < *before {
                 return Err(wrong(format!(

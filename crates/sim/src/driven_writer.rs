@@ -11,7 +11,7 @@ use millstream_stage::{Budget, Context, Rows, Step};
 use crate::harness::Harness;
 use crate::pace::Pace;
 
-/// The name under which the writer is opened and finds its figures.
+/// The name under which the writer is opened and finds its metrics.
 pub(crate) const SINK_NAME: &str = "sink";
 
 // More resumes than any sink needs between two writes: it turns in a circle.

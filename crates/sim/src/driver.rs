@@ -24,9 +24,9 @@
 
 mod attempt;
 mod broken;
+mod channel;
 mod checkpoints;
 mod held_source;
-mod lane;
 mod open;
 mod process;
 mod shared;

@@ -8,8 +8,8 @@ use millstream_record::key::{DEFAULT_KEY_GROUPS, owned_groups};
 use millstream_stage::Budget;
 use millstream_stage::batch::EdgeId;
 use millstream_stage::context::{Context, OpenContext};
-use millstream_stage::figures::SubtaskFigures;
 use millstream_stage::io::Io;
+use millstream_stage::metrics::SubtaskMetrics;
 use millstream_stage::snapshot::Restored;
 use millstream_stage::state_backend::{Heap, StateBackend};
 use millstream_stage::time::{Clock, Time};
@@ -31,7 +31,7 @@ pub struct Harness {
     budget: Budget,
     restored: Restored,
     backend: Arc<dyn StateBackend>,
-    figures: Arc<SubtaskFigures>,
+    metrics: Arc<SubtaskMetrics>,
 }
 
 impl Harness {
@@ -52,14 +52,14 @@ impl Harness {
             budget: Budget::default(),
             restored: Restored::default(),
             backend: Arc::new(Heap),
-            figures: SubtaskFigures::new("test", 0),
+            metrics: SubtaskMetrics::new("test", 0),
         }
     }
 
     /// Another subtask.
     #[must_use]
     pub fn subtask(self, subtask: u16, parallelism: u16) -> Self {
-        Self { subtask, parallelism, figures: SubtaskFigures::new("test", subtask), ..self }
+        Self { subtask, parallelism, metrics: SubtaskMetrics::new("test", subtask), ..self }
     }
 
     /// Another number of key groups.
@@ -111,7 +111,7 @@ impl Harness {
             clock: Arc::clone(&self.clock),
             io: Arc::clone(&self.io),
             waker: self.waker.clone(),
-            figures: Arc::clone(&self.figures),
+            metrics: Arc::clone(&self.metrics),
             backend: Arc::clone(&self.backend),
             restored: self.restored.clone(),
         }
@@ -144,8 +144,8 @@ impl Harness {
     }
 
     /// What the subtask has counted.
-    pub fn figures(&self) -> &Arc<SubtaskFigures> {
-        &self.figures
+    pub fn metrics(&self) -> &Arc<SubtaskMetrics> {
+        &self.metrics
     }
 
     /// The clock.

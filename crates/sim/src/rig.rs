@@ -10,7 +10,7 @@
 //! use millstream_operators::operators::{KeyedProcess, Process};
 //! use millstream_operators::state::{KeyedContext, States, ValueState};
 //! use millstream_core::{Record, Result};
-//! use millstream_sim::rig::{Rig, end, event, mark, row, watermark};
+//! use millstream_sim::rig::{Rig, end, event, out_watermark, row, watermark};
 //! use std::sync::Arc;
 //!
 //! #[derive(Clone, Debug, PartialEq, Record)]
@@ -48,9 +48,9 @@
 //!     .expect([
 //!         row(("ann".to_owned(), 1), 1),
 //!         row(("bob".to_owned(), 1), 2),
-//!         mark(2),
+//!         out_watermark(2),
 //!         row(("ann".to_owned(), 2), 3),
-//!         mark(i64::MAX),
+//!         out_watermark(i64::MAX),
 //!     ]);
 //! ```
 
@@ -71,4 +71,4 @@ pub use feed::{
     Feed, active, active_on, end, end_on, event, idle, idle_on, processing_time, second, stop, watermark,
     watermark_on,
 };
-pub use seen::{Outcome, Seen, SeenMark, mark, row};
+pub use seen::{Outcome, Seen, SeenWatermark, out_watermark, row};

@@ -9,7 +9,7 @@ use millstream_operators::state::{KeyedContext, States, Timer, TimerKind};
 use millstream_record::{Key, Result};
 use millstream_sim::{Harness, MemoryCold, Simulated};
 use millstream_stage::time::Time;
-use millstream_stage::{Budget, Mark, Operator, Output, Rows};
+use millstream_stage::{Budget, Operator, Output, Rows, WatermarkEvent};
 
 /// Asks for a timer, or takes one back.
 #[derive(Clone, Copy)]
@@ -90,9 +90,10 @@ impl Beside {
     fn fire(&mut self, upto: Time) -> Vec<(Time, i64)> {
         let (operator, mut out) = (&mut self.operator, Output::default());
         let mut step = match self.kind {
-            TimerKind::EventTime => {
-                self.harness.call(|cx| operator.mark(cx, Mark::Time(upto), &mut out)).unwrap()
-            }
+            TimerKind::EventTime => self
+                .harness
+                .call(|cx| operator.on_watermark(cx, WatermarkEvent::Watermark(upto), &mut out))
+                .unwrap(),
             TimerKind::ProcessingTime => {
                 self.world.virtual_clock().set(upto);
                 self.harness.call(|cx| operator.resume(cx, Budget::default(), &mut out)).unwrap()

@@ -13,17 +13,19 @@ use millstream_operators::state::{
 };
 use millstream_operators::window::WindowSpec;
 use millstream_operators::window::{
-    Assigner, Collect, Count, CountTrigger, Cumulative, EventTimeTrigger, Global, ProcessingTimeTrigger,
-    Purging, Session, SessionOperator, Sliding, Trigger, Tumbling, Window, WindowOperator,
+    Collect, Count, CountTrigger, Cumulative, EventTimeTrigger, Global, ProcessingTimeTrigger, Purging,
+    Session, SessionOperator, Sliding, Trigger, Tumbling, Window, WindowAssigner, WindowOperator,
 };
 use millstream_record::Result;
 use millstream_record::record::from_bytes;
-use millstream_sim::rig::{Feed, Rig, end, event, idle, mark, processing_time, row, stop, watermark};
+use millstream_sim::rig::{
+    Feed, Rig, end, event, idle, out_watermark, processing_time, row, stop, watermark,
+};
 use millstream_stage::decode::{Decoder, Refused};
 use millstream_stage::operator::SideTag;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::time::{MAX_TIME, Time};
-use millstream_stage::{Mark, Rows};
+use millstream_stage::{Rows, WatermarkEvent};
 
 type Word = (String, i64);
 type Fired = (String, Time, Time, u64);
@@ -59,7 +61,7 @@ fn spec<W, G: Trigger>(
     WindowSpec { key, assigner, trigger, aggregate: Count, function, allowed_lateness, late: late() }
 }
 
-fn windows<W: Assigner, G: Trigger>(assigner: W, trigger: G, lateness: Time) -> Rig<Word, (), Fired> {
+fn windows<W: WindowAssigner, G: Trigger>(assigner: W, trigger: G, lateness: Time) -> Rig<Word, (), Fired> {
     let make = move || WindowOperator::new(spec(assigner.clone(), trigger.clone(), lateness));
     Rig::new(make).keyed_by(key).unordered().side(&late())
 }
@@ -91,17 +93,17 @@ fn tumbling_windows_fire_at_their_end_again_for_allowed_records_and_then_no_more
         ])
         .expect([
             row(fired("a", -10, 0, 1), -1),
-            mark(8),
+            out_watermark(8),
             row(fired("a", 0, 10, 2), 9),
             row(fired("b", 0, 10, 1), 9),
-            mark(9),
+            out_watermark(9),
             row(fired("a", 0, 10, 3), 9),
             row(fired("a", 0, 10, 4), 9),
-            mark(13),
+            out_watermark(13),
             row(fired("b", 0, 10, 2), 9),
-            mark(14),
+            out_watermark(14),
             row(fired("c", 10, 20, 2), 19),
-            mark(MAX_TIME),
+            out_watermark(MAX_TIME),
         ]);
     assert_eq!(outcome.side(&late()), [word("a")], "maxTimestamp + allowedLateness <= watermark is late");
 }
@@ -200,10 +202,10 @@ fn sessions_merge_also_where_they_touch() {
         ])
         .expect([
             row(fired("b", 5, 15, 1), 14),
-            mark(14),
+            out_watermark(14),
             row(fired("a", 0, 30, 3), 29),
             row(fired("b", 40, 50, 1), 49),
-            mark(MAX_TIME),
+            out_watermark(MAX_TIME),
         ]);
 }
 
@@ -363,7 +365,7 @@ fn an_idleness_of_zero_is_none() {
     Rig::new(strategy)
         .single_records()
         .feed([event(record.clone(), 0), processing_time(3_600_000), end()])
-        .expect([row(record, 10), mark(9), mark(MAX_TIME)]);
+        .expect([row(record, 10), out_watermark(9), out_watermark(MAX_TIME)]);
 }
 
 // Flink's BoundedOutOfOrdernessWatermarksTest, WatermarksWithIdlenessTest; TimestampsAndWatermarksOperator hands the record on first.
@@ -387,15 +389,15 @@ fn watermarks_follow_the_highest_time_and_silence_is_idleness() {
         ])
         .expect([
             row(at(10), 10),
-            mark(6),
+            out_watermark(6),
             row(at(8), 8),
             row(at(15), 15),
-            mark(11),
-            mark(Mark::Idle),
+            out_watermark(11),
+            out_watermark(WatermarkEvent::Idle),
             row(at(16), 16),
-            mark(Mark::Active),
-            mark(12),
-            mark(MAX_TIME),
+            out_watermark(WatermarkEvent::Active),
+            out_watermark(12),
+            out_watermark(MAX_TIME),
         ]);
 }
 

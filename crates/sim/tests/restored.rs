@@ -9,13 +9,13 @@ use millstream_operators::state::{KeyedContext, States, Timer, TimerKind};
 use millstream_operators::window::WindowSpec;
 use millstream_operators::window::{Count, ProcessingTimeTrigger, Session, SessionOperator, Window};
 use millstream_record::{Key, Result};
-use millstream_sim::rig::{Rig, end, event, mark, row, watermark};
+use millstream_sim::rig::{Rig, end, event, out_watermark, row, watermark};
 use millstream_sim::{Harness, MemoryCold, Simulated};
 use millstream_stage::operator::{SideTag, SplitChange};
 use millstream_stage::snapshot::{Frozen, Restored, StageSnapshot};
-use millstream_stage::stage::Step;
+use millstream_stage::step::Step;
 use millstream_stage::time::Time;
-use millstream_stage::{Budget, Context, Mark, Operator, Output, Rows};
+use millstream_stage::{Budget, Context, Operator, Output, Rows, WatermarkEvent};
 
 /// Says where the watermark stands; its timers in processing time are asked for by the record.
 #[derive(Clone, Default)]
@@ -67,12 +67,12 @@ fn a_keyed_function_knows_the_watermark_of_its_key_group() {
         ])
         .expect([
             row(("a".to_owned(), Time::MIN), 1),
-            mark(10),
+            out_watermark(10),
             row(("a".to_owned(), 10), 11),
             row(("b".to_owned(), 10), 12),
-            mark(20),
+            out_watermark(20),
             row(("b".to_owned(), 20), 21),
-            mark(Time::MAX),
+            out_watermark(Time::MAX),
         ]);
 }
 
@@ -187,7 +187,7 @@ fn a_split_keeps_its_highest_time_and_its_idleness() {
             })
             .unwrap();
     }
-    assert_eq!(out.marks.back(), Some(&Mark::Time(154)), "the silent one is idle");
+    assert_eq!(out.watermarks.back(), Some(&WatermarkEvent::Watermark(154)), "the silent one is idle");
 
     let second = harness(60, snapshot(&mut before), false);
     let (mut after, mut out) = (strategy(), Output::default());
@@ -195,8 +195,8 @@ fn a_split_keeps_its_highest_time_and_its_idleness() {
     second.call(|cx| added.iter().try_for_each(|change| after.split(cx, change))).unwrap();
     second.call(|cx| after.resume(cx, Budget::default(), &mut out)).unwrap();
     assert_eq!(
-        out.marks,
-        [Mark::Time(154)],
+        out.watermarks,
+        [WatermarkEvent::Watermark(154)],
         "at once: neither starts anew, and the silent one is idle still"
     );
     second
@@ -205,7 +205,7 @@ fn a_split_keeps_its_highest_time_and_its_idleness() {
             after.rows(cx, &mut times(&[120]), &mut out)
         })
         .unwrap();
-    assert_eq!(out.marks.len(), 1, "an older record does not move it");
+    assert_eq!(out.watermarks.len(), 1, "an older record does not move it");
 }
 
 #[test]
@@ -233,11 +233,15 @@ fn the_silence_of_a_split_that_lags_behind_does_not_count() {
             };
             harness.call(step).unwrap();
         }
-        out.marks
+        out.watermarks
     };
     assert_eq!(marks_until(&mut operator, 200), [], "it is waited for");
     tell(&mut operator, SplitChange::AtEnd(slow));
-    assert_eq!(marks_until(&mut operator, 300).back(), Some(&Mark::Time(299)), "now it is idle");
+    assert_eq!(
+        marks_until(&mut operator, 300).back(),
+        Some(&WatermarkEvent::Watermark(299)),
+        "now it is idle"
+    );
 }
 
 // However long a silence may last: there is nothing to wait for.
@@ -263,17 +267,17 @@ fn a_split_that_is_empty_holds_nobody_up() {
             operator.rows(cx, &mut times(&[time]), &mut out)
         };
         harness.call(step).unwrap();
-        std::mem::take(&mut out.marks)
+        std::mem::take(&mut out.watermarks)
     };
     assert_eq!(read(&mut operator, &full, 100), [], "nobody has looked into the other one yet");
     tell(&mut operator, SplitChange::AtEnd(Arc::clone(&full)));
     tell(&mut operator, SplitChange::AtEnd(Arc::clone(&empty)));
-    assert_eq!(read(&mut operator, &full, 200), [Mark::Time(199)]);
+    assert_eq!(read(&mut operator, &full, 200), [WatermarkEvent::Watermark(199)]);
     assert_eq!(read(&mut operator, &empty, 250), [], "it is waited for again once it has spoken");
     world.virtual_clock().set(999);
     assert_eq!(read(&mut operator, &full, 300), [], "what was written at the same time may be on its way");
     world.virtual_clock().set(1_000);
-    assert_eq!(read(&mut operator, &full, 301), [Mark::Time(249)]);
+    assert_eq!(read(&mut operator, &full, 301), [WatermarkEvent::Watermark(249)]);
 }
 
 // A recording is sent to a topic that was empty: its splits speak one after the other, far apart in event time.
@@ -291,19 +295,22 @@ fn the_first_records_of_splits_that_were_empty_wait_for_each_other() {
         }
     }
     let at = (&harness, &*world);
-    assert_eq!(read_at(at, &mut operator, &splits[0], (5_000, 9_000)), [Mark::Idle, Mark::Active]);
+    assert_eq!(
+        read_at(at, &mut operator, &splits[0], (5_000, 9_000)),
+        [WatermarkEvent::Idle, WatermarkEvent::Active]
+    );
     assert_eq!(read_at(at, &mut operator, &splits[1], (5_500, 100)), [], "it is not late");
     assert_eq!(read_at(at, &mut operator, &splits[0], (6_200, 9_001)), []);
-    assert_eq!(read_at(at, &mut operator, &splits[0], (6_500, 9_002)), [Mark::Time(99)]);
+    assert_eq!(read_at(at, &mut operator, &splits[0], (6_500, 9_002)), [WatermarkEvent::Watermark(99)]);
 }
 
-/// Reads one time of a split, at a time of the wall clock; the marks that come out.
+/// Reads one time of a split, at a time of the wall clock; the watermarks that come out.
 fn read_at(
     (harness, world): (&Harness, &Simulated),
     operator: &mut AssignWatermarks<Time>,
     split: &Arc<str>,
     (now, time): (Time, Time),
-) -> Vec<Mark> {
+) -> Vec<WatermarkEvent> {
     world.virtual_clock().set(now);
     let mut out = Output::default();
     let step = |cx: &mut Context<'_>| {
@@ -312,7 +319,7 @@ fn read_at(
         operator.rows(cx, &mut times(&[time]), &mut out)
     };
     harness.call(step).unwrap();
-    out.marks.into()
+    out.watermarks.into()
 }
 
 // One clock that is ahead must neither move event time nor hold up the others, nor may a silence let it in.
@@ -329,18 +336,30 @@ fn a_split_whose_only_events_are_ahead_of_the_clock_is_as_good_as_silent() {
         let added = SplitChange::Added(Arc::clone(split));
         harness.call(|cx| operator.split(cx, &added)).unwrap();
     }
-    let mut marks = Vec::new();
+    let mut watermarks = Vec::new();
     for now in (10..=100).step_by(10) {
-        marks.extend(read_at((&harness, &world), &mut operator, &phone, (now, 8 * HOUR)));
-        marks.extend(read_at((&harness, &world), &mut operator, &honest, (now, now)));
+        watermarks.extend(read_at((&harness, &world), &mut operator, &phone, (now, 8 * HOUR)));
+        watermarks.extend(read_at((&harness, &world), &mut operator, &honest, (now, now)));
     }
-    assert_eq!(marks.last(), Some(&Mark::Time(99)), "only the honest one moves it: {marks:?}");
-    assert!(!marks.iter().any(|mark| matches!(mark, Mark::Time(time) if *time >= HOUR)), "{marks:?}");
+    assert_eq!(
+        watermarks.last(),
+        Some(&WatermarkEvent::Watermark(99)),
+        "only the honest one moves it: {watermarks:?}"
+    );
+    assert!(
+        !watermarks
+            .iter()
+            .any(|watermark| matches!(watermark, WatermarkEvent::Watermark(time) if *time >= HOUR)),
+        "{watermarks:?}"
+    );
     for now in (110..=300).step_by(10) {
         world.virtual_clock().set(now);
         let mut out = Output::default();
         harness.call(|cx| operator.resume(cx, Budget::default(), &mut out)).unwrap();
-        assert!(!out.marks.contains(&Mark::Time(8 * HOUR - 1)), "a silence lets no wrong clock in");
+        assert!(
+            !out.watermarks.contains(&WatermarkEvent::Watermark(8 * HOUR - 1)),
+            "a silence lets no wrong clock in"
+        );
     }
 }
 
@@ -353,8 +372,8 @@ fn a_restored_time_that_is_ahead_of_the_clock_is_not_believed() {
     let before = Harness::new(Arc::clone(&world) as Arc<_>);
     let mut first = operator();
     first.open("time", &mut before.open_context()).unwrap();
-    let marks = read_at((&before, &world), &mut first, &split, (9 * HOUR, 9 * HOUR));
-    assert_eq!(marks, [Mark::Time(9 * HOUR - 1)]);
+    let watermarks = read_at((&before, &world), &mut first, &split, (9 * HOUR, 9 * HOUR));
+    assert_eq!(watermarks, [WatermarkEvent::Watermark(9 * HOUR - 1)]);
 
     // This host's clock is eight hours behind that of the one before.
     let after = harness(HOUR, snapshot(&mut first), false);
@@ -366,5 +385,5 @@ fn a_restored_time_that_is_ahead_of_the_clock_is_not_believed() {
         second.rows(cx, &mut times(&[HOUR]), &mut out)
     };
     after.call(step).unwrap();
-    assert_eq!(out.marks, [Mark::Time(HOUR - 1)], "its own events say what time it is");
+    assert_eq!(out.watermarks, [WatermarkEvent::Watermark(HOUR - 1)], "its own events say what time it is");
 }

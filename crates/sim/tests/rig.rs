@@ -10,10 +10,10 @@ use millstream_operators::operators::{Either, Filter, KeyedCoProcess, Map, Proce
 use millstream_operators::state::{KeyedContext, States, ValueState};
 use millstream_record::Result;
 use millstream_sim::rig::{
-    Feed, Rig, active, end, end_on, event, idle, mark, processing_time, row, second, stop, watermark,
-    watermark_on,
+    Feed, Rig, active, end, end_on, event, idle, out_watermark, processing_time, row, second, stop,
+    watermark, watermark_on,
 };
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use sums::{Flaw, In, Out, RunningSums};
 
 fn words(word: &str, count: i64) -> (String, i64) {
@@ -51,7 +51,7 @@ fn a_sound_operator_passes_every_mode() {
         row(words("a", 1), 5),
         row(words("b", 10), 5),
         row(words("c", 100), 5),
-        mark(5),
+        out_watermark(5),
         row(words("a ticks", 3), 100),
         row(words("b ticks", 10), 100),
         row(words("c ticks", 100), 100),
@@ -59,15 +59,15 @@ fn a_sound_operator_passes_every_mode() {
         row(words("b", 10), 20),
         row(words("c", 100), 20),
         row(words("d", 1000), 20),
-        mark(20),
-        mark(Mark::Idle),
-        mark(Mark::Active),
+        out_watermark(20),
+        out_watermark(WatermarkEvent::Idle),
+        out_watermark(WatermarkEvent::Active),
         row(words("d ticks", 1000), 250),
         row(words("a", 3), i64::MAX),
         row(words("b", 10), i64::MAX),
         row(words("c", 100), i64::MAX),
         row(words("d", 1000), i64::MAX),
-        mark(i64::MAX),
+        out_watermark(i64::MAX),
     ]);
     assert_eq!(outcome.side(&RunningSums::late()), [words("b", 99)]);
 }
@@ -175,9 +175,9 @@ fn two_inputs_have_one_watermark() {
         .expect([
             row(("ann".to_owned(), 10), 2),
             row(("nobody".to_owned(), 20), 2),
-            mark(7),
+            out_watermark(7),
             row(("bob".to_owned(), 30), 8),
-            mark(9),
-            mark(i64::MAX),
+            out_watermark(9),
+            out_watermark(i64::MAX),
         ]);
 }

@@ -10,7 +10,6 @@ use millstream_record::record::{from_bytes, to_bytes};
 use millstream_sim::conformance::{
     self, Content, Message, Prepared, SourceFixture, UnboundedFixture, messages, unbounded_source_checks,
 };
-use millstream_stage::batch::SplitId;
 use millstream_stage::context::OpenContext;
 use millstream_stage::io::Completions;
 use millstream_stage::raw::RawBatch;
@@ -18,6 +17,7 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
 };
+use millstream_stage::split::SplitId;
 use millstream_stage::time::MIN_TIME;
 use millstream_stage::{Budget, Context, Rows};
 

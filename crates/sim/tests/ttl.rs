@@ -172,11 +172,11 @@ fn what_has_expired_is_in_no_snapshot_and_is_cleaned_up_bit_by_bit() {
         for _ in 0..20 {
             harness.call(|cx| operator.rows(cx, &mut rows([1000]), &mut out)).unwrap();
         }
-        let figures = harness.open_context().figures_of("count").state("count");
-        assert!(cold || figures.expired.get() == 499, "{}", figures.expired.get());
+        let metrics = harness.open_context().metrics_of("count").state("count");
+        assert!(cold || metrics.expired.get() == 499, "{}", metrics.expired.get());
         world.virtual_clock().set(2000);
         harness.call(|cx| operator.rows(cx, &mut rows([1, 2]), &mut out)).unwrap();
-        assert!(cold || figures.keys.get() <= 4, "{}", figures.keys.get());
+        assert!(cold || metrics.keys.get() <= 4, "{}", metrics.keys.get());
 
         let restored = snapshot.share(0, 1, &(0..128));
         let later = Arc::new(Simulated::new(0, 14));

@@ -1,7 +1,6 @@
 //! Records travel in batches of columns.
 
 use std::any::Any;
-use std::sync::Arc;
 
 use millstream_record::key::KeyGroup;
 use millstream_record::record::{Data, Record};
@@ -142,9 +141,6 @@ impl<T> From<Vec<T>> for Rows<T> {
 
 /// An exchange between two stages; its index in the plan.
 pub type EdgeId = u32;
-
-/// Names a split for as long as the job lives, for example `clicks-3` (topic and partition).
-pub type SplitId = Arc<str>;
 
 /// Rows on their way from one stage to another. Within a process they move; [`EdgeCodec`] is for everything else.
 pub struct Batch {

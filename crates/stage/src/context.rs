@@ -6,15 +6,17 @@ use std::task::Waker;
 
 use millstream_record::key::KeyGroup;
 
-use crate::batch::{Batch, EdgeId, SplitId};
-use crate::figures::{OperatorFigures, SubtaskFigures};
+use crate::batch::{Batch, EdgeId};
 use crate::io::Io;
+use crate::metrics::{OperatorMetrics, SubtaskMetrics};
 use crate::refusals::Refusals;
 use crate::snapshot::Restored;
-use crate::stage::{Budget, Mark};
+use crate::split::SplitId;
 use crate::state_backend::{Scope, StateBackend};
+use crate::step::Budget;
 use crate::time::{Clock, Nanos, Time};
 use crate::trouble::Reporter;
+use crate::watermark::WatermarkEvent;
 
 /// What a stage learns when it is opened.
 pub struct OpenContext {
@@ -39,7 +41,7 @@ pub struct OpenContext {
     /// Wakes this subtask: its `resume` is called soon after.
     pub waker: Waker,
     /// Where this subtask counts.
-    pub figures: Arc<SubtaskFigures>,
+    pub metrics: Arc<SubtaskMetrics>,
     /// Where keyed state lives.
     pub backend: Arc<dyn StateBackend>,
     /// What is left of the restored state; each operator takes its own.
@@ -64,25 +66,25 @@ impl OpenContext {
         }
     }
 
-    /// The figures of an operator that is being opened.
-    pub fn figures_of(&self, operator: &str) -> Arc<OperatorFigures> {
-        self.figures.operator(operator)
+    /// The metrics of an operator that is being opened.
+    pub fn metrics_of(&self, operator: &str) -> Arc<OperatorMetrics> {
+        self.metrics.operator(operator)
     }
 
     /// Where failures and successes of something outside are reported, such as "Redis at redis://shop:6379": the log then has one line
     /// when it begins to fail and one when it is back, however many subtasks miss it.
     pub fn reporter_of(&self, subject: impl Into<String>) -> Reporter {
-        self.figures.troubles.reporter(subject)
+        self.metrics.troubles.reporter(subject)
     }
 
     /// Where the operator of this name counts its records and those that it refuses: the log then has one line when most are.
     pub fn refusals_of(&self, operator: &str) -> Refusals {
-        self.figures.troubles.refusals(operator)
+        self.metrics.troubles.refusals(operator)
     }
 
     /// The same for an operator that drops records and only counts them.
     pub fn drops_of(&self, operator: &str) -> Refusals {
-        self.figures.troubles.drops(operator)
+        self.metrics.troubles.drops(operator)
     }
 }
 
@@ -91,7 +93,7 @@ pub enum Emitted {
     /// Records for one route.
     Batch(Batch),
     /// A watermark or a change of idleness, for every route of the edge.
-    Mark(EdgeId, Mark),
+    Watermark(EdgeId, WatermarkEvent),
 }
 
 /// What a stage may use during one call.

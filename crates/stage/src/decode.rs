@@ -11,9 +11,10 @@ pub use self::shape::{BYTE_ORDER_MARK, Shape};
 
 use millstream_record::record::Data;
 
-use crate::batch::{Rows, SplitId};
+use crate::batch::Rows;
 use crate::dead_letter::DeadLetter;
 use crate::raw::{RawBatch, RawRecord};
+use crate::split::SplitId;
 use crate::time::{MIN_TIME, Time};
 
 /// Turns messages into records. Each message becomes either rows (one, as a rule) or exactly one dead letter: none vanishes.

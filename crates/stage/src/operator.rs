@@ -11,19 +11,22 @@ use std::sync::Arc;
 
 use millstream_record::record::Data;
 
-use crate::batch::{Rows, SplitId};
+use crate::batch::Rows;
 use crate::context::{Context, OpenContext};
 use crate::plan::KeyedSpec;
 use crate::snapshot::{CheckpointId, Frozen};
-use crate::stage::{Budget, End, Mark, Step};
+use crate::split::SplitId;
+use crate::stage::End;
+use crate::step::{Budget, Step};
+use crate::watermark::WatermarkEvent;
 
-/// What an operator hands on in one call: side rows, rows, then marks.
+/// What an operator hands on in one call: side rows, rows, then watermarks.
 #[derive(Debug)]
 pub struct Output<T> {
     /// Rows for the next operator.
     pub rows: Rows<T>,
     /// Watermarks and changes of idleness, behind the rows.
-    pub marks: VecDeque<Mark>,
+    pub watermarks: VecDeque<WatermarkEvent>,
     sides: Vec<SideRows>,
 }
 
@@ -42,7 +45,7 @@ fn clear<S: Data>(rows: &mut (dyn Any + Send)) {
 
 impl<T> Default for Output<T> {
     fn default() -> Self {
-        Self { rows: Rows::default(), marks: VecDeque::new(), sides: Vec::new() }
+        Self { rows: Rows::default(), watermarks: VecDeque::new(), sides: Vec::new() }
     }
 }
 
@@ -130,10 +133,15 @@ pub trait Operator: Send + 'static {
         out: &mut Output<Self::Out>,
     ) -> Result<Step>;
 
-    /// Event time goes on: by default it is passed on at once. An operator that must first fire windows adds to `out.marks` when it is done,
+    /// Event time goes on: by default it is passed on at once. An operator that must first fire windows adds to `out.watermarks` when it is done,
     /// possibly in a later `resume`, and answers *more* until then.
-    fn mark(&mut self, _: &mut Context<'_>, mark: Mark, out: &mut Output<Self::Out>) -> Result<Step> {
-        out.marks.push_back(mark);
+    fn on_watermark(
+        &mut self,
+        _: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<Self::Out>,
+    ) -> Result<Step> {
+        out.watermarks.push_back(watermark);
         Ok(Step::DONE)
     }
 
@@ -184,7 +192,7 @@ pub trait Push<T: Data>: Send {
     /// Takes all rows.
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>) -> Result<Step>;
     /// Event time goes on.
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step>;
+    fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step>;
     /// Timers, completions, the rest.
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step>;
     /// A split came or went.

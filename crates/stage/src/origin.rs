@@ -10,8 +10,8 @@ use std::sync::Arc;
 use millstream_record::record::Record;
 use millstream_record::{Error, Result};
 
-use crate::batch::SplitId;
 use crate::raw::{RawBatch, RawRecord};
+use crate::split::SplitId;
 
 /// A buffer that a source fetched.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use millstream_record::record::{Names, Record};
 use millstream_record::{Error, Result};
 
-use crate::batch::SplitId;
+use crate::split::SplitId;
 use crate::time::Time;
 
 /// Readable bytes behind the last message, so that a decoder may load whole vectors.

@@ -7,7 +7,7 @@ use crate::batch::Rows;
 use crate::context::{Context, OpenContext};
 use crate::dead_letter::DeadLetter;
 use crate::snapshot::{CheckpointId, Frozen};
-use crate::stage::{Budget, Step};
+use crate::step::{Budget, Step};
 
 /// What a reader of the system can rely on after crashes and replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Guarantee {
 
 /// A sink: plain settings and a mapping that make one writer per subtask.
 pub trait Sink<T: Data>: Send + Sync + 'static {
-    /// The system's name for plans and figures, such as `elasticsearch`.
+    /// The system's name for plans and metrics, such as `elasticsearch`.
     fn kind(&self) -> &'static str;
     /// What its readers can rely on.
     fn guarantee(&self) -> Guarantee;
@@ -41,7 +41,7 @@ pub trait Sink<T: Data>: Send + Sync + 'static {
 
 /// Writes one subtask's results. It buffers, hands I/O to the context, and never blocks.
 ///
-/// It counts `bytes_out`, and `latency` when a write was acknowledged, in the figures that it got at `open` under the sink's name.
+/// It counts `bytes_out`, and `latency` when a write was acknowledged, in the metrics that it got at `open` under the sink's name.
 pub trait SinkWriter<T: Data>: Send {
     /// Called once, before anything else. Connections may be checked by the first I/O instead of here.
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()>;

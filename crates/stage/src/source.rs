@@ -6,10 +6,11 @@ use std::sync::Arc;
 use millstream_record::record::{Names, Record};
 use millstream_record::{Error, Result};
 
-use crate::batch::{Rows, SplitId};
+use crate::batch::Rows;
 use crate::context::{Context, OpenContext};
 use crate::snapshot::CheckpointId;
-use crate::stage::Budget;
+use crate::split::SplitId;
+use crate::step::Budget;
 use crate::time::{Clock, Time};
 use crate::trouble::Troubles;
 
@@ -43,7 +44,7 @@ impl Record for Split {
 pub trait Source: Send + Sync + 'static {
     /// What the readers give.
     type Out: Record;
-    /// The system's name for plans and figures, such as `kafka`.
+    /// The system's name for plans and metrics, such as `kafka`.
     fn kind(&self) -> &'static str;
     /// Refuses settings that can never work. No I/O.
     ///

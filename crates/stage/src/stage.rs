@@ -5,9 +5,9 @@
 //!
 //! The order of calls, which `millstream_protocol::subtask::SubtaskProtocol` sees to for every driver:
 //! 1. [`open`](Stage::open), once.
-//! 2. [`process`](Stage::process) and [`mark`](Stage::mark) per input, as they arrive, unless the last step was *blocked* or *more*;
+//! 2. [`process`](Stage::process) and [`watermark`](Stage::watermark) per input, as they arrive, unless the last step was *blocked* or *more*;
 //!    [`resume`](Stage::resume) after a step of *more*, when a wake-up time has come, and when the waker was called.
-//!    **While a checkpoint is under way whose barrier has not come on every channel**, data, marks and ends are brought to a *blocked* stage
+//!    **While a checkpoint is under way whose barrier has not come on every channel**, data, watermarks and ends are brought to a *blocked* stage
 //!    as well: it takes them whatever its buffer holds. So a sink whose system is slow or away holds no barrier up for longer than it takes
 //!    to empty its bounded queue, and what it could not write is in the snapshot.
 //! 3. At a checkpoint, when the barrier has come on every input: [`prepare`](Stage::prepare) (until it no longer says *more* or
@@ -25,21 +25,11 @@ use crate::batch::Batch;
 use crate::context::{Context, OpenContext};
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::source::SplitControl;
-use crate::time::Time;
+use crate::step::{Budget, Step};
+use crate::watermark::WatermarkEvent;
 
 /// Numbers the inputs of a stage.
 pub type InputId = u16;
-
-/// Progress of event time on one input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// A watermark: no record with this time or an earlier one is expected any more.
-    Time(Time),
-    /// Nothing comes for now: do not wait for this input.
-    Idle,
-    /// It flows again.
-    Active,
-}
 
 /// How an input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,61 +40,6 @@ pub enum End {
     Stopped,
 }
 
-/// What a stage wants next. The fields can be true together; all false means *done*.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    /// There is more to do of what was asked: look at barriers, then `resume`; bring no data in between.
-    pub more: bool,
-    /// Bring no data until a `resume` says otherwise; the waker or the wake-up time will ask for that. While a barrier is waited for, data
-    /// comes all the same.
-    pub blocked: bool,
-    /// Call `resume` at this processing time, earlier calls do no harm. Only `resume` takes a wish back: its answer replaces all
-    /// earlier ones, while those of other calls add to them.
-    pub wake_at: Option<Time>,
-}
-
-impl Step {
-    /// Nothing left to do.
-    pub const DONE: Self = Self { more: false, blocked: false, wake_at: None };
-    /// Call `resume` as soon as barriers are dealt with.
-    pub const MORE: Self = Self { more: true, blocked: false, wake_at: None };
-    /// No data, please, until woken.
-    pub const BLOCKED: Self = Self { more: false, blocked: true, wake_at: None };
-
-    /// Call `resume` at this processing time.
-    pub fn wake_at(time: Time) -> Self {
-        Self { wake_at: Some(time), ..Self::DONE }
-    }
-
-    /// What is wanted when both are wanted.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            more: self.more || other.more,
-            blocked: self.blocked || other.blocked,
-            wake_at: [self.wake_at, other.wake_at].into_iter().flatten().min(),
-        }
-    }
-
-    /// Whether what was asked is complete: no *more* and not *blocked*.
-    pub fn is_complete(&self) -> bool {
-        !self.more && !self.blocked
-    }
-}
-
-/// How much one `resume` may do before barriers are looked at again.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Records to read or to fire.
-    pub records: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { records: 4096 }
-    }
-}
-
 /// What every driver calls. All calls are per batch, none per record.
 pub trait Stage: Send {
     /// Called once, before anything else; operators take their restored state from the context.
@@ -112,7 +47,12 @@ pub trait Stage: Send {
     /// A batch for an input.
     fn process(&mut self, cx: &mut Context<'_>, input: InputId, batch: Batch) -> Result<Step>;
     /// The merged watermark of an input's channels.
-    fn mark(&mut self, cx: &mut Context<'_>, input: InputId, mark: Mark) -> Result<Step>;
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: InputId,
+        watermark: WatermarkEvent,
+    ) -> Result<Step>;
     /// Timers, source reads, completions of futures, the rest of what was cut off by *more*.
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step>;
     /// Before a barrier goes on: hand on or flush what must not be in the snapshot.

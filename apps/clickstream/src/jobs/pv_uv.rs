@@ -80,7 +80,7 @@ impl Views {
 #[derive(Clone, Copy)]
 struct PerUser;
 
-impl Aggregate<Event> for PerUser {
+impl AggregateFunction<Event> for PerUser {
     type Acc = Vec<Views>;
     type Out = Vec<Views>;
 

@@ -10,7 +10,7 @@ use millstream::protocol::checkpoint_stats::{
 };
 use millstream::runtime::{JobControl, JobStatus, SystemClock};
 use millstream::server::Live;
-use millstream::stage::figures::JobFigures;
+use millstream::stage::metrics::JobMetrics;
 use millstream::stage::time::{Clock, MAX_TIME, MIN_TIME};
 use millstream::stage::trouble::Ongoing;
 use millstream::{Error, Result};
@@ -106,12 +106,12 @@ fn sample(job: &JobControl, board: &Board, live: &Live, over: &AtomicBool) {
     let (mut events, mut at) = (0, clock.nanos());
     loop {
         let last = over.load(Ordering::Relaxed);
-        let figures = job.figures();
-        let (counted, now) = (messages(&figures), clock.nanos());
+        let metrics = job.metrics();
+        let (counted, now) = (messages(&metrics), clock.nanos());
         let seconds = (now - at).max(1) as f64 / 1e9;
         let rate = (counted - events) as f64 / seconds;
         (events, at) = (counted, now);
-        live.publish(&picture(job, &figures, board, (events, rate), clock.now()));
+        live.publish(&picture(job, &metrics, board, (events, rate), clock.now()));
         if last {
             return;
         }
@@ -121,19 +121,19 @@ fn sample(job: &JobControl, board: &Board, live: &Live, over: &AtomicBool) {
 
 fn picture(
     job: &JobControl,
-    figures: &JobFigures,
+    metrics: &JobMetrics,
     board: &Board,
     (events, rate): (u64, f64),
     now: i64,
 ) -> Picture {
-    let latency = latency(figures);
+    let latency = latency(metrics);
     Picture {
-        job: figures.job.clone(),
+        job: metrics.job.clone(),
         events,
         events_per_second: rate,
-        data_time: figures.watermark("event-time").filter(|time| ![MIN_TIME, MAX_TIME].contains(time)),
+        data_time: metrics.watermark("event-time").filter(|time| ![MIN_TIME, MAX_TIME].contains(time)),
         wall_time: now,
-        watermark_held_by: figures.watermark_holder("event-time"),
+        watermark_held_by: metrics.watermark_holder("event-time"),
         latency_p50_ms: latency.map(|(p50, _)| p50),
         latency_p99_ms: latency.map(|(_, p99)| p99),
         state: job.status(),
@@ -164,13 +164,13 @@ fn checkpoints(job: &JobControl) -> Checkpoints {
     Checkpoints { counts, history: history.collect() }
 }
 
-fn messages(figures: &JobFigures) -> u64 {
-    let counters = figures.operators().flat_map(|(_, operator)| operator.counters());
+fn messages(metrics: &JobMetrics) -> u64 {
+    let counters = metrics.operators().flat_map(|(_, operator)| operator.counters());
     counters.filter(|(name, _)| *name == "messages").map(|(_, count)| count).sum()
 }
 
-fn latency(figures: &JobFigures) -> Option<(f64, f64)> {
-    let mut all = figures.operators().map(|(_, operator)| operator.latency.histogram());
+fn latency(metrics: &JobMetrics) -> Option<(f64, f64)> {
+    let mut all = metrics.operators().map(|(_, operator)| operator.latency.histogram());
     let mut sum = all.next()?;
     for histogram in all {
         // All have the same bounds, so that nothing can be out of range.

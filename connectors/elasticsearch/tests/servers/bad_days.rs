@@ -28,7 +28,7 @@ fn an_outage_in_mid_run_loses_nothing_and_doubles_nothing() {
         });
     };
     write(&mut writer, 0..2000);
-    while writer.harness().figures().operator("sink").bytes_out.get() == 0 {
+    while writer.harness().metrics().operator("sink").bytes_out.get() == 0 {
         writer.turn().unwrap();
     }
     server.kill9().unwrap();

@@ -83,7 +83,7 @@ pub(crate) fn writer(options: ElasticsearchOptions, index: &str) -> DrivenWriter
 
 /// What a writer has counted under this name.
 pub(crate) fn counted(writer: &DrivenWriter<Row>, counter: &'static str) -> u64 {
-    writer.harness().figures().operator("sink").counter(counter).get()
+    writer.harness().metrics().operator("sink").counter(counter).get()
 }
 
 /// A look at a cluster from beside the sink.

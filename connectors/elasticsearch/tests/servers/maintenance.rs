@@ -117,7 +117,7 @@ fn a_cluster_that_is_read_only_at_the_start_is_waited_for() {
     settings(&cluster, "cluster.blocks.read_only", &json!(true));
     let mut writer = writer(quick(server.url()), &index);
     writer.write(rows(0..10)).unwrap();
-    let troubles = Arc::clone(&writer.harness().figures().troubles);
+    let troubles = Arc::clone(&writer.harness().metrics().troubles);
     while troubles.ongoing(u64::MAX).is_empty() {
         assert!(!writer.try_flush().unwrap().is_complete());
         writer.turn().unwrap();

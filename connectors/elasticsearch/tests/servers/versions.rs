@@ -39,11 +39,11 @@ fn a_hot_id_folds_into_its_newest_value_and_never_meets_itself() {
         Cluster::of(shared()).visible(&index),
         (0..5).map(|key| (key, 1999 + key)).collect::<Vec<_>>()
     );
-    let figures = writer.harness().figures().operator("sink");
+    let metrics = writer.harness().metrics().operator("sink");
     assert_eq!((counted(&writer, "conflicts"), counted(&writer, "retries")), (0, 0));
     assert!(counted(&writer, "folded") > 5000, "{}", counted(&writer, "folded"));
     assert_eq!(
-        figures.latency.histogram().len(),
+        metrics.latency.histogram().len(),
         10_000,
         "every record was acknowledged once, folded ones too"
     );

@@ -8,8 +8,8 @@ use millstream_record::{Error, Result};
 use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::OperatorFigures;
 use millstream_stage::io::Completions;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Committable, Frozen};
 use millstream_stage::time::{MIN_TIME, Nanos, Time, millis};
@@ -46,7 +46,7 @@ pub(crate) struct RollingWriter<T: Data> {
     synced: Option<Pending>,
     prepared: bool,
     cleaned: bool,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     ingests: Vec<(Nanos, u64)>,
 }
 
@@ -77,7 +77,7 @@ impl<T: Data> RollingWriter<T> {
             synced: None,
             prepared: false,
             cleaned: false,
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
             ingests: Vec::new(),
         }
     }
@@ -150,10 +150,10 @@ impl<T: Data> RollingWriter<T> {
             self.synced = synced;
         }
         self.showing.drain(..outcome.shown);
-        self.figures.bytes_out.add(outcome.bytes);
+        self.metrics.bytes_out.add(outcome.bytes);
         if outcome.shown > 0 {
             for (ingest, records) in self.ingests.drain(..) {
-                self.figures.latency.record(cx.nanos().saturating_sub(ingest), records);
+                self.metrics.latency.record(cx.nanos().saturating_sub(ingest), records);
             }
         }
     }
@@ -187,7 +187,7 @@ impl<T: Data> SinkWriter<T> for RollingWriter<T> {
         self.is_local = place.is_local();
         self.place = Some(place);
         name.clone_into(&mut self.name);
-        self.figures = cx.figures_of(name);
+        self.metrics = cx.metrics_of(name);
         self.names = FileName::new(&cx.job, name, cx.epoch, cx.subtask, cx.parallelism);
         self.subtask = cx.subtask;
         let restored = cx.restored.take_commits(name);

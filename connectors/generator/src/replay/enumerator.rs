@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use millstream_record::Result;
 use millstream_record::record::to_bytes;
-use millstream_stage::batch::SplitId;
 use millstream_stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Split, split_state,
 };
+use millstream_stage::split::SplitId;
 
 use super::shuffle::BEFORE_ALL;
 use super::split::ReplaySplit;

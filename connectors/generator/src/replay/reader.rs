@@ -7,11 +7,12 @@ use millstream_record::key::hash_bytes;
 use millstream_record::record::to_bytes;
 use millstream_record::{Error, Result};
 use millstream_stage::Budget;
-use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::raw::RawBatch;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{Polled, Split, SplitReader, split_state};
+use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Nanos, Time};
 
 use super::config::{ReplayOptions, Speed};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use millstream_record::record::Data;
 use millstream_record::{Error, Result};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::OperatorFigures;
 use millstream_stage::io::Completions;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute, Restored};
 use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
@@ -40,7 +40,7 @@ pub(crate) struct TransactionalWriter<T> {
     tasks: Completions<Result<Done, Fault>>,
     closed: Arc<AtomicBool>,
     warned: bool,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 enum Done {
@@ -62,7 +62,7 @@ impl<T: Data> TransactionalWriter<T> {
             tasks: Completions::default(),
             closed: Arc::default(),
             warned: false,
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
         }
     }
 
@@ -146,11 +146,11 @@ impl<T: Data> TransactionalWriter<T> {
 
     fn count(&self, cx: &Context<'_>, intervals: &[Arc<Interval>]) {
         let now = cx.nanos();
-        self.figures.counter("transactions").add(1);
+        self.metrics.counter("transactions").add(1);
         for interval in intervals {
-            self.figures.bytes_out.add(interval.bytes() as u64);
+            self.metrics.bytes_out.add(interval.bytes() as u64);
             for (ingest, count) in &interval.ingest {
-                self.figures.latency.record(now.saturating_sub(*ingest), *count);
+                self.metrics.latency.record(now.saturating_sub(*ingest), *count);
             }
         }
     }
@@ -167,7 +167,7 @@ impl<T: Data> TransactionalWriter<T> {
 impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.name);
-        self.figures = cx.figures_of(name);
+        self.metrics = cx.metrics_of(name);
         self.attempt = cx.epoch;
         self.restore_origins(cx)?;
         let place = (cx.subtask, cx.parallelism);

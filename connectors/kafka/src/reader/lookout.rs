@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_stage::batch::SplitId;
+use millstream_stage::split::SplitId;
 use millstream_stage::time::{Time, millis};
 
 use super::{KafkaReader, LOOK_AGAIN_MS};
@@ -26,7 +26,7 @@ impl KafkaReader {
             let (split, (low, high)) = (&partition.split, known_range(fetcher, partition)?);
             Some(split.stop.map_or(high, |stop| high.min(stop)).saturating_sub(split.next.max(low)).max(0))
         };
-        self.figures.pending.set(self.partitions.all().filter_map(pending).sum());
+        self.metrics.pending.set(self.partitions.all().filter_map(pending).sum());
         self.look_for_silent_brokers(now);
         self.look_for_open_transactions(now);
     }

@@ -110,7 +110,7 @@ fn tombstones_are_passed_over_and_an_empty_message_is_one() {
     producer.flush(Duration::from_secs(30)).unwrap();
     let source = KafkaSource::new(options(brokers(), &name));
     let harness = Harness::new(world());
-    let figures = harness.figures().operator("clicks");
+    let metrics = harness.metrics().operator("clicks");
     let mut reader = DrivenReader::open(&source, harness).unwrap();
     reader.add_splits(splits(&source)).unwrap();
     let (mut read, mut last) = (Read::new(), Vec::new());
@@ -118,7 +118,7 @@ fn tombstones_are_passed_over_and_an_empty_message_is_one() {
         last = reader.snapshot(1).unwrap();
     }
     assert_eq!(read[&format!("{name}-0")], [(0, b"one".to_vec()), (3, Vec::new())]);
-    assert!(figures.counters().contains(&("tombstones", 3)));
+    assert!(metrics.counters().contains(&("tombstones", 3)));
     // Whoever goes on from there has nothing left to read.
     let mut again = self::reader(&source, last);
     assert!(matches!(again.next(100).unwrap(), Reading::Finished(_)));

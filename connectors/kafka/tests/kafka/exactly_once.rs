@@ -134,7 +134,7 @@ fn two_checkpoints_completed_at_once_are_one_transaction_in_order() {
     }
     writer.flush().unwrap();
     assert!(job.visible() == texts(0, 1_000, 3_000));
-    assert_eq!(writer.harness().figures().operator("sink").counter("transactions").get(), 1);
+    assert_eq!(writer.harness().metrics().operator("sink").counter("transactions").get(), 1);
     commit(&mut writer, 3);
     writer.close();
     assert!(job.visible() == texts(0, 1_000, 4_000));

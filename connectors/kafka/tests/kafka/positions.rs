@@ -328,10 +328,10 @@ fn what_waits_to_be_read_is_counted() {
     fill(brokers(), &name, 2, 0, 100);
     let source = KafkaSource::new(KafkaSourceOptions { bounded: None, ..options(brokers(), &name) });
     let harness = Harness::new(world());
-    let figures = harness.figures().operator("source");
+    let metrics = harness.metrics().operator("source");
     let mut reader = DrivenReader::open(&source, harness).unwrap();
     reader.add_splits(splits(&source)).unwrap();
-    assert_eq!(figures.pending.get(), -1, "nobody knows yet");
+    assert_eq!(metrics.pending.get(), -1, "nobody knows yet");
     let both = [0, 1].map(|partition| format!("{name}-{partition}").into());
     let mut read = Read::new();
     for enough in [50, 200] {
@@ -341,8 +341,8 @@ fn what_waits_to_be_read_is_counted() {
         let left = 200 - read.values().map(Vec::len).sum::<usize>() as i64;
         reader.pause(&both);
         // Counted now and then.
-        let counted = || matches!(reader.poll(1).unwrap(), Reading::Pending) && figures.pending.get() == left;
-        assert!(wait::until(PATIENCE, counted), "{} and not {left}", figures.pending.get());
+        let counted = || matches!(reader.poll(1).unwrap(), Reading::Pending) && metrics.pending.get() == left;
+        assert!(wait::until(PATIENCE, counted), "{} and not {left}", metrics.pending.get());
         reader.resume(&both);
     }
     reader.close();

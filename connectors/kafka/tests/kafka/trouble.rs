@@ -82,8 +82,8 @@ fn brokers_that_are_away_are_one_trouble_until_they_are_back() {
     let (mut reader, mut read) = (reader(&source, splits), Read::new());
     let mut troubles = || {
         note(&mut read, reader.poll(50).unwrap());
-        let (figures, clock) = (reader.harness().figures(), reader.harness().clock());
-        figures.troubles.ongoing(clock.nanos())
+        let (metrics, clock) = (reader.harness().metrics(), reader.harness().clock());
+        metrics.troubles.ongoing(clock.nanos())
     };
     assert!(!wait::until(Duration::from_secs(1), || !troubles().is_empty()));
     let log = logged(|| {

@@ -48,7 +48,7 @@ pub fn write_all(url: &str, epoch: u64, writes: impl IntoIterator<Item = RedisWr
 }
 
 pub fn counter(writer: &Writer, name: &'static str) -> u64 {
-    writer.harness().figures().operator("sink").counter(name).get()
+    writer.harness().metrics().operator("sink").counter(name).get()
 }
 
 /// A second client, to look and to meddle.

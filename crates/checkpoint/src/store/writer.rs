@@ -47,7 +47,7 @@ pub(super) struct Writing {
 
 /// What became of one subtask's part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartFigures {
+pub struct PartMetrics {
     /// How large it is, files that it shares with earlier checkpoints included.
     pub bytes: u64,
     /// What was written for it.
@@ -82,14 +82,14 @@ impl CheckpointWriter {
     ///
     /// # Errors
     /// Those of the storage and of reading the frozen state: the checkpoint cannot be finished then.
-    pub async fn part(&self, place: Place, frozen: Frozen) -> Result<PartFigures> {
+    pub async fn part(&self, place: Place, frozen: Frozen) -> Result<PartMetrics> {
         let begun = self.writing.clock.nanos();
         let stored = self.writing.store(place, frozen).await;
-        let (manifest, mut figures) =
+        let (manifest, mut metrics) =
             stored.map_err(|error| error.in_context(format_args!("checkpoint at {}", self.url())))?;
         self.writing.lock().insert((place.stage, place.subtask), manifest);
-        figures.took = Duration::from_nanos(self.writing.clock.nanos().saturating_sub(begun));
-        Ok(figures)
+        metrics.took = Duration::from_nanos(self.writing.clock.nanos().saturating_sub(begun));
+        Ok(metrics)
     }
 
     /// Writes the manifest, with the states of the enumerators by stage. All parts must be there.
@@ -129,7 +129,7 @@ impl Writing {
         if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
     }
 
-    async fn store(&self, place: Place, frozen: Frozen) -> Result<(SubtaskManifest, PartFigures)> {
+    async fn store(&self, place: Place, frozen: Frozen) -> Result<(SubtaskManifest, PartMetrics)> {
         let Frozen { keyed, lists, commits } = frozen;
         let (natives, keyed) = self.natives(place, keyed).await?;
         let (mut sources, mut named) = (Vec::new(), Vec::new());
@@ -140,10 +140,10 @@ impl Writing {
         let outgoing = Outgoing::new(lists, commits, &mut sources);
         let stored = state_file::write(&self.base, &self.own(&paths::state(place)), sources).await?;
         let written = outgoing.here + stored.file.as_ref().map_or(0, |file| file.bytes);
-        let mut figures = PartFigures { bytes: written, written, took: Duration::ZERO };
+        let mut metrics = PartMetrics { bytes: written, written, took: Duration::ZERO };
         for native in &natives {
-            figures.written += native.written;
-            figures.bytes += native.manifest.files.iter().map(|file| file.file.bytes).sum::<u64>();
+            metrics.written += native.written;
+            metrics.bytes += native.manifest.files.iter().map(|file| file.file.bytes).sum::<u64>();
         }
         let manifest = SubtaskManifest {
             subtask: place.subtask,
@@ -153,7 +153,7 @@ impl Writing {
             lists: outgoing.lists,
             commits: outgoing.commits,
         };
-        Ok((manifest, figures))
+        Ok((manifest, metrics))
     }
 
     /// Stores what cold stores hand over as files; gives back what is to be written as entries.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Result, ensure};
 use millstream_checkpoint::store::{
-    Attempt, CheckpointStore, CheckpointWriter, NativeReader, PartFigures, ReadOptions, StoreOptions, Written,
+    Attempt, CheckpointStore, CheckpointWriter, NativeReader, PartMetrics, ReadOptions, StoreOptions, Written,
 };
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_snapshot::JobSnapshot;
@@ -193,18 +193,18 @@ impl Job {
         machine: &Machine,
         writer: CheckpointWriter,
         parallelism: u16,
-    ) -> Result<(Written, PartFigures)> {
+    ) -> Result<(Written, PartMetrics)> {
         let parts = places(&plan("any", parallelism)).into_iter().map(|place| {
             let writer = writer.clone();
             async move {
                 Ok::<_, anyhow::Error>(writer.part(place, self.freeze(machine, place, parallelism)?).await?)
             }
         });
-        let figures = futures::future::try_join_all(parts).await?;
-        let mut all = PartFigures::default();
-        for figures in figures {
-            all.bytes += figures.bytes;
-            all.written += figures.written;
+        let metrics = futures::future::try_join_all(parts).await?;
+        let mut all = PartMetrics::default();
+        for metrics in metrics {
+            all.bytes += metrics.bytes;
+            all.written += metrics.written;
         }
         let enumerator = Some(format!("round {}", self.round).into_bytes());
         Ok((writer.finish(vec![enumerator, None]).await?, all))
@@ -217,11 +217,11 @@ impl Job {
         attempt: &Attempt,
         id: u64,
         keep: usize,
-    ) -> Result<PartFigures> {
+    ) -> Result<PartMetrics> {
         let writer = attempt.checkpoint(id, CheckpointKind::Checkpoint, &plan("any", 2));
-        let (written, figures) = self.write(machine, writer, 2).await?;
+        let (written, metrics) = self.write(machine, writer, 2).await?;
         attempt.complete(&written, keep).await?;
-        Ok(figures)
+        Ok(metrics)
     }
 
     /// Whether a snapshot holds exactly this job's state, read at another parallelism.

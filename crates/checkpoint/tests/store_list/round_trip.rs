@@ -33,11 +33,11 @@ pub(super) async fn only_new_files_travel(machine: &Machine, root: &Storage) -> 
     for id in 1..=4 {
         job.advance(2);
         let shared = folder(root, "job").list("shared").await?.len();
-        let figures = job.checkpoint(machine, &attempt, id, 10).await?;
+        let metrics = job.checkpoint(machine, &attempt, id, 10).await?;
         let now = folder(root, "job").list("shared").await?.len();
         ensure!(now - shared == 2, "checkpoint {id} brought {} files", now - shared);
         if id > 1 {
-            ensure!(figures.written < figures.bytes, "{figures:?}");
+            ensure!(metrics.written < metrics.bytes, "{metrics:?}");
         }
     }
     let next = machine.claim(root, "job").await?;

@@ -130,8 +130,8 @@ fn hot_ids_fold_and_never_meet_themselves() {
     assert_eq!(script.rows(), [(1, 1_999), (2, 1_999)]);
     assert!(counted(&writer, "folded") > 3_900);
     assert_eq!(counted(&writer, "stale"), 0);
-    let figures = writer.harness().figures().operator("sink");
-    assert_eq!(figures.latency.histogram().len(), 4_000, "each record is acknowledged once, folded ones too");
+    let metrics = writer.harness().metrics().operator("sink");
+    assert_eq!(metrics.latency.histogram().len(), 4_000, "each record is acknowledged once, folded ones too");
 }
 
 #[test]

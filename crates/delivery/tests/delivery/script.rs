@@ -380,13 +380,13 @@ pub(crate) fn rows(keys: std::ops::Range<u64>) -> Vec<Row> {
 
 /// What a writer has counted under this name.
 pub(crate) fn counted(writer: &DrivenWriter<Row>, counter: &'static str) -> u64 {
-    writer.harness().figures().operator("sink").counter(counter).get()
+    writer.harness().metrics().operator("sink").counter(counter).get()
 }
 
 /// What is in trouble for as long as the writer knows.
 pub(crate) fn trouble(writer: &DrivenWriter<Row>) -> Option<String> {
     let harness = writer.harness();
-    let ongoing = harness.figures().troubles.ongoing(harness.clock().nanos());
+    let ongoing = harness.metrics().troubles.ongoing(harness.clock().nanos());
     ongoing.into_iter().next().map(|trouble| format!("{}: {}", trouble.subject, trouble.why))
 }
 

@@ -152,7 +152,7 @@ impl Seen {
 #[derive(Clone)]
 struct Summary;
 
-impl Aggregate<Event> for Summary {
+impl AggregateFunction<Event> for Summary {
     type Acc = Seen;
     type Out = String;
     fn create(&self) -> Seen {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use millstream::prelude::*;
-use millstream::stage::batch::SplitId;
 use millstream::stage::snapshot::CheckpointId;
 use millstream::stage::source::{Enumerator, Polled, Source, Split, SplitReader};
+use millstream::stage::split::SplitId;
 use millstream::stage::{Budget, Context, OpenContext, Rows};
 
 /// A collection that each split of which gives `records` and then waits.

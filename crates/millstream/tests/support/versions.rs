@@ -71,7 +71,7 @@ pub(crate) mod first {
     #[derive(Clone)]
     pub(crate) struct PerHour;
 
-    impl Aggregate<Purchase> for PerHour {
+    impl AggregateFunction<Purchase> for PerHour {
         type Acc = Totals;
         type Out = (i64, i64);
         fn create(&self) -> Totals {
@@ -145,7 +145,7 @@ pub(crate) mod second {
     #[derive(Clone)]
     pub(crate) struct PerHour;
 
-    impl Aggregate<Purchase> for PerHour {
+    impl AggregateFunction<Purchase> for PerHour {
         type Acc = Totals;
         type Out = (i64, i64);
         fn create(&self) -> Totals {
@@ -208,7 +208,7 @@ pub(crate) fn define<P, A>(
     results: &Results,
 ) where
     P: KeyedProcess<Key = String, In = Purchase, Out = Row>,
-    A: Aggregate<Purchase, Out = (i64, i64)>,
+    A: AggregateFunction<Purchase, Out = (i64, i64)>,
 {
     let times = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(60));
     let purchases = env
@@ -231,7 +231,7 @@ pub(crate) fn job<P, A>(
 ) -> Plan
 where
     P: KeyedProcess<Key = String, In = Purchase, Out = Row>,
-    A: Aggregate<Purchase, Out = (i64, i64)>,
+    A: AggregateFunction<Purchase, Out = (i64, i64)>,
 {
     let env = Environment::new("evolving").with_parallelism(parallelism);
     define(&env, source, version, results);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use millstream_record::Result;
 use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::operator::{Operator, Output, Push, SplitChange};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
-use millstream_stage::stage::{Budget, End, Mark, Step};
+use millstream_stage::stage::End;
+use millstream_stage::step::{Budget, Step};
+use millstream_stage::watermark::WatermarkEvent;
 
 use super::side::Side;
 
@@ -26,7 +28,7 @@ pub struct Chained<O: Operator> {
     out: Output<O::Out>,
     next: Box<dyn Push<O::Out>>,
     sides: Vec<Side>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     // What a timer emits from then on would come after the end.
     ended: bool,
 }
@@ -34,8 +36,8 @@ pub struct Chained<O: Operator> {
 impl<O: Operator> Chained<O> {
     /// Puts an operator, under its user-given name, before `next`.
     pub fn new(name: Arc<str>, operator: O, next: Box<dyn Push<O::Out>>) -> Self {
-        let figures = OperatorFigures::new(&name);
-        Self { name, operator, out: Output::default(), next, sides: Vec::new(), figures, ended: false }
+        let metrics = OperatorMetrics::new(&name);
+        Self { name, operator, out: Output::default(), next, sides: Vec::new(), metrics, ended: false }
     }
 
     /// Says where the side outputs go. Rows of any other side output end here.
@@ -48,7 +50,7 @@ impl<O: Operator> Chained<O> {
     fn hand_on(&mut self, cx: &mut Context<'_>) -> Result<Step> {
         let mut step = self.hand_on_sides(cx)?;
         if !self.out.rows.is_empty() {
-            self.figures.records_out.add(self.out.rows.len() as u64);
+            self.metrics.records_out.add(self.out.rows.len() as u64);
             step = step.and(self.next.rows(cx, &mut self.out.rows)?);
             self.out.rows.clear();
         }
@@ -66,19 +68,19 @@ impl<O: Operator> Chained<O> {
         Ok(step)
     }
 
-    // A mark waits until what the one before it set off is done; `resume` comes back here.
+    // A watermark waits until what the one before it set off is done; `resume` comes back here.
     fn hand_on_marks(&mut self, cx: &mut Context<'_>, mut step: Step) -> Result<Step> {
         while step.is_complete() {
-            let Some(mark) = self.out.marks.pop_front() else { return Ok(step) };
-            if let Mark::Time(time) = mark {
-                self.figures.watermark.set(time);
+            let Some(watermark) = self.out.watermarks.pop_front() else { return Ok(step) };
+            if let WatermarkEvent::Watermark(time) = watermark {
+                self.metrics.watermark.set(time);
             }
             for side in &mut self.sides {
-                step = step.and(side.next.mark(cx, mark)?);
+                step = step.and(side.next.on_watermark(cx, watermark)?);
             }
-            step = step.and(self.next.mark(cx, mark)?);
+            step = step.and(self.next.on_watermark(cx, watermark)?);
         }
-        if !self.out.marks.is_empty() {
+        if !self.out.watermarks.is_empty() {
             step.more = true;
         }
         Ok(step)
@@ -104,7 +106,7 @@ impl<O: Operator> Chained<O> {
 
 impl<O: Operator> Push<O::In> for Chained<O> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.figures = cx.figures_of(&self.name);
+        self.metrics = cx.metrics_of(&self.name);
         let opened = self.operator.open(&self.name, cx);
         opened.map_err(|error| error.in_operator(&self.name))?;
         self.sides.iter_mut().try_for_each(|side| side.next.open(cx))?;
@@ -112,14 +114,14 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<O::In>) -> Result<Step> {
-        self.figures.records_in.add(rows.len() as u64);
+        self.metrics.records_in.add(rows.len() as u64);
         let step = self.operator.rows(cx, rows, &mut self.out);
         let step = step.map_err(|error| error.in_operator(&self.name))?;
         Ok(step.and(self.hand_on(cx)?))
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step> {
-        let step = self.operator.mark(cx, mark, &mut self.out);
+    fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step> {
+        let step = self.operator.on_watermark(cx, watermark, &mut self.out);
         let step = step.map_err(|error| error.in_operator(&self.name))?;
         Ok(step.and(self.hand_on(cx)?))
     }

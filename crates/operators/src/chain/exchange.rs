@@ -9,7 +9,9 @@ use millstream_stage::batch::{Batch, EdgeId, Rows};
 use millstream_stage::context::{Context, Emitted, OpenContext};
 use millstream_stage::operator::{Push, SplitChange};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
-use millstream_stage::stage::{Budget, End, Mark, Step};
+use millstream_stage::stage::End;
+use millstream_stage::step::{Budget, Step};
+use millstream_stage::watermark::WatermarkEvent;
 
 /// Fills the hash column of a batch.
 pub type HashRows<T> = Arc<dyn Fn(&mut Rows<T>) + Send + Sync>;
@@ -103,8 +105,8 @@ impl<T: Record> Push<T> for Exchanged<T> {
         Ok(Step::DONE)
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step> {
-        cx.emitted.push(Emitted::Mark(self.edge, mark));
+    fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step> {
+        cx.emitted.push(Emitted::Watermark(self.edge, watermark));
         Ok(Step::DONE)
     }
 

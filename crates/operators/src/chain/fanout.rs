@@ -6,7 +6,9 @@ use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::operator::{Push, SplitChange};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
-use millstream_stage::stage::{Budget, End, Mark, Step};
+use millstream_stage::stage::End;
+use millstream_stage::step::{Budget, Step};
+use millstream_stage::watermark::WatermarkEvent;
 
 /// Gives every consumer all rows: copies for all but the last. With no consumer at all, rows end here.
 pub struct Fanout<T: Data> {
@@ -48,8 +50,8 @@ impl<T: Data> Push<T> for Fanout<T> {
         Ok(step.and(last.rows(cx, rows)?))
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step> {
-        self.each(|next| next.mark(cx, mark))
+    fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step> {
+        self.each(|next| next.on_watermark(cx, watermark))
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {

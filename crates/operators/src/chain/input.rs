@@ -4,11 +4,13 @@ use millstream_record::record::Record;
 use millstream_record::{Error, Result};
 use millstream_stage::batch::{Batch, Rows};
 use millstream_stage::context::{Context, OpenContext};
-use millstream_stage::merge::MarkMerge;
 use millstream_stage::operator::Push;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
-use millstream_stage::stage::{Budget, End, InputId, Mark, Stage, Step, no_such_input};
+use millstream_stage::stage::{End, InputId, Stage, no_such_input};
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::time::MAX_TIME;
+use millstream_stage::watermark::WatermarkEvent;
+use millstream_stage::watermark::WatermarkMerger;
 
 /// What stands at the front of a stage: knows the types of its inputs.
 pub trait Head: Send {
@@ -24,8 +26,8 @@ pub trait Head: Send {
 
 /// A call that goes to every operator of the stage.
 pub enum Call<'a> {
-    /// [`Push::mark`].
-    Mark(Mark),
+    /// [`Push::watermark`].
+    Watermark(WatermarkEvent),
     /// [`Push::resume`].
     Resume(Budget),
     /// [`Push::prepare`].
@@ -50,7 +52,7 @@ pub fn forward<T: millstream_record::Data>(
     call: Call<'_>,
 ) -> Result<Step> {
     match call {
-        Call::Mark(mark) => return next.mark(cx, mark),
+        Call::Watermark(watermark) => return next.on_watermark(cx, watermark),
         Call::Resume(budget) => return next.resume(cx, budget),
         Call::Prepare(id) => return next.prepare(cx, id),
         Call::End(end) => return next.end(cx, end),
@@ -95,12 +97,12 @@ impl<T: Record> Head for OneInput<T> {
 /// A stage with inputs: merges their watermarks, and ends when all have ended.
 pub struct InputStage {
     head: Box<dyn Head>,
-    merge: MarkMerge,
+    merge: WatermarkMerger,
     open_inputs: Vec<bool>,
     stopped: bool,
     ended: Option<End>,
-    // A mark that waits until the one before it has been dealt with.
-    waiting: Option<Mark>,
+    // A watermark that waits until the one before it has been dealt with.
+    waiting: Option<WatermarkEvent>,
 }
 
 impl InputStage {
@@ -108,7 +110,7 @@ impl InputStage {
     pub fn new(inputs: usize, head: Box<dyn Head>) -> Self {
         Self {
             head,
-            merge: MarkMerge::new(inputs),
+            merge: WatermarkMerger::new(inputs),
             open_inputs: vec![true; inputs],
             stopped: false,
             ended: None,
@@ -116,22 +118,22 @@ impl InputStage {
         }
     }
 
-    fn apply(&mut self, cx: &mut Context<'_>, changes: [Option<Mark>; 2]) -> Result<Step> {
+    fn apply(&mut self, cx: &mut Context<'_>, changes: [Option<WatermarkEvent>; 2]) -> Result<Step> {
         let mut step = Step::DONE;
-        for mark in changes.into_iter().flatten() {
+        for watermark in changes.into_iter().flatten() {
             if step.more {
-                self.waiting = Some(mark);
+                self.waiting = Some(watermark);
             } else {
-                step = step.and(self.head.call(cx, Call::Mark(mark))?);
+                step = step.and(self.head.call(cx, Call::Watermark(watermark))?);
             }
         }
         Ok(step)
     }
 
-    // What is left to do, one thing per call: the mark that waits, then the end.
+    // What is left to do, one thing per call: the watermark that waits, then the end.
     fn go_on(&mut self, cx: &mut Context<'_>) -> Result<Step> {
-        if let Some(mark) = self.waiting.take() {
-            let step = self.head.call(cx, Call::Mark(mark))?;
+        if let Some(watermark) = self.waiting.take() {
+            let step = self.head.call(cx, Call::Watermark(watermark))?;
             return Ok(Step { more: step.more || self.ended.is_some(), ..step });
         }
         let Some(end) = self.ended else {
@@ -158,8 +160,13 @@ impl Stage for InputStage {
         self.head.batch(cx, input, batch)
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, input: InputId, mark: Mark) -> Result<Step> {
-        let changes = self.merge.on(usize::from(input), mark);
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: InputId,
+        watermark: WatermarkEvent,
+    ) -> Result<Step> {
+        let changes = self.merge.on(usize::from(input), watermark);
         self.apply(cx, changes)
     }
 
@@ -196,8 +203,11 @@ impl Stage for InputStage {
             let changes = if self.stopped { [None, None] } else { self.merge.end(usize::from(input)) };
             return self.apply(cx, changes);
         }
-        let (end, last) =
-            if self.stopped { (End::Stopped, None) } else { (End::Finished, Some(Mark::Time(MAX_TIME))) };
+        let (end, last) = if self.stopped {
+            (End::Stopped, None)
+        } else {
+            (End::Finished, Some(WatermarkEvent::Watermark(MAX_TIME)))
+        };
         self.ended = Some(end);
         Ok(self.apply(cx, [last, None])?.and(Step::MORE))
     }

@@ -9,7 +9,9 @@ use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::operator::{Push, SideTag};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
-use millstream_stage::stage::{Budget, End, Mark, Step};
+use millstream_stage::stage::End;
+use millstream_stage::step::{Budget, Step};
+use millstream_stage::watermark::WatermarkEvent;
 
 /// A side output of an operator and what reads it.
 pub struct Side {
@@ -28,7 +30,7 @@ impl Side {
 pub(super) trait SidePush: Send {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()>;
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut (dyn Any + Send)) -> Result<Step>;
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step>;
+    fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step>;
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step>;
     fn prepare(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<Step>;
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()>;
@@ -58,8 +60,8 @@ impl<S: Data> SidePush for Erased<S> {
         self.0.rows(cx, rows)
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step> {
-        self.0.mark(cx, mark)
+    fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step> {
+        self.0.on_watermark(cx, watermark)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {

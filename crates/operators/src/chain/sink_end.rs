@@ -7,13 +7,15 @@ use millstream_record::record::Data;
 use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::operator::{Push, SplitChange};
 use millstream_stage::refusals::{Refusal, Refusals};
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
-use millstream_stage::stage::{Budget, End, Mark, Step};
+use millstream_stage::stage::End;
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::trouble::Troubles;
+use millstream_stage::watermark::WatermarkEvent;
 
 /// A sink's writer, and where its dead letters go.
 pub struct SinkEnd<T: Data> {
@@ -21,7 +23,7 @@ pub struct SinkEnd<T: Data> {
     writer: Box<dyn SinkWriter<T>>,
     dead: Rows<DeadLetter>,
     dead_letters: Box<dyn Push<DeadLetter>>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     refusals: Refusals,
     // Records that its system had acknowledged when they were last counted.
     acknowledged: u64,
@@ -34,9 +36,9 @@ impl<T: Data> SinkEnd<T> {
         writer: Box<dyn SinkWriter<T>>,
         dead_letters: Box<dyn Push<DeadLetter>>,
     ) -> Self {
-        let figures = OperatorFigures::new(&name);
+        let metrics = OperatorMetrics::new(&name);
         let refusals = Troubles::default().refusals(&name);
-        Self { name, writer, dead: Rows::default(), dead_letters, figures, refusals, acknowledged: 0 }
+        Self { name, writer, dead: Rows::default(), dead_letters, metrics, refusals, acknowledged: 0 }
     }
 
     fn hand_on(&mut self, cx: &mut Context<'_>, step: Result<Step>) -> Result<Step> {
@@ -45,7 +47,7 @@ impl<T: Data> SinkEnd<T> {
         if self.dead.is_empty() {
             return Ok(step);
         }
-        self.figures.counter("deadLetters").add(self.dead.len() as u64);
+        self.metrics.counter("deadLetters").add(self.dead.len() as u64);
         let step = step.and(self.dead_letters.rows(cx, &mut self.dead)?);
         self.dead.clear();
         Ok(step)
@@ -55,7 +57,7 @@ impl<T: Data> SinkEnd<T> {
 impl<T: Data> SinkEnd<T> {
     // What its system has answered since the last call: answers come later than records.
     fn count(&mut self, cx: &Context<'_>) -> Step {
-        let acknowledged = self.figures.latency.count();
+        let acknowledged = self.metrics.latency.count();
         let written = acknowledged.saturating_sub(std::mem::replace(&mut self.acknowledged, acknowledged));
         let refused = self.dead.len() as u64;
         if written + refused == 0 {
@@ -66,27 +68,27 @@ impl<T: Data> SinkEnd<T> {
 }
 
 impl<T: Data> Push<T> for SinkEnd<T> {
-    // The sink's figures are made here and found by the writer under the sink's name.
+    // The sink's metrics are made here and found by the writer under the sink's name.
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.figures = cx.figures_of(&self.name);
+        self.metrics = cx.metrics_of(&self.name);
         self.refusals = cx.refusals_of(&self.name);
-        self.acknowledged = self.figures.latency.count();
+        self.acknowledged = self.metrics.latency.count();
         let opened = self.writer.open(&self.name, cx);
         opened.map_err(|error| error.in_operator(&self.name))?;
         self.dead_letters.open(cx)
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>) -> Result<Step> {
-        self.figures.records_in.add(rows.len() as u64);
+        self.metrics.records_in.add(rows.len() as u64);
         let step = self.writer.write(cx, rows, &mut self.dead);
         self.hand_on(cx, step)
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark) -> Result<Step> {
-        if let Mark::Time(time) = mark {
-            self.figures.watermark.set(time);
+    fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step> {
+        if let WatermarkEvent::Watermark(time) = watermark {
+            self.metrics.watermark.set(time);
         }
-        self.dead_letters.mark(cx, mark)
+        self.dead_letters.on_watermark(cx, watermark)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {

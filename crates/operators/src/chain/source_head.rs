@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use millstream_record::record::{Record, from_bytes, to_bytes};
 use millstream_record::{Error, Result};
-use millstream_stage::batch::{Batch, Rows, SplitId};
+use millstream_stage::batch::{Batch, Rows};
 use millstream_stage::context::{Context, OpenContext};
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::operator::{Push, SplitChange};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream_stage::source::{Assignment, Polled, Split, SplitControl, SplitReader};
-use millstream_stage::stage::{Budget, End, InputId, Mark, Stage, Step, no_such_input};
+use millstream_stage::split::SplitId;
+use millstream_stage::stage::{End, InputId, Stage, no_such_input};
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
+use millstream_stage::watermark::WatermarkEvent;
 
 const SPLITS: &str = "splits";
 
@@ -35,12 +38,12 @@ pub struct SourceStage<T: Record> {
     // Between prepare and snapshot nothing is read, or a sink behind it would never be done flushing.
     preparing: bool,
     ending: Option<Ending>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    Mark,
+    Watermark,
     Flush(End),
     Done,
 }
@@ -48,7 +51,7 @@ enum Ending {
 impl<T: Record> SourceStage<T> {
     /// A stage of a reader, under the source's name, and what follows it.
     pub fn new(name: Arc<str>, reader: Box<dyn SplitReader<Out = T>>, next: Box<dyn Push<T>>) -> Self {
-        let figures = OperatorFigures::new(&name);
+        let metrics = OperatorMetrics::new(&name);
         Self {
             name,
             reader,
@@ -61,7 +64,7 @@ impl<T: Record> SourceStage<T> {
             last_assigned: false,
             preparing: false,
             ending: None,
-            figures,
+            metrics,
         }
     }
 
@@ -123,9 +126,9 @@ impl<T: Record> SourceStage<T> {
 
     fn hand_on(&mut self, cx: &mut Context<'_>, split: SplitId) -> Result<Step> {
         let records: usize = self.rows.rec.iter().map(Record::weight).sum();
-        self.figures.records_out.add(records as u64);
+        self.metrics.records_out.add(records as u64);
         let bytes: usize = self.rows.rec.iter().map(Record::heap_size).sum();
-        self.figures.bytes_in.add(bytes as u64);
+        self.metrics.bytes_in.add(bytes as u64);
         cx.ingest = cx.nanos();
         cx.split = Some(split);
         let step = self.next.rows(cx, &mut self.rows)?;
@@ -137,9 +140,10 @@ impl<T: Record> SourceStage<T> {
     // One thing per call: the final watermark, then the flush.
     fn go_on_ending(&mut self, cx: &mut Context<'_>, ending: Ending) -> Result<Step> {
         let (step, following) = match ending {
-            Ending::Mark => {
-                (self.next.mark(cx, Mark::Time(MAX_TIME))?.and(Step::MORE), Ending::Flush(End::Finished))
-            }
+            Ending::Watermark => (
+                self.next.on_watermark(cx, WatermarkEvent::Watermark(MAX_TIME))?.and(Step::MORE),
+                Ending::Flush(End::Finished),
+            ),
             Ending::Flush(end) => {
                 let step = self.next.end(cx, end)?;
                 (step, if step.is_complete() { Ending::Done } else { ending })
@@ -153,7 +157,7 @@ impl<T: Record> SourceStage<T> {
 
 impl<T: Record> Stage for SourceStage<T> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.figures = cx.figures_of(&self.name);
+        self.metrics = cx.metrics_of(&self.name);
         let opened = self.reader.open(cx);
         opened.map_err(|error| error.in_operator(&self.name))?;
         for bytes in cx.restored.take_list(&self.name, SPLITS) {
@@ -167,7 +171,7 @@ impl<T: Record> Stage for SourceStage<T> {
         Err(no_such_input(input))
     }
 
-    fn mark(&mut self, _: &mut Context<'_>, input: InputId, _: Mark) -> Result<Step> {
+    fn on_watermark(&mut self, _: &mut Context<'_>, input: InputId, _: WatermarkEvent) -> Result<Step> {
         Err(no_such_input(input))
     }
 
@@ -217,7 +221,7 @@ impl<T: Record> Stage for SourceStage<T> {
             return Err(no_such_input(input));
         }
         self.ending = Some(match end {
-            End::Finished => Ending::Mark,
+            End::Finished => Ending::Watermark,
             End::Stopped => Ending::Flush(End::Stopped),
         });
         Ok(Step::MORE)

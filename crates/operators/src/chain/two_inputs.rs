@@ -5,7 +5,8 @@ use millstream_record::record::Record;
 use millstream_stage::batch::{Batch, Rows};
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::operator::Push;
-use millstream_stage::stage::{InputId, Step, no_such_input};
+use millstream_stage::stage::{InputId, no_such_input};
+use millstream_stage::step::Step;
 
 use super::input::{Call, Head, forward};
 use crate::operators::Either;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_record::{Record, Result};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::Counter;
+use millstream_stage::metrics::Counter;
 use millstream_stage::{Context, OpenContext, Operator, Output, Rows, Step};
 
 /// Turns each record into a [`DeadLetter`] with its encoded value.
@@ -31,7 +31,7 @@ impl<T: Record> Operator for DeadLetters<T> {
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.operator);
-        self.letters = cx.figures_of(name).counter("deadLetters");
+        self.letters = cx.metrics_of(name).counter("deadLetters");
         Ok(())
     }
 

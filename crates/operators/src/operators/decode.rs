@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_record::{Data, Result};
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::decode::{Decoder, Refused};
-use millstream_stage::figures::{Counter, OperatorFigures};
+use millstream_stage::metrics::{Counter, OperatorMetrics};
 use millstream_stage::operator::SideTag;
 use millstream_stage::origin::Fetched;
 use millstream_stage::raw::RawBatch;
@@ -22,7 +22,7 @@ pub struct Decode<T> {
     keeps_origins: bool,
     decoder: Box<dyn Decoder<T>>,
     tag: SideTag<DeadLetter>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     messages: Arc<Counter>,
     refused: Arc<Counter>,
     refusals: Refusals,
@@ -31,14 +31,14 @@ pub struct Decode<T> {
 impl<T: Data> Decode<T> {
     /// Decodes the messages of a source of this name.
     pub fn new(source: &str, decoder: Box<dyn Decoder<T>>) -> Self {
-        let figures = OperatorFigures::new("");
-        let (messages, refused) = (figures.counter("messages"), figures.counter("deadLetters"));
+        let metrics = OperatorMetrics::new("");
+        let (messages, refused) = (metrics.counter("messages"), metrics.counter("deadLetters"));
         Self {
             source: source.into(),
             keeps_origins: false,
             decoder,
             tag: SideTag::new(DEAD_LETTERS),
-            figures,
+            metrics,
             messages,
             refused,
             refusals: Troubles::default().refusals(source),
@@ -58,7 +58,7 @@ impl<T: Data> Decode<T> {
         self.decoder.decode(&batch, cx.now(), &mut out.rows, &mut refused);
         self.messages.add(batch.len() as u64);
         // The chain has counted each buffer as one record.
-        self.figures.records_in.add((batch.len() as u64).saturating_sub(1));
+        self.metrics.records_in.add((batch.len() as u64).saturating_sub(1));
         let (all, refused) = (batch.len() + batch.refused().len(), letters.len() - before);
         self.refused.add(refused as u64);
         let refusals = || Refusal::of(&letters.rec[before..]);
@@ -94,9 +94,9 @@ impl<T: Data> Operator for Decode<T> {
     type Out = T;
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        let figures = cx.figures_of(name);
-        (self.messages, self.refused) = (figures.counter("messages"), figures.counter("deadLetters"));
-        self.figures = figures;
+        let metrics = cx.metrics_of(name);
+        (self.messages, self.refused) = (metrics.counter("messages"), metrics.counter("deadLetters"));
+        self.metrics = metrics;
         self.refusals = cx.refusals_of(name);
         Ok(())
     }

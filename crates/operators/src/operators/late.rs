@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use millstream_record::{Record, Result};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::{Counter, OperatorFigures};
+use millstream_stage::metrics::{Counter, OperatorMetrics};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::time::{Time, written};
 use millstream_stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
@@ -96,7 +96,7 @@ struct Waiting {
 
 impl Default for OneLetter {
     fn default() -> Self {
-        let letters = OperatorFigures::new("").counter("deadLetters");
+        let letters = OperatorMetrics::new("").counter("deadLetters");
         Self { waiting: VecDeque::new(), numbers: HashMap::new(), gone: 0, bytes: 0, letters }
     }
 }
@@ -161,7 +161,7 @@ impl Operator for OneLetter {
     type Out = DeadLetter;
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.letters = cx.figures_of(name).counter("deadLetters");
+        self.letters = cx.metrics_of(name).counter("deadLetters");
         Ok(())
     }
 

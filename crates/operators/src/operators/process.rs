@@ -6,7 +6,7 @@ use millstream_record::{Data, Key, Result};
 use millstream_stage::plan::KeyedSpec;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::time::Time;
-use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Rows, Step};
+use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
 
 use crate::firing;
 use crate::firing::Firing;
@@ -39,19 +39,19 @@ pub struct Process<P: KeyedProcess, KF> {
     key: Arc<KF>,
     states: KeyedStates<P::Key>,
     name: String,
-    mark: Option<Mark>,
+    held: Option<WatermarkEvent>,
 }
 
 impl<P: KeyedProcess, KF> Process<P, KF> {
     /// An operator around a function.
     pub fn new(function: P, key: Arc<KF>) -> Self {
-        Self { function, key, states: KeyedStates::default(), name: String::new(), mark: None }
+        Self { function, key, states: KeyedStates::default(), name: String::new(), held: None }
     }
 }
 
 impl<P: KeyedProcess, KF> Firing<P::Out> for Process<P, KF> {
-    fn held(&mut self) -> &mut Option<Mark> {
-        &mut self.mark
+    fn held(&mut self) -> &mut Option<WatermarkEvent> {
+        &mut self.held
     }
 
     fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<P::Out>) -> Result<Option<usize>> {
@@ -119,11 +119,16 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
         Ok(Step { wake_at: self.states.wake_at(), ..Step::DONE })
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<P::Out>) -> Result<Step> {
-        if let Mark::Time(time) = mark {
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<P::Out>,
+    ) -> Result<Step> {
+        if let WatermarkEvent::Watermark(time) = watermark {
             self.states.advance(time);
         }
-        firing::begin(self, cx, mark, out)
+        firing::begin(self, cx, watermark, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<P::Out>) -> Result<Step> {

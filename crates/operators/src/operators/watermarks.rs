@@ -13,12 +13,12 @@ use self::strategy::Progress;
 pub use self::strategy::{PunctuationFn, TimestampFn, WatermarkStrategy};
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Data, Result};
-use millstream_stage::batch::SplitId;
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::operator::SplitChange;
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
+use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Time};
-use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Rows, Step};
+use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
 
 const SPLITS: &str = "watermarks";
 
@@ -49,7 +49,7 @@ pub struct AssignWatermarks<T> {
     seen_at: Time,
     ended: bool,
     assigned: bool,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl<T: Data> AssignWatermarks<T> {
             seen_at: 0,
             ended: false,
             assigned: false,
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
         }
     }
 
@@ -163,15 +163,16 @@ impl<T: Data> AssignWatermarks<T> {
         let seen = match &self.strategy.progress {
             Progress::Bounded(_) => state.clock.observe(&rows.ts, limits),
             Progress::Punctuated(watermark) => {
-                let marks = rows.rec.iter().zip(&rows.ts).filter_map(|(record, ts)| watermark(record, *ts));
-                let marks: Vec<_> = marks.collect();
-                // A record without a mark is a sign of life too.
-                let seen = state.clock.observe(&marks, limits);
-                Observed { counted: seen.counted || marks.len() < rows.len(), ..seen }
+                let watermarks =
+                    rows.rec.iter().zip(&rows.ts).filter_map(|(record, ts)| watermark(record, *ts));
+                let watermarks: Vec<_> = watermarks.collect();
+                // A record without a watermark is a sign of life too.
+                let seen = state.clock.observe(&watermarks, limits);
+                Observed { counted: seen.counted || watermarks.len() < rows.len(), ..seen }
             }
         };
         if let Some(furthest) = seen.furthest {
-            self.figures.add_ahead(split, seen.beyond.into(), furthest.saturating_sub(now));
+            self.metrics.add_ahead(split, seen.beyond.into(), furthest.saturating_sub(now));
         }
         let place = Place::new(&self.name, split);
         for line in state.report.observed(place, &state.clock, seen, limits) {
@@ -198,9 +199,9 @@ impl<T: Data> AssignWatermarks<T> {
         let idle = slowest.is_none() && (self.assigned || !self.splits.is_empty());
         let was_idle = std::mem::replace(&mut self.idle, idle);
         if was_idle && !idle {
-            out.marks.push_back(Mark::Active);
+            out.watermarks.push_back(WatermarkEvent::Active);
         }
-        self.figures.set_holder(match slowest {
+        self.metrics.set_holder(match slowest {
             Some((_, split, state)) if !state.clock.is_held() => split,
             None if !self.splits.values().any(|state| state.clock.is_held()) => "",
             _ => THE_CLOCK,
@@ -211,11 +212,11 @@ impl<T: Data> AssignWatermarks<T> {
         };
         if target > self.watermark {
             self.watermark = target;
-            out.marks.push_back(Mark::Time(target));
+            out.watermarks.push_back(WatermarkEvent::Watermark(target));
         }
         // Behind the watermark: nobody waits for what comes from somebody who is idle.
         if idle && !was_idle {
-            out.marks.push_back(Mark::Idle);
+            out.watermarks.push_back(WatermarkEvent::Idle);
         }
     }
 
@@ -273,7 +274,7 @@ impl<T: Data> Operator for AssignWatermarks<T> {
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.name = name.to_owned();
-        self.figures = cx.figures_of(name);
+        self.metrics = cx.metrics_of(name);
         self.seen_at = cx.clock.now();
         for bytes in cx.restored.take_list(name, SPLITS) {
             let (split, highest, idle): (String, Time, bool) = from_bytes(&bytes)?;
@@ -293,7 +294,7 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         let split = cx.split.clone().unwrap_or_else(|| Arc::from(WHOLE_INPUT));
         if self.observe(rows, &split, cx.now()) && self.idle {
             self.idle = false;
-            out.marks.push_back(Mark::Active);
+            out.watermarks.push_back(WatermarkEvent::Active);
         }
         rows.append_to(&mut out.rows);
         self.advance(cx.now(), out);
@@ -301,12 +302,17 @@ impl<T: Data> Operator for AssignWatermarks<T> {
         Ok(self.wake_at(cx.now(), silence))
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<T>) -> Result<Step> {
-        if mark == Mark::Time(Time::MAX) && !self.ended {
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<T>,
+    ) -> Result<Step> {
+        if watermark == WatermarkEvent::Watermark(Time::MAX) && !self.ended {
             self.ended = true;
             let splits: Vec<_> = self.splits.keys().cloned().collect();
             splits.iter().for_each(|split| self.report_rest(split, cx.now()));
-            out.marks.push_back(mark);
+            out.watermarks.push_back(watermark);
         }
         Ok(Step::DONE)
     }

@@ -8,7 +8,7 @@ use millstream_record::{Data, Key, Record};
 
 use super::context::KeyedContext;
 use super::ttl::Access;
-use crate::window::Aggregate;
+use crate::window::AggregateFunction;
 
 /// The place of a state among the operator's states.
 pub(super) struct Place<C> {
@@ -105,12 +105,12 @@ impl<T: Record> ReducingState<T> {
 
 /// An accumulator per key, as Flink's `AggregatingState`.
 #[derive(Clone)]
-pub struct AggregatingState<T, A: Aggregate<T>> {
+pub struct AggregatingState<T, A: AggregateFunction<T>> {
     pub(super) place: Place<Option<A::Acc>>,
     pub(super) aggregate: A,
 }
 
-impl<T, A: Aggregate<T>> AggregatingState<T, A> {
+impl<T, A: AggregateFunction<T>> AggregatingState<T, A> {
     /// The result so far; none before the first value.
     pub fn get<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) -> Option<A::Out> {
         cx.cell(&self.place, Access::Read).as_ref().map(|acc| self.aggregate.result(acc))

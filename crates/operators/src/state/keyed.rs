@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_record::key::KeyGroup;
 use millstream_record::{Data, Key, Result};
 use millstream_stage::OpenContext;
-use millstream_stage::figures::StateFigures;
+use millstream_stage::metrics::StateMetrics;
 use millstream_stage::operator::Output;
 use millstream_stage::plan::{Kept, KeyedSpec, StateSpec};
 use millstream_stage::snapshot::{CheckpointId, FrozenState, RestoredKeyed, TableSchema};
@@ -20,7 +20,7 @@ use super::meter::{self, Meter};
 use super::rows::{self, KEYS, Rows};
 use super::states::States;
 use super::timers::{KeyTimers, Timer};
-use super::watermark::{Floors, GroupWatermarks};
+use super::watermark::{GroupWatermarks, RestoredWatermarks};
 use crate::cold::{Cache, ColdTable};
 use crate::table::{KeyedTable, Slot};
 
@@ -31,10 +31,10 @@ pub struct KeyedStates<K> {
     rows: Rows<K>,
     timers: ClockTimers<K>,
     watermark: Time,
-    floors: Floors,
+    floors: RestoredWatermarks,
     owned: Range<KeyGroup>,
     cold: Option<Cache>,
-    figures: Vec<Arc<StateFigures>>,
+    metrics: Vec<Arc<StateMetrics>>,
     meter: Meter,
 }
 
@@ -44,10 +44,10 @@ impl<K: Key> Default for KeyedStates<K> {
             rows: Rows::new(Vec::new(), 1),
             timers: ClockTimers::default(),
             watermark: MIN_TIME,
-            floors: Floors::default(),
+            floors: RestoredWatermarks::default(),
             owned: 0..1,
             cold: None,
-            figures: Vec::new(),
+            metrics: Vec::new(),
             meter: Meter::default(),
         }
     }
@@ -64,7 +64,7 @@ impl<K: Key> KeyedStates<K> {
         all.rows = Rows::new(states.columns, cx.key_groups);
         all.rows.moment.now = cx.clock.now();
         let names = all.rows.columns.iter().map(|column| column.name());
-        all.figures = meter::of(&cx.figures_of(operator), names);
+        all.metrics = meter::of(&cx.metrics_of(operator), names);
         let restored = cx.restored.take_keyed(operator);
         match Cache::open(operator, &tables, &restored, cx)? {
             None => all.restore(&restored, &tables)?,
@@ -103,9 +103,9 @@ impl<K: Key> KeyedStates<K> {
     /// See [`open`](Self::open).
     pub fn settle(&mut self) -> Result<()> {
         self.rows.clean();
-        self.rows.count_expired(&self.figures);
+        self.rows.count_expired(&self.metrics);
         if self.meter.is_due(self.rows.moment.now) {
-            self.rows.measure(&self.figures, self.cold.as_ref());
+            self.rows.measure(&self.metrics, self.cold.as_ref());
         }
         let clock = self.rows.clock();
         let Some(cache) = &mut self.cold else { return Ok(()) };

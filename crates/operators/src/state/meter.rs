@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_record::Key;
-use millstream_stage::figures::{OperatorFigures, StateFigures};
+use millstream_stage::metrics::{OperatorMetrics, StateMetrics};
 use millstream_stage::time::{MIN_TIME, Time};
 
 use crate::cold::Cache;
@@ -40,7 +40,7 @@ impl Meter {
 
     /// Measures a state that is in tables of its own.
     pub(crate) fn measure<'t, K: Key, V: Clone + 't>(
-        figures: &StateFigures,
+        metrics: &StateMetrics,
         tables: impl Iterator<Item = &'t KeyedTable<K, V>>,
         cold: Option<&Cache>,
         heap_size: impl Fn(&Entry<K, V>) -> usize,
@@ -51,7 +51,7 @@ impl Meter {
             keys += table.len();
             bytes += table.slots() as usize * entry + table.len() * mean(table, &heap_size);
         }
-        set(figures, keys, bytes, cold);
+        set(metrics, keys, bytes, cold);
     }
 }
 
@@ -68,16 +68,16 @@ fn mean<K: Key, V: Clone>(table: &KeyedTable<K, V>, heap_size: impl Fn(&Entry<K,
 }
 
 /// Of a state in a cold store, what the store says.
-pub(crate) fn set(figures: &StateFigures, keys: usize, bytes: usize, cold: Option<&Cache>) {
+pub(crate) fn set(metrics: &StateMetrics, keys: usize, bytes: usize, cold: Option<&Cache>) {
     let sizes = cold.map(Cache::sizes);
-    figures.keys.set(sizes.map_or(keys as i64, |sizes| sizes.keys as i64));
-    figures.bytes.set(sizes.map_or(bytes as i64, |sizes| sizes.bytes as i64));
+    metrics.keys.set(sizes.map_or(keys as i64, |sizes| sizes.keys as i64));
+    metrics.bytes.set(sizes.map_or(bytes as i64, |sizes| sizes.bytes as i64));
 }
 
-/// The figures of the states with these names.
+/// The metrics of the states with these names.
 pub(crate) fn of<'n>(
-    operator: &OperatorFigures,
+    operator: &OperatorMetrics,
     names: impl Iterator<Item = &'n str>,
-) -> Vec<Arc<StateFigures>> {
+) -> Vec<Arc<StateMetrics>> {
     names.map(|name| operator.state(name)).collect()
 }

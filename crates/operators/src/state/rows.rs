@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_record::key::key_group;
 use millstream_record::{Key, Result};
-use millstream_stage::figures::StateFigures;
+use millstream_stage::metrics::StateMetrics;
 use millstream_stage::time::{MAX_TIME, Time};
 
 use super::cell::Column;
@@ -64,25 +64,25 @@ impl<K: Key> Rows<K> {
         any
     }
 
-    /// Tells the figures of each column how large it is.
-    pub(super) fn measure(&self, figures: &[Arc<StateFigures>], cold: Option<&Cache>) {
+    /// Tells the metrics of each column how large it is.
+    pub(super) fn measure(&self, metrics: &[Arc<StateMetrics>], cold: Option<&Cache>) {
         let found: Vec<_> =
             meter::samples(self.keys.slots()).filter(|slot| self.keys.entry(*slot).is_some()).collect();
         let count = found.len().max(1);
-        for (column, figures) in self.columns.iter().zip(figures) {
+        for (column, metrics) in self.columns.iter().zip(metrics) {
             let full = found.iter().filter(|slot| !column.is_empty(**slot, &self.moment));
             let (keys, heap) =
                 full.fold((0, 0), |(keys, heap), slot| (keys + 1, heap + column.heap_size(*slot)));
             let all = |sampled: usize| sampled * self.keys.len() / count;
             let bytes = self.keys.slots() as usize * column.cell_size() + all(heap);
-            meter::set(figures, all(keys), bytes, cold);
+            meter::set(metrics, all(keys), bytes, cold);
         }
     }
 
-    /// Tells the figures of each column how much was past its time.
-    pub(super) fn count_expired(&mut self, figures: &[Arc<StateFigures>]) {
-        for (expired, figures) in self.expired.iter_mut().zip(figures) {
-            figures.expired.add(std::mem::take(expired));
+    /// Tells the metrics of each column how much was past its time.
+    pub(super) fn count_expired(&mut self, metrics: &[Arc<StateMetrics>]) {
+        for (expired, metrics) in self.expired.iter_mut().zip(metrics) {
+            metrics.expired.add(std::mem::take(expired));
         }
     }
 

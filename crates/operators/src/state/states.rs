@@ -8,7 +8,7 @@ use millstream_record::{Error, Record, Result};
 use super::cell::{Cells, Column, StateCell, updated_field};
 use super::handles::{AggregatingState, ListState, MapState, Place, ReducingState, ValueState};
 use super::ttl::Ttl;
-use crate::window::Aggregate;
+use crate::window::AggregateFunction;
 
 /// Where a function declares its states. Each needs a name of its own: snapshots find it by that.
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl States {
     ///
     /// # Errors
     /// As [`value`](Self::value).
-    pub fn aggregating<T, A: Aggregate<T>>(
+    pub fn aggregating<T, A: AggregateFunction<T>>(
         &mut self,
         name: &str,
         aggregate: A,

@@ -18,9 +18,9 @@ struct Watermark {
 /// What restored key groups had seen of the watermark, as far as this subtask has not caught up: a group that was ahead does not
 /// fire again, and a window that it had dropped does not come back to life.
 #[derive(Default)]
-pub(crate) struct Floors(BTreeMap<KeyGroup, Time>);
+pub(crate) struct RestoredWatermarks(BTreeMap<KeyGroup, Time>);
 
-impl Floors {
+impl RestoredWatermarks {
     /// # Errors
     /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when the entry is none of a watermark.
     pub(crate) fn restore(&mut self, group: KeyGroup, entry: &[u8]) -> Result<()> {
@@ -53,7 +53,7 @@ impl Floors {
 pub(crate) struct GroupWatermarks(Vec<(KeyGroup, Time)>);
 
 impl GroupWatermarks {
-    pub(crate) fn new(owned: &Range<KeyGroup>, watermark: Time, floors: &Floors) -> Self {
+    pub(crate) fn new(owned: &Range<KeyGroup>, watermark: Time, floors: &RestoredWatermarks) -> Self {
         Self(owned.clone().map(|group| (group, watermark.max(floors.of_group(group)))).collect())
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use millstream_record::Record;
 
 /// Folds records into an accumulator, as Flink's `AggregateFunction`: only the accumulator is kept, not the records.
-pub trait Aggregate<T>: Clone + Send + Sync + 'static {
+pub trait AggregateFunction<T>: Clone + Send + Sync + 'static {
     /// What is kept per key and window.
     type Acc: Record;
     /// What comes of it.
@@ -26,7 +26,7 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count;
 
-impl<T> Aggregate<T> for Count {
+impl<T> AggregateFunction<T> for Count {
     type Acc = u64;
     type Out = u64;
     fn create(&self) -> u64 {
@@ -62,7 +62,7 @@ impl<T, F> Clone for Sum<T, F> {
     }
 }
 
-impl<T: 'static, F: Fn(&T) -> i64 + Send + Sync + 'static> Aggregate<T> for Sum<T, F> {
+impl<T: 'static, F: Fn(&T) -> i64 + Send + Sync + 'static> AggregateFunction<T> for Sum<T, F> {
     type Acc = i64;
     type Out = i64;
     fn create(&self) -> i64 {
@@ -98,7 +98,7 @@ impl<T, F> Clone for Reduce<T, F> {
     }
 }
 
-impl<T: Record, F: Fn(T, T) -> T + Send + Sync + 'static> Aggregate<T> for Reduce<T, F> {
+impl<T: Record, F: Fn(T, T) -> T + Send + Sync + 'static> AggregateFunction<T> for Reduce<T, F> {
     type Acc = Option<T>;
     // A window without records does not fire, but a purged one may: then there is nothing.
     type Out = Option<T>;
@@ -136,7 +136,7 @@ impl<T> Clone for Collect<T> {
     }
 }
 
-impl<T: Record> Aggregate<T> for Collect<T> {
+impl<T: Record> AggregateFunction<T> for Collect<T> {
     type Acc = Vec<T>;
     type Out = Vec<T>;
     fn create(&self) -> Vec<T> {
@@ -183,7 +183,7 @@ impl<T> Clone for TopN<T> {
     }
 }
 
-impl<T: Record> Aggregate<T> for TopN<T> {
+impl<T: Record> AggregateFunction<T> for TopN<T> {
     type Acc = Vec<T>;
     type Out = Vec<T>;
     fn create(&self) -> Vec<T> {

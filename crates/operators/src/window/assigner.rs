@@ -8,7 +8,7 @@ use millstream_stage::time::{MIN_TIME, Time, millis};
 use super::Window;
 
 /// Assigns records to windows by event time, or by processing time where [`is_event_time`](Self::is_event_time) says no.
-pub trait Assigner: Clone + Send + Sync + 'static {
+pub trait WindowAssigner: Clone + Send + Sync + 'static {
     /// Appends the windows of a time, earliest start first. It is asked for every record: what takes long is to be kept for the next one.
     fn assign(&self, time: Time, windows: &mut Vec<Window>);
     /// The same, for one record after the other: what takes long may be kept for the next one.
@@ -61,7 +61,7 @@ impl Tumbling {
     }
 }
 
-impl Assigner for Tumbling {
+impl WindowAssigner for Tumbling {
     fn assign(&self, time: Time, windows: &mut Vec<Window>) {
         let start = window_start(time, self.offset, self.size);
         windows.push(Window { start, end: start.saturating_add(self.size) });
@@ -104,7 +104,7 @@ impl Sliding {
     }
 }
 
-impl Assigner for Sliding {
+impl WindowAssigner for Sliding {
     fn assign(&self, time: Time, windows: &mut Vec<Window>) {
         let last = window_start(time, self.offset, self.slide);
         // A slide larger than the size leaves gaps: a record in one belongs to no window.
@@ -146,7 +146,7 @@ impl Cumulative {
     }
 }
 
-impl Assigner for Cumulative {
+impl WindowAssigner for Cumulative {
     fn assign(&self, time: Time, windows: &mut Vec<Window>) {
         let start = window_start(time, self.offset, self.size);
         let mut end = window_start(time, start, self.step) + self.step;
@@ -170,7 +170,7 @@ impl Assigner for Cumulative {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Global;
 
-impl Assigner for Global {
+impl WindowAssigner for Global {
     fn assign(&self, _: Time, windows: &mut Vec<Window>) {
         windows.push(Window::GLOBAL);
     }
@@ -234,7 +234,7 @@ pub fn require_time(time: Time) -> Result<Time> {
 mod tests {
     use super::*;
 
-    fn windows(assigner: &impl Assigner, time: Time) -> Vec<(Time, Time)> {
+    fn windows(assigner: &impl WindowAssigner, time: Time) -> Vec<(Time, Time)> {
         let mut windows = Vec::new();
         assigner.assign(time, &mut windows);
         windows.into_iter().map(|window| (window.start, window.end)).collect()

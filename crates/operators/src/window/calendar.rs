@@ -6,7 +6,7 @@ use millstream_record::Result;
 use millstream_stage::time::{Time, Zone};
 
 use super::Window;
-use super::assigner::{Assigner, check, window_start};
+use super::assigner::{WindowAssigner, check, window_start};
 
 const HOUR: Time = 3_600_000;
 
@@ -20,7 +20,7 @@ const HOUR: Time = 3_600_000;
 ///
 /// ```
 /// use millstream_stage::time::iso8601::{instant, written};
-/// use millstream_operators::window::{Assigner, Calendar};
+/// use millstream_operators::window::{WindowAssigner, Calendar};
 ///
 /// let days = Calendar::days("Europe/Berlin".parse()?);
 /// let mut windows = Vec::new();
@@ -98,7 +98,7 @@ impl Calendar {
     }
 }
 
-impl Assigner for Calendar {
+impl WindowAssigner for Calendar {
     fn assign(&self, time: Time, windows: &mut Vec<Window>) {
         windows.push(self.window(time));
     }

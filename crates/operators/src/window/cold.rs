@@ -12,9 +12,9 @@ use millstream_stage::time::MAX_TIME;
 
 use super::frozen::{self, StoredEntry, encode_entry};
 use super::pane::{Cell, Pane, PaneTimers, Panes, WindowEntry};
-use super::{Fire, Window};
+use super::{TriggerResult, Window};
 use crate::cold::{Cache, ColdTable, after, entry_of, pair, prefix, push_time};
-use crate::state::{Floors, GroupWatermarks};
+use crate::state::{GroupWatermarks, RestoredWatermarks};
 use crate::table::{KeyedTable, Slot};
 
 const PANES: u8 = 1;
@@ -61,13 +61,13 @@ impl<K: Key, A: Record, S: Record> ColdTable for Pane<K, A, S> {
 }
 
 /// Fires one key, and says what came of it.
-pub(super) type FireEntry<'a, K, A, S> = dyn FnMut(&mut WindowEntry<K, A, S>) -> Option<Fire> + 'a;
+pub(super) type FireEntry<'a, K, A, S> = dyn FnMut(&mut WindowEntry<K, A, S>) -> Option<TriggerResult> + 'a;
 
 /// The open windows of a store that holds all of them; else of entries, which are written to it.
 pub(super) fn restore<K: Key, A: Record, S: Record>(
     cache: &mut Cache,
     panes: &mut Panes<K, A, S>,
-    floors: &mut Floors,
+    floors: &mut RestoredWatermarks,
     unread: Option<&RestoredKeyed>,
 ) -> Result<()> {
     if let Some(restored) = unread {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use millstream_record::key::KeyGroup;
 use millstream_record::record::from_bytes;
 use millstream_record::{Data, Key, Record, Result};
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::plan::{Kept, KeyedSpec, StateSpec};
 use millstream_stage::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
 use millstream_stage::time::{MIN_TIME, Time};
-use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Rows, Step};
+use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
 
 use super::assigner::require_time;
 use super::cold;
@@ -18,35 +18,35 @@ use super::emit::WindowFunction;
 use super::frozen::{self, FrozenWindows, StoredEntry};
 use super::pane::{Cell, Panes, Place, StateOf, WindowEntry, add_time};
 use super::spec::{DueTimer, WindowSpec};
-use super::{Aggregate, Assigner, Timers, Trigger, Window, lateness};
+use super::{AggregateFunction, Trigger, TriggerContext, Window, WindowAssigner, lateness};
 use crate::cold::{Cache, ColdTable};
 use crate::firing;
 use crate::firing::Firing;
-use crate::state::{Floors, GroupWatermarks, Meter, TimerKind};
+use crate::state::{GroupWatermarks, Meter, RestoredWatermarks, TimerKind};
 use crate::table::WARM;
 
 /// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire together, in slices.
 pub struct WindowOperator<K, T, R, KF, W, G, A, F>
 where
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     G: Trigger,
 {
     spec: WindowSpec<T, KF, W, G, A, F>,
     name: String,
     panes: Panes<K, A::Acc, StateOf<G>>,
     watermark: Time,
-    floors: Floors,
+    floors: RestoredWatermarks,
     due: Due,
-    mark: Option<Mark>,
+    held: Option<WatermarkEvent>,
     owned: std::ops::Range<KeyGroup>,
     cold: Option<Cache>,
     assigned: Vec<Window>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     meter: Meter,
     of: std::marker::PhantomData<fn(T) -> R>,
 }
 
-/// Timers that have come due, and how far the first one's window has fired.
+/// TriggerContext that have come due, and how far the first one's window has fired.
 #[derive(Default)]
 struct Due {
     timers: VecDeque<DueTimer>,
@@ -59,9 +59,9 @@ where
     T: Data,
     R: Data,
     KF: Fn(&T) -> K,
-    W: Assigner,
+    W: WindowAssigner,
     G: Trigger,
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
     /// An operator of these parts.
@@ -71,13 +71,13 @@ where
             name: String::new(),
             panes: Panes::new(1, false),
             watermark: MIN_TIME,
-            floors: Floors::default(),
+            floors: RestoredWatermarks::default(),
             due: Due::default(),
-            mark: None,
+            held: None,
             owned: 0..1,
             cold: None,
             assigned: Vec::new(),
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
             meter: Meter::default(),
             of: std::marker::PhantomData,
         }
@@ -96,12 +96,12 @@ where
                 continue;
             }
             late = false;
-            self.add(window, record, hash, Timers::new(watermark, now), out);
+            self.add(window, record, hash, TriggerContext::new(watermark, now), out);
         }
         Ok(!late)
     }
 
-    fn add(&mut self, window: Window, record: &T, hash: u64, mut timers: Timers, out: &mut Rows<R>) {
+    fn add(&mut self, window: Window, record: &T, hash: u64, mut timers: TriggerContext, out: &mut Rows<R>) {
         let pane = self.panes.open(window);
         let entry = pane.cell::<T, A>(hash, (self.spec.key)(record), &self.spec.aggregate);
         self.spec.add(&window, entry.kept(), record, &mut timers, out);
@@ -205,13 +205,13 @@ where
     T: Data,
     R: Data,
     KF: Fn(&T) -> K,
-    W: Assigner,
+    W: WindowAssigner,
     G: Trigger,
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
-    fn held(&mut self) -> &mut Option<Mark> {
-        &mut self.mark
+    fn held(&mut self) -> &mut Option<WatermarkEvent> {
+        &mut self.held
     }
 
     fn fire_next(&mut self, _: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
@@ -227,8 +227,8 @@ where
     fn settle(&mut self, now: Time) -> Result<()> {
         if self.meter.is_due(now) {
             let tables = self.panes.all().iter().map(|pane| &pane.table);
-            let figures = self.figures.state("windows");
-            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
+            let metrics = self.metrics.state("windows");
+            Meter::measure(&metrics, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
         }
         // Of a window that has fired in part from memory nothing may leave: what left would be fired once more, from the store.
         let settled = self.cold.as_mut().filter(|_| self.due.place.slot == 0);
@@ -255,9 +255,9 @@ where
     T: Data,
     R: Data,
     KF: Fn(&T) -> K + Send + Sync + 'static,
-    W: Assigner,
+    W: WindowAssigner,
     G: Trigger,
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
     type In = T;
@@ -271,7 +271,7 @@ where
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.spec.assigner.validate()?;
         self.name = name.to_owned();
-        self.figures = cx.figures_of(name);
+        self.metrics = cx.metrics_of(name);
         self.owned = cx.owned.clone();
         let restored = cx.restored.take_keyed(name);
         let opened = Cache::open(name, &Self::tables(), &restored, cx)?;
@@ -291,7 +291,7 @@ where
             self.panes.warm(block);
             for (hash, (index, (record, ts))) in block.iter().zip(records.by_ref()) {
                 if !self.element(now, &record, ts, *hash, &mut out.rows)? {
-                    self.figures.late.add(1);
+                    self.metrics.late.add(1);
                     out.side(&self.spec.late).push_of(record, ts, &origins, index);
                 }
             }
@@ -300,12 +300,17 @@ where
         Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
-        if let Mark::Time(time) = mark {
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<R>,
+    ) -> Result<Step> {
+        if let WatermarkEvent::Watermark(time) = watermark {
             self.watermark = self.watermark.max(time);
             self.collect_due(TimerKind::EventTime, time);
         }
-        firing::begin(self, cx, mark, out)
+        firing::begin(self, cx, watermark, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {

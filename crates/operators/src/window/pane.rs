@@ -5,7 +5,7 @@ use millstream_record::{Key, Result};
 use millstream_stage::time::Time;
 
 use super::spec::Kept;
-use super::{Aggregate, Fire, Trigger, Window, lateness};
+use super::{AggregateFunction, Trigger, TriggerResult, Window, lateness};
 use crate::table::{Entry, KeyedTable, Slot};
 
 /// What a window keeps for one key.
@@ -157,7 +157,7 @@ impl<K: Key, A: Record, S: Record> Pane<K, A, S> {
     /// The cell of a key, made where there is none.
     pub(super) fn cell<T, G>(&mut self, hash: u64, key: K, aggregate: &G) -> &mut WindowEntry<K, A, S>
     where
-        G: Aggregate<T, Acc = A>,
+        G: AggregateFunction<T, Acc = A>,
         S: Default,
     {
         let slot = self.table.resolve(hash, key, || Cell { acc: aggregate.create(), trigger: S::default() });
@@ -169,7 +169,7 @@ impl<K: Key, A: Record, S: Record> Pane<K, A, S> {
         &mut self,
         next: &mut Slot,
         most: usize,
-        mut fire: impl FnMut(&mut WindowEntry<K, A, S>) -> Option<Fire>,
+        mut fire: impl FnMut(&mut WindowEntry<K, A, S>) -> Option<TriggerResult>,
     ) -> Option<usize> {
         let slots = self.table.slots();
         if *next >= slots {

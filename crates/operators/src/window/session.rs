@@ -8,27 +8,27 @@ use millstream_record::key::KeyGroup;
 use millstream_record::record::Names;
 use millstream_record::record::from_bytes;
 use millstream_record::{Data, Key, Record, Result};
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::plan::{Kept, KeyedSpec, StateSpec};
 use millstream_stage::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
-use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Rows, Step};
+use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
 
 use self::table::{FrozenSessions, KeyEntry, Open, Table, tables};
 use super::assigner::{Session, require_time};
 use super::emit::WindowFunction;
 use super::spec::{DueTimer, WindowSpec};
-use super::{Aggregate, Timers, Trigger, Window, lateness};
+use super::{AggregateFunction, Trigger, TriggerContext, Window, lateness};
 use crate::cold::{Cache, ColdTable, pair};
 use crate::firing;
 use crate::firing::Firing;
-use crate::state::{ClockTimers, Floors, GroupWatermarks, Meter, OfKey, TimerKind};
+use crate::state::{ClockTimers, GroupWatermarks, Meter, OfKey, RestoredWatermarks, TimerKind};
 use crate::table::{KeyedTable, Slot};
 
 /// Windows that each key has for itself and that merge when they touch.
 pub struct SessionOperator<K, T, R, KF, G, A, F>
 where
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     G: Trigger,
 {
     spec: WindowSpec<T, KF, Session, G, A, F>,
@@ -36,11 +36,11 @@ where
     table: Table<K, A::Acc, G::State>,
     timers: ClockTimers<SessionTimer<K>>,
     cold: Option<Cache>,
-    mark: Option<Mark>,
+    held: Option<WatermarkEvent>,
     watermark: Time,
-    floors: Floors,
+    floors: RestoredWatermarks,
     owned: std::ops::Range<KeyGroup>,
-    figures: Arc<OperatorFigures>,
+    metrics: Arc<OperatorMetrics>,
     meter: Meter,
     of: std::marker::PhantomData<fn(T) -> R>,
 }
@@ -89,7 +89,7 @@ where
     R: Data,
     KF: Fn(&T) -> K,
     G: Trigger,
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
     /// An operator of these parts.
@@ -100,11 +100,11 @@ where
             table: Table { keys: KeyedTable::default(), groups: 1 },
             timers: ClockTimers::default(),
             cold: None,
-            mark: None,
+            held: None,
             watermark: MIN_TIME,
-            floors: Floors::default(),
+            floors: RestoredWatermarks::default(),
             owned: 0..1,
-            figures: OperatorFigures::new(""),
+            metrics: OperatorMetrics::new(""),
             meter: Meter::default(),
             of: std::marker::PhantomData,
         }
@@ -123,7 +123,7 @@ where
             return Ok(false);
         }
         let place = self.merge(slot, merged);
-        self.add(slot, place, record, Timers::new(watermark, now), out);
+        self.add(slot, place, record, TriggerContext::new(watermark, now), out);
         Ok(true)
     }
 
@@ -154,7 +154,7 @@ where
         sessions.len() - 1
     }
 
-    fn add(&mut self, slot: Slot, place: usize, record: &T, mut timers: Timers, out: &mut Rows<R>) {
+    fn add(&mut self, slot: Slot, place: usize, record: &T, mut timers: TriggerContext, out: &mut Rows<R>) {
         let entry = self.table.keys.entry_mut(slot).expect("the slot was just resolved");
         let (key, session) = (&entry.key, &mut entry.value[place]);
         let window = session.window;
@@ -299,11 +299,11 @@ where
     R: Data,
     KF: Fn(&T) -> K,
     G: Trigger,
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
-    fn held(&mut self) -> &mut Option<Mark> {
-        &mut self.mark
+    fn held(&mut self) -> &mut Option<WatermarkEvent> {
+        &mut self.held
     }
 
     fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
@@ -320,8 +320,8 @@ where
     fn settle(&mut self, now: Time) -> Result<()> {
         if self.meter.is_due(now) {
             let tables = std::iter::once(&self.table.keys);
-            let figures = self.figures.state("sessions");
-            Meter::measure(&figures, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
+            let metrics = self.metrics.state("sessions");
+            Meter::measure(&metrics, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
         }
         let Some(cache) = &mut self.cold else { return Ok(()) };
         self.timers.write_back(cache);
@@ -344,7 +344,7 @@ where
     R: Data,
     KF: Fn(&T) -> K + Send + Sync + 'static,
     G: Trigger,
-    A: Aggregate<T>,
+    A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
     type In = T;
@@ -358,7 +358,7 @@ where
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.spec.assigner.validate()?;
         self.name = name.to_owned();
-        self.figures = cx.figures_of(name);
+        self.metrics = cx.metrics_of(name);
         (self.table.groups, self.owned) = (cx.key_groups, cx.owned.clone());
         let restored = cx.restored.take_keyed(name);
         match Cache::open(name, &Self::tables(), &restored, cx)? {
@@ -377,7 +377,7 @@ where
         let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
         for (index, ((record, ts), hash)) in rows.drain().zip(hashes).enumerate() {
             if !self.element(now, &record, ts, hash, &mut out.rows)? {
-                self.figures.late.add(1);
+                self.metrics.late.add(1);
                 out.side(&self.spec.late).push_of(record, ts, &origins, index);
             }
         }
@@ -385,11 +385,16 @@ where
         Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<R>) -> Result<Step> {
-        if let Mark::Time(time) = mark {
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<R>,
+    ) -> Result<Step> {
+        if let WatermarkEvent::Watermark(time) = watermark {
             self.watermark = self.watermark.max(time);
         }
-        firing::begin(self, cx, mark, out)
+        firing::begin(self, cx, watermark, out)
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {

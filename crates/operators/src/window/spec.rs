@@ -8,7 +8,7 @@ use millstream_stage::operator::SideTag;
 use millstream_stage::time::Time;
 
 use super::emit::{WindowFunction, emit};
-use super::{Aggregate, Fire, Timers, Trigger, Window, lateness};
+use super::{AggregateFunction, Trigger, TriggerContext, TriggerResult, Window, lateness};
 use crate::state::TimerKind;
 
 /// What a window operator is made of.
@@ -44,14 +44,14 @@ pub(super) struct DueTimer {
     pub(super) window: Window,
 }
 
-impl<T, KF, W, G: Trigger, A: Aggregate<T>, F> WindowSpec<T, KF, W, G, A, F> {
+impl<T, KF, W, G: Trigger, A: AggregateFunction<T>, F> WindowSpec<T, KF, W, G, A, F> {
     /// Adds a record, and does what the trigger says to that.
     pub(super) fn add<K, R: Data>(
         &self,
         window: &Window,
         kept: Kept<'_, K, A::Acc, G::State>,
         record: &T,
-        timers: &mut Timers,
+        timers: &mut TriggerContext,
         out: &mut Rows<R>,
     ) where
         F: WindowFunction<K, A::Out, R>,
@@ -68,7 +68,7 @@ impl<T, KF, W, G: Trigger, A: Aggregate<T>, F> WindowSpec<T, KF, W, G, A, F> {
         floor: Time,
         kept: Kept<'_, K, A::Acc, G::State>,
         out: &mut Rows<R>,
-    ) -> Option<Fire>
+    ) -> Option<TriggerResult>
     where
         F: WindowFunction<K, A::Out, R>,
     {
@@ -84,7 +84,7 @@ impl<T, KF, W, G: Trigger, A: Aggregate<T>, F> WindowSpec<T, KF, W, G, A, F> {
     #[allow(clippy::needless_pass_by_value, reason = "it is used up: what it borrows was asked already")]
     fn carry_out<K, R: Data>(
         &self,
-        asked: Fire,
+        asked: TriggerResult,
         window: &Window,
         kept: Kept<'_, K, A::Acc, G::State>,
         out: &mut Rows<R>,

@@ -7,14 +7,14 @@ use super::{Window, lateness};
 
 /// What a trigger wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fire {
+pub struct TriggerResult {
     /// Send the result.
     pub fire: bool,
     /// Drop the contents afterwards; the window stays.
     pub purge: bool,
 }
 
-impl Fire {
+impl TriggerResult {
     /// Nothing.
     pub const CONTINUE: Self = Self { fire: false, purge: false };
     /// Send the result, keep the contents.
@@ -25,7 +25,7 @@ impl Fire {
 
 /// What a trigger sees of time, and the times at which it wants to be asked again.
 #[derive(Debug)]
-pub struct Timers {
+pub struct TriggerContext {
     /// The watermark so far.
     pub watermark: Time,
     /// Processing time.
@@ -34,7 +34,7 @@ pub struct Timers {
     pub(super) processing: Option<Time>,
 }
 
-impl Timers {
+impl TriggerContext {
     pub(super) fn new(watermark: Time, now: Time) -> Self {
         Self { watermark, now, event: None, processing: None }
     }
@@ -56,14 +56,19 @@ pub trait Trigger: Clone + Send + Sync + 'static {
     /// What it remembers per key and window.
     type State: Record + Default;
     /// A record was added.
-    fn on_element(&self, window: &Window, state: &mut Self::State, timers: &mut Timers) -> Fire;
+    fn on_element(
+        &self,
+        window: &Window,
+        state: &mut Self::State,
+        timers: &mut TriggerContext,
+    ) -> TriggerResult;
     /// The watermark has reached a time that was asked for.
-    fn on_event_time(&self, _: Time, _: &Window, _: &mut Self::State) -> Fire {
-        Fire::CONTINUE
+    fn on_event_time(&self, _: Time, _: &Window, _: &mut Self::State) -> TriggerResult {
+        TriggerResult::CONTINUE
     }
     /// Processing time has reached a time that was asked for.
-    fn on_processing_time(&self, _: Time, _: &Window, _: &mut Self::State) -> Fire {
-        Fire::CONTINUE
+    fn on_processing_time(&self, _: Time, _: &Window, _: &mut Self::State) -> TriggerResult {
+        TriggerResult::CONTINUE
     }
     /// Adds the state of a window that merged into this one.
     fn on_merge(&self, state: &mut Self::State, other: Self::State);
@@ -76,16 +81,16 @@ pub struct EventTimeTrigger;
 impl Trigger for EventTimeTrigger {
     type State = ();
 
-    fn on_element(&self, window: &Window, (): &mut (), timers: &mut Timers) -> Fire {
+    fn on_element(&self, window: &Window, (): &mut (), timers: &mut TriggerContext) -> TriggerResult {
         if lateness::has_fired(window, timers.watermark) {
-            return Fire::FIRE;
+            return TriggerResult::FIRE;
         }
         timers.at_event_time(window.max_timestamp());
-        Fire::CONTINUE
+        TriggerResult::CONTINUE
     }
 
-    fn on_event_time(&self, time: Time, window: &Window, (): &mut ()) -> Fire {
-        if time == window.max_timestamp() { Fire::FIRE } else { Fire::CONTINUE }
+    fn on_event_time(&self, time: Time, window: &Window, (): &mut ()) -> TriggerResult {
+        if time == window.max_timestamp() { TriggerResult::FIRE } else { TriggerResult::CONTINUE }
     }
 
     fn on_merge(&self, (): &mut (), (): ()) {}
@@ -98,13 +103,13 @@ pub struct ProcessingTimeTrigger;
 impl Trigger for ProcessingTimeTrigger {
     type State = ();
 
-    fn on_element(&self, window: &Window, (): &mut (), timers: &mut Timers) -> Fire {
+    fn on_element(&self, window: &Window, (): &mut (), timers: &mut TriggerContext) -> TriggerResult {
         timers.at_processing_time(window.max_timestamp());
-        Fire::CONTINUE
+        TriggerResult::CONTINUE
     }
 
-    fn on_processing_time(&self, _: Time, _: &Window, (): &mut ()) -> Fire {
-        Fire::FIRE
+    fn on_processing_time(&self, _: Time, _: &Window, (): &mut ()) -> TriggerResult {
+        TriggerResult::FIRE
     }
 
     fn on_merge(&self, (): &mut (), (): ()) {}
@@ -124,13 +129,13 @@ impl CountTrigger {
 impl Trigger for CountTrigger {
     type State = u64;
 
-    fn on_element(&self, _: &Window, seen: &mut u64, _: &mut Timers) -> Fire {
+    fn on_element(&self, _: &Window, seen: &mut u64, _: &mut TriggerContext) -> TriggerResult {
         *seen += 1;
         if *seen < self.0 {
-            return Fire::CONTINUE;
+            return TriggerResult::CONTINUE;
         }
         *seen = 0;
-        Fire::FIRE
+        TriggerResult::FIRE
     }
 
     fn on_merge(&self, seen: &mut u64, other: u64) {
@@ -145,8 +150,8 @@ pub struct Never;
 impl Trigger for Never {
     type State = ();
 
-    fn on_element(&self, _: &Window, (): &mut (), _: &mut Timers) -> Fire {
-        Fire::CONTINUE
+    fn on_element(&self, _: &Window, (): &mut (), _: &mut TriggerContext) -> TriggerResult {
+        TriggerResult::CONTINUE
     }
 
     fn on_merge(&self, (): &mut (), (): ()) {}
@@ -159,15 +164,20 @@ pub struct Purging<T>(pub T);
 impl<T: Trigger> Trigger for Purging<T> {
     type State = T::State;
 
-    fn on_element(&self, window: &Window, state: &mut T::State, timers: &mut Timers) -> Fire {
+    fn on_element(
+        &self,
+        window: &Window,
+        state: &mut T::State,
+        timers: &mut TriggerContext,
+    ) -> TriggerResult {
         purge(self.0.on_element(window, state, timers))
     }
 
-    fn on_event_time(&self, time: Time, window: &Window, state: &mut T::State) -> Fire {
+    fn on_event_time(&self, time: Time, window: &Window, state: &mut T::State) -> TriggerResult {
         purge(self.0.on_event_time(time, window, state))
     }
 
-    fn on_processing_time(&self, time: Time, window: &Window, state: &mut T::State) -> Fire {
+    fn on_processing_time(&self, time: Time, window: &Window, state: &mut T::State) -> TriggerResult {
         purge(self.0.on_processing_time(time, window, state))
     }
 
@@ -176,8 +186,8 @@ impl<T: Trigger> Trigger for Purging<T> {
     }
 }
 
-fn purge(fire: Fire) -> Fire {
-    Fire { purge: fire.fire, ..fire }
+fn purge(fire: TriggerResult) -> TriggerResult {
+    TriggerResult { purge: fire.fire, ..fire }
 }
 
 /// The trigger that a window has unless it is given another: by its end in its own kind of time; a global window never fires.
@@ -194,25 +204,25 @@ pub enum DefaultTrigger {
 impl Trigger for DefaultTrigger {
     type State = ();
 
-    fn on_element(&self, window: &Window, state: &mut (), timers: &mut Timers) -> Fire {
+    fn on_element(&self, window: &Window, state: &mut (), timers: &mut TriggerContext) -> TriggerResult {
         match self {
             Self::EventTime => EventTimeTrigger.on_element(window, state, timers),
             Self::ProcessingTime => ProcessingTimeTrigger.on_element(window, state, timers),
-            Self::Never => Fire::CONTINUE,
+            Self::Never => TriggerResult::CONTINUE,
         }
     }
 
-    fn on_event_time(&self, time: Time, window: &Window, state: &mut ()) -> Fire {
+    fn on_event_time(&self, time: Time, window: &Window, state: &mut ()) -> TriggerResult {
         match self {
             Self::EventTime => EventTimeTrigger.on_event_time(time, window, state),
-            Self::ProcessingTime | Self::Never => Fire::CONTINUE,
+            Self::ProcessingTime | Self::Never => TriggerResult::CONTINUE,
         }
     }
 
-    fn on_processing_time(&self, time: Time, window: &Window, state: &mut ()) -> Fire {
+    fn on_processing_time(&self, time: Time, window: &Window, state: &mut ()) -> TriggerResult {
         match self {
             Self::ProcessingTime => ProcessingTimeTrigger.on_processing_time(time, window, state),
-            Self::EventTime | Self::Never => Fire::CONTINUE,
+            Self::EventTime | Self::Never => TriggerResult::CONTINUE,
         }
     }
 

@@ -205,7 +205,7 @@ impl fmt::Display for AbortReason {
         match self {
             Self::Expired(after) => write!(
                 f,
-                "it was not complete within {after:?} (execution.checkpointing.timeout): its figures say who held the barrier"
+                "it was not complete within {after:?} (execution.checkpointing.timeout): its metrics say who held the barrier"
             ),
             Self::Declined(why) => write!(f, "a part of it could not be taken: {why}"),
             Self::Write(why) => write!(f, "it could not be stored: {why}"),

@@ -2,13 +2,14 @@
 
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::Assignment;
-use millstream_stage::stage::{End, InputId, Mark};
+use millstream_stage::stage::{End, InputId};
+use millstream_stage::watermark::WatermarkEvent;
 
 /// What happens to a subtask. A batch is no event: it goes to `process` of the input that its channel feeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Progress of event time on a channel.
-    Mark(usize, Mark),
+    Watermark(usize, WatermarkEvent),
     /// A barrier on a channel.
     Barrier(usize, CheckpointId),
     /// The end of a channel.
@@ -47,8 +48,8 @@ pub enum Command {
 /// One call of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// [`mark`](millstream_stage::stage::Stage::mark).
-    Mark(InputId, Mark),
+    /// [`watermark`](millstream_stage::stage::Stage::watermark).
+    Watermark(InputId, WatermarkEvent),
     /// [`end_of_input`](millstream_stage::stage::Stage::end_of_input).
     EndOfInput(InputId, End),
     /// [`assign`](millstream_stage::source::SplitControl::assign); a resume follows.

@@ -1,6 +1,6 @@
 //! The rules that the thread driver and the simulation once had apart, each with the case that tells the two apart; and the others.
 
-use millstream_stage::stage::Mark;
+use millstream_stage::watermark::WatermarkEvent;
 
 use super::*;
 
@@ -106,14 +106,17 @@ fn a_newer_checkpoint_lets_a_held_source_go() {
 
 #[test]
 fn a_blocked_stage_hears_marks_while_a_barrier_is_awaited() {
-    // Else the mark stays before the barrier of the other channel, and the stage holds the checkpoint up for as long as it is blocked.
+    // Else the watermark stays before the barrier of the other channel, and the stage holds the checkpoint up for as long as it is blocked.
     let mut protocol = fed_by(2);
     protocol.answered(Asked::Other, Step::BLOCKED);
-    on(&mut protocol, Event::Mark(0, Mark::Time(7)));
-    on(&mut protocol, Event::Mark(1, Mark::Time(7)));
+    on(&mut protocol, Event::Watermark(0, WatermarkEvent::Watermark(7)));
+    on(&mut protocol, Event::Watermark(1, WatermarkEvent::Watermark(7)));
     assert!(!protocol.can(Move::News), "blocked, and no barrier is awaited");
     on(&mut protocol, Event::Barrier(0, 1));
-    assert_eq!(make(&mut protocol, Move::News, Step::DONE), [Decision::Call(Call::Mark(0, Mark::Time(7)))]);
+    assert_eq!(
+        make(&mut protocol, Move::News, Step::DONE),
+        [Decision::Call(Call::Watermark(0, WatermarkEvent::Watermark(7)))]
+    );
     assert_eq!(protocol.channels(), Channels::All);
     assert!(protocol.is_held(0) && !protocol.is_held(1));
 }

@@ -28,7 +28,7 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Takes a subtask's part; gives its figures.
+    /// Takes a subtask's part; gives its metrics.
     pub(super) fn add(&mut self, setup: &Setup, index: usize, part: Part) -> SubtaskStats {
         let Part { frozen, alignment, sync } = part;
         self.parts[index] = Some(frozen);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use millstream_protocol::checkpointing::Event as Happened;
 use millstream_protocol::subtask::Command as Task;
 use millstream_record::{Error, ErrorKind, Result};
-use millstream_stage::figures::OperatorFigures;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::stage::End;
 use millstream_stage::time::Nanos;
 use millstream_stage::trouble::rounded;
@@ -201,10 +201,10 @@ fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<LeftRows> {
     for index in subtasks {
         let sinks = shared.stage(*index).operators.iter().filter(|operator| operator.sink.is_some());
         for sink in sinks {
-            let figures = shared.figures.subtasks[*index].operator(&sink.name);
+            let metrics = shared.metrics.subtasks[*index].operator(&sink.name);
             match all.iter_mut().find(|rows| rows.sink == sink.name) {
-                Some(rows) => rows.add(&figures),
-                None => all.push(LeftRows::of(&figures)),
+                Some(rows) => rows.add(&metrics),
+                None => all.push(LeftRows::of(&metrics)),
             }
         }
     }
@@ -212,7 +212,7 @@ fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<LeftRows> {
 }
 
 fn troubles(shared: &Arc<Shared>) -> String {
-    let ongoing = shared.figures.troubles.ongoing(shared.clock.nanos());
+    let ongoing = shared.metrics.troubles.ongoing(shared.clock.nanos());
     let said = ongoing.iter().map(|trouble| {
         format!("; {}: failing for {}: {}", trouble.subject, rounded(trouble.lasts), trouble.why)
     });
@@ -220,13 +220,13 @@ fn troubles(shared: &Arc<Shared>) -> String {
 }
 
 impl LeftRows {
-    fn of(figures: &OperatorFigures) -> Self {
-        let mut rows = Self { sink: figures.name.clone(), rows: 0 };
-        rows.add(figures);
+    fn of(metrics: &OperatorMetrics) -> Self {
+        let mut rows = Self { sink: metrics.name.clone(), rows: 0 };
+        rows.add(metrics);
         rows
     }
 
-    fn add(&mut self, figures: &OperatorFigures) {
-        self.rows += figures.unacknowledged();
+    fn add(&mut self, metrics: &OperatorMetrics) {
+        self.rows += metrics.unacknowledged();
     }
 }

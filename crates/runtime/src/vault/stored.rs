@@ -194,8 +194,8 @@ impl Pages {
         };
         let parts = setup.places.iter().copied().zip(frozen);
         let parts = stream::iter(parts).map(|(place, frozen)| part(&writer, place, frozen));
-        let figures: Vec<_> = match parts.buffered(PARTS_AT_A_TIME).try_collect().await {
-            Ok(figures) => figures,
+        let metrics: Vec<_> = match parts.buffered(PARTS_AT_A_TIME).try_collect().await {
+            Ok(metrics) => metrics,
             Err(error) => {
                 if let Err(left) = writer.discard().await {
                     tracing::warn!("what was written of it is left behind: {}", left.chain());
@@ -203,8 +203,8 @@ impl Pages {
                 return Err(error);
             }
         };
-        let bytes_written = figures.iter().map(|(_, _, written)| written).sum();
-        let parts = figures.iter().map(|(took, bytes, _)| (*took, *bytes)).collect();
+        let bytes_written = metrics.iter().map(|(_, _, written)| written).sum();
+        let parts = metrics.iter().map(|(took, bytes, _)| (*took, *bytes)).collect();
         let written = writer.finish(enumerators).await?;
         let (url, bytes) = (Some(written.url.clone()), written.reference.bytes);
         Ok(Written { stored: Some(written), url, snapshot: None, bytes, bytes_written, parts })
@@ -212,8 +212,8 @@ impl Pages {
 }
 
 async fn part(writer: &CheckpointWriter, place: Place, frozen: Frozen) -> Result<(Nanos, u64, u64)> {
-    let figures = writer.part(place, frozen).await?;
-    Ok((figures.took.as_nanos() as Nanos, figures.bytes, figures.written))
+    let metrics = writer.part(place, frozen).await?;
+    Ok((metrics.took.as_nanos() as Nanos, metrics.bytes, metrics.written))
 }
 
 impl Ledger for Pages {

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use millstream_record::record::to_bytes;
 use millstream_record::{Error, Result};
-use millstream_stage::batch::{Rows, SplitId};
+use millstream_stage::batch::Rows;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Split, SplitReader, deal, split_state,
 };
+use millstream_stage::split::SplitId;
 use millstream_stage::{Budget, Context, OpenContext};
 
 /// What the readers of a test share with the test.

@@ -10,7 +10,7 @@ use millstream_record::{Error, KeyGroup, Result};
 use millstream_stage::batch::Rows;
 use millstream_stage::snapshot::{CheckpointId, Frozen, MemoryPart, TableSchema};
 use millstream_stage::time::{MAX_TIME, Time};
-use millstream_stage::{Budget, Context, Mark, OpenContext, Operator, Output, Step};
+use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Step, WatermarkEvent};
 
 /// How many keys the numbers have.
 pub const KEYS: i64 = 50;
@@ -35,7 +35,7 @@ impl Operator for Watermarks {
         rows.append_to(&mut out.rows);
         if highest > self.highest {
             self.highest = highest;
-            out.marks.extend(highest.map(Mark::Time));
+            out.watermarks.extend(highest.map(WatermarkEvent::Watermark));
         }
         Ok(Step::DONE)
     }
@@ -87,9 +87,14 @@ impl Operator for KeyedSum {
         Ok(Step::DONE)
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<(i64, i64, i64)>) -> Result<Step> {
-        if mark != Mark::Time(MAX_TIME) {
-            out.marks.push_back(mark);
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<(i64, i64, i64)>,
+    ) -> Result<Step> {
+        if watermark != WatermarkEvent::Watermark(MAX_TIME) {
+            out.watermarks.push_back(watermark);
             return Ok(Step::DONE);
         }
         self.firing = Some(std::mem::take(&mut self.sums).into_iter());
@@ -105,7 +110,7 @@ impl Operator for KeyedSum {
             return Ok(Step::MORE);
         }
         self.firing = None;
-        out.marks.push_back(Mark::Time(MAX_TIME));
+        out.watermarks.push_back(WatermarkEvent::Watermark(MAX_TIME));
         Ok(Step::DONE)
     }
 
@@ -136,9 +141,9 @@ impl Operator for Each {
 }
 
 /// Notes the watermarks that come by.
-pub struct MarkWatch(pub Arc<Mutex<Vec<Time>>>);
+pub struct WatermarkWatch(pub Arc<Mutex<Vec<Time>>>);
 
-impl Operator for MarkWatch {
+impl Operator for WatermarkWatch {
     type In = i64;
     type Out = i64;
 
@@ -147,11 +152,16 @@ impl Operator for MarkWatch {
         Ok(Step::DONE)
     }
 
-    fn mark(&mut self, _: &mut Context<'_>, mark: Mark, out: &mut Output<i64>) -> Result<Step> {
-        if let Mark::Time(time) = mark {
+    fn on_watermark(
+        &mut self,
+        _: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<i64>,
+    ) -> Result<Step> {
+        if let WatermarkEvent::Watermark(time) = watermark {
             self.0.lock().unwrap().push(time);
         }
-        out.marks.push_back(mark);
+        out.watermarks.push_back(watermark);
         Ok(Step::DONE)
     }
 }

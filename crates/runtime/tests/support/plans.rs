@@ -105,7 +105,12 @@ pub fn keyed_sum(numbers: &Numbers, readers: u16, summers: u16, written: &Sums) 
     let sum = then("sum", KeyedSum::default, sink("out", move || written.writer()));
     plan(
         vec![
-            source("numbers -> marks", readers, numbers, then("marks", Watermarks::default, hashed(0))),
+            source(
+                "numbers -> watermarks",
+                readers,
+                numbers,
+                then("watermarks", Watermarks::default, hashed(0)),
+            ),
             stage_of("sum -> out", summers, 1, sum),
         ],
         vec![edge(0, 1, 0, Exchange::Hash)],

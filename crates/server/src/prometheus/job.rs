@@ -1,4 +1,4 @@
-//! The figures of a job as a whole: its checkpoints and restarts.
+//! The metrics of a job as a whole: its checkpoints and restarts.
 
 use std::fmt::Write;
 

@@ -129,7 +129,7 @@ pub(super) async fn cancel(
 fn vertex(job: &JobControl, stage: &StageSpec, now: i64) -> Value {
     let (status, tasks) = (job.status(), u64::from(stage.parallelism));
     let (mut read, mut written, mut records_in, mut records_out) = (0, 0, 0, 0);
-    for operator in job.figures().operators().filter(|(task, _)| task.stage == stage.name).map(|(_, o)| o) {
+    for operator in job.metrics().operators().filter(|(task, _)| task.stage == stage.name).map(|(_, o)| o) {
         read += operator.bytes_in.get();
         written += operator.bytes_out.get();
         records_in += operator.records_in.get();

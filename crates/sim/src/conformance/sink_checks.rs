@@ -21,7 +21,7 @@ pub(super) fn list<F: SinkFixture>() -> Vec<Check<F>> {
         Check { name: "two writers at once do not disturb each other", run: two_writers },
         Check { name: "a small write is written without a flush, after a while", run: by_age },
         Check { name: "a refused record is a dead letter and the others are written", run: refused },
-        Check { name: "bytes and latency are counted", run: figures },
+        Check { name: "bytes and latency are counted", run: metrics },
     ]
 }
 
@@ -163,17 +163,17 @@ fn refused<F: SinkFixture>(fixture: &F) -> Result<()> {
     }
 }
 
-fn figures<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "figures")?;
+fn metrics<F: SinkFixture>(fixture: &F) -> Result<()> {
+    let place = Place::new(fixture, "metrics")?;
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &pairs(0, 50, 7), 10)?;
     place.make_visible(&mut writer, 1)?;
-    let figures = writer.harness().figures().operator(SINK_NAME);
+    let metrics = writer.harness().metrics().operator(SINK_NAME);
     place.finish(writer)?;
-    if figures.bytes_out.get() == 0 {
+    if metrics.bytes_out.get() == 0 {
         return Err(wrong("bytes_out is still 0 after a flush of 50 records"));
     }
-    if figures.latency.histogram().is_empty() && place.guarantee != Guarantee::Transactional {
+    if metrics.latency.histogram().is_empty() && place.guarantee != Guarantee::Transactional {
         return Err(wrong("no latency was recorded for 50 acknowledged records"));
     }
     Ok(())

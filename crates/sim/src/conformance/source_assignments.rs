@@ -9,7 +9,7 @@ use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::layout::Place;
 use millstream_protocol::subtask::Call;
 use millstream_record::Result;
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::EdgeId;
 use millstream_stage::context::Emitted;
 use millstream_stage::plan::{OperatorSpec, Plan, StageSpec};
@@ -170,9 +170,9 @@ impl Subtask {
 
     fn resume(&mut self) -> Result<()> {
         for emitted in self.stage.resume(64)? {
-            if let Emitted::Mark(_, mark) = emitted {
+            if let Emitted::Watermark(_, watermark) = emitted {
                 // The final watermark stands for nobody either.
-                self.idle = matches!(mark, Mark::Idle | Mark::Time(MAX_TIME));
+                self.idle = matches!(watermark, WatermarkEvent::Idle | WatermarkEvent::Watermark(MAX_TIME));
             }
         }
         Ok(())

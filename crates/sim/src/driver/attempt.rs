@@ -17,8 +17,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
 use super::broken::Broken;
+use super::channel::{Channel, Element};
 use super::checkpoints::{Collecting, Logging, Writing};
-use super::lane::{Element, Lane};
 use super::open::Ground;
 use super::shared::Shared;
 use super::subtask::{Move, Subtask, Told};
@@ -213,15 +213,18 @@ impl Attempt {
 
     fn choose(&mut self, shared: &mut Shared) -> Option<Choice> {
         let (now, time) = (shared.now(), shared.clock.now());
-        let room: Vec<Vec<bool>> =
-            self.subtasks.iter().map(|subtask| subtask.lanes.iter().map(Lane::has_room).collect()).collect();
+        let room: Vec<Vec<bool>> = self
+            .subtasks
+            .iter()
+            .map(|subtask| subtask.channels.iter().map(Channel::has_room).collect())
+            .collect();
         let mut choices = Vec::new();
         let slow = self.slow.map(|(index, _)| index);
         for (index, subtask) in self.subtasks.iter_mut().enumerate() {
             if Some(index) == slow {
                 continue;
             }
-            let moves = subtask.moves(time, |target| room[target.subtask][target.lane]);
+            let moves = subtask.moves(time, |target| room[target.subtask][target.channel]);
             choices.extend(moves.into_iter().map(|made| Choice::Subtask(index, made)));
             if subtask.may_resume() && shared.chance.random_ratio(1, 64) {
                 choices.push(Choice::Subtask(index, Move::Resume));
@@ -281,15 +284,15 @@ impl Attempt {
         match made {
             Move::Send => {
                 if let Some((target, element)) = self.subtasks[index].out.pop_front() {
-                    self.subtasks[target.subtask].lanes[target.lane].push(element);
+                    self.subtasks[target.subtask].channels[target.channel].push(element);
                 }
                 Ok(())
             }
-            Move::Take(lane) => {
-                let Some(element) = self.subtasks[index].lanes[lane].pop() else { return Ok(()) };
-                let element = self.transport(shared, index, lane, element)?;
+            Move::Take(channel) => {
+                let Some(element) = self.subtasks[index].channels[channel].pop() else { return Ok(()) };
+                let element = self.transport(shared, index, channel, element)?;
                 let records = budget(&mut shared.chance);
-                self.subtasks[index].take(lane, element, records)
+                self.subtasks[index].take(channel, element, records)
             }
             other => {
                 let records = budget(&mut shared.chance);
@@ -303,20 +306,20 @@ impl Attempt {
         &mut self,
         shared: &mut Shared,
         index: usize,
-        lane: usize,
+        channel: usize,
         element: Element,
     ) -> Result<Element> {
         let Element::Batch(mut batch) = element else { return Ok(element) };
         let codec = Arc::clone(&self.plan.edges[batch.edge as usize].codec);
-        let lane = &mut self.subtasks[index].lanes[lane];
+        let channel = &mut self.subtasks[index].channels[channel];
         if shared.chance.random_ratio(1, 3) {
             let mut batches = vec![batch];
-            batches.extend(lane.pop_batch());
+            batches.extend(channel.pop_batch());
             let records: u32 = batches.iter().map(|batch| batch.records).sum();
             let at_most = shared.chance.random_range(1..=records.max(1)) as usize;
             let mut cut = codec.recut(batches, at_most)?;
             batch = cut.remove(0);
-            lane.put_back(cut);
+            channel.put_back(cut);
         }
         if shared.chance.random_ratio(1, 4) {
             let mut bytes = Vec::new();

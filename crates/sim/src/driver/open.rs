@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::layout;
-use millstream_protocol::layout::{LaneSpec, Place};
+use millstream_protocol::layout::{ChannelSpec, Place};
 use millstream_protocol::subtask::SubtaskProtocol;
 use millstream_record::Result;
 use millstream_stage::plan::{EdgeSpec, Plan};
 use millstream_stage::snapshot::Restored;
 
 use super::broken::{Broken, without_watermarks};
-use super::lane::Target;
+use super::channel::Target;
 use super::subtask::{Route, Subtask};
 use crate::driven_stage::DrivenStage;
 use crate::harness::Harness;
@@ -33,7 +33,7 @@ impl Ground<'_> {
         let name = format!("{} {}/{}", spec.name, place.subtask + 1, spec.parallelism);
         let stage = DrivenStage::open(spec.make.as_ref(), self.harness(place, budget)?);
         let stage = stage.map_err(|error| error.in_context(&name))?;
-        let feeds: Vec<_> = layout::lanes(self.plan, place).iter().map(|lane| lane.input).collect();
+        let feeds: Vec<_> = layout::channels(self.plan, place).iter().map(|channel| channel.input).collect();
         let count = layout::inputs(self.plan, place.stage);
         let is_source = spec.enumerator.is_some();
         let protocol = SubtaskProtocol::new(count, &feeds, is_source, true);
@@ -63,9 +63,10 @@ impl Ground<'_> {
         let route = |(edge, spec): (_, &EdgeSpec)| {
             let target = |subtask| {
                 let to = Place { stage: spec.to, subtask };
-                let leads_here = |lane: &LaneSpec| lane.edge == edge && lane.upstream == from.subtask;
-                let lane = layout::lanes(self.plan, to).iter().position(leads_here)?;
-                Some(Target { subtask: places.iter().position(|place| *place == to)?, lane })
+                let leads_here =
+                    |channel: &ChannelSpec| channel.edge == edge && channel.upstream == from.subtask;
+                let channel = layout::channels(self.plan, to).iter().position(leads_here)?;
+                Some(Target { subtask: places.iter().position(|place| *place == to)?, channel })
             };
             let routes = 0..self.plan.stages[spec.to as usize].parallelism;
             Route { edge, targets: routes.map(target).collect() }

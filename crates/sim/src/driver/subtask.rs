@@ -13,8 +13,8 @@ use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::stage::End;
 use millstream_stage::time::Time;
 
+use super::channel::{Channel, Element, Target};
 use super::held_source::HeldSource;
-use super::lane::{Element, Lane, Target};
 use crate::driven_stage::DrivenStage;
 use crate::driven_writer::wrong;
 
@@ -37,7 +37,7 @@ pub(super) struct Route {
 pub(super) enum Move {
     /// Hands the next element of its output to a channel.
     Send,
-    /// Takes an element of a lane.
+    /// Takes an element of a channel.
     Take(usize),
     /// Takes the coordinator's next command.
     Command,
@@ -52,7 +52,7 @@ pub(super) struct Subtask {
     pub(super) place: Place,
     pub(super) name: String,
     pub(super) stage: DrivenStage,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) channels: Vec<Channel>,
     pub(super) commands: VecDeque<Command>,
     /// What its stage emitted and no channel has taken yet: the stage is not called while there is any.
     pub(super) out: VecDeque<(Target, Element)>,
@@ -70,21 +70,21 @@ impl Subtask {
         name: String,
         stage: DrivenStage,
         protocol: SubtaskProtocol,
-        lanes: usize,
+        channels: usize,
         routes: Vec<Route>,
     ) -> Self {
         Self {
             place,
             name,
             stage,
-            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            channels: (0..channels).map(|_| Channel::default()).collect(),
             commands: VecDeque::new(),
             out: VecDeque::new(),
             told: Vec::new(),
             protocol,
             routes,
             frozen: None,
-            held: (lanes == 0).then(HeldSource::default),
+            held: (channels == 0).then(HeldSource::default),
         }
     }
 
@@ -97,20 +97,20 @@ impl Subtask {
         let inner = Inner::all(reader).into_iter().filter(|inner| self.protocol.can(*inner));
         let mut moves: Vec<_> = inner.map(Move::Inner).collect();
         moves.extend((!self.commands.is_empty()).then_some(Move::Command));
-        let lanes = (0..self.lanes.len()).filter(|lane| self.takes_from(*lane));
-        moves.extend(lanes.map(Move::Take));
+        let channels = (0..self.channels.len()).filter(|channel| self.takes_from(*channel));
+        moves.extend(channels.map(Move::Take));
         moves.extend(self.wants_resume(now).then_some(Move::Resume));
         moves
     }
 
-    fn takes_from(&self, lane: usize) -> bool {
-        let head = &self.lanes[lane];
+    fn takes_from(&self, channel: usize) -> bool {
+        let head = &self.channels[channel];
         let wanted = match self.protocol.channels() {
             Channels::All => !head.is_empty(),
             Channels::Barriers => head.barrier_first(),
             Channels::None => false,
         };
-        wanted && !self.protocol.is_held(lane)
+        wanted && !self.protocol.is_held(channel)
     }
 
     fn reader(&mut self) -> ReaderState {
@@ -161,18 +161,18 @@ impl Subtask {
         }
     }
 
-    /// Takes an element that came on a lane.
-    pub(super) fn take(&mut self, lane: usize, element: Element, records: usize) -> Result<()> {
+    /// Takes an element that came on a channel.
+    pub(super) fn take(&mut self, channel: usize, element: Element, records: usize) -> Result<()> {
         match element {
-            Element::Batch(batch) => self.batch(lane, batch),
-            Element::Mark(mark) => self.on(Event::Mark(lane, mark), records),
-            Element::Barrier(id) => self.on(Event::Barrier(lane, id), records),
-            Element::End(end) => self.on(Event::End(lane, end), records),
+            Element::Batch(batch) => self.batch(channel, batch),
+            Element::Watermark(watermark) => self.on(Event::Watermark(channel, watermark), records),
+            Element::Barrier(id) => self.on(Event::Barrier(channel, id), records),
+            Element::End(end) => self.on(Event::End(channel, end), records),
         }
     }
 
-    fn batch(&mut self, lane: usize, batch: Batch) -> Result<()> {
-        let input = self.protocol.input_of(lane);
+    fn batch(&mut self, channel: usize, batch: Batch) -> Result<()> {
+        let input = self.protocol.input_of(channel);
         let (step, emitted) = self.stage.call("process", |stage, cx| stage.process(cx, input, batch))?;
         self.send(emitted)?;
         self.protocol.answered(Asked::Other, step);
@@ -236,10 +236,11 @@ impl Subtask {
                         .ok_or_else(|| wrong(format!("edge {edge} has no channel for route {route} here")))?;
                     self.out.push_back((target, Element::Batch(batch)));
                 }
-                Emitted::Mark(edge, mark) => {
+                Emitted::Watermark(edge, watermark) => {
                     let targets = self.route(edge)?.targets.clone();
-                    self.out
-                        .extend(targets.into_iter().flatten().map(|target| (target, Element::Mark(mark))));
+                    self.out.extend(
+                        targets.into_iter().flatten().map(|target| (target, Element::Watermark(watermark))),
+                    );
                 }
             }
         }
@@ -258,11 +259,11 @@ impl Subtask {
 
     /// For messages: what it waits for.
     pub(super) fn describe(&self) -> String {
-        let queued = self.lanes.iter().filter(|lane| !lane.is_empty()).count();
+        let queued = self.channels.iter().filter(|channel| !channel.is_empty()).count();
         format!(
             "{} ({queued} of {} channels with elements{}) {:?}",
             self.name,
-            self.lanes.len(),
+            self.channels.len(),
             if self.out.is_empty() { "" } else { ", waits for room downstream" },
             self.protocol,
         )

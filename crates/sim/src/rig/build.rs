@@ -19,7 +19,7 @@ use super::feed::Feed;
 use super::run::{Layout, MAIN, OutputSpec};
 use super::script::{HashOf, Script};
 use super::seen::{Outcome, Seen, comparable};
-use super::transcript::{Entry, read_rows, show_mark};
+use super::transcript::{Entry, read_rows, show_watermark};
 use crate::driven_writer::wrong;
 
 type MakeSide = Box<dyn Fn() -> Side>;
@@ -179,7 +179,7 @@ impl<A: Record + Debug, B: Record + Debug, Out: Record + Debug> Rig<A, B, Out> {
         Outcome::new(run_all(&layout, &script, self.rules)?, self.names)
     }
 
-    /// Runs every mode and compares records and marks of the main output with what is expected.
+    /// Runs every mode and compares records and watermarks of the main output with what is expected.
     ///
     /// # Panics
     /// As an assertion does, with what differs.
@@ -191,7 +191,7 @@ impl<A: Record + Debug, B: Record + Debug, Out: Record + Debug> Rig<A, B, Out> {
         outcome
     }
 
-    /// As [`expect`](Self::expect), without the marks.
+    /// As [`expect`](Self::expect), without the watermarks.
     ///
     /// # Panics
     /// As an assertion does, with what differs.
@@ -205,7 +205,7 @@ impl<A: Record + Debug, B: Record + Debug, Out: Record + Debug> Rig<A, B, Out> {
         outcome
     }
 
-    /// As [`expect`](Self::expect), without marks and times.
+    /// As [`expect`](Self::expect), without watermarks and times.
     ///
     /// # Panics
     /// As an assertion does, with what differs.
@@ -259,7 +259,7 @@ fn same<Out: Record + Debug>(came: &[Seen<Out>], expected: &[Seen<Out>], ordered
 fn show(entries: &[Entry]) -> String {
     let line = |entry: &Entry| match entry {
         Entry::Row(row) => format!("\n    {}", row.text),
-        Entry::Mark(mark) => format!("\n    {}", show_mark(*mark)),
+        Entry::Watermark(watermark) => format!("\n    {}", show_watermark(*watermark)),
     };
     entries.iter().map(line).collect()
 }

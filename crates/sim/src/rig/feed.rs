@@ -1,6 +1,6 @@
 //! What a rig is fed with.
 
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::stage::{End, InputId};
 use millstream_stage::time::Time;
 
@@ -12,7 +12,7 @@ pub enum Feed<A, B = ()> {
     /// A record of the second input, with its event time.
     Second(B, Time),
     /// Progress of event time, on one input or on all.
-    Mark(Option<InputId>, Mark),
+    Watermark(Option<InputId>, WatermarkEvent),
     /// The clock moves on to this processing time. It stands at 0 before.
     Now(Time),
     /// Nothing more comes, on one input or on all.
@@ -31,32 +31,32 @@ pub fn second<A, B>(record: B, ts: Time) -> Feed<A, B> {
 
 /// A watermark on every input.
 pub fn watermark<A, B>(time: Time) -> Feed<A, B> {
-    Feed::Mark(None, Mark::Time(time))
+    Feed::Watermark(None, WatermarkEvent::Watermark(time))
 }
 
 /// A watermark on one input.
 pub fn watermark_on<A, B>(input: InputId, time: Time) -> Feed<A, B> {
-    Feed::Mark(Some(input), Mark::Time(time))
+    Feed::Watermark(Some(input), WatermarkEvent::Watermark(time))
 }
 
 /// Every input turns idle.
 pub fn idle<A, B>() -> Feed<A, B> {
-    Feed::Mark(None, Mark::Idle)
+    Feed::Watermark(None, WatermarkEvent::Idle)
 }
 
 /// One input turns idle.
 pub fn idle_on<A, B>(input: InputId) -> Feed<A, B> {
-    Feed::Mark(Some(input), Mark::Idle)
+    Feed::Watermark(Some(input), WatermarkEvent::Idle)
 }
 
 /// Every input flows again.
 pub fn active<A, B>() -> Feed<A, B> {
-    Feed::Mark(None, Mark::Active)
+    Feed::Watermark(None, WatermarkEvent::Active)
 }
 
 /// One input flows again.
 pub fn active_on<A, B>(input: InputId) -> Feed<A, B> {
-    Feed::Mark(Some(input), Mark::Active)
+    Feed::Watermark(Some(input), WatermarkEvent::Active)
 }
 
 /// The clock moves on to this processing time.

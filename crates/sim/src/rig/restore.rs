@@ -5,10 +5,10 @@ use std::sync::Arc;
 use millstream_record::Error;
 use millstream_record::Result;
 use millstream_record::key::owned_groups;
-use millstream_stage::Mark;
-use millstream_stage::merge::MarkMerge;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::snapshot::{Frozen, StageSnapshot};
 use millstream_stage::stage::InputId;
+use millstream_stage::watermark::WatermarkMerger;
 
 use super::below::Below;
 use super::mode::Restore;
@@ -115,7 +115,7 @@ impl Run<'_> {
     pub(super) fn start(&mut self, snapshot: &StageSnapshot) -> Result<()> {
         let turns = self.mode.parallelism;
         let parallelism = turns[self.restores % turns.len()];
-        self.front.merge = MarkMerge::new(usize::from(parallelism));
+        self.front.merge = WatermarkMerger::new(usize::from(parallelism));
         let groups = self.key_groups();
         for index in 0..parallelism {
             let world = Arc::<crate::Simulated>::clone(&self.world) as Arc<dyn World>;
@@ -136,10 +136,10 @@ impl Run<'_> {
             return Ok(());
         }
         for (input, progress) in (0..).zip(self.progress.clone()) {
-            self.tell(input, progress.time.map(Mark::Time))?;
+            self.tell(input, progress.time.map(WatermarkEvent::Watermark))?;
             // An input that has ended is idle in any case.
             let idle = progress.idle && progress.ended.is_none();
-            self.tell(input, idle.then_some(Mark::Idle))?;
+            self.tell(input, idle.then_some(WatermarkEvent::Idle))?;
         }
         for (input, progress) in (0..).zip(self.progress.clone()) {
             if let Some(end) = progress.ended {
@@ -151,8 +151,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, input: InputId, mark: Option<Mark>) -> Result<()> {
-        let Some(mark) = mark else { return Ok(()) };
-        (0..self.subtasks.len()).try_for_each(|subtask| self.make(subtask, |stage| stage.mark(input, mark)))
+    fn tell(&mut self, input: InputId, watermark: Option<WatermarkEvent>) -> Result<()> {
+        let Some(watermark) = watermark else { return Ok(()) };
+        (0..self.subtasks.len())
+            .try_for_each(|subtask| self.make(subtask, |stage| stage.on_watermark(input, watermark)))
     }
 }

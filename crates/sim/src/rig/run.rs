@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use millstream_record::Result;
 use millstream_record::key::owner;
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::{Batch, EdgeCodec, EdgeId};
 use millstream_stage::context::Emitted;
-use millstream_stage::merge::MarkMerge;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::stage::{End, InputId, Stage};
 use millstream_stage::time::{Clock, MIN_TIME, Time};
+use millstream_stage::watermark::WatermarkMerger;
 
 use super::below::Below;
 use super::mode::{Mode, Restore};
@@ -58,7 +58,7 @@ pub(super) struct Progress {
 /// Where event time stands in the output.
 #[derive(Clone)]
 pub(super) struct Front {
-    pub(super) merge: MarkMerge,
+    pub(super) merge: WatermarkMerger,
     watermark: Time,
     idle: bool,
 }
@@ -74,7 +74,7 @@ pub(super) struct Run<'a> {
     pub(super) front: Front,
     pub(super) restores: usize,
     pub(super) checkpoint: CheckpointId,
-    /// The marks that restored stages have not been told yet.
+    /// The watermarks that restored stages have not been told yet.
     pub(super) marks_due: bool,
     /// Frozen before the step at hand, and not written out yet.
     pub(super) late: Option<Vec<Frozen>>,
@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
             world: Arc::new(Simulated::new(0, 0)),
             subtasks: Vec::new(),
             progress: vec![Progress::default(); script.inputs.len()],
-            front: Front { merge: MarkMerge::new(1), watermark: MIN_TIME, idle: false },
+            front: Front { merge: WatermarkMerger::new(1), watermark: MIN_TIME, idle: false },
             restores: 0,
             checkpoint: 0,
             marks_due: false,
@@ -150,7 +150,9 @@ impl<'a> Run<'a> {
                     self.make(subtask, |stage| stage.process(*input, batch))?;
                 }
             }
-            Happening::Mark(input, mark) => self.each_input(*input, |run, input| run.mark(input, *mark))?,
+            Happening::Watermark(input, watermark) => {
+                self.each_input(*input, |run, input| run.on_watermark(input, *watermark))?
+            }
             Happening::Now(time) => self.advance(*time)?,
             Happening::End(input, end) => self.each_input(*input, |run, input| run.end(input, *end))?,
         }
@@ -177,17 +179,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn mark(&mut self, input: InputId, mark: Mark) -> Result<()> {
+    pub(super) fn on_watermark(&mut self, input: InputId, watermark: WatermarkEvent) -> Result<()> {
         let progress = &mut self.progress[usize::from(input)];
-        match mark {
-            Mark::Time(time) => progress.time = progress.time.max(Some(time)),
-            Mark::Idle | Mark::Active => progress.idle = mark == Mark::Idle,
+        match watermark {
+            WatermarkEvent::Watermark(time) => progress.time = progress.time.max(Some(time)),
+            WatermarkEvent::Idle | WatermarkEvent::Active => {
+                progress.idle = watermark == WatermarkEvent::Idle
+            }
         }
         // Stages that are restored on the way learn it from the progress.
         let restores = self.restores;
         for subtask in 0..self.subtasks.len() {
             if restores == self.restores {
-                self.make(subtask, |stage| stage.mark(input, mark))?;
+                self.make(subtask, |stage| stage.on_watermark(input, watermark))?;
             }
         }
         Ok(())
@@ -295,10 +299,10 @@ impl<'a> Run<'a> {
     pub(super) fn take(&mut self, subtask: usize, emitted: Vec<Emitted>) -> Result<()> {
         emitted.into_iter().try_for_each(|element| match element {
             Emitted::Batch(batch) => self.note_batch(batch),
-            Emitted::Mark(edge, mark) => {
+            Emitted::Watermark(edge, watermark) => {
                 self.output(edge)?;
                 if edge == MAIN {
-                    self.note_mark(subtask, mark);
+                    self.note_mark(subtask, watermark);
                 }
                 Ok(())
             }
@@ -328,22 +332,22 @@ impl<'a> Run<'a> {
         })
     }
 
-    // A mark that was passed on before, and is said again after a restore, is news to nobody.
-    fn note_mark(&mut self, subtask: usize, mark: Mark) {
-        for mark in self.front.merge.on(subtask, mark).into_iter().flatten() {
-            let news = match mark {
-                Mark::Time(time) => {
+    // A watermark that was passed on before, and is said again after a restore, is news to nobody.
+    fn note_mark(&mut self, subtask: usize, watermark: WatermarkEvent) {
+        for watermark in self.front.merge.on(subtask, watermark).into_iter().flatten() {
+            let news = match watermark {
+                WatermarkEvent::Watermark(time) => {
                     let before = self.front.watermark;
                     self.front.watermark = before.max(time);
                     time > before
                 }
-                Mark::Idle | Mark::Active => {
-                    let idle = mark == Mark::Idle;
+                WatermarkEvent::Idle | WatermarkEvent::Active => {
+                    let idle = watermark == WatermarkEvent::Idle;
                     std::mem::replace(&mut self.front.idle, idle) != idle
                 }
             };
             if news {
-                self.current.main.push(Entry::Mark(mark));
+                self.current.main.push(Entry::Watermark(watermark));
             }
         }
     }

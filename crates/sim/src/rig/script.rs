@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use millstream_record::Record;
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::{Batch, EdgeCodec, EdgeId, RecordCodec, Rows};
 use millstream_stage::stage::{End, InputId};
 use millstream_stage::time::{Nanos, Time};
 
 use super::feed::Feed;
-use super::transcript::show_mark;
+use super::transcript::show_watermark;
 
 /// Batches of the inputs are numbered from here, so that they are not taken for outputs.
 const INPUT_EDGES: EdgeId = 1_000;
@@ -29,7 +29,7 @@ pub(super) struct InputData {
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
     Data(InputId, Range<usize>),
-    Mark(Option<InputId>, Mark),
+    Watermark(Option<InputId>, WatermarkEvent),
     Now(Time),
     End(Option<InputId>, End),
 }
@@ -60,7 +60,9 @@ impl Script {
             let (happening, text) = match item {
                 Feed::First(record, ts) => (Happening::Data(0, first.next()), first.take(record, ts)),
                 Feed::Second(record, ts) => (Happening::Data(1, second.next()), second.take(record, ts)),
-                Feed::Mark(input, mark) => (Happening::Mark(input, mark), show_mark(mark)),
+                Feed::Watermark(input, watermark) => {
+                    (Happening::Watermark(input, watermark), show_watermark(watermark))
+                }
                 Feed::Now(time) => (Happening::Now(time), format!("processing time {time}")),
                 Feed::End(input, end) => (Happening::End(input, end), format!("end of input, {end:?}")),
             };

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use millstream_record::record::from_bytes;
 use millstream_record::{Record, Result};
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::EdgeId;
 use millstream_stage::operator::SideTag;
 use millstream_stage::time::Time;
@@ -17,7 +17,7 @@ pub enum Seen<T> {
     /// A record with its event time.
     Row(T, Time),
     /// Progress of event time.
-    Mark(Mark),
+    Watermark(WatermarkEvent),
 }
 
 /// A record with its event time.
@@ -26,30 +26,30 @@ pub fn row<T>(record: T, ts: Time) -> Seen<T> {
 }
 
 /// A watermark or a change of idleness that was passed on.
-pub fn mark<T>(mark: impl Into<SeenMark>) -> Seen<T> {
-    Seen::Mark(mark.into().0)
+pub fn out_watermark<T>(watermark: impl Into<SeenWatermark>) -> Seen<T> {
+    Seen::Watermark(watermark.into().0)
 }
 
-/// A [`Mark`], or the time of a watermark.
+/// A [`WatermarkEvent`], or the time of a watermark.
 #[derive(Clone, Copy, Debug)]
-pub struct SeenMark(Mark);
+pub struct SeenWatermark(WatermarkEvent);
 
-impl From<Mark> for SeenMark {
-    fn from(mark: Mark) -> Self {
-        Self(mark)
+impl From<WatermarkEvent> for SeenWatermark {
+    fn from(watermark: WatermarkEvent) -> Self {
+        Self(watermark)
     }
 }
 
-impl From<Time> for SeenMark {
+impl From<Time> for SeenWatermark {
     fn from(time: Time) -> Self {
-        Self(Mark::Time(time))
+        Self(WatermarkEvent::Watermark(time))
     }
 }
 
 /// Everything that came out, record by record at parallelism 1; every other mode gave the same.
 #[derive(Debug)]
 pub struct Outcome<Out> {
-    /// Records and marks of the main output, in order.
+    /// Records and watermarks of the main output, in order.
     pub output: Vec<Seen<Out>>,
     sides: Vec<(EdgeId, Row)>,
     names: Vec<(String, EdgeId)>,
@@ -63,7 +63,7 @@ impl<Out: Record + Debug> Outcome<Out> {
             for entry in segment.main {
                 output.push(match entry {
                     Entry::Row(row) => Seen::Row(from_bytes(&row.bytes)?, row.ts),
-                    Entry::Mark(mark) => Seen::Mark(mark),
+                    Entry::Watermark(watermark) => Seen::Watermark(watermark),
                 });
             }
             sides.extend(segment.sides);
@@ -106,15 +106,15 @@ impl<Out: Record + Debug> Outcome<Out> {
     }
 }
 
-/// What was expected, in the form in which outputs are compared: rows between two marks in any order where order means nothing.
+/// What was expected, in the form in which outputs are compared: rows between two watermarks in any order where order means nothing.
 pub(super) fn comparable<T: Record + Debug>(seen: &[Seen<T>], ordered: bool) -> Vec<Entry> {
     let entries = seen.iter().map(|seen| match seen {
         Seen::Row(record, ts) => Entry::Row(transcript::row(record, *ts)),
-        Seen::Mark(mark) => Entry::Mark(*mark),
+        Seen::Watermark(watermark) => Entry::Watermark(*watermark),
     });
     let mut entries: Vec<_> = entries.collect();
     if !ordered {
-        for part in entries.split_mut(|entry| matches!(entry, Entry::Mark(_))) {
+        for part in entries.split_mut(|entry| matches!(entry, Entry::Watermark(_))) {
             part.sort_by(|left, right| match (left, right) {
                 (Entry::Row(left), Entry::Row(right)) => left.cmp(right),
                 _ => std::cmp::Ordering::Equal,

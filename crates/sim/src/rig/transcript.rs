@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use millstream_record::{Record, Result};
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::{Batch, EdgeId, Rows};
 use millstream_stage::time::Time;
 
@@ -38,11 +38,11 @@ pub(super) fn row<T: Record + fmt::Debug>(record: &T, ts: Time) -> Row {
     Row { ts, bytes: millstream_record::record::to_bytes(record), text: format!("{record:?} at {text}") }
 }
 
-/// A row or a mark of the main output.
+/// A row or a watermark of the main output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     Row(Row),
-    Mark(Mark),
+    Watermark(WatermarkEvent),
 }
 
 /// What came out in answer to one step.
@@ -65,8 +65,8 @@ impl Segment {
         for entry in &self.main {
             match entry {
                 Entry::Row(row) => gist.rows.push(row),
-                Entry::Mark(Mark::Time(time)) => gist.time = Some(*time),
-                Entry::Mark(idleness) => gist.idleness = Some(*idleness),
+                Entry::Watermark(WatermarkEvent::Watermark(time)) => gist.time = Some(*time),
+                Entry::Watermark(idleness) => gist.idleness = Some(*idleness),
             }
         }
         gist.rows.sort();
@@ -85,13 +85,13 @@ impl Segment {
         if ordered { self.in_queues() == other.in_queues() } else { self.gist() == other.gist() }
     }
 
-    /// For messages: a line per row and mark.
+    /// For messages: a line per row and watermark.
     pub(super) fn show(&self) -> String {
         let mut text = String::new();
         for entry in &self.main {
             let _ = match entry {
                 Entry::Row(row) => write!(text, "\n    {}", row.text),
-                Entry::Mark(mark) => write!(text, "\n    {}", show_mark(*mark)),
+                Entry::Watermark(watermark) => write!(text, "\n    {}", show_watermark(*watermark)),
             };
         }
         for (edge, row) in &self.sides {
@@ -106,14 +106,14 @@ struct Gist<'a> {
     rows: Vec<&'a Row>,
     sides: Vec<&'a (EdgeId, Row)>,
     time: Option<Time>,
-    idleness: Option<Mark>,
+    idleness: Option<WatermarkEvent>,
 }
 
-pub(super) fn show_mark(mark: Mark) -> String {
-    match mark {
-        Mark::Time(millstream_stage::time::MAX_TIME) => "the final watermark".to_owned(),
-        Mark::Time(time) => format!("watermark {time}"),
-        Mark::Idle => "idle".to_owned(),
-        Mark::Active => "active".to_owned(),
+pub(super) fn show_watermark(watermark: WatermarkEvent) -> String {
+    match watermark {
+        WatermarkEvent::Watermark(millstream_stage::time::MAX_TIME) => "the final watermark".to_owned(),
+        WatermarkEvent::Watermark(time) => format!("watermark {time}"),
+        WatermarkEvent::Idle => "idle".to_owned(),
+        WatermarkEvent::Active => "active".to_owned(),
     }
 }

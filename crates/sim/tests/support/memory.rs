@@ -8,11 +8,11 @@ use millstream_record::Result;
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_stage::context::OpenContext;
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::figures::OperatorFigures;
 use millstream_stage::io::Completions;
+use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use millstream_stage::stage::{Budget, Step};
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::{Context, Rows};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ struct Writer {
     requests: Completions<Vec<Write>>,
     send_at: Option<i64>,
     due: bool,
-    figures: Option<Arc<OperatorFigures>>,
+    metrics: Option<Arc<OperatorMetrics>>,
 }
 
 impl Sink<(u64, u64)> for Memory {
@@ -81,7 +81,7 @@ impl Sink<(u64, u64)> for Memory {
             requests: Completions::default(),
             send_at: None,
             due: false,
-            figures: None,
+            metrics: None,
         })
     }
 }
@@ -143,9 +143,9 @@ impl Writer {
         for part in self.requests.drain()? {
             self.sent.retain(|write| !part.contains(write));
             if !self.has(Flaw::CountsNothing) {
-                let figures = self.figures.as_ref().unwrap();
-                figures.bytes_out.add(part.len() as u64 * 16);
-                figures.latency.record(cx.nanos(), part.len() as u64);
+                let metrics = self.metrics.as_ref().unwrap();
+                metrics.bytes_out.add(part.len() as u64 * 16);
+                metrics.latency.record(cx.nanos(), part.len() as u64);
             }
         }
         Ok(())
@@ -155,7 +155,7 @@ impl Writer {
 impl SinkWriter<(u64, u64)> for Writer {
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.epoch = cx.epoch;
-        self.figures = Some(cx.figures_of(name));
+        self.metrics = Some(cx.metrics_of(name));
         for item in cx.restored.take_list(name, "unacknowledged") {
             let (key, value): (u64, u64) = from_bytes(&item)?;
             let version = self.version();

@@ -11,7 +11,7 @@ use millstream_stage::snapshot::{
     CheckpointId, Emit, Frozen, FrozenState, OperatorList, Redistribute, TableSchema,
 };
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
-use millstream_stage::{Budget, Context, End, Mark, OpenContext, Operator, Output, Rows, Step};
+use millstream_stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -58,7 +58,7 @@ pub(crate) struct RunningSums {
     // By group, so that it survives a restore at another parallelism.
     seen: BTreeMap<KeyGroup, Time>,
     watermark: Time,
-    pending: Option<Mark>,
+    pending: Option<WatermarkEvent>,
     frozen: bool,
 }
 
@@ -100,7 +100,7 @@ impl RunningSums {
                 out.rows.push((format!("{key} ticks"), sum.sum), now);
             }
         }
-        if let Some(Mark::Time(time)) = self.pending {
+        if let Some(WatermarkEvent::Watermark(time)) = self.pending {
             for (key, sum) in sums.iter_mut().filter(|(_, sum)| sum.fired < time) {
                 if left == 0 {
                     return Step::MORE;
@@ -110,10 +110,14 @@ impl RunningSums {
                 out.rows.push((key.clone(), sum.sum), time);
             }
         }
-        out.marks.extend(self.pending);
+        out.watermarks.extend(self.pending);
         match self.pending {
-            Some(Mark::Time(20)) if self.has(Flaw::MarkGoesBack) => out.marks.push_back(Mark::Time(19)),
-            Some(Mark::Time(MAX_TIME)) if self.has(Flaw::FinalMarkTwice) => out.marks.extend(self.pending),
+            Some(WatermarkEvent::Watermark(20)) if self.has(Flaw::MarkGoesBack) => {
+                out.watermarks.push_back(WatermarkEvent::Watermark(19))
+            }
+            Some(WatermarkEvent::Watermark(MAX_TIME)) if self.has(Flaw::FinalMarkTwice) => {
+                out.watermarks.extend(self.pending)
+            }
             _ => {}
         }
         self.pending = None;
@@ -164,11 +168,16 @@ impl Operator for RunningSums {
         Ok(self.fire(cx.now(), 0, out))
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>, mark: Mark, out: &mut Output<Out>) -> Result<Step> {
-        if let Mark::Time(time) = mark {
+    fn on_watermark(
+        &mut self,
+        cx: &mut Context<'_>,
+        watermark: WatermarkEvent,
+        out: &mut Output<Out>,
+    ) -> Result<Step> {
+        if let WatermarkEvent::Watermark(time) = watermark {
             self.watermark = self.watermark.max(time);
         }
-        self.pending = Some(mark);
+        self.pending = Some(watermark);
         Ok(self.fire(cx.now(), cx.budget.records, out))
     }
 
@@ -200,7 +209,7 @@ impl Operator for RunningSums {
             let copy = sums.lock().unwrap().clone();
             sums = Arc::new(Mutex::new(copy));
         }
-        if let (Flaw::SliceLosesKeys, Some(Mark::Time(time))) = (self.flaw, self.pending) {
+        if let (Flaw::SliceLosesKeys, Some(WatermarkEvent::Watermark(time))) = (self.flaw, self.pending) {
             sums.lock().unwrap().values_mut().for_each(|sum| sum.fired = time);
         }
         let seen = self.owned.clone().map(|group| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Fate, Judged, Refusal, Share, Window};
 use crate::Context;
-use crate::stage::Step;
+use crate::step::Step;
 use crate::time::{Nanos, Time};
 use crate::trouble::{Ongoing, Say, Trouble, rounded};
 

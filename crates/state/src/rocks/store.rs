@@ -69,7 +69,7 @@ impl RocksStore {
         self.folder.path().with_extension(format!("frozen-{id}"))
     }
 
-    fn figure(&self, property: &rocksdb::properties::PropName) -> u64 {
+    fn metric(&self, property: &rocksdb::properties::PropName) -> u64 {
         self.db.property_int_value(property).ok().flatten().unwrap_or(0)
     }
 }
@@ -131,8 +131,8 @@ impl ColdStore for RocksStore {
 
     fn sizes(&self) -> ColdSizes {
         ColdSizes {
-            keys: self.figure(properties::ESTIMATE_NUM_KEYS),
-            bytes: self.figure(properties::LIVE_SST_FILES_SIZE),
+            keys: self.metric(properties::ESTIMATE_NUM_KEYS),
+            bytes: self.metric(properties::LIVE_SST_FILES_SIZE),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use millstream_stage::Mark;
+use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::Batch;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
@@ -10,26 +10,26 @@ use millstream_stage::stage::End;
 /// What travels in a channel.
 pub(super) enum Element {
     Batch(Batch),
-    Mark(Mark),
+    Watermark(WatermarkEvent),
     Barrier(CheckpointId),
     End(End),
 }
 
-/// Where a channel leads to: a subtask and one of its lanes.
+/// Where a channel leads to: a subtask and one of its channels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     pub(super) subtask: usize,
-    pub(super) lane: usize,
+    pub(super) channel: usize,
 }
 
 /// One channel. It is short, so that back-pressure is the rule.
 #[derive(Default)]
-pub(super) struct Lane(VecDeque<Element>);
+pub(super) struct Channel(VecDeque<Element>);
 
 /// What fits into a channel.
 const ROOM: usize = 2;
 
-impl Lane {
+impl Channel {
     pub(super) fn has_room(&self) -> bool {
         self.0.len() < ROOM
     }

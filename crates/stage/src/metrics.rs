@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use crate::batch::SplitId;
+use crate::split::SplitId;
 use crate::time::{MIN_TIME, Nanos, Time};
 use crate::trouble::Troubles;
 
@@ -73,9 +73,9 @@ impl Latency {
     }
 }
 
-/// The figures of one keyed state in one subtask, measured about once a second.
+/// The metrics of one keyed state in one subtask, measured about once a second.
 #[derive(Debug, Default)]
-pub struct StateFigures {
+pub struct StateMetrics {
     /// Keys that have something in it; an estimate.
     pub keys: Gauge,
     /// What it takes, in memory or in its cold store; an estimate.
@@ -84,9 +84,9 @@ pub struct StateFigures {
     pub expired: Counter,
 }
 
-/// The figures of one operator in one subtask. Names in brackets are Flink's metrics.
+/// The metrics of one operator in one subtask. Names in brackets are Flink's metrics.
 #[derive(Debug)]
-pub struct OperatorFigures {
+pub struct OperatorMetrics {
     /// The name that the user gave.
     pub name: String,
     /// Records that came in (`numRecordsIn`).
@@ -106,7 +106,7 @@ pub struct OperatorFigures {
     /// Ingest-to-sink latency, at sinks.
     pub latency: Latency,
     named: Mutex<BTreeMap<&'static str, Arc<Counter>>>,
-    states: Mutex<BTreeMap<String, Arc<StateFigures>>>,
+    states: Mutex<BTreeMap<String, Arc<StateMetrics>>>,
     holder: Mutex<String>,
     ahead: Mutex<BTreeMap<SplitId, Ahead>>,
 }
@@ -120,8 +120,8 @@ pub struct Ahead {
     pub furthest: Time,
 }
 
-impl OperatorFigures {
-    /// Figures for an operator, all at nothing.
+impl OperatorMetrics {
+    /// Metrics for an operator, all at nothing.
     pub fn new(name: &str) -> Arc<Self> {
         let watermark = Gauge::default();
         watermark.set(MIN_TIME);
@@ -163,16 +163,16 @@ impl OperatorFigures {
         named.iter().map(|(name, counter)| (*name, counter.get())).collect()
     }
 
-    /// The figures of a keyed state: the same ones for the same name.
-    pub fn state(&self, name: &str) -> Arc<StateFigures> {
+    /// The metrics of a keyed state: the same ones for the same name.
+    pub fn state(&self, name: &str) -> Arc<StateMetrics> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(states.entry(name.to_owned()).or_default())
     }
 
     /// All keyed states, by name.
-    pub fn states(&self) -> Vec<(String, Arc<StateFigures>)> {
+    pub fn states(&self) -> Vec<(String, Arc<StateMetrics>)> {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.iter().map(|(name, figures)| (name.clone(), Arc::clone(figures))).collect()
+        states.iter().map(|(name, metrics)| (name.clone(), Arc::clone(metrics))).collect()
     }
 
     /// Says who holds the watermark back: a split, or `the clock` where events are ahead of it; empty for nobody.
@@ -202,9 +202,9 @@ impl OperatorFigures {
     }
 }
 
-/// The figures of one subtask; the driver keeps the first part, the operators their own.
+/// The metrics of one subtask; the driver keeps the first part, the operators their own.
 #[derive(Debug, Default)]
-pub struct SubtaskFigures {
+pub struct SubtaskMetrics {
     /// The stage's name.
     pub stage: String,
     /// Which of the stage's parallel subtasks.
@@ -221,51 +221,51 @@ pub struct SubtaskFigures {
     pub queue_capacity: Gauge,
     /// What is in trouble in the whole job: a store that is away, a broker that does not answer.
     pub troubles: Arc<Troubles>,
-    operators: Mutex<Vec<Arc<OperatorFigures>>>,
+    operators: Mutex<Vec<Arc<OperatorMetrics>>>,
 }
 
-impl SubtaskFigures {
-    /// Figures for one subtask of a stage, alone in its job.
+impl SubtaskMetrics {
+    /// Metrics for one subtask of a stage, alone in its job.
     pub fn new(stage: &str, subtask: u16) -> Arc<Self> {
         Self::within(stage, subtask, Arc::default())
     }
 
-    /// Figures for one subtask of a job that has these troubles.
+    /// Metrics for one subtask of a job that has these troubles.
     pub fn within(stage: &str, subtask: u16, troubles: Arc<Troubles>) -> Arc<Self> {
         Arc::new(Self { stage: stage.to_owned(), subtask, troubles, ..Self::default() })
     }
 
-    /// The figures of an operator: the same ones for the same name.
-    pub fn operator(&self, name: &str) -> Arc<OperatorFigures> {
+    /// The metrics of an operator: the same ones for the same name.
+    pub fn operator(&self, name: &str) -> Arc<OperatorMetrics> {
         let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = operators.iter().find(|figures| figures.name == name) {
+        if let Some(known) = operators.iter().find(|metrics| metrics.name == name) {
             return Arc::clone(known);
         }
-        let figures = OperatorFigures::new(name);
-        operators.push(Arc::clone(&figures));
-        figures
+        let metrics = OperatorMetrics::new(name);
+        operators.push(Arc::clone(&metrics));
+        metrics
     }
 
     /// The operators in the order in which they were opened.
-    pub fn operators(&self) -> Vec<Arc<OperatorFigures>> {
+    pub fn operators(&self) -> Vec<Arc<OperatorMetrics>> {
         self.operators.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// All figures of a running job.
+/// All metrics of a running job.
 #[derive(Debug, Default)]
-pub struct JobFigures {
+pub struct JobMetrics {
     /// The job's name.
     pub job: String,
     /// Its subtasks, stage by stage.
-    pub subtasks: Vec<Arc<SubtaskFigures>>,
+    pub subtasks: Vec<Arc<SubtaskMetrics>>,
     /// What is in trouble.
     pub troubles: Arc<Troubles>,
 }
 
-impl JobFigures {
+impl JobMetrics {
     /// Every operator of every subtask.
-    pub fn operators(&self) -> impl Iterator<Item = (&SubtaskFigures, Arc<OperatorFigures>)> {
+    pub fn operators(&self) -> impl Iterator<Item = (&SubtaskMetrics, Arc<OperatorMetrics>)> {
         self.subtasks.iter().flat_map(|subtask| {
             subtask.operators().into_iter().map(move |operator| (subtask.as_ref(), operator))
         })
@@ -283,8 +283,8 @@ impl JobFigures {
 
     // A subtask without splits holds nobody up, wherever its watermark stands.
     fn lowest(&self, operator: &str) -> Option<(Time, String)> {
-        let same = self.operators().filter(|(_, figures)| figures.name == operator);
-        let held = same.map(|(_, figures)| (figures.watermark.get(), figures.holder()));
+        let same = self.operators().filter(|(_, metrics)| metrics.name == operator);
+        let held = same.map(|(_, metrics)| (metrics.watermark.get(), metrics.holder()));
         held.min_by_key(|(time, holder)| (holder.is_empty(), *time))
     }
 }
