@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use millstream::protocol::checkpoint_stats::CheckpointKind;
 use millstream::protocol::job_snapshot::JobSnapshot;
-use millstream::protocol::layout::{Place, places};
+use millstream::protocol::layout::{SubtaskId, subtasks};
 use millstream::protocol::log::Base;
 use millstream::record::key::owned_groups;
 use millstream::stage::plan::{OperatorSpec, Plan, StageSpec};
@@ -63,7 +63,7 @@ async fn write(dir: &Path, entries: u64) -> Result<u64> {
     let (store, plan) = (store(dir)?, plan(BEFORE));
     let attempt = store.claim(Base::Latest).await?;
     let writer = attempt.checkpoint(attempt.next_checkpoint(), CheckpointKind::Checkpoint, &plan);
-    let parts = places(&plan).into_iter().map(|place| {
+    let parts = subtasks(&plan).into_iter().map(|place| {
         let writer = writer.clone();
         tokio::spawn(async move { writer.part(place, frozen(place, entries)).await })
     });
@@ -89,14 +89,14 @@ fn restore(runtime: &Runtime, dir: &Path) -> Result<(u64, Took)> {
                     move || count(snapshot, plan, place)
                 })
             };
-            let threads: Vec<_> = places(&plan).into_iter().map(count).collect();
+            let threads: Vec<_> = subtasks(&plan).into_iter().map(count).collect();
             let counts = threads.into_iter().map(|thread| thread.join().expect("no panic"));
             counts.sum::<Result<u64>>()
         })
     })
 }
 
-fn count(snapshot: &JobSnapshot, plan: &Plan, place: Place) -> Result<u64> {
+fn count(snapshot: &JobSnapshot, plan: &Plan, place: SubtaskId) -> Result<u64> {
     let (mut count, restored) = (0, snapshot.restored(plan, place));
     for keyed in restored.keyed.values() {
         for part in &keyed.parts {
@@ -115,7 +115,7 @@ fn store(dir: &Path) -> Result<CheckpointStore> {
     Ok(CheckpointStore::open(&format!("file://{}", dir.display()), "bench", options)?)
 }
 
-fn frozen(place: Place, entries: u64) -> Frozen {
+fn frozen(place: SubtaskId, entries: u64) -> Frozen {
     let groups = owned_groups(place.subtask, GROUPS, BEFORE);
     let state = Counts { groups, entries: entries / u64::from(BEFORE) };
     Frozen { keyed: vec![("count".to_owned(), Box::new(state))], ..Frozen::default() }

@@ -1,6 +1,6 @@
 //! The log of a job in a storage: carries out what the pure [`JobLog`](millstream_protocol::log::JobLog) asks for.
 
-use millstream_protocol::log::{Answer, Append, Ask, Done, LogEntry};
+use millstream_protocol::log::{Append, Done, LogEntry, LogRequest, LogResponse};
 use millstream_record::Result;
 
 use millstream_storage::{Created, Storage};
@@ -25,21 +25,21 @@ impl LogFolder {
     pub async fn append(&self, append: &mut Append) -> Result<Done> {
         loop {
             let answer = match append.ask() {
-                Ask::Done(done) => {
+                LogRequest::Done(done) => {
                     self.prune(&done).await;
                     return Ok(done);
                 }
-                Ask::Refused(error) => {
+                LogRequest::Refused(error) => {
                     return Err(error.in_context(format_args!("log {}", self.folder.url())));
                 }
-                Ask::List => self.list().await,
-                Ask::Read(number) => self.read(number).await,
-                Ask::Create(number, bytes) => self.create(number, bytes).await,
+                LogRequest::List => self.list().await,
+                LogRequest::Read(number) => self.read(number).await,
+                LogRequest::Create(number, bytes) => self.create(number, bytes).await,
             };
             match answer {
                 Ok(answer) => append.on(answer),
                 Err(error) => {
-                    append.on(Answer::Unknown);
+                    append.on(LogResponse::Unknown);
                     return Err(error);
                 }
             }
@@ -51,7 +51,7 @@ impl LogFolder {
     /// # Errors
     /// Those of the storage.
     pub async fn latest(&self) -> Result<Option<LogEntry>> {
-        let Answer::Listed(mut numbers) = self.list().await? else { return Ok(None) };
+        let LogResponse::Listed(mut numbers) = self.list().await? else { return Ok(None) };
         numbers.sort_unstable();
         for number in numbers.into_iter().rev() {
             let bytes = self.folder.get(&name(number)).await?;
@@ -66,20 +66,20 @@ impl LogFolder {
         Ok(None)
     }
 
-    async fn list(&self) -> Result<Answer> {
+    async fn list(&self) -> Result<LogResponse> {
         let listed = self.folder.list("").await?;
-        Ok(Answer::Listed(listed.iter().filter_map(|file| number(&file.path)).collect()))
+        Ok(LogResponse::Listed(listed.iter().filter_map(|file| number(&file.path)).collect()))
     }
 
-    async fn read(&self, number: u64) -> Result<Answer> {
+    async fn read(&self, number: u64) -> Result<LogResponse> {
         let bytes = self.folder.get(&name(number)).await?;
-        Ok(Answer::Read(bytes.map(|bytes| bytes.to_vec())))
+        Ok(LogResponse::Read(bytes.map(|bytes| bytes.to_vec())))
     }
 
-    async fn create(&self, number: u64, bytes: Vec<u8>) -> Result<Answer> {
+    async fn create(&self, number: u64, bytes: Vec<u8>) -> Result<LogResponse> {
         Ok(match self.folder.create(&name(number), bytes.into()).await? {
-            Created::New => Answer::Created,
-            Created::Exists => Answer::Exists,
+            Created::New => LogResponse::Created,
+            Created::Exists => LogResponse::Exists,
         })
     }
 

@@ -4,7 +4,7 @@ mod store_list;
 
 use anyhow::Result;
 use millstream_checkpoint::store::{Attempt, CheckpointStore, CheckpointWriter, ReadOptions, Written, open};
-use millstream_protocol::layout::Place;
+use millstream_protocol::layout::SubtaskId;
 use millstream_protocol::log::Base;
 use millstream_stage::snapshot::Frozen;
 use millstream_storage::{Storage, StorageOptions};
@@ -30,7 +30,7 @@ fn all_futures_can_be_sent() {
     let _ = |attempt: Attempt| sent(async move { attempt.clean().await });
     let _ = |attempt: Attempt, written: Written| sent(async move { attempt.complete(&written, 1).await });
     let _ = |attempt: Attempt| sent(async move { attempt.retire(Vec::new()).await });
-    let _ = |writer: CheckpointWriter, place: Place| {
+    let _ = |writer: CheckpointWriter, place: SubtaskId| {
         sent(async move { writer.part(place, Frozen::default()).await });
     };
     let _ = |writer: CheckpointWriter| sent(async move { writer.finish(Vec::new()).await });

@@ -8,7 +8,7 @@ use millstream_stage::snapshot::CheckpointId;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum AlignmentEvent {
     /// The coordinator started a checkpoint: known to every subtask, also to one without any open channel.
     Triggered(CheckpointId),
     /// A barrier came on a channel.
@@ -23,7 +23,7 @@ pub enum Event {
 
 /// What follows from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Decision {
+pub struct AlignmentDecision {
     /// Give this checkpoint up.
     pub abandon: Option<CheckpointId>,
     /// Every channel is there: freeze, then pass the barrier on.
@@ -82,19 +82,19 @@ impl Alignment {
     }
 
     /// Takes an event.
-    pub fn on(&mut self, event: Event) -> Decision {
-        let mut decision = Decision::default();
+    pub fn on(&mut self, event: AlignmentEvent) -> AlignmentDecision {
+        let mut decision = AlignmentDecision::default();
         match event {
-            Event::Triggered(id) => decision.abandon = self.know(id),
-            Event::Barrier(channel, id) => {
+            AlignmentEvent::Triggered(id) => decision.abandon = self.know(id),
+            AlignmentEvent::Barrier(channel, id) => {
                 decision.abandon = self.know(id);
                 if self.current.is_some_and(|current| current.id == id) {
                     self.channels[channel] = Channel::Held;
                 }
             }
-            Event::Ended(channel) => self.channels[channel] = Channel::Ended,
-            Event::Aborted(id) => decision.abandon = self.give_up(id),
-            Event::Passed(id) => {
+            AlignmentEvent::Ended(channel) => self.channels[channel] = Channel::Ended,
+            AlignmentEvent::Aborted(id) => decision.abandon = self.give_up(id),
+            AlignmentEvent::Passed(id) => {
                 self.give_up(id);
             }
         }
@@ -134,17 +134,17 @@ impl Alignment {
 
 #[cfg(test)]
 mod tests {
-    use super::Event::*;
+    use super::AlignmentEvent::*;
     use super::*;
 
-    const NOTHING: Decision = Decision { abandon: None, begin: None };
+    const NOTHING: AlignmentDecision = AlignmentDecision { abandon: None, begin: None };
 
-    fn begin(id: CheckpointId) -> Decision {
-        Decision { abandon: None, begin: Some(id) }
+    fn begin(id: CheckpointId) -> AlignmentDecision {
+        AlignmentDecision { abandon: None, begin: Some(id) }
     }
 
-    fn abandon(id: CheckpointId) -> Decision {
-        Decision { abandon: Some(id), begin: None }
+    fn abandon(id: CheckpointId) -> AlignmentDecision {
+        AlignmentDecision { abandon: Some(id), begin: None }
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
     fn an_aborted_checkpoint_lets_go_and_its_late_barriers_mean_nothing() {
         let mut alignment = Alignment::new(2);
         alignment.on(Barrier(0, 1));
-        assert_eq!(alignment.on(Aborted(1)), Decision { abandon: Some(1), begin: None });
+        assert_eq!(alignment.on(Aborted(1)), AlignmentDecision { abandon: Some(1), begin: None });
         assert_eq!(alignment.on(Barrier(1, 1)), NOTHING);
         assert!(!alignment.is_held(0) && !alignment.is_held(1));
         assert_eq!(alignment.on(Aborted(2)), NOTHING, "nothing was known of it");

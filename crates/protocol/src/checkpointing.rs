@@ -27,4 +27,4 @@ mod properties;
 mod tests;
 
 pub use coordinator::{CheckpointCoordinator, StopOptions};
-pub use messages::{AbortReason, Decision, Event, Logged, Request, Wanted};
+pub use messages::{AbortReason, CoordinatorDecision, CoordinatorEvent, Logged, Request, Wanted};

@@ -18,7 +18,7 @@ use millstream_stage::snapshot::CheckpointId;
 
 /// What the attempt knows when it cleans up. Take it after the log entry stands that retired something.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct KnownFiles {
     /// The attempt's epoch.
     pub epoch: u64,
     /// All files that retained checkpoints refer to, their own and shared ones, relative to the job's folder. If the files of one are not
@@ -72,11 +72,11 @@ impl Owner {
 }
 
 /// Of these files, relative to the job's folder, those that may be deleted.
-pub fn deletable<'a>(files: impl IntoIterator<Item = &'a str>, known: &Known) -> Vec<&'a str> {
+pub fn deletable<'a>(files: impl IntoIterator<Item = &'a str>, known: &KnownFiles) -> Vec<&'a str> {
     files.into_iter().filter(|file| known.may_delete(file)).collect()
 }
 
-impl Known {
+impl KnownFiles {
     fn may_delete(&self, file: &str) -> bool {
         if self.referenced.contains(file) || self.in_use.contains(file) {
             return false;
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn rubbish_goes_and_the_rest_stays() {
         let set = |files: &[&str]| files.iter().map(|file| (*file).to_owned()).collect();
-        let known = Known {
+        let known = KnownFiles {
             epoch: 5,
             referenced: set(&["chk-9-5/manifest", "shared/4-a", "shared/5-b"]),
             kept: BTreeSet::from([(9, 5), (10, 5)]),
@@ -212,10 +212,10 @@ mod tests {
             model.next = self.next;
         }
 
-        fn known(&self) -> Known {
+        fn known(&self) -> KnownFiles {
             let in_use = self.in_flight.iter().flat_map(|(_, refers)| refers.clone()).collect();
             let in_flight = self.in_flight.iter().map(|(id, _)| *id);
-            Known {
+            KnownFiles {
                 epoch: self.epoch,
                 referenced: self.retained.values().flatten().cloned().collect(),
                 kept: self.retained.keys().copied().chain(in_flight).collect(),

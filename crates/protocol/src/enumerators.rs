@@ -13,10 +13,10 @@ use millstream_stage::trouble::Troubles;
 
 use super::broken::BrokenRule;
 use super::job_snapshot::JobSnapshot;
-use super::layout::Place;
+use super::layout::SubtaskId;
 
 /// Splits on their way to subtasks.
-pub type Assignments = Vec<(Place, Assignment)>;
+pub type Assignments = Vec<(SubtaskId, Assignment)>;
 
 /// Runs a call of an enumerator, and gives the text of its panic if there is one. Enumerators are code of connectors and users.
 pub type Guard = fn(&mut dyn FnMut()) -> Result<(), String>;
@@ -92,7 +92,7 @@ impl Enumerators {
     ///
     /// # Errors
     /// Those of its enumerator.
-    pub fn reader_ready(&mut self, place: Place) -> Result<Assignments> {
+    pub fn reader_ready(&mut self, place: SubtaskId) -> Result<Assignments> {
         match self.sources.iter_mut().find(|source| source.stage == place.stage) {
             Some(source) => source.on(EnumeratorEvent::ReaderReady { subtask: place.subtask }),
             None => Ok(Assignments::new()),
@@ -175,8 +175,8 @@ impl Source {
         Ok(assignments.into_iter().map(|assignment| (self.place(assignment.subtask), assignment)).collect())
     }
 
-    fn place(&self, subtask: u16) -> Place {
-        Place { stage: self.stage, subtask }
+    fn place(&self, subtask: u16) -> SubtaskId {
+        SubtaskId { stage: self.stage, subtask }
     }
 }
 

@@ -6,7 +6,7 @@ use millstream_stage::watermark::WatermarkMerger;
 
 /// What a stage is to be told about an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum InputEvent {
     /// Its event time goes on.
     Watermark(InputId, WatermarkEvent),
     /// Its last channel has ended.
@@ -43,9 +43,9 @@ impl Inputs {
     }
 
     /// Inputs that no channel leads to: they have ended before they began.
-    pub fn unfed(&self) -> impl Iterator<Item = News> {
+    pub fn unfed(&self) -> impl Iterator<Item = InputEvent> {
         let unfed = (0..).zip(&self.inputs).filter(|(_, input)| input.open == 0);
-        unfed.map(|(id, _)| News::End(id, End::Finished))
+        unfed.map(|(id, _)| InputEvent::End(id, End::Finished))
     }
 
     /// The numbers of all channels.
@@ -59,26 +59,29 @@ impl Inputs {
     }
 
     /// What a watermark on a channel means for the input.
-    pub fn on_watermark(&mut self, channel: usize, watermark: WatermarkEvent) -> [Option<News>; 2] {
+    pub fn on_watermark(&mut self, channel: usize, watermark: WatermarkEvent) -> [Option<InputEvent>; 2] {
         let (id, number) = self.channels[channel];
         let watermarks = self.inputs[usize::from(id)].merge.on(number, watermark);
-        watermarks.map(|watermark| watermark.map(|watermark| News::Watermark(id, watermark)))
+        watermarks.map(|watermark| watermark.map(|watermark| InputEvent::Watermark(id, watermark)))
     }
 
     /// What the end of a channel means for the input. A channel that was stopped keeps holding event time back: it is not complete.
-    pub fn end(&mut self, channel: usize, end: End) -> [Option<News>; 2] {
+    pub fn end(&mut self, channel: usize, end: End) -> [Option<InputEvent>; 2] {
         let (id, number) = self.channels[channel];
         let input = &mut self.inputs[usize::from(id)];
         input.open -= 1;
         input.stopped |= end == End::Stopped;
         if input.open == 0 {
             let end = if input.stopped { End::Stopped } else { End::Finished };
-            return [Some(News::End(id, end)), None];
+            return [Some(InputEvent::End(id, end)), None];
         }
         if end == End::Stopped {
             return [None, None];
         }
-        input.merge.end(number).map(|watermark| watermark.map(|watermark| News::Watermark(id, watermark)))
+        input
+            .merge
+            .end(number)
+            .map(|watermark| watermark.map(|watermark| InputEvent::Watermark(id, watermark)))
     }
 }
 
@@ -86,7 +89,7 @@ impl Inputs {
 mod tests {
     use super::*;
 
-    const NONE: [Option<News>; 2] = [None, None];
+    const NONE: [Option<InputEvent>; 2] = [None, None];
 
     #[test]
     fn the_watermark_of_an_input_is_the_minimum_of_its_channels() {
@@ -94,11 +97,11 @@ mod tests {
         assert_eq!(inputs.on_watermark(0, WatermarkEvent::Watermark(5)), NONE);
         assert_eq!(
             inputs.on_watermark(1, WatermarkEvent::Watermark(9)),
-            [None, Some(News::Watermark(1, WatermarkEvent::Watermark(9)))]
+            [None, Some(InputEvent::Watermark(1, WatermarkEvent::Watermark(9)))]
         );
         assert_eq!(
             inputs.on_watermark(2, WatermarkEvent::Watermark(3)),
-            [None, Some(News::Watermark(0, WatermarkEvent::Watermark(3)))]
+            [None, Some(InputEvent::Watermark(0, WatermarkEvent::Watermark(3)))]
         );
         assert_eq!(inputs.of(2), 0);
     }
@@ -109,9 +112,9 @@ mod tests {
         assert_eq!(inputs.on_watermark(1, WatermarkEvent::Watermark(3)), NONE);
         assert_eq!(
             inputs.end(0, End::Finished),
-            [None, Some(News::Watermark(0, WatermarkEvent::Watermark(3)))]
+            [None, Some(InputEvent::Watermark(0, WatermarkEvent::Watermark(3)))]
         );
-        assert_eq!(inputs.end(1, End::Finished), [Some(News::End(0, End::Finished)), None]);
+        assert_eq!(inputs.end(1, End::Finished), [Some(InputEvent::End(0, End::Finished)), None]);
     }
 
     #[test]
@@ -120,12 +123,12 @@ mod tests {
         assert_eq!(inputs.on_watermark(1, WatermarkEvent::Watermark(3)), NONE);
         assert_eq!(inputs.end(0, End::Stopped), NONE);
         assert_eq!(inputs.on_watermark(1, WatermarkEvent::Watermark(7)), NONE);
-        assert_eq!(inputs.end(1, End::Finished), [Some(News::End(0, End::Stopped)), None]);
+        assert_eq!(inputs.end(1, End::Finished), [Some(InputEvent::End(0, End::Stopped)), None]);
     }
 
     #[test]
     fn an_input_without_channels_has_ended() {
         let inputs = Inputs::new(2, &[1]);
-        assert_eq!(inputs.unfed().collect::<Vec<_>>(), [News::End(0, End::Finished)]);
+        assert_eq!(inputs.unfed().collect::<Vec<_>>(), [InputEvent::End(0, End::Finished)]);
     }
 }

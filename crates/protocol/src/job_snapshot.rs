@@ -4,7 +4,7 @@ use millstream_record::Result;
 use millstream_stage::plan::{Plan, StageSpec};
 use millstream_stage::snapshot::{CheckpointId, Frozen, Restored, StageSnapshot};
 
-use super::layout::Place;
+use super::layout::SubtaskId;
 use super::restore_check;
 
 /// A whole job's state at one checkpoint, in memory: a job starts from it at any parallelism.
@@ -44,7 +44,7 @@ impl JobSnapshot {
         plan: &Plan,
         checkpoint: CheckpointId,
         epoch: u64,
-        frozen: impl IntoIterator<Item = (Place, Frozen)>,
+        frozen: impl IntoIterator<Item = (SubtaskId, Frozen)>,
         enumerators: Vec<Option<Vec<u8>>>,
     ) -> Result<Self> {
         let mut stages: Vec<_> = plan.stages.iter().zip(enumerators).map(StagePart::empty).collect();
@@ -74,7 +74,7 @@ impl JobSnapshot {
     }
 
     /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than before.
-    pub fn restored(&self, plan: &Plan, place: Place) -> Restored {
+    pub fn restored(&self, plan: &Plan, place: SubtaskId) -> Restored {
         let stage = &plan.stages[place.stage as usize];
         let owned = millstream_record::key::owned_groups(place.subtask, plan.key_groups, stage.parallelism);
         let mut all = Restored::default();
@@ -89,11 +89,11 @@ impl JobSnapshot {
     }
 
     /// The state of a stage's enumerator.
-    pub fn enumerator(&self, plan: &Plan, place: Place) -> Option<Vec<u8>> {
+    pub fn enumerator(&self, plan: &Plan, place: SubtaskId) -> Option<Vec<u8>> {
         self.parts_of(plan, place).find_map(|part| part.enumerator.clone())
     }
 
-    fn parts_of(&self, plan: &Plan, place: Place) -> impl Iterator<Item = &StagePart> {
+    fn parts_of(&self, plan: &Plan, place: SubtaskId) -> impl Iterator<Item = &StagePart> {
         let operators = &plan.stages[place.stage as usize].operators;
         let shares =
             |part: &&StagePart| operators.iter().any(|operator| part.operators.contains(&operator.name));

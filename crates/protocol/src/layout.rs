@@ -7,7 +7,7 @@ use millstream_stage::stage::InputId;
 
 /// One subtask: its stage and its number in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SubtaskId {
     /// The stage.
     pub stage: StageId,
     /// Its number among the stage's subtasks.
@@ -26,15 +26,15 @@ pub struct ChannelSpec {
 }
 
 /// All subtasks, stage by stage.
-pub fn places(plan: &Plan) -> Vec<Place> {
+pub fn subtasks(plan: &Plan) -> Vec<SubtaskId> {
     let stages = (0..).zip(&plan.stages);
     stages
-        .flat_map(|(stage, spec)| (0..spec.parallelism).map(move |subtask| Place { stage, subtask }))
+        .flat_map(|(stage, spec)| (0..spec.parallelism).map(move |subtask| SubtaskId { stage, subtask }))
         .collect()
 }
 
 /// The channels that enter a subtask, in the order of its channels.
-pub fn channels(plan: &Plan, place: Place) -> Vec<ChannelSpec> {
+pub fn channels(plan: &Plan, place: SubtaskId) -> Vec<ChannelSpec> {
     let mut channels = Vec::new();
     for (edge, spec) in plan.inputs(place.stage) {
         let upstream = 0..plan.stages[spec.from as usize].parallelism;

@@ -16,23 +16,23 @@
 //! Nothing here does I/O: [`Append`] asks and is answered.
 //!
 //! ```
-//! use millstream_protocol::log::{Answer, Append, Ask, Base, JobLog};
+//! use millstream_protocol::log::{LogResponse, Append, LogRequest, Base, JobLog};
 //!
 //! // A storage that is empty and works.
 //! let mut claim = JobLog::claim("00112233445566778899aabbccddeeff", Base::Latest, 1_511_500_000_000);
-//! assert!(matches!(claim.ask(), Ask::List));
-//! claim.on(Answer::Listed(vec![]));
-//! let Ask::Create(1, bytes) = claim.ask() else { panic!("the first entry") };
-//! claim.on(Answer::Created);
-//! claim.on(Answer::Listed(vec![1])); // it looks again
-//! let Ask::Done(done) = claim.ask() else { panic!("claimed") };
+//! assert!(matches!(claim.ask(), LogRequest::List));
+//! claim.on(LogResponse::Listed(vec![]));
+//! let LogRequest::Create(1, bytes) = claim.ask() else { panic!("the first entry") };
+//! claim.on(LogResponse::Created);
+//! claim.on(LogResponse::Listed(vec![1])); // it looks again
+//! let LogRequest::Done(done) = claim.ask() else { panic!("claimed") };
 //! assert_eq!(done.entry.epoch, 1);
 //! ```
 
 mod append;
 mod entry;
 
-pub use append::{Answer, Append, Ask, Done};
+pub use append::{Append, Done, LogRequest, LogResponse};
 pub use entry::{CheckpointRef, LogEntry, LogEvent, Unreadable};
 
 use millstream_stage::snapshot::CheckpointId;

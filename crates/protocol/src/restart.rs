@@ -17,7 +17,7 @@ use crate::log::CheckpointRef;
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum RestartDecision {
     /// Start again from the latest checkpoint after this pause.
     Restart {
         /// The pause.
@@ -39,7 +39,7 @@ pub enum Verdict {
 
 /// What failed.
 #[derive(Clone, Copy, Debug)]
-pub enum Failure<'a> {
+pub enum FailureCause<'a> {
     /// A job that ran, or could not be started for a reason that does not lie in its checkpoint.
     Running(ErrorKind),
     /// A checkpoint could not be read.
@@ -77,10 +77,12 @@ impl Restarts {
     }
 
     /// Decides. `random` is in `0.0..1.0`.
-    pub fn on_failure(&mut self, failure: Failure<'_>, now: Nanos, random: f64) -> Verdict {
+    pub fn on_failure(&mut self, failure: FailureCause<'_>, now: Nanos, random: f64) -> RestartDecision {
         let kind = match failure {
-            Failure::Restoring { kind: ErrorKind::Data, from, retained } => return fall_back(from, retained),
-            Failure::Running(kind) | Failure::Restoring { kind, .. } => kind,
+            FailureCause::Restoring { kind: ErrorKind::Data, from, retained } => {
+                return fall_back(from, retained);
+            }
+            FailureCause::Running(kind) | FailureCause::Restoring { kind, .. } => kind,
         };
         let hopeless = match kind {
             ErrorKind::Configuration => "it would fail in the same way again",
@@ -93,7 +95,7 @@ impl Restarts {
         end(format!("not started again: {hopeless}"))
     }
 
-    fn by_strategy(&mut self, now: Nanos, random: f64) -> Verdict {
+    fn by_strategy(&mut self, now: Nanos, random: f64) -> RestartDecision {
         match self.strategy.clone() {
             RestartStrategy::None => end("not started again: restart-strategy.type is none".into()),
             RestartStrategy::FixedDelay { attempts, delay } => self.attempt(Some(attempts), delay),
@@ -109,16 +111,16 @@ impl Restarts {
         }
     }
 
-    fn attempt(&mut self, most: Option<u32>, after: Duration) -> Verdict {
+    fn attempt(&mut self, most: Option<u32>, after: Duration) -> RestartDecision {
         if most.is_some_and(|most| self.attempts >= most) {
             return end(format!("not started again: it has failed after {} restarts", self.attempts));
         }
         self.attempts += 1;
-        Verdict::Restart { after }
+        RestartDecision::Restart { after }
     }
 
     // Flink counts a restart less than its documentation says; here the documentation counts: so many failures are allowed.
-    fn by_rate(&mut self, most: u32, interval: Duration, delay: Duration, now: Nanos) -> Verdict {
+    fn by_rate(&mut self, most: u32, interval: Duration, delay: Duration, now: Nanos) -> RestartDecision {
         self.failures.push_back(now);
         while self.failures.front().is_some_and(|at| now.saturating_sub(*at) > nanos(interval)) {
             self.failures.pop_front();
@@ -129,7 +131,7 @@ impl Restarts {
             return end(why);
         }
         self.attempts += 1;
-        Verdict::Restart { after: delay }
+        RestartDecision::Restart { after: delay }
     }
 
     fn next_backoff(
@@ -154,11 +156,11 @@ impl Restarts {
     }
 }
 
-fn fall_back(from: &CheckpointRef, retained: &[CheckpointRef]) -> Verdict {
+fn fall_back(from: &CheckpointRef, retained: &[CheckpointRef]) -> RestartDecision {
     let at = retained.iter().position(|kept| kept == from).unwrap_or(0);
     let retire = retained[at.min(retained.len())..].iter().map(|kept| kept.id).collect();
     match retained[..at].last() {
-        Some(to) => Verdict::FallBack { to: to.clone(), retire },
+        Some(to) => RestartDecision::FallBack { to: to.clone(), retire },
         None => end(format!(
             "checkpoint {} is damaged and no older one is retained (state.checkpoints.num-retained): start the job under another name \
              from a savepoint, or from the beginning",
@@ -167,8 +169,8 @@ fn fall_back(from: &CheckpointRef, retained: &[CheckpointRef]) -> Verdict {
     }
 }
 
-fn end(why: String) -> Verdict {
-    Verdict::End { why }
+fn end(why: String) -> RestartDecision {
+    RestartDecision::End { why }
 }
 
 fn nanos(duration: Duration) -> Nanos {
@@ -183,18 +185,18 @@ mod tests {
     use crate::checkpoint_stats::CheckpointKind;
 
     const SECOND: Nanos = 1_000_000_000;
-    const FAILS: Failure<'static> = Failure::Running(ErrorKind::Restart);
+    const FAILS: FailureCause<'static> = FailureCause::Running(ErrorKind::Restart);
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
     }
 
-    fn restart(after: u64) -> Verdict {
-        Verdict::Restart { after: seconds(after) }
+    fn restart(after: u64) -> RestartDecision {
+        RestartDecision::Restart { after: seconds(after) }
     }
 
-    fn ends(verdict: &Verdict, why: &str) -> bool {
-        matches!(verdict, Verdict::End { why: told } if told.contains(why))
+    fn ends(verdict: &RestartDecision, why: &str) -> bool {
+        matches!(verdict, RestartDecision::End { why: told } if told.contains(why))
     }
 
     #[test]
@@ -202,14 +204,14 @@ mod tests {
         for kind in [ErrorKind::Configuration, ErrorKind::Fenced, ErrorKind::Data] {
             let mut restarts = Restarts::new(RestartStrategy::exponential());
             assert!(
-                ends(&restarts.on_failure(Failure::Running(kind), 0, 0.5), "not started again"),
+                ends(&restarts.on_failure(FailureCause::Running(kind), 0, 0.5), "not started again"),
                 "{kind:?}"
             );
         }
         let mut restarts = Restarts::new(RestartStrategy::exponential());
         for kind in [ErrorKind::Retry, ErrorKind::Restart, ErrorKind::BadRecord, ErrorKind::Bug] {
-            let verdict = restarts.on_failure(Failure::Running(kind), 0, 0.5);
-            assert!(matches!(verdict, Verdict::Restart { .. }), "{kind:?}: {verdict:?}");
+            let verdict = restarts.on_failure(FailureCause::Running(kind), 0, 0.5);
+            assert!(matches!(verdict, RestartDecision::Restart { .. }), "{kind:?}: {verdict:?}");
         }
         let mut never = Restarts::new(RestartStrategy::None);
         assert!(ends(&never.on_failure(FAILS, 0, 0.5), "none"));
@@ -249,7 +251,7 @@ mod tests {
             assert_eq!(restarts.on_failure(FAILS, at * SECOND, 0.5), restart(after), "at {at}");
         }
         for _ in 0..3 {
-            assert!(matches!(restarts.on_failure(FAILS, 250 * SECOND, 0.5), Verdict::Restart { .. }));
+            assert!(matches!(restarts.on_failure(FAILS, 250 * SECOND, 0.5), RestartDecision::Restart { .. }));
         }
         assert!(ends(&restarts.on_failure(FAILS, 250 * SECOND, 0.5), "after 5 restarts"));
     }
@@ -263,11 +265,11 @@ mod tests {
     fn a_damaged_checkpoint_gives_way_to_an_older_one() {
         let retained: Vec<_> = [3, 5, 6, 8].map(checkpoint).into();
         let mut restarts = Restarts::new(RestartStrategy::None);
-        let restoring = |kind, from| Failure::Restoring { kind, from, retained: &retained };
+        let restoring = |kind, from| FailureCause::Restoring { kind, from, retained: &retained };
         let verdict = restarts.on_failure(restoring(ErrorKind::Data, &retained[3]), 0, 0.5);
-        assert_eq!(verdict, Verdict::FallBack { to: checkpoint(6), retire: vec![8] });
+        assert_eq!(verdict, RestartDecision::FallBack { to: checkpoint(6), retire: vec![8] });
         let verdict = restarts.on_failure(restoring(ErrorKind::Data, &retained[1]), 0, 0.5);
-        assert_eq!(verdict, Verdict::FallBack { to: checkpoint(3), retire: vec![5, 6, 8] });
+        assert_eq!(verdict, RestartDecision::FallBack { to: checkpoint(3), retire: vec![5, 6, 8] });
         let verdict = restarts.on_failure(restoring(ErrorKind::Data, &retained[0]), 0, 0.5);
         assert!(ends(&verdict, "checkpoint 3 is damaged"));
         let away = restarts.on_failure(restoring(ErrorKind::Retry, &retained[3]), 0, 0.5);
@@ -291,7 +293,7 @@ mod tests {
             let (mut now, mut waited) = (0, Duration::ZERO);
             for (quiet, random) in failures {
                 now += quiet * SECOND + nanos(waited);
-                let Verdict::Restart { after } = restarts.on_failure(FAILS, now, random) else {
+                let RestartDecision::Restart { after } = restarts.on_failure(FAILS, now, random) else {
                     return Err(TestCaseError::fail("it must go on"));
                 };
                 prop_assert!(after >= seconds(2) && after <= seconds(50));

@@ -8,7 +8,7 @@ mod tables;
 
 use std::collections::BTreeSet;
 
-pub use report::{Fate, OperatorReport, RestoreReport, StateReport};
+pub use report::{OperatorReport, RestoreReport, StateFate, StateReport};
 
 use millstream_record::Result;
 use millstream_stage::plan::{OperatorSpec, Plan};
@@ -42,22 +42,24 @@ pub fn check(plan: &Plan, snapshot: &JobSnapshot) -> Result<RestoreReport> {
 fn known_operator(operator: &OperatorSpec, snapshot: &JobSnapshot) -> Result<Vec<StateReport>> {
     let ran = snapshot.stages.iter().any(|part| part.operators.contains(&operator.name));
     if !ran && operator.kind.contains("source") {
-        return Ok(vec![StateReport::new("splits", Fate::New)]);
+        return Ok(vec![StateReport::new("splits", StateFate::New)]);
     }
     let written: Vec<_> =
         snapshot.stages.iter().flat_map(|part| written_tables(&operator.name, part)).collect();
     let mut states = tables::compare(&written, &operator.tables)?;
     let lists = snapshot.stages.iter().flat_map(|part| lists(&operator.name, part));
-    states.extend(lists.map(|name| StateReport::new(&name, Fate::Same)));
+    states.extend(lists.map(|name| StateReport::new(&name, StateFate::Same)));
     Ok(states)
 }
 
 fn lost_operator(name: &str, part: &StagePart) -> Result<OperatorReport> {
     let mut states = Vec::new();
     for table in written_tables(name, part) {
-        states.extend(tables::names(&table)?.into_iter().map(|name| StateReport::new(&name, Fate::Dropped)));
+        states.extend(
+            tables::names(&table)?.into_iter().map(|name| StateReport::new(&name, StateFate::Dropped)),
+        );
     }
-    states.extend(lists(name, part).into_iter().map(|name| StateReport::new(&name, Fate::Dropped)));
+    states.extend(lists(name, part).into_iter().map(|name| StateReport::new(&name, StateFate::Dropped)));
     Ok(OperatorReport { name: name.to_owned(), kind: "none in the job".to_owned(), states })
 }
 

@@ -6,7 +6,7 @@
 //!
 //! 1. [`on`](SubtaskProtocol::on) takes what came: an element of a channel, a command, or that it is time to resume.
 //! 2. [`next_decision`](SubtaskProtocol::next_decision) says what to do, until there is nothing left. The answer of each
-//!    [`Call`] goes to [`answered`](SubtaskProtocol::answered) before the next decision is asked for.
+//!    [`StageCall`] goes to [`answered`](SubtaskProtocol::answered) before the next decision is asked for.
 //! 3. [`can`](SubtaskProtocol::can) says which [`Move`]s are possible without anything from outside, and
 //!    [`make`](SubtaskProtocol::make) makes one. The thread driver makes the first of [`Move::all`] that is possible, the simulation
 //!    any of them: every order is allowed.
@@ -19,10 +19,12 @@ mod tests;
 
 use std::collections::VecDeque;
 
-pub use self::messages::{Asked, Call, Channels, Command, Decision, Event, Move, ReaderState};
-use super::alignment::{self, Alignment};
+pub use self::messages::{
+    Asked, Channels, Move, ReaderState, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent,
+};
+use super::alignment::{Alignment, AlignmentDecision, AlignmentEvent};
 use super::broken::BrokenRule;
-use super::inputs::{Inputs, News};
+use super::inputs::{InputEvent, Inputs};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::Assignment;
 use millstream_stage::stage::{End, InputId};
@@ -41,10 +43,10 @@ pub struct SubtaskProtocol {
     /// The last checkpoint is complete: its output is to be committed.
     settling: Option<Pending>,
     /// What the channels mean for the inputs, not yet told to the stage.
-    news: VecDeque<News>,
+    news: VecDeque<InputEvent>,
     /// Commands that must not overtake the barrier at hand.
-    deferred: VecDeque<Command>,
-    decisions: VecDeque<Decision>,
+    deferred: VecDeque<SubtaskCommand>,
+    decisions: VecDeque<SubtaskDecision>,
     /// Inputs whose end the stage has not heard of; 1 for a source until it ends.
     open_inputs: usize,
     is_source: bool,
@@ -96,23 +98,23 @@ impl SubtaskProtocol {
     }
 
     /// Takes what happened.
-    pub fn on(&mut self, event: Event) {
+    pub fn on(&mut self, event: SubtaskEvent) {
         match event {
-            Event::Watermark(channel, watermark) => {
+            SubtaskEvent::Watermark(channel, watermark) => {
                 self.news.extend(self.inputs.on_watermark(channel, watermark).into_iter().flatten());
             }
-            Event::Barrier(channel, id) => self.barrier_came(channel, id),
-            Event::End(channel, end) => {
+            SubtaskEvent::Barrier(channel, id) => self.barrier_came(channel, id),
+            SubtaskEvent::End(channel, end) => {
                 self.news.extend(self.inputs.end(channel, end).into_iter().flatten());
-                self.align(alignment::Event::Ended(channel));
+                self.align(AlignmentEvent::Ended(channel));
             }
-            Event::Command(command) => self.command(command),
-            Event::Resume => self.resume(),
+            SubtaskEvent::Command(command) => self.command(command),
+            SubtaskEvent::Resume => self.resume(),
         }
     }
 
     /// What is to be done next; none when the event or the move is dealt with.
-    pub fn next_decision(&mut self) -> Option<Decision> {
+    pub fn next_decision(&mut self) -> Option<SubtaskDecision> {
         self.decisions.pop_front()
     }
 
@@ -135,7 +137,7 @@ impl SubtaskProtocol {
             Move::Reader(reader) => {
                 self.watches_reader() && (reader.finished || (reader.waiting && !self.reported_ready))
             }
-            Move::News => self.barrier.is_none() && !self.news.is_empty() && self.takes_data(),
+            Move::InputEvent => self.barrier.is_none() && !self.news.is_empty() && self.takes_data(),
             Move::End => !self.ended && self.barrier.is_none() && self.has_flushed(),
             Move::Settle => {
                 self.ended && self.barrier.is_none() && self.settling.is_some_and(|settling| settling.due)
@@ -148,12 +150,12 @@ impl SubtaskProtocol {
         match chosen {
             Move::Barrier => self.prepare(|protocol| protocol.barrier.as_mut()),
             Move::Settle => self.prepare(|protocol| protocol.settling.as_mut()),
-            Move::Reader(reader) if reader.finished => self.tell(News::End(0, End::Finished)),
+            Move::Reader(reader) if reader.finished => self.tell(InputEvent::End(0, End::Finished)),
             Move::Reader(_) => {
                 self.reported_ready = true;
-                self.decisions.push_back(Decision::ReportReady);
+                self.decisions.push_back(SubtaskDecision::ReportReady);
             }
-            Move::News => {
+            Move::InputEvent => {
                 if let Some(news) = self.news.pop_front() {
                     self.tell(news);
                 }
@@ -230,37 +232,37 @@ impl SubtaskProtocol {
 
     fn barrier_came(&mut self, channel: usize, id: CheckpointId) {
         if self.broken == Some(BrokenRule::AlignmentSkipped) {
-            self.inputs.channels().for_each(|channel| self.align(alignment::Event::Barrier(channel, id)));
+            self.inputs.channels().for_each(|channel| self.align(AlignmentEvent::Barrier(channel, id)));
         }
-        self.align(alignment::Event::Barrier(channel, id));
+        self.align(AlignmentEvent::Barrier(channel, id));
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: SubtaskCommand) {
         let overtakes = self.broken == Some(BrokenRule::AssignmentOvertakesBarrier);
         match command {
             // The enumerator's snapshot was taken before it assigned these splits: they belong behind the barrier.
-            Command::Assign(_) | Command::Stop(_) if self.barrier.is_some() && !overtakes => {
+            SubtaskCommand::Assign(_) | SubtaskCommand::Stop(_) if self.barrier.is_some() && !overtakes => {
                 self.deferred.push_back(command);
             }
-            Command::Assign(assignment) => self.assign(assignment),
-            Command::Stop(end) => self.stop(end),
-            Command::Trigger { id, hold } => self.triggered(id, hold),
-            Command::Aborted(id) => self.aborted(id),
-            Command::Completed { id, last } => self.completed(id, last),
+            SubtaskCommand::Assign(assignment) => self.assign(assignment),
+            SubtaskCommand::Stop(end) => self.stop(end),
+            SubtaskCommand::Trigger { id, hold } => self.triggered(id, hold),
+            SubtaskCommand::Aborted(id) => self.aborted(id),
+            SubtaskCommand::Completed { id, last } => self.completed(id, last),
         }
     }
 
     fn assign(&mut self, assignment: Assignment) {
         if self.open_inputs > 0 {
             self.reported_ready = false;
-            self.call(Call::Assign(assignment));
+            self.call(StageCall::Assign(assignment));
         }
     }
 
     fn stop(&mut self, end: End) {
         self.release_source(CheckpointId::MAX);
         if self.is_source && self.open_inputs > 0 {
-            self.tell(News::End(0, end));
+            self.tell(InputEvent::End(0, end));
         }
     }
 
@@ -271,32 +273,32 @@ impl SubtaskProtocol {
             // A newer checkpoint begins when the one before it is decided.
             self.release_source(id);
         }
-        self.align(alignment::Event::Triggered(id));
+        self.align(AlignmentEvent::Triggered(id));
     }
 
     fn aborted(&mut self, id: CheckpointId) {
         self.release_source(id);
         // The stage hears once of a checkpoint that is still under way here.
         if !self.alignment.is_under_way(id) {
-            self.call(Call::Aborted(id));
+            self.call(StageCall::Aborted(id));
         }
-        self.align(alignment::Event::Aborted(id));
+        self.align(AlignmentEvent::Aborted(id));
         self.step.more = true;
     }
 
     // A source that is held stays so: what it read behind a savepoint that the job stops with would be of no use.
     fn completed(&mut self, id: CheckpointId, last: bool) {
-        self.call(Call::Completed(id));
+        self.call(StageCall::Completed(id));
         // The stage cannot say what it wants next: a resume lets it go on with what it commits now.
         self.step.more = true;
         if last && self.broken == Some(BrokenRule::SettledBeforeCommit) {
-            self.decisions.push_back(Decision::ReportSettled);
+            self.decisions.push_back(SubtaskDecision::ReportSettled);
         } else if last {
             self.settling = Some(Pending { id, due: true });
         }
     }
 
-    // News of an older checkpoint says nothing about the one that the source waits for.
+    // InputEvent of an older checkpoint says nothing about the one that the source waits for.
     fn release_source(&mut self, decided: CheckpointId) {
         let forgotten = self.broken == Some(BrokenRule::HeldSourceForgotten) && decided != CheckpointId::MAX;
         if !forgotten && self.hold.take_if(|held| *held <= decided).is_some() {
@@ -311,13 +313,13 @@ impl SubtaskProtocol {
         for pending in [&mut self.barrier, &mut self.settling].into_iter().flatten() {
             pending.due = true;
         }
-        self.call(Call::Resume);
+        self.call(StageCall::Resume);
     }
 
-    fn align(&mut self, event: alignment::Event) {
-        let alignment::Decision { abandon, begin } = self.alignment.on(event);
+    fn align(&mut self, event: AlignmentEvent) {
+        let AlignmentDecision { abandon, begin } = self.alignment.on(event);
         if let Some(id) = abandon {
-            self.call(Call::Aborted(id));
+            self.call(StageCall::Aborted(id));
             self.barrier = None;
             self.after_barrier();
         }
@@ -330,7 +332,7 @@ impl SubtaskProtocol {
         if let Some(pending) = pending(self) {
             pending.due = false;
             let id = pending.id;
-            self.call(Call::Prepare(id));
+            self.call(StageCall::Prepare(id));
         }
     }
 
@@ -342,18 +344,18 @@ impl SubtaskProtocol {
         if self.barrier().is_some_and(|barrier| barrier == id) {
             self.pass_barrier(id);
         } else if self.settling.take_if(|settling| settling.id == id).is_some() {
-            self.decisions.push_back(Decision::ReportSettled);
+            self.decisions.push_back(SubtaskDecision::ReportSettled);
         }
     }
 
     // Nothing may come between the snapshot and the barrier.
     fn pass_barrier(&mut self, id: CheckpointId) {
-        self.call(Call::Snapshot(id));
+        self.call(StageCall::Snapshot(id));
         if !self.ended {
-            self.decisions.push_back(Decision::PassBarrier(id));
+            self.decisions.push_back(SubtaskDecision::PassBarrier(id));
         }
-        self.decisions.push_back(Decision::ReportFrozen(id));
-        self.alignment.on(alignment::Event::Passed(id));
+        self.decisions.push_back(SubtaskDecision::ReportFrozen(id));
+        self.alignment.on(AlignmentEvent::Passed(id));
         self.barrier = None;
         self.after_barrier();
     }
@@ -364,13 +366,13 @@ impl SubtaskProtocol {
         std::mem::take(&mut self.deferred).into_iter().for_each(|command| self.command(command));
     }
 
-    fn tell(&mut self, news: News) {
+    fn tell(&mut self, news: InputEvent) {
         match news {
-            News::Watermark(input, watermark) => self.call(Call::Watermark(input, watermark)),
-            News::End(input, end) => {
+            InputEvent::Watermark(input, watermark) => self.call(StageCall::Watermark(input, watermark)),
+            InputEvent::End(input, end) => {
                 self.open_inputs -= 1;
                 self.stopped |= end == End::Stopped;
-                self.call(Call::EndOfInput(input, end));
+                self.call(StageCall::EndOfInput(input, end));
             }
         }
     }
@@ -378,11 +380,11 @@ impl SubtaskProtocol {
     fn end(&mut self) {
         let end = if self.stopped { End::Stopped } else { End::Finished };
         self.ended = true;
-        self.decisions.push_back(Decision::PassEnd(end));
-        self.decisions.push_back(Decision::ReportEnded(end));
+        self.decisions.push_back(SubtaskDecision::PassEnd(end));
+        self.decisions.push_back(SubtaskDecision::ReportEnded(end));
     }
 
-    fn call(&mut self, call: Call) {
-        self.decisions.push_back(Decision::Call(call));
+    fn call(&mut self, call: StageCall) {
+        self.decisions.push_back(SubtaskDecision::Call(call));
     }
 }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_protocol::checkpoint_stats::CheckpointKind;
-use millstream_protocol::log::{Answer, Append, Ask, Base, Change, CheckpointRef, JobLog, LogEntry};
+use millstream_protocol::log::{
+    Append, Base, Change, CheckpointRef, JobLog, LogEntry, LogRequest, LogResponse,
+};
 use millstream_record::ErrorKind;
 use millstream_stage::snapshot::CheckpointId;
 use proptest::prelude::*;
@@ -22,9 +24,9 @@ struct Store {
 }
 
 impl Store {
-    fn create(&mut self, number: u64, bytes: &[u8], torn: bool) -> Answer {
+    fn create(&mut self, number: u64, bytes: &[u8], torn: bool) -> LogResponse {
         if self.entries.contains_key(&number) {
-            return Answer::Exists;
+            return LogResponse::Exists;
         }
         let kept = if torn { bytes.len() / 2 } else { bytes.len() };
         self.entries.insert(number, bytes[..kept].to_vec());
@@ -32,7 +34,7 @@ impl Store {
             self.history.push(LogEntry::decode(bytes).unwrap());
         }
         self.highest_ever = self.highest_ever.max(number);
-        Answer::Created
+        LogResponse::Created
     }
 
     fn land(&mut self) {
@@ -42,25 +44,25 @@ impl Store {
     }
 
     /// One call under chance; nobody hears of it when its answer is lost.
-    fn answer(&mut self, ask: &Ask, luck: u8) -> Answer {
+    fn answer(&mut self, ask: &LogRequest, luck: u8) -> LogResponse {
         match (ask, luck) {
-            (Ask::Create(number, bytes), 0) => {
+            (LogRequest::Create(number, bytes), 0) => {
                 self.late.push((*number, bytes.clone()));
-                Answer::Unknown
+                LogResponse::Unknown
             }
-            (Ask::Create(number, bytes), 1) => {
+            (LogRequest::Create(number, bytes), 1) => {
                 self.create(*number, bytes, false);
-                Answer::Unknown
+                LogResponse::Unknown
             }
-            (Ask::Create(number, bytes), 2) => {
+            (LogRequest::Create(number, bytes), 2) => {
                 self.create(*number, bytes, true);
-                Answer::Unknown
+                LogResponse::Unknown
             }
-            (_, 3) => Answer::Unknown,
-            (Ask::List, _) => Answer::Listed(self.entries.keys().rev().copied().collect()),
-            (Ask::Read(number), _) => Answer::Read(self.entries.get(number).cloned()),
-            (Ask::Create(number, bytes), _) => self.create(*number, bytes, false),
-            (Ask::Done(_) | Ask::Refused(_), _) => unreachable!("it is over"),
+            (_, 3) => LogResponse::Unknown,
+            (LogRequest::List, _) => LogResponse::Listed(self.entries.keys().rev().copied().collect()),
+            (LogRequest::Read(number), _) => LogResponse::Read(self.entries.get(number).cloned()),
+            (LogRequest::Create(number, bytes), _) => self.create(*number, bytes, false),
+            (LogRequest::Done(_) | LogRequest::Refused(_), _) => unreachable!("it is over"),
         }
     }
 }
@@ -91,7 +93,7 @@ fn step(store: &mut Store, attempt: &mut Attempt, seen: &mut Seen, (luck, what):
     let ask = attempt.append.ask();
     let answer = store.answer(&ask, luck);
     attempt.append.on(answer.clone());
-    if luck == 4 && matches!(answer, Answer::Created | Answer::Exists) {
+    if luck == 4 && matches!(answer, LogResponse::Created | LogResponse::Exists) {
         // The same answer once more: it answers nothing that was asked since.
         let before = format!("{:?}", attempt.append.ask());
         attempt.append.on(answer);
@@ -99,12 +101,12 @@ fn step(store: &mut Store, attempt: &mut Attempt, seen: &mut Seen, (luck, what):
     }
     // What is known is acted upon at once: in this model nothing lies between the last answer and the deed.
     match attempt.append.ask() {
-        Ask::Done(done) => {
+        LogRequest::Done(done) => {
             done.prune.iter().for_each(|number| drop(store.entries.remove(number)));
             assert!(store.history.contains(&done.entry), "what stands was the highest when it was made");
             settle(attempt, seen, done.entry, what);
         }
-        Ask::Refused(error) => {
+        LogRequest::Refused(error) => {
             assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
             attempt.over = true;
             seen.fenced += 1;
@@ -194,10 +196,10 @@ proptest! {
 }
 
 /// Runs an append to its end on a store that works.
-fn finish(store: &mut Store, append: &mut Append) -> Ask {
+fn finish(store: &mut Store, append: &mut Append) -> LogRequest {
     loop {
         match append.ask() {
-            over @ (Ask::Done(_) | Ask::Refused(_)) => return over,
+            over @ (LogRequest::Done(_) | LogRequest::Refused(_)) => return over,
             ask => append.on(store.answer(&ask, 9)),
         }
     }
@@ -205,7 +207,7 @@ fn finish(store: &mut Store, append: &mut Append) -> Ask {
 
 fn claimed(store: &mut Store, number: u32) -> JobLog {
     match finish(store, &mut Attempt::new(number).append) {
-        Ask::Done(done) => JobLog::new(done.entry),
+        LogRequest::Done(done) => JobLog::new(done.entry),
         other => panic!("{other:?}"),
     }
 }
@@ -216,8 +218,8 @@ fn a_lost_acknowledgement_is_no_lost_race() {
     let log = claimed(&mut store, 1);
     let mut append = log.propose(Change::Savepoint(1), 5);
     append.on(store.answer(&append.ask(), 1));
-    assert!(matches!(append.ask(), Ask::Create(2, _)), "asks again, the same");
-    assert!(matches!(finish(&mut store, &mut append), Ask::Done(done) if done.entry.number == 2));
+    assert!(matches!(append.ask(), LogRequest::Create(2, _)), "asks again, the same");
+    assert!(matches!(finish(&mut store, &mut append), LogRequest::Done(done) if done.entry.number == 2));
 }
 
 #[test]
@@ -228,14 +230,14 @@ fn whoever_slept_while_another_claimed_is_fenced() {
     assert_eq!((slept.last().epoch, next.last().epoch), (1, 2));
     let mut late = slept.propose(Change::Savepoint(1), 5);
     assert!(
-        matches!(finish(&mut store, &mut late), Ask::Refused(error) if error.kind() == ErrorKind::Fenced)
+        matches!(finish(&mut store, &mut late), LogRequest::Refused(error) if error.kind() == ErrorKind::Fenced)
     );
     store.entries.remove(&2);
     let mut anew = slept.propose(Change::Savepoint(1), 6);
     store.create(3, &next.propose(Change::Savepoint(1), 6).proposal().encode(), false);
     let refused = finish(&mut store, &mut anew);
     assert!(
-        matches!(refused, Ask::Refused(_)),
+        matches!(refused, LogRequest::Refused(_)),
         "a pruned number is free again, but higher ones tell: {refused:?}"
     );
 }
@@ -245,12 +247,12 @@ fn a_torn_claim_fences_nobody_and_uses_its_epoch_up() {
     let mut store = Store::default();
     let log = claimed(&mut store, 1);
     let mut dies = Attempt::new(2).append;
-    while !matches!(dies.ask(), Ask::Create(..)) {
+    while !matches!(dies.ask(), LogRequest::Create(..)) {
         dies.on(store.answer(&dies.ask(), 9));
     }
     store.answer(&dies.ask(), 2);
     let mut append = log.propose(Change::Savepoint(1), 5);
-    assert!(matches!(finish(&mut store, &mut append), Ask::Done(done) if done.entry.number == 3));
+    assert!(matches!(finish(&mut store, &mut append), LogRequest::Done(done) if done.entry.number == 3));
     assert_eq!(claimed(&mut store, 3).last().epoch, 2, "below a whole entry a torn one means nothing");
     store.entries.insert(9, b"{".to_vec());
     assert_eq!(claimed(&mut store, 4).last().epoch, 4);
@@ -263,10 +265,10 @@ fn a_damaged_entry_is_passed_over_loudly_and_a_log_of_nothing_else_refused() {
     let mut bytes = store.entries[&1].clone();
     bytes[3] ^= 1;
     store.entries.insert(2, bytes.clone());
-    let Ask::Done(done) = finish(&mut store, &mut Attempt::new(2).append) else { panic!("goes on") };
+    let LogRequest::Done(done) = finish(&mut store, &mut Attempt::new(2).append) else { panic!("goes on") };
     assert_eq!((done.damaged, done.entry.number, done.entry.epoch), (vec![2], 3, 3));
     let mut store = Store::default();
     store.entries.insert(1, bytes);
     let refused = finish(&mut store, &mut Attempt::new(3).append);
-    assert!(matches!(refused, Ask::Refused(error) if error.kind() == ErrorKind::Data));
+    assert!(matches!(refused, LogRequest::Refused(error) if error.kind() == ErrorKind::Data));
 }

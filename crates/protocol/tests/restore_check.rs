@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
-use millstream_protocol::restore_check::{Fate, RestoreReport, check};
+use millstream_protocol::restore_check::{RestoreReport, StateFate, check};
 use millstream_record::record::to_bytes;
 use millstream_stage::plan::{OperatorSpec, Plan, StageSpec};
 use millstream_stage::snapshot::{MemoryPart, OperatorList, Redistribute, StageSnapshot, TableSchema};
@@ -44,7 +44,7 @@ fn snapshot(operators: &[(&str, Vec<TableSchema>)]) -> JobSnapshot {
     JobSnapshot { job: "job".into(), checkpoint: 1, epoch: 1, key_groups: 128, stages: vec![stage] }
 }
 
-fn fate(report: &RestoreReport, operator: &str, state: &str) -> Fate {
+fn fate(report: &RestoreReport, operator: &str, state: &str) -> StateFate {
     let operator = report.operators.iter().find(|report| report.name == operator).unwrap();
     operator.states.iter().find(|report| report.name == state).unwrap().fate.clone()
 }
@@ -69,13 +69,13 @@ fn a_keyed_process_is_judged_state_by_state() {
         plan(vec![operator("count", "keyed process", vec![TableSchema::of::<i64>("watermark"), read])]);
     let snapshot = snapshot(&[("count", vec![TableSchema::of::<i64>("watermark"), written])]);
     let report = check(&plan, &snapshot).unwrap();
-    assert_eq!(fate(&report, "count", "watermark"), Fate::Same);
-    assert_eq!(fate(&report, "count", "key"), Fate::Same);
-    assert_eq!(fate(&report, "count", "fresh"), Fate::New);
-    assert_eq!(fate(&report, "count", "old"), Fate::Dropped);
-    let Fate::Migrates(notes) = fate(&report, "count", "total") else { panic!("{report}") };
+    assert_eq!(fate(&report, "count", "watermark"), StateFate::Same);
+    assert_eq!(fate(&report, "count", "key"), StateFate::Same);
+    assert_eq!(fate(&report, "count", "fresh"), StateFate::New);
+    assert_eq!(fate(&report, "count", "old"), StateFate::Dropped);
+    let StateFate::Migrates(notes) = fate(&report, "count", "total") else { panic!("{report}") };
     assert_eq!(notes[0].to_string(), "`total`: int widened to long");
-    let Fate::Incompatible(notes) = fate(&report, "count", "seen") else { panic!("{report}") };
+    let StateFate::Incompatible(notes) = fate(&report, "count", "seen") else { panic!("{report}") };
     assert!(notes[0].to_string().starts_with("`seen[]`: string cannot become long"), "{report}");
 
     assert!(
@@ -115,9 +115,9 @@ fn state_of_an_operator_that_is_gone_is_dropped_only_when_that_is_allowed() {
     let plan =
         plan(vec![operator("clicks", "kafka source", vec![]), operator("orders", "kafka source", vec![])]);
     let report = check(&plan, &snapshot).unwrap();
-    assert_eq!(fate(&report, "clicks", "splits"), Fate::Same);
-    assert_eq!(fate(&report, "orders", "splits"), Fate::New);
-    assert_eq!(fate(&report, "gone", "total"), Fate::Dropped);
+    assert_eq!(fate(&report, "clicks", "splits"), StateFate::Same);
+    assert_eq!(fate(&report, "orders", "splits"), StateFate::New);
+    assert_eq!(fate(&report, "gone", "total"), StateFate::Dropped);
     assert!(refusal(&report, false).contains("--allow-non-restored-state"));
     assert_eq!(refusal(&report, true), "");
 }
@@ -129,7 +129,7 @@ fn a_time_to_live_may_come_and_go() {
     for (written, read) in [(&plain[..], &aging[..]), (&aging, &plain)] {
         let plan = plan(vec![operator("count", "process", vec![keys(read)])]);
         let report = check(&plan, &snapshot(&[("count", vec![keys(written)])])).unwrap();
-        assert_eq!(fate(&report, "count", "last"), Fate::Same);
+        assert_eq!(fate(&report, "count", "last"), StateFate::Same);
         report.refusal(false).unwrap();
         assert!(!report.to_string().contains("last_updated"), "{report}");
     }
@@ -139,8 +139,8 @@ fn a_time_to_live_may_come_and_go() {
 fn an_operator_of_another_kind_under_an_old_name_is_refused() {
     let plan = plan(vec![operator("count", "window", vec![TableSchema::of::<i64>("panes")])]);
     let report = check(&plan, &snapshot(&[("count", vec![keys(&[])])])).unwrap();
-    assert_eq!(fate(&report, "count", "panes"), Fate::New);
-    assert_eq!(fate(&report, "count", "keys"), Fate::Foreign);
+    assert_eq!(fate(&report, "count", "panes"), StateFate::New);
+    assert_eq!(fate(&report, "count", "keys"), StateFate::Foreign);
     assert!(refusal(&report, true).contains("give the new operator a name of its own"));
 }
 

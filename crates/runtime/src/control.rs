@@ -13,7 +13,7 @@ use millstream_stage::trouble::Ongoing;
 use millstream_storage::Storage;
 
 use crate::ask::{Ask, CheckpointDone, Pending};
-use crate::life::{Life, Wish};
+use crate::job_state::{JobState, TerminationRequest};
 use crate::signals;
 use crate::snapshot::JobSnapshot;
 use crate::status::{JobFailure, JobStatus};
@@ -22,16 +22,16 @@ use crate::status::{JobFailure, JobStatus};
 /// readable.
 #[derive(Clone)]
 pub struct JobControl {
-    pub(crate) life: Arc<Life>,
+    pub(crate) state: Arc<JobState>,
 }
 
 /// A control that keeps nothing alive.
-pub(crate) struct WeakControl(Weak<Life>);
+pub(crate) struct WeakControl(Weak<JobState>);
 
 impl WeakControl {
     /// The control, while the job runs.
     pub(crate) fn running(&self) -> Option<JobControl> {
-        let control = JobControl { life: self.0.upgrade()? };
+        let control = JobControl { state: self.0.upgrade()? };
         (!control.is_over()).then_some(control)
     }
 }
@@ -40,17 +40,17 @@ impl JobControl {
     /// Stops the job in order, without waiting for it: sources read no more, what is in the queues is processed, sinks flush. Open
     /// windows are left alone, no final watermark is sent.
     pub fn stop(&self) {
-        self.life.wish(Wish::Stop);
+        self.state.wish(TerminationRequest::Stop);
     }
 
     /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) reports it as cancelled.
     pub fn cancel(&self) {
-        self.life.wish(Wish::Cancel);
+        self.state.wish(TerminationRequest::Cancel);
     }
 
     /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) gives an error with this reason.
     pub fn abort(&self, reason: &str) {
-        self.life.wish(Wish::Abort(reason.to_owned()));
+        self.state.wish(TerminationRequest::Abort(reason.to_owned()));
     }
 
     /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second; signals within a second count as one. While no job of the process runs, signals
@@ -119,7 +119,7 @@ impl JobControl {
     }
 
     fn savepoint_dir(&self, dir: Option<&str>) -> Result<String> {
-        let options = &self.life.setup.options;
+        let options = &self.state.setup.options;
         let dir = dir.or(options.savepoints_dir.as_deref()).ok_or_else(|| {
             Error::configuration(
                 "it is not known where savepoints go: name a directory or set state.savepoints.dir",
@@ -132,79 +132,79 @@ impl JobControl {
 
     fn ask(&self, ask: Ask) -> Pending {
         let (reply, pending) = Pending::new();
-        self.life.ask(ask, reply);
+        self.state.ask(ask, reply);
         pending
     }
 
     /// The job's id.
     pub fn job_id(&self) -> JobId {
-        self.life.setup.id
+        self.state.setup.id
     }
 
     /// How the job is doing.
     pub fn status(&self) -> JobStatus {
-        self.life.status()
+        self.state.status()
     }
 
     /// When the first attempt of this process began, in epoch milliseconds.
     pub fn started_at(&self) -> Time {
-        self.life.started_at
+        self.state.started_at
     }
 
     /// How many attempts this process has begun: one more than there were restarts.
     pub fn attempts(&self) -> u64 {
-        self.life.attempts()
+        self.state.attempts()
     }
 
     /// What went wrong, newest first: the last few.
     pub fn exceptions(&self) -> Vec<JobFailure> {
-        self.life.failures()
+        self.state.failures()
     }
 
     /// Checkpoints that were taken, failed and restored since the process began.
     pub fn checkpoint_stats(&self) -> CheckpointHistory {
-        self.life.history(|history| history.clone())
+        self.state.history(|history| history.clone())
     }
 
     /// The metrics of all subtasks and operators; they count on over attempts and stay readable after the job's end.
     pub fn metrics(&self) -> Arc<JobMetrics> {
-        Arc::clone(&self.life.setup.metrics)
+        Arc::clone(&self.state.setup.metrics)
     }
 
     /// What is in trouble now: a store that is away, checkpoints that fail.
     pub fn troubles(&self) -> Vec<Ongoing> {
-        self.life.setup.metrics.troubles.ongoing(self.nanos())
+        self.state.setup.metrics.troubles.ongoing(self.nanos())
     }
 
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
-        &self.life.setup.plan
+        &self.state.setup.plan
     }
 
     /// The number of the present attempt, or of the last one.
     pub fn epoch(&self) -> u64 {
-        self.life.epoch()
+        self.state.epoch()
     }
 
     /// Whether the job has ended, in whatever way.
     pub fn is_over(&self) -> bool {
-        self.life.is_over()
+        self.state.is_over()
     }
 
     /// The job's monotonic clock.
     pub(crate) fn nanos(&self) -> Nanos {
-        self.life.setup.clock.nanos()
+        self.state.setup.clock.nanos()
     }
 
     pub(crate) fn downgrade(&self) -> WeakControl {
-        WeakControl(Arc::downgrade(&self.life))
+        WeakControl(Arc::downgrade(&self.state))
     }
 }
 
 impl fmt::Debug for JobControl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobControl")
-            .field("job", &self.life.setup.plan.name)
+            .field("job", &self.state.setup.plan.name)
             .field("status", &self.status())
             .finish()
     }

@@ -9,9 +9,9 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millstream_protocol::checkpointing::{CheckpointCoordinator, Event as Happened, StopOptions};
+use millstream_protocol::checkpointing::{CheckpointCoordinator, CoordinatorEvent, StopOptions};
 use millstream_protocol::enumerators::{Assignments, Enumerators, Guard};
-use millstream_protocol::subtask::Command as Task;
+use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::{Error, Result};
 use millstream_stage::io::Io;
 use millstream_stage::snapshot::CheckpointId;
@@ -21,13 +21,13 @@ use millstream_stage::trouble::Reporter;
 
 use self::flight::{Askers, Flight};
 use self::stopping::Stopping;
-use crate::inbox::Command;
+use crate::checkpoint_storage::Ledger;
+use crate::inbox::ThreadCommand;
 use crate::io::{self, TokioIo};
-use crate::life::Life;
+use crate::job_state::JobState;
 use crate::panics;
-use crate::shared::{Event, Shared};
+use crate::shared::{CoordinatorMessage, Shared};
 use crate::snapshot::JobSnapshot;
-use crate::vault::Ledger;
 use crate::worker::Worker;
 
 // How long sinks may commit after the checkpoint that a stopped job ends with.
@@ -37,7 +37,7 @@ const IO_GRACE: Duration = Duration::from_secs(2);
 
 /// What an attempt runs with.
 pub(crate) struct Begin<'a> {
-    pub(crate) events: Receiver<Event>,
+    pub(crate) events: Receiver<CoordinatorMessage>,
     pub(crate) from: Option<&'a JobSnapshot>,
     pub(crate) next_checkpoint: u64,
     pub(crate) ledger: Arc<dyn Ledger>,
@@ -54,8 +54,8 @@ pub(crate) struct Ending {
 }
 
 /// Runs an attempt to its end on this thread; whether something failed is in `shared`.
-pub(crate) fn run<'a>(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) -> Ending {
-    match Coordinator::start(shared, life, begin) {
+pub(crate) fn run<'a>(shared: &Arc<Shared>, state: &'a JobState, begin: Begin<'a>) -> Ending {
+    match Coordinator::start(shared, state, begin) {
         Ok(coordinator) => coordinator.run(),
         Err(error) => {
             shared.fail(error);
@@ -66,8 +66,8 @@ pub(crate) fn run<'a>(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) ->
 
 struct Coordinator<'a> {
     shared: Arc<Shared>,
-    life: &'a Life,
-    events: Receiver<Event>,
+    state: &'a JobState,
+    events: Receiver<CoordinatorMessage>,
     enumerators: Enumerators,
     assignments: Assignments,
     running: &'a mut dyn FnMut(),
@@ -106,7 +106,7 @@ impl Reporters {
 }
 
 impl<'a> Coordinator<'a> {
-    fn start(shared: &Arc<Shared>, life: &'a Life, begin: Begin<'a>) -> Result<Self> {
+    fn start(shared: &Arc<Shared>, state: &'a JobState, begin: Begin<'a>) -> Result<Self> {
         let Begin { events, from, next_checkpoint, ledger, running } = begin;
         let troubles = &shared.metrics.troubles;
         let guard: Guard = |call| panics::catch(call);
@@ -116,7 +116,7 @@ impl<'a> Coordinator<'a> {
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
         let mut coordinator = Self {
             shared: Arc::clone(shared),
-            life,
+            state,
             events,
             enumerators,
             assignments,
@@ -169,7 +169,7 @@ impl<'a> Coordinator<'a> {
     }
 
     // The next event; none when it is time for something.
-    fn next_event(&self) -> Option<Event> {
+    fn next_event(&self) -> Option<CoordinatorMessage> {
         let ticks = if self.may_assign() { self.enumerators.next_tick() } else { None };
         let [stop, leave] = self.stopping.deadlines();
         let deadlines = [ticks, self.machine.wake_at(), stop, leave];
@@ -180,28 +180,30 @@ impl<'a> Coordinator<'a> {
         self.events.recv_timeout(Duration::from_nanos(left)).ok()
     }
 
-    fn on(&mut self, event: Event) -> Result<()> {
+    fn on(&mut self, event: CoordinatorMessage) -> Result<()> {
         match event {
-            Event::Opened => self.on_opened()?,
-            Event::ReaderReady(index) if self.may_assign() => {
+            CoordinatorMessage::Opened => self.on_opened()?,
+            CoordinatorMessage::ReaderReady(index) if self.may_assign() => {
                 let assignments = self.enumerators.reader_ready(self.shared.places[index])?;
                 self.assign(assignments);
             }
-            Event::ReaderReady(_) => {}
-            Event::Frozen(index, id, part) => self.on_frozen(index, id, part)?,
-            Event::Ended(index, end, damage) => self.on_ended(index, end, damage)?,
-            Event::Settled(subtask) => {
+            CoordinatorMessage::ReaderReady(_) => {}
+            CoordinatorMessage::Frozen(index, id, part) => self.on_frozen(index, id, part)?,
+            CoordinatorMessage::Ended(index, end, damage) => self.on_ended(index, end, damage)?,
+            CoordinatorMessage::Settled(subtask) => {
                 self.settled[subtask] = true;
-                self.happened(Happened::Settled { subtask })?;
+                self.happened(CoordinatorEvent::Settled { subtask })?;
             }
-            Event::Exited(index) => self.join(index),
-            Event::Ask(ask, reply) => self.on_ask(ask, reply)?,
-            Event::Written(id, written) => self.on_written(id, written)?,
-            Event::Logged(id, logged) => self.on_logged(id, logged)?,
-            Event::FinishLogged(logged) => self.happened(Happened::FinishLogged(logged))?,
-            Event::Cleaned(retired) => self.life.history(|history| history.discarded(&retired)),
-            Event::Stop => self.on_stop()?,
-            Event::Failed => self.on_failed()?,
+            CoordinatorMessage::Exited(index) => self.join(index),
+            CoordinatorMessage::Ask(ask, reply) => self.on_ask(ask, reply)?,
+            CoordinatorMessage::WrittenCheckpoint(id, written) => self.on_written(id, written)?,
+            CoordinatorMessage::Logged(id, logged) => self.on_logged(id, logged)?,
+            CoordinatorMessage::FinishLogged(logged) => {
+                self.happened(CoordinatorEvent::FinishLogged(logged))?
+            }
+            CoordinatorMessage::Cleaned(retired) => self.state.history(|history| history.discarded(&retired)),
+            CoordinatorMessage::Stop => self.on_stop()?,
+            CoordinatorMessage::Failed => self.on_failed()?,
         }
         Ok(())
     }
@@ -211,7 +213,7 @@ impl<'a> Coordinator<'a> {
             let assignments = self.enumerators.tick()?;
             self.assign(assignments);
         }
-        self.happened(Happened::Tick)
+        self.happened(CoordinatorEvent::Tick)
     }
 
     // When all are open, all run; before that nothing does.
@@ -220,14 +222,14 @@ impl<'a> Coordinator<'a> {
         if self.opened < self.shared.places.len() {
             return Ok(());
         }
-        self.shared.command_all(|| Command::Run);
+        self.shared.command_all(|| ThreadCommand::Run);
         let assignments = std::mem::take(&mut self.assignments);
         self.assign(assignments);
         (self.running)();
         if let Some(end) = self.stopping.told() {
-            self.shared.command_sources(|| Command::Task(Task::Stop(end)));
+            self.shared.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
         }
-        self.happened(Happened::Started)
+        self.happened(CoordinatorEvent::Started)
     }
 
     fn is_running(&self) -> bool {
@@ -237,7 +239,8 @@ impl<'a> Coordinator<'a> {
     fn assign(&self, assignments: Assignments) {
         for (place, assignment) in assignments {
             if let Some(index) = self.shared.index(place) {
-                self.shared.inboxes[index].command(Command::Task(Task::Assign(assignment)));
+                self.shared.inboxes[index]
+                    .command(ThreadCommand::Protocol(SubtaskCommand::Assign(assignment)));
             }
         }
     }
@@ -255,7 +258,7 @@ impl<'a> Coordinator<'a> {
             }
             self.all_have_ended();
         }
-        self.happened(Happened::Ended { subtask, end })
+        self.happened(CoordinatorEvent::Ended { subtask, end })
     }
 
     fn join(&mut self, index: usize) {

@@ -37,11 +37,11 @@ impl Element {
 }
 
 /// What the driver tells a subtask's thread.
-pub(crate) enum Command {
+pub(crate) enum ThreadCommand {
     /// Every subtask is open: go.
     Run,
     /// Something of the job's protocol.
-    Task(subtask::Command),
+    Protocol(subtask::SubtaskCommand),
     /// All subtasks have ended: close.
     Release,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Want<'a> {
 /// What came.
 pub(crate) enum Taken {
     Element(usize, Element),
-    Command(Command),
+    Command(ThreadCommand),
     /// The stage's waker was called.
     Woken,
     /// Nothing is there and the caller did not want to wait, or has waited long enough.
@@ -85,7 +85,7 @@ struct State {
     channels: Vec<Channel>,
     turn: usize,
     queued: usize,
-    commands: VecDeque<Command>,
+    commands: VecDeque<ThreadCommand>,
     woken: bool,
     parked: bool,
     aborted: bool,
@@ -144,7 +144,7 @@ impl Inbox {
     }
 
     /// Gives the subtask a command.
-    pub(crate) fn command(&self, command: Command) {
+    pub(crate) fn command(&self, command: ThreadCommand) {
         let mut state = self.lock();
         state.commands.push_back(command);
         self.unpark(state);

@@ -11,18 +11,18 @@ use millstream_stage::plan::Plan;
 use millstream_stage::stage::End;
 use millstream_stage::state_backend::{Heap, StateBackend};
 
+use crate::checkpoint_storage::{CheckpointStorage, Memory, Origin, Stored};
 use crate::control::JobControl;
 use crate::dry_run;
-use crate::life::{Life, Waited, Wish};
+use crate::job_state::{JobState, TerminationRequest, Waited};
 use crate::options::RuntimeOptions;
 use crate::patiently::patiently;
 use crate::report::JobReport;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 use crate::status::JobStatus;
-use crate::supervisor::{self, Outcome};
-use crate::vault::{Memory, Origin, Stored, Vault};
-use crate::{layout, panics, vault};
+use crate::supervisor::{self, JobOutcome};
+use crate::{checkpoint_storage, layout, panics};
 
 /// Runs a job to its end, stopping it in order at SIGTERM or SIGINT: what a program's `main` calls.
 ///
@@ -129,22 +129,22 @@ impl Launch {
         let Self { plan, options, backend, origin, allow_non_restored, read } = self;
         warn(&plan, &options);
         let setup = Setup { allow_non_restored, ..Setup::new(plan, options, backend) };
-        let life = Arc::new(Life::new(setup));
-        let supervised = Ending(Arc::clone(&life));
+        let state = Arc::new(JobState::new(setup));
+        let supervised = Ending(Arc::clone(&state));
         let run = move || {
-            let life = &supervised.0;
-            refuse_misfit(life, &origin)?;
-            supervisor::run(life, vault(life, origin, read)?)
+            let state = &supervised.0;
+            refuse_misfit(state, &origin)?;
+            supervisor::run(state, storage(state, origin, read)?)
         };
         let thread = Builder::new().name("millstream-job".into()).spawn(run);
         let thread =
             thread.map_err(|error| Error::configuration("no thread can be started").caused_by(error))?;
-        Ok(JobHandle { control: JobControl { life }, thread: Some(thread) })
+        Ok(JobHandle { control: JobControl { state }, thread: Some(thread) })
     }
 }
 
 // Whoever waits for the job hears of its end, whatever ends its thread.
-struct Ending(Arc<Life>);
+struct Ending(Arc<JobState>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
@@ -168,8 +168,8 @@ fn warn(plan: &Plan, options: &RuntimeOptions) {
 
 /// Refuses state that does not fit before the attempt is claimed: until then, whoever runs the job goes on undisturbed. What is damaged is
 /// left to the attempt, which may pass it over.
-fn refuse_misfit(life: &Life, origin: &Origin) -> Result<()> {
-    let setup = &life.setup;
+fn refuse_misfit(state: &JobState, origin: &Origin) -> Result<()> {
+    let setup = &state.setup;
     let from = match origin {
         Origin::Snapshot(snapshot) => {
             return snapshot.validate_allowing(&setup.plan, setup.allow_non_restored);
@@ -177,7 +177,7 @@ fn refuse_misfit(life: &Life, origin: &Origin) -> Result<()> {
         Origin::Savepoint(url) => Some(url.as_str()),
         Origin::Latest => None,
     };
-    match patiently(life, || dry_run::at_start(&setup.plan, &setup.options, from)).map(Option::flatten) {
+    match patiently(state, || dry_run::at_start(&setup.plan, &setup.options, from)).map(Option::flatten) {
         Ok(Some(found)) => {
             let refusal = found.report.refusal(setup.allow_non_restored);
             refusal.map_err(|error| error.in_context(found.url))
@@ -191,8 +191,8 @@ fn refuse_misfit(life: &Life, origin: &Origin) -> Result<()> {
     }
 }
 
-fn vault(life: &Life, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vault>> {
-    let setup = &life.setup;
+fn storage(state: &JobState, origin: Origin, read: ReadOptions) -> Result<Box<dyn CheckpointStorage>> {
+    let setup = &state.setup;
     if let Some(url) = setup.options.checkpoints_url()? {
         return Ok(Box::new(Stored::new(&url, setup, origin, read)?));
     }
@@ -200,7 +200,9 @@ fn vault(life: &Life, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vault
         Origin::Latest => None,
         Origin::Snapshot(snapshot) => Some(snapshot),
         // Whoever is told to end meanwhile runs nothing, so needs nothing to begin with.
-        Origin::Savepoint(url) => patiently(life, || vault::read(&url, setup, &read))?.map(Arc::new),
+        Origin::Savepoint(url) => {
+            patiently(state, || checkpoint_storage::read(&url, setup, &read))?.map(Arc::new)
+        }
     };
     Ok(Box::new(Memory::new(from)))
 }
@@ -209,7 +211,7 @@ fn vault(life: &Life, origin: Origin, read: ReadOptions) -> Result<Box<dyn Vault
 #[derive(Debug)]
 pub struct JobHandle {
     control: JobControl,
-    thread: Option<JoinHandle<Outcome>>,
+    thread: Option<JoinHandle<JobOutcome>>,
 }
 
 impl JobHandle {
@@ -232,7 +234,7 @@ impl JobHandle {
     /// # Errors
     /// What has ended the job, unless somebody stopped it.
     pub fn wait_for_start(&mut self, patience: Option<Duration>) -> Result<bool> {
-        match self.control.life.wait_for_the_start(patience) {
+        match self.control.state.wait_for_the_start(patience) {
             Waited::NotYet => Ok(false),
             Waited::Done if self.control.status() == JobStatus::Failed => {
                 Err(self.join().err().unwrap_or_else(lost))
@@ -243,9 +245,9 @@ impl JobHandle {
 
     // A thread that does not come back is left behind: whoever wants the job to end must not wait for it.
     fn join(&mut self) -> Result<JobReport> {
-        if let Waited::Lost { wish, nothing_ran } = self.control.life.wait_for_the_end() {
+        if let Waited::Lost { wish, nothing_ran } = self.control.state.wait_for_the_end() {
             self.thread = None;
-            return left_behind(&self.control.life, &wish, nothing_ran);
+            return left_behind(&self.control.state, &wish, nothing_ran);
         }
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
@@ -254,19 +256,19 @@ impl JobHandle {
     }
 }
 
-fn left_behind(life: &Life, wish: &Wish, nothing_ran: bool) -> Result<JobReport> {
+fn left_behind(state: &JobState, wish: &TerminationRequest, nothing_ran: bool) -> Result<JobReport> {
     let status = match wish {
-        Wish::Stop if nothing_ran => JobStatus::Suspended,
-        Wish::Cancel if nothing_ran => JobStatus::Canceled,
+        TerminationRequest::Stop if nothing_ran => JobStatus::Suspended,
+        TerminationRequest::Cancel if nothing_ran => JobStatus::Canceled,
         _ => JobStatus::Failed,
     };
-    life.end(status);
+    state.end(status);
     if status != JobStatus::Failed {
-        return Ok(JobReport::new(life, End::Stopped, status));
+        return Ok(JobReport::new(state, End::Stopped, status));
     }
     let message = match wish {
-        Wish::Abort(reason) => format!("job `{}` was aborted: {reason}", life.setup.plan.name),
-        Wish::Stop | Wish::Cancel => {
+        TerminationRequest::Abort(reason) => format!("job `{}` was aborted: {reason}", state.setup.plan.name),
+        TerminationRequest::Stop | TerminationRequest::Cancel => {
             "the job did not end in time: it waits for its storage or its source's system".to_owned()
         }
     };

@@ -8,6 +8,7 @@
 //! core (what a subtask does next).
 
 mod ask;
+mod checkpoint_storage;
 mod clock;
 mod control;
 mod coordinator;
@@ -17,7 +18,7 @@ mod halt;
 mod inbox;
 mod io;
 mod job;
-mod life;
+mod job_state;
 mod meter;
 mod options;
 mod outputs;
@@ -30,7 +31,6 @@ mod signals;
 mod status;
 mod subtask;
 mod supervisor;
-mod vault;
 mod worker;
 
 pub use ask::{CheckpointDone, Pending};

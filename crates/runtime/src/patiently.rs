@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use millstream_record::{ErrorKind, Result};
 
-use crate::life::Life;
+use crate::job_state::JobState;
 
 /// Between two calls, each of which has tried for a while by itself.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Calls until the outcome is not that the storage is away; `None` when somebody wants the job to end instead. The storage itself says
 /// that it is away (`storage/reports.rs` of the checkpoints' crate).
-pub(crate) fn patiently<T>(life: &Life, mut call: impl FnMut() -> Result<T>) -> Result<Option<T>> {
+pub(crate) fn patiently<T>(state: &JobState, mut call: impl FnMut() -> Result<T>) -> Result<Option<T>> {
     loop {
-        if life.wished().is_some() {
+        if state.wished().is_some() {
             return Ok(None);
         }
         match call() {
             Err(error) if error.kind() == ErrorKind::Retry => {
                 tracing::debug!("the job waits for its storage: {}", error.chain());
-                life.rest(PAUSE);
+                state.rest(PAUSE);
             }
             outcome => return outcome.map(Some),
         }

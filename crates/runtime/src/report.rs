@@ -9,7 +9,7 @@ use millstream_stage::plan::OperatorSpec;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 
-use crate::life::Life;
+use crate::job_state::JobState;
 use crate::status::JobStatus;
 
 /// How a job ended. Its `Display` is a small table.
@@ -69,8 +69,8 @@ pub struct OperatorReport {
 }
 
 impl JobReport {
-    pub(crate) fn new(life: &Life, end: End, status: JobStatus) -> Self {
-        let shared = &life.setup;
+    pub(crate) fn new(state: &JobState, end: End, status: JobStatus) -> Self {
+        let shared = &state.setup;
         let specs = shared.plan.stages.iter().flat_map(|stage| &stage.operators);
         let metrics: Vec<_> = shared.metrics.operators().map(|(_, metrics)| metrics).collect();
         let report = |spec: &OperatorSpec| {
@@ -81,10 +81,10 @@ impl JobReport {
             job: shared.plan.name.clone(),
             end,
             status,
-            attempts: life.attempts(),
-            epoch: life.epoch(),
-            left: life.what_is_left(),
-            took: Duration::from_nanos(shared.clock.nanos().saturating_sub(life.began)),
+            attempts: state.attempts(),
+            epoch: state.epoch(),
+            left: state.what_is_left(),
+            took: Duration::from_nanos(shared.clock.nanos().saturating_sub(state.began)),
             operators: specs.map(report).collect(),
         }
     }

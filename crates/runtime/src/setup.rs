@@ -11,7 +11,7 @@ use millstream_stage::trouble::Troubles;
 use millstream_storage::Reports;
 
 use crate::clock::SystemClock;
-use crate::layout::{self, Place};
+use crate::layout::{self, SubtaskId};
 use crate::options::RuntimeOptions;
 
 /// What is the same for every attempt to run a job.
@@ -23,16 +23,16 @@ pub(crate) struct Setup {
     pub(crate) allow_non_restored: bool,
     pub(crate) backend: Arc<dyn StateBackend>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<SubtaskId>,
     /// They count on from attempt to attempt.
     pub(crate) metrics: Arc<JobMetrics>,
 }
 
 impl Setup {
     pub(crate) fn new(plan: Plan, mut options: RuntimeOptions, backend: Arc<dyn StateBackend>) -> Self {
-        let places = layout::places(&plan);
+        let places = layout::subtasks(&plan);
         let troubles = Arc::<Troubles>::default();
-        let metrics = |place: &Place| {
+        let metrics = |place: &SubtaskId| {
             let stage = &plan.stages[place.stage as usize].name;
             SubtaskMetrics::within(stage, place.subtask, Arc::clone(&troubles))
         };
@@ -56,7 +56,7 @@ impl Setup {
     }
 
     /// A subtask's number.
-    pub(crate) fn index(&self, place: Place) -> Option<usize> {
+    pub(crate) fn index(&self, place: SubtaskId) -> Option<usize> {
         self.places.iter().position(|other| *other == place)
     }
 }

@@ -11,19 +11,19 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 
 use crate::ask::{Ask, Reply};
-use crate::inbox::{Command, Inbox};
-use crate::layout::{self, Place};
+use crate::checkpoint_storage::{SubtaskSnapshot, WrittenCheckpoint};
+use crate::inbox::{Inbox, ThreadCommand};
+use crate::layout::{self, SubtaskId};
 use crate::setup::Setup;
-use crate::vault::{Part, Written};
 
 /// What the coordinator is told. Subtasks are numbered over all stages.
-pub(crate) enum Event {
-    /// A subtask is open and waits for [`Command::Run`].
+pub(crate) enum CoordinatorMessage {
+    /// A subtask is open and waits for [`ThreadCommand::Run`].
     Opened,
     /// A source's reader waits for splits.
     ReaderReady(usize),
     /// A subtask's part of a checkpoint.
-    Frozen(usize, CheckpointId, Part),
+    Frozen(usize, CheckpointId, SubtaskSnapshot),
     /// A subtask has done all its work and waits for its release; its source may have ended too early.
     Ended(usize, End, Option<Error>),
     /// A subtask that has ended has committed what the last checkpoint holds.
@@ -33,7 +33,7 @@ pub(crate) enum Event {
     /// Somebody wants a checkpoint.
     Ask(Ask, Reply),
     /// The parts of a checkpoint were stored, or could not be.
-    Written(CheckpointId, Result<Written>),
+    WrittenCheckpoint(CheckpointId, Result<WrittenCheckpoint>),
     /// What came of a checkpoint's log entry.
     Logged(CheckpointId, Logged),
     /// What came of the entry that says that the job has finished.
@@ -47,7 +47,7 @@ pub(crate) enum Event {
 }
 
 /// Why an attempt ended before its time.
-pub(crate) struct Failure {
+pub(crate) struct AttemptFailure {
     pub(crate) error: Error,
     /// The subtask, where it was one.
     pub(crate) task: Option<String>,
@@ -60,8 +60,8 @@ pub(crate) struct Shared {
     setup: Arc<Setup>,
     pub(crate) epoch: u64,
     pub(crate) inboxes: Vec<Arc<Inbox>>,
-    events: Sender<Event>,
-    failure: Mutex<Option<Failure>>,
+    events: Sender<CoordinatorMessage>,
+    failure: Mutex<Option<AttemptFailure>>,
 }
 
 impl Deref for Shared {
@@ -73,8 +73,8 @@ impl Deref for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(setup: Arc<Setup>, epoch: u64, events: Sender<Event>) -> Self {
-        let inbox = |(place, metrics): (&Place, &Arc<SubtaskMetrics>)| {
+    pub(crate) fn new(setup: Arc<Setup>, epoch: u64, events: Sender<CoordinatorMessage>) -> Self {
+        let inbox = |(place, metrics): (&SubtaskId, &Arc<SubtaskMetrics>)| {
             let channels = layout::channels(&setup.plan, *place).len();
             let (bytes, clock) = (setup.options.channel_bytes, Arc::clone(&setup.clock));
             Arc::new(Inbox::new(channels, bytes, clock, Arc::clone(metrics)))
@@ -89,17 +89,17 @@ impl Shared {
     }
 
     /// Tells the coordinator. After its end there is nobody to tell, and nothing to do.
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, event: CoordinatorMessage) {
         let _ = self.events.send(event);
     }
 
     /// Tells every subtask.
-    pub(crate) fn command_all(&self, command: impl Fn() -> Command) {
+    pub(crate) fn command_all(&self, command: impl Fn() -> ThreadCommand) {
         self.inboxes.iter().for_each(|inbox| inbox.command(command()));
     }
 
     /// Tells every source.
-    pub(crate) fn command_sources(&self, command: impl Fn() -> Command) {
+    pub(crate) fn command_sources(&self, command: impl Fn() -> ThreadCommand) {
         for (index, inbox) in self.inboxes.iter().enumerate() {
             if self.stage(index).enumerator.is_some() {
                 inbox.command(command());
@@ -109,32 +109,32 @@ impl Shared {
 
     /// Ends the whole attempt with an error; the first one counts.
     pub(crate) fn fail(&self, error: Error) {
-        self.end_with(Failure { error, task: None, wanted: false });
+        self.end_with(AttemptFailure { error, task: None, wanted: false });
     }
 
     /// Ends the whole attempt with a subtask's error.
     pub(crate) fn fail_task(&self, index: usize, error: Error) {
-        self.end_with(Failure { error, task: Some(self.who(index)), wanted: false });
+        self.end_with(AttemptFailure { error, task: Some(self.who(index)), wanted: false });
     }
 
     /// Ends the whole attempt because somebody wants it.
     pub(crate) fn abort(&self, reason: &str) {
         let error = Error::new(ErrorKind::Restart, format!("job `{}` was aborted: {reason}", self.plan.name));
-        self.end_with(Failure { error, task: None, wanted: true });
+        self.end_with(AttemptFailure { error, task: None, wanted: true });
     }
 
-    fn end_with(&self, failure: Failure) {
+    fn end_with(&self, failure: AttemptFailure) {
         self.failure().get_or_insert(failure);
         self.inboxes.iter().for_each(|inbox| inbox.abort());
-        self.tell(Event::Failed);
+        self.tell(CoordinatorMessage::Failed);
     }
 
     /// Why the attempt ended.
-    pub(crate) fn take_failure(&self) -> Option<Failure> {
+    pub(crate) fn take_failure(&self) -> Option<AttemptFailure> {
         self.failure().take()
     }
 
-    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
+    fn failure(&self) -> MutexGuard<'_, Option<AttemptFailure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! The thread of one subtask at work: brings what comes to the [`SubtaskProtocol`], and does what that decides.
 
 use millstream_protocol::subtask::{
-    Asked, Call, Decision, Event as Happened, Move, ReaderState, SubtaskProtocol,
+    Asked, Move, ReaderState, StageCall, SubtaskDecision, SubtaskEvent, SubtaskProtocol,
 };
 use millstream_record::{Error, Result};
 use millstream_stage::Batch;
@@ -13,12 +13,12 @@ use millstream_stage::stage::Stage;
 use millstream_stage::step::{Budget, Step};
 use millstream_stage::time::{Nanos, Time};
 
+use crate::checkpoint_storage::SubtaskSnapshot;
 use crate::halt::Halt;
-use crate::inbox::{Command, Element, Inbox, Taken, Want};
+use crate::inbox::{Element, Inbox, Taken, ThreadCommand, Want};
 use crate::meter::Meter;
 use crate::outputs::Outputs;
-use crate::shared::{Event, Shared};
-use crate::vault::Part;
+use crate::shared::{CoordinatorMessage, Shared};
 
 /// One subtask while it runs.
 pub(crate) struct Subtask<'a> {
@@ -52,10 +52,12 @@ impl Subtask<'_> {
             self.make_moves()?;
             match self.take()? {
                 Taken::Element(channel, element) => self.element(channel, element)?,
-                Taken::Command(Command::Release) => return Ok(()),
-                Taken::Command(Command::Run) => {}
-                Taken::Command(Command::Task(command)) => self.on(Happened::Command(command))?,
-                Taken::Woken | Taken::Nothing => self.on(Happened::Resume)?,
+                Taken::Command(ThreadCommand::Release) => return Ok(()),
+                Taken::Command(ThreadCommand::Run) => {}
+                Taken::Command(ThreadCommand::Protocol(command)) => {
+                    self.on(SubtaskEvent::Command(command))?
+                }
+                Taken::Woken | Taken::Nothing => self.on(SubtaskEvent::Resume)?,
             }
         }
     }
@@ -104,12 +106,12 @@ impl Subtask<'_> {
     fn element(&mut self, channel: usize, element: Element) -> Result<(), Halt> {
         match element {
             Element::Batch(batch) => self.batch(channel, batch),
-            Element::Watermark(watermark) => self.on(Happened::Watermark(channel, watermark)),
+            Element::Watermark(watermark) => self.on(SubtaskEvent::Watermark(channel, watermark)),
             Element::Barrier(id) => {
                 self.barriers.came(id, self.shared.clock.nanos());
-                self.on(Happened::Barrier(channel, id))
+                self.on(SubtaskEvent::Barrier(channel, id))
             }
-            Element::End(end) => self.on(Happened::End(channel, end)),
+            Element::End(end) => self.on(SubtaskEvent::End(channel, end)),
         }
     }
 
@@ -118,7 +120,7 @@ impl Subtask<'_> {
         self.call(Asked::Other, |stage, cx| stage.process(cx, input, batch))
     }
 
-    fn on(&mut self, event: Happened) -> Result<(), Halt> {
+    fn on(&mut self, event: SubtaskEvent) -> Result<(), Halt> {
         self.protocol.on(event);
         self.carry_out()
     }
@@ -129,45 +131,47 @@ impl Subtask<'_> {
         }
         while let Some(decision) = self.protocol.next_decision() {
             match decision {
-                Decision::Call(call) => self.make_call(call)?,
-                Decision::PassBarrier(id) => {
+                SubtaskDecision::Call(call) => self.make_call(call)?,
+                SubtaskDecision::PassBarrier(id) => {
                     let waited = self.outputs.barrier(id)?;
                     self.count_wait(waited);
                 }
-                Decision::PassEnd(end) => {
+                SubtaskDecision::PassEnd(end) => {
                     let waited = self.outputs.end(end)?;
                     self.count_wait(waited);
                 }
-                Decision::ReportReady => self.shared.tell(Event::ReaderReady(self.index)),
-                Decision::ReportFrozen(id) => self.report_frozen(id),
-                Decision::ReportEnded(end) => {
+                SubtaskDecision::ReportReady => self.shared.tell(CoordinatorMessage::ReaderReady(self.index)),
+                SubtaskDecision::ReportFrozen(id) => self.report_frozen(id),
+                SubtaskDecision::ReportEnded(end) => {
                     let damage = self.stage.source().and_then(SplitControl::damage);
-                    self.shared.tell(Event::Ended(self.index, end, damage));
+                    self.shared.tell(CoordinatorMessage::Ended(self.index, end, damage));
                 }
-                Decision::ReportSettled => self.shared.tell(Event::Settled(self.index)),
+                SubtaskDecision::ReportSettled => self.shared.tell(CoordinatorMessage::Settled(self.index)),
             }
         }
         Ok(())
     }
 
-    fn make_call(&mut self, call: Call) -> Result<(), Halt> {
+    fn make_call(&mut self, call: StageCall) -> Result<(), Halt> {
         let asked = call.asked();
         match call {
-            Call::Watermark(input, watermark) => {
+            StageCall::Watermark(input, watermark) => {
                 self.call(asked, |stage, cx| stage.on_watermark(cx, input, watermark))
             }
-            Call::EndOfInput(input, end) => self.call(asked, |stage, cx| stage.end_of_input(cx, input, end)),
-            Call::Assign(assignment) => self.call(asked, |stage, cx| {
+            StageCall::EndOfInput(input, end) => {
+                self.call(asked, |stage, cx| stage.end_of_input(cx, input, end))
+            }
+            StageCall::Assign(assignment) => self.call(asked, |stage, cx| {
                 let source = stage.source();
                 let source = source.ok_or_else(|| Error::bug("splits came to a stage without a source"))?;
                 source.assign(cx, assignment).map(|()| Step::MORE)
             }),
-            Call::Resume => {
+            StageCall::Resume => {
                 let budget = Budget { records: self.shared.options.records_per_call };
                 self.call(asked, |stage, cx| stage.resume(cx, budget))
             }
-            Call::Prepare(id) => self.call(asked, |stage, cx| stage.prepare(cx, id)),
-            Call::Snapshot(id) => {
+            StageCall::Prepare(id) => self.call(asked, |stage, cx| stage.prepare(cx, id)),
+            StageCall::Snapshot(id) => {
                 let mut frozen = None;
                 self.call(asked, |stage, cx| {
                     frozen = Some(stage.snapshot(cx, id)?);
@@ -177,8 +181,10 @@ impl Subtask<'_> {
                 self.barriers.froze(frozen, now);
                 Ok(())
             }
-            Call::Completed(id) => self.call(asked, |stage, cx| stage.completed(cx, id).map(|()| Step::DONE)),
-            Call::Aborted(id) => self.call(asked, |stage, cx| {
+            StageCall::Completed(id) => {
+                self.call(asked, |stage, cx| stage.completed(cx, id).map(|()| Step::DONE))
+            }
+            StageCall::Aborted(id) => self.call(asked, |stage, cx| {
                 stage.aborted(cx, id);
                 Ok(Step::DONE)
             }),
@@ -187,7 +193,7 @@ impl Subtask<'_> {
 
     fn report_frozen(&mut self, id: CheckpointId) {
         if let Some(part) = self.barriers.part() {
-            self.shared.tell(Event::Frozen(self.index, id, part));
+            self.shared.tell(CoordinatorMessage::Frozen(self.index, id, part));
         }
     }
 
@@ -243,10 +249,10 @@ impl Barriers {
         self.frozen_at = now;
     }
 
-    fn part(&mut self) -> Option<Part> {
+    fn part(&mut self) -> Option<SubtaskSnapshot> {
         let complete = self.complete.unwrap_or(self.first);
         let alignment = complete.saturating_sub(self.first);
         let sync = self.frozen_at.saturating_sub(complete);
-        self.frozen.take().map(|frozen| Part { frozen, alignment, sync })
+        self.frozen.take().map(|frozen| SubtaskSnapshot { frozen, alignment, sync })
     }
 }

@@ -6,31 +6,31 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use millstream_protocol::log::CheckpointRef;
-use millstream_protocol::restart::{Failure as Failed, Restarts, Verdict};
+use millstream_protocol::restart::{FailureCause, RestartDecision, Restarts};
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 use millstream_stage::trouble::{Say, Trouble, rounded};
 
+use crate::checkpoint_storage::{CheckpointStorage, Ledger};
 use crate::coordinator::{self, Begin, Ending};
 use crate::job::guarded;
-use crate::life::{Life, Wish};
+use crate::job_state::{JobState, TerminationRequest};
 use crate::patiently::patiently;
 use crate::report::JobReport;
-use crate::shared::{Failure, Shared};
+use crate::shared::{AttemptFailure, Shared};
 use crate::status::JobStatus;
-use crate::vault::{Ledger, Vault};
 
 /// How a job ended.
-pub(crate) type Outcome = Result<JobReport>;
+pub(crate) type JobOutcome = Result<JobReport>;
 
 /// Runs a job to its end.
-pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>) -> Outcome {
-    let options = &life.setup.options;
+pub(crate) fn run(state: &Arc<JobState>, storage: Box<dyn CheckpointStorage>) -> JobOutcome {
+    let options = &state.setup.options;
     let strategy = options.restart.resolved(options.checkpointing.interval.is_some());
     let mut supervisor = Supervisor {
-        life,
-        vault,
+        state,
+        storage,
         restarts: Restarts::new(strategy),
         restoring: None,
         given_up: Vec::new(),
@@ -45,15 +45,15 @@ pub(crate) fn run(life: &Arc<Life>, vault: Box<dyn Vault>) -> Outcome {
         Err(_) => (End::Stopped, JobStatus::Failed),
     };
     if matches!(status, JobStatus::Canceled | JobStatus::Failed) {
-        supervisor.vault.ended(&life.setup, status == JobStatus::Canceled);
+        supervisor.storage.ended(&state.setup, status == JobStatus::Canceled);
     }
-    life.end(status);
-    ended.map(|_| JobReport::new(life, end, status))
+    state.end(status);
+    ended.map(|_| JobReport::new(state, end, status))
 }
 
 struct Supervisor<'a> {
-    life: &'a Arc<Life>,
-    vault: Box<dyn Vault>,
+    state: &'a Arc<JobState>,
+    storage: Box<dyn CheckpointStorage>,
     restarts: Restarts,
     // What the present attempt goes on from, until it runs.
     restoring: Option<(CheckpointRef, Arc<dyn Ledger>)>,
@@ -70,19 +70,19 @@ struct Outage {
 }
 
 impl Outage {
-    fn failed(&mut self, life: &Life, error: &Error, pause: Duration) {
+    fn failed(&mut self, state: &JobState, error: &Error, pause: Duration) {
         let reason = error.chain();
-        let due = self.trouble.failed(life.setup.clock.nanos()).is_some();
+        let due = self.trouble.failed(state.setup.clock.nanos()).is_some();
         if due || reason != self.last {
-            let (number, time) = (life.attempts() + 1, humantime::format_duration(pause));
+            let (number, time) = (state.attempts() + 1, humantime::format_duration(pause));
             tracing::warn!("{reason}; attempt {number} begins in {time}");
         }
         self.last = reason;
     }
 
-    fn over(&mut self, life: &Life) {
-        if let Some(Say::Over { lasted, .. }) = self.trouble.recovered(life.setup.clock.nanos()) {
-            let (job, number) = (&life.setup.plan.name, life.attempts());
+    fn over(&mut self, state: &JobState) {
+        if let Some(Say::Over { lasted, .. }) = self.trouble.recovered(state.setup.clock.nanos()) {
+            let (job, number) = (&state.setup.plan.name, state.attempts());
             tracing::info!("job `{job}` runs again after {}, with attempt {number}", rounded(lasted));
         }
     }
@@ -107,40 +107,40 @@ impl Supervisor<'_> {
     }
 
     // What follows a failure: the next attempt where nothing is given.
-    fn after(&mut self, failure: Failure) -> Result<Option<Ended>> {
+    fn after(&mut self, failure: AttemptFailure) -> Result<Option<Ended>> {
         if failure.wanted {
-            return match self.life.wished() {
-                Some(Wish::Cancel) => Ok(Some(Ended::Cancelled)),
+            return match self.state.wished() {
+                Some(TerminationRequest::Cancel) => Ok(Some(Ended::Cancelled)),
                 _ => Err(failure.error),
             };
         }
-        self.life.failed(&failure);
-        if self.life.wished().is_some() {
+        self.state.failed(&failure);
+        if self.state.wished().is_some() {
             return Err(failure.error);
         }
         match self.judge(failure.error.kind()) {
-            Verdict::End { why } => {
+            RestartDecision::End { why } => {
                 // Whoever waits for the job says the error itself.
-                if self.life.attempts() > 1 || self.restoring.is_some() {
+                if self.state.attempts() > 1 || self.restoring.is_some() {
                     tracing::error!("{why}");
                 }
                 Err(failure.error)
             }
-            Verdict::Restart { after } => self.pause(after, failure.error),
-            Verdict::FallBack { to, retire } => {
+            RestartDecision::Restart { after } => self.pause(after, failure.error),
+            RestartDecision::FallBack { to, retire } => {
                 self.fall_back(to.id, retire, &failure.error);
                 Ok(None)
             }
         }
     }
 
-    fn judge(&mut self, kind: ErrorKind) -> Verdict {
-        let now = self.life.setup.clock.nanos();
+    fn judge(&mut self, kind: ErrorKind) -> RestartDecision {
+        let now = self.state.setup.clock.nanos();
         let random = RandomState::new().hash_one(now) as f64 / u64::MAX as f64;
         let retained = self.restoring.as_ref().map(|(_, ledger)| ledger.retained()).unwrap_or_default();
         let failed = match &self.restoring {
-            Some((from, _)) => Failed::Restoring { kind, from, retained: &retained },
-            None => Failed::Running(kind),
+            Some((from, _)) => FailureCause::Restoring { kind, from, retained: &retained },
+            None => FailureCause::Running(kind),
         };
         self.restarts.on_failure(failed, now, random)
     }
@@ -157,39 +157,39 @@ impl Supervisor<'_> {
     }
 
     fn pause(&mut self, pause: Duration, error: Error) -> Result<Option<Ended>> {
-        self.outage.failed(self.life, &error, pause);
-        match self.life.pause(pause) {
+        self.outage.failed(self.state, &error, pause);
+        match self.state.pause(pause) {
             None => Ok(None),
             Some(wish) => instead(&wish, error).map(Some),
         }
     }
 
-    fn attempt(&mut self) -> Result<Ended, Box<Failure>> {
-        let unasked = |error| Box::new(Failure { error, task: None, wanted: false });
+    fn attempt(&mut self) -> Result<Ended, Box<AttemptFailure>> {
+        let unasked = |error| Box::new(AttemptFailure { error, task: None, wanted: false });
         self.restoring = None;
-        self.life.preparing();
-        let setup = Arc::clone(&self.life.setup);
+        self.state.preparing();
+        let setup = Arc::clone(&self.state.setup);
         let aborted = || Error::restart("the job was aborted before it ran");
-        let (vault, given_up) = (&mut self.vault, &self.given_up);
-        let claim = || guarded("claiming an epoch", || vault.claim(&setup, given_up));
-        let Some(claim) = patiently(self.life, claim).map_err(unasked)? else {
-            let wish = self.life.wished().unwrap_or(Wish::Cancel);
+        let (storage, given_up) = (&mut self.storage, &self.given_up);
+        let claim = || guarded("claiming an epoch", || storage.claim(&setup, given_up));
+        let Some(claim) = patiently(self.state, claim).map_err(unasked)? else {
+            let wish = self.state.wished().unwrap_or(TerminationRequest::Cancel);
             return instead(&wish, aborted()).map_err(unasked);
         };
         let (events, inbound) = channel();
         let shared = Arc::new(Shared::new(setup, claim.epoch, events));
-        if let Some(wish) = self.life.begin(&shared) {
+        if let Some(wish) = self.state.begin(&shared) {
             return instead(&wish, aborted()).map_err(unasked);
         }
         if let Some(restored) = claim.restored {
-            self.life.history(|history| history.restored(restored));
+            self.state.history(|history| history.restored(restored));
         }
         self.restoring = claim.reference.map(|reference| (reference, Arc::clone(&claim.ledger)));
-        let (life, restoring, outage) = (self.life, &mut self.restoring, &mut self.outage);
+        let (state, restoring, outage) = (self.state, &mut self.restoring, &mut self.outage);
         let (ledger, given_up, passed_over) = (&claim.ledger, &mut self.given_up, &claim.passed_over);
         let mut running = || {
-            life.running();
-            outage.over(life);
+            state.running();
+            outage.over(state);
             *restoring = None;
             given_up.clear();
             retire(ledger.as_ref(), passed_over);
@@ -201,8 +201,8 @@ impl Supervisor<'_> {
             ledger: Arc::clone(&claim.ledger),
             running: &mut running,
         };
-        let ran = guarded("the job's coordinator", || Ok(coordinator::run(&shared, life, begin)));
-        self.life.end_attempt();
+        let ran = guarded("the job's coordinator", || Ok(coordinator::run(&shared, state, begin)));
+        self.state.end_attempt();
         match (shared.take_failure(), ran) {
             (None, Ok(ending)) => Ok(Ended::By(ending)),
             (Some(failure), _) => Err(Box::new(failure)),
@@ -222,10 +222,10 @@ fn retire(ledger: &dyn Ledger, damaged: &[CheckpointId]) {
 }
 
 // A wish that came while no attempt ran.
-fn instead(wish: &Wish, error: Error) -> Result<Ended> {
+fn instead(wish: &TerminationRequest, error: Error) -> Result<Ended> {
     match wish {
-        Wish::Cancel => Ok(Ended::Cancelled),
-        Wish::Stop => Ok(Ended::By(Ending { end: End::Stopped, with_savepoint: false })),
-        Wish::Abort(_) => Err(error),
+        TerminationRequest::Cancel => Ok(Ended::Cancelled),
+        TerminationRequest::Stop => Ok(Ended::By(Ending { end: End::Stopped, with_savepoint: false })),
+        TerminationRequest::Abort(_) => Err(error),
     }
 }

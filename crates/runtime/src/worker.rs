@@ -14,12 +14,12 @@ use millstream_stage::snapshot::Restored;
 use millstream_stage::stage::Stage;
 
 use crate::halt::Halt;
-use crate::inbox::{Command, Inbox, Taken, Want};
+use crate::inbox::{Inbox, Taken, ThreadCommand, Want};
 use crate::layout;
 use crate::meter::Meter;
 use crate::outputs::{Output, Outputs, Sender};
 use crate::panics;
-use crate::shared::{Event, Shared};
+use crate::shared::{CoordinatorMessage, Shared};
 use crate::subtask::{Barriers, Subtask};
 
 /// What a thread needs.
@@ -67,7 +67,7 @@ impl Worker {
                 Error::bug(format!("{} panicked while closing: {panic}", shared.who(index))),
             );
         }
-        shared.tell(Event::Exited(index));
+        shared.tell(CoordinatorMessage::Exited(index));
     }
 
     fn live(self, place: &mut Option<Box<dyn Stage>>) -> Result<(), Halt> {
@@ -81,7 +81,7 @@ impl Worker {
             cx.restored
                 .refuse_untaken(shared.stage(index).operators.iter().map(|spec| spec.name.as_str()))?;
         }
-        shared.tell(Event::Opened);
+        shared.tell(CoordinatorMessage::Opened);
         let protocol = protocol(&shared, index);
         await_run(inbox, &protocol)?;
         let clock = shared.clock.as_ref();
@@ -138,7 +138,7 @@ fn open_context(
 // Nothing runs before every subtask is open: a bad configuration never starts.
 fn await_run(inbox: &Inbox, protocol: &SubtaskProtocol) -> Result<(), Halt> {
     let want = Want { channels: Channels::None, protocol, at_once: false, until: None };
-    while !matches!(inbox.take(&want)?, Taken::Command(Command::Run)) {}
+    while !matches!(inbox.take(&want)?, Taken::Command(ThreadCommand::Run)) {}
     Ok(())
 }
 
@@ -157,7 +157,7 @@ fn outputs(shared: &Shared, index: usize) -> Outputs {
     let output = |(edge, spec): (_, &millstream_stage::plan::EdgeSpec)| {
         let routes = 0..plan.stages[spec.to as usize].parallelism;
         let sender = |subtask| {
-            let to = layout::Place { stage: spec.to, subtask };
+            let to = layout::SubtaskId { stage: spec.to, subtask };
             let leads_here =
                 |channel: &layout::ChannelSpec| channel.edge == edge && channel.upstream == from.subtask;
             let channel = layout::channels(plan, to).iter().position(leads_here)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use millstream_protocol::subtask::Call;
+use millstream_protocol::subtask::StageCall;
 use millstream_record::{Error, Result};
 use millstream_stage::batch::{Batch, EdgeId};
 use millstream_stage::context::Emitted;
@@ -74,30 +74,30 @@ impl DrivenStage {
     /// Makes a call that the protocol decided on; what is frozen goes to `frozen`.
     pub(crate) fn make(
         &mut self,
-        call: Call,
+        call: StageCall,
         records: usize,
         frozen: &mut Option<Frozen>,
     ) -> Result<(Step, Vec<Emitted>)> {
         match call {
-            Call::Watermark(input, watermark) => {
+            StageCall::Watermark(input, watermark) => {
                 self.call("watermark", |stage, cx| stage.on_watermark(cx, input, watermark))
             }
-            Call::EndOfInput(input, end) => {
+            StageCall::EndOfInput(input, end) => {
                 self.call("end_of_input", |stage, cx| stage.end_of_input(cx, input, end))
             }
-            Call::Assign(assignment) => self.call("assign", |stage, cx| {
+            StageCall::Assign(assignment) => self.call("assign", |stage, cx| {
                 let source = stage.source();
                 let source = source.ok_or_else(|| wrong("splits came to a stage without a source"))?;
                 source.assign(cx, assignment).map(|()| Step::MORE)
             }),
-            Call::Resume => self.resume_step(records),
-            Call::Prepare(id) => self.prepare(id),
-            Call::Snapshot(id) => {
+            StageCall::Resume => self.resume_step(records),
+            StageCall::Prepare(id) => self.prepare(id),
+            StageCall::Snapshot(id) => {
                 *frozen = Some(self.snapshot(id)?);
                 Ok((Step::DONE, Vec::new()))
             }
-            Call::Completed(id) => Ok((Step::DONE, self.completed(id)?)),
-            Call::Aborted(id) => Ok((Step::DONE, self.aborted(id)?)),
+            StageCall::Completed(id) => Ok((Step::DONE, self.completed(id)?)),
+            StageCall::Aborted(id) => Ok((Step::DONE, self.aborted(id)?)),
         }
     }
 

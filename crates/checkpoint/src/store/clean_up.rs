@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use millstream_protocol::checkpoint_stats::CheckpointKind;
-use millstream_protocol::cleanup::{Known, Owner, deletable};
+use millstream_protocol::cleanup::{KnownFiles, Owner, deletable};
 use millstream_protocol::log::CheckpointRef;
 use millstream_record::Result;
 
@@ -71,7 +71,7 @@ impl Attempt {
         self.delete(listed.into_iter().map(|file| file.path).collect(), &known).await
     }
 
-    async fn delete(&self, candidates: BTreeSet<String>, known: &Known) -> Result<usize> {
+    async fn delete(&self, candidates: BTreeSet<String>, known: &KnownFiles) -> Result<usize> {
         let gone = deletable(candidates.iter().map(String::as_str), known);
         self.store.folder().delete(&gone).await?;
         self.in_flight().dropped().shared.retain(|file| !known.dropped.contains(file));
@@ -79,8 +79,8 @@ impl Attempt {
     }
 
     /// What is known now. What begins or completes from now on is safe whatever follows from it.
-    async fn known(&self, retired: &[CheckpointRef]) -> Result<Known> {
-        let mut known = Known { epoch: self.epoch(), ..Known::default() };
+    async fn known(&self, retired: &[CheckpointRef]) -> Result<KnownFiles> {
+        let mut known = KnownFiles { epoch: self.epoch(), ..KnownFiles::default() };
         let retained = self.retained().await;
         let pinned = self.pinned().await?;
         for reference in retained.iter().chain(&pinned) {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use millstream_protocol::layout::Place;
+use millstream_protocol::layout::SubtaskId;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{FrozenState, NativeFile};
 use xxhash_rust::xxh3::Xxh3Default;
@@ -27,7 +27,7 @@ pub(super) struct StoredNative {
 /// Stores an operator's frozen cold store; `None` where it has none.
 pub(super) async fn store(
     writing: &Writing,
-    place: Place,
+    place: SubtaskId,
     operator: &str,
     state: Box<dyn FrozenState>,
 ) -> Result<Result<StoredNative, Box<dyn FrozenState>>> {
@@ -46,7 +46,7 @@ pub(super) async fn store(
     Ok(Ok(StoredNative { manifest: NativeManifest { operator, tables, format, groups, files }, written }))
 }
 
-async fn send(writing: &Writing, place: Place, native: NativeFile) -> Result<(NativeFileManifest, u64)> {
+async fn send(writing: &Writing, place: SubtaskId, native: NativeFile) -> Result<(NativeFileManifest, u64)> {
     let NativeFile { id, name, path: local, bytes, shared } = native;
     let ticket = writing.ticket.as_ref().filter(|_| shared);
     if let Some(file) = ticket.and_then(|ticket| ticket.base.get(&id)) {

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use millstream_protocol::job_id::JobId;
-use millstream_protocol::layout::Place;
+use millstream_protocol::layout::SubtaskId;
 use millstream_stage::snapshot::CheckpointId;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -21,12 +21,12 @@ pub(super) fn savepoint(job: JobId) -> String {
 }
 
 /// A subtask's state file within the checkpoint's folder.
-pub(super) fn state(place: Place) -> String {
+pub(super) fn state(place: SubtaskId) -> String {
     format!("{}-{}.state", place.stage, place.subtask)
 }
 
 /// A file of a cold store that belongs to one checkpoint alone, within the checkpoint's folder.
-pub(super) fn own(place: Place, id: &str) -> String {
+pub(super) fn own(place: SubtaskId, id: &str) -> String {
     format!("{}-{}-{}", place.stage, place.subtask, digest(id))
 }
 
@@ -60,6 +60,6 @@ mod tests {
         let name = savepoint(JobId::of("demo"));
         assert_eq!(name.len(), "savepoint-".len() + 6 + 1 + 12);
         assert_ne!(name, savepoint(JobId::of("demo")));
-        assert_eq!(state(Place { stage: 3, subtask: 11 }), "3-11.state");
+        assert_eq!(state(SubtaskId { stage: 3, subtask: 11 }), "3-11.state");
     }
 }

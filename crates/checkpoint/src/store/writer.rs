@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use millstream_protocol::layout::Place;
+use millstream_protocol::layout::SubtaskId;
 use millstream_protocol::log::CheckpointRef;
 use millstream_record::{Error, Result};
 use millstream_stage::plan::StageId;
@@ -82,7 +82,7 @@ impl CheckpointWriter {
     ///
     /// # Errors
     /// Those of the storage and of reading the frozen state: the checkpoint cannot be finished then.
-    pub async fn part(&self, place: Place, frozen: Frozen) -> Result<PartMetrics> {
+    pub async fn part(&self, place: SubtaskId, frozen: Frozen) -> Result<PartMetrics> {
         let begun = self.writing.clock.nanos();
         let stored = self.writing.store(place, frozen).await;
         let (manifest, mut metrics) =
@@ -129,7 +129,7 @@ impl Writing {
         if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
     }
 
-    async fn store(&self, place: Place, frozen: Frozen) -> Result<(SubtaskManifest, PartMetrics)> {
+    async fn store(&self, place: SubtaskId, frozen: Frozen) -> Result<(SubtaskManifest, PartMetrics)> {
         let Frozen { keyed, lists, commits } = frozen;
         let (natives, keyed) = self.natives(place, keyed).await?;
         let (mut sources, mut named) = (Vec::new(), Vec::new());
@@ -159,7 +159,7 @@ impl Writing {
     /// Stores what cold stores hand over as files; gives back what is to be written as entries.
     async fn natives(
         &self,
-        place: Place,
+        place: SubtaskId,
         keyed: Vec<(String, Box<dyn FrozenState>)>,
     ) -> Result<(Vec<StoredNative>, Vec<(String, Box<dyn FrozenState>)>)> {
         if !self.native {
@@ -180,7 +180,7 @@ impl Writing {
 
     async fn native(
         &self,
-        place: Place,
+        place: SubtaskId,
         operator: String,
         state: Box<dyn FrozenState>,
     ) -> Result<(String, Result<StoredNative, Box<dyn FrozenState>>)> {

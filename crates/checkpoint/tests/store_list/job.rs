@@ -12,7 +12,7 @@ use millstream_checkpoint::store::{
 };
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_snapshot::JobSnapshot;
-use millstream_protocol::layout::{Place, places};
+use millstream_protocol::layout::{SubtaskId, subtasks};
 use millstream_protocol::log::Base;
 use millstream_record::key::owned_groups;
 use millstream_stage::plan::{OperatorSpec, Plan, StageSpec};
@@ -154,7 +154,7 @@ impl Job {
         OperatorList { operator, state, items, redistribute: Redistribute::Split }
     }
 
-    fn freeze(&self, machine: &Machine, place: Place, parallelism: u16) -> Result<Frozen> {
+    fn freeze(&self, machine: &Machine, place: SubtaskId, parallelism: u16) -> Result<Frozen> {
         if place.stage == 0 {
             return Ok(Frozen { lists: vec![self.list("clicks", place.subtask)], ..Frozen::default() });
         }
@@ -194,7 +194,7 @@ impl Job {
         writer: CheckpointWriter,
         parallelism: u16,
     ) -> Result<(Written, PartMetrics)> {
-        let parts = places(&plan("any", parallelism)).into_iter().map(|place| {
+        let parts = subtasks(&plan("any", parallelism)).into_iter().map(|place| {
             let writer = writer.clone();
             async move {
                 Ok::<_, anyhow::Error>(writer.part(place, self.freeze(machine, place, parallelism)?).await?)
@@ -235,7 +235,7 @@ impl Job {
     pub(crate) fn compare(&self, snapshot: &JobSnapshot, native: bool) -> Result<()> {
         let (mut counted, mut files, mut items, mut commits) = (Entries::new(), Vec::new(), Vec::new(), 0);
         let plan = plan("any", 3);
-        for place in places(&plan) {
+        for place in subtasks(&plan) {
             let restored = snapshot.restored(&plan, place);
             items.extend(restored.lists.into_values().flatten());
             commits += restored.commits.values().map(Vec::len).sum::<usize>();

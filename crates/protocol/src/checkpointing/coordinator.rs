@@ -9,7 +9,7 @@ use millstream_stage::stage::End;
 use millstream_stage::time::Nanos;
 
 use super::in_flight::{Doubt, InFlight, Step, nanos};
-use super::messages::{AbortReason, Decision, Event, Logged, Request, Wanted};
+use super::messages::{AbortReason, CoordinatorDecision, CoordinatorEvent, Logged, Request, Wanted};
 use crate::checkpoint_options::CheckpointOptions;
 use crate::checkpoint_stats::CheckpointKind;
 
@@ -32,15 +32,15 @@ const FINAL_RETRY: Duration = Duration::from_secs(1);
 ///
 /// ```
 /// use millstream_protocol::checkpoint_options::CheckpointOptions;
-/// use millstream_protocol::checkpointing::{CheckpointCoordinator, Decision, Event};
+/// use millstream_protocol::checkpointing::{CheckpointCoordinator, CoordinatorDecision, CoordinatorEvent};
 /// use std::time::Duration;
 ///
 /// let options = CheckpointOptions { interval: Some(Duration::from_secs(1)), ..CheckpointOptions::default() };
 /// let mut coordinator = CheckpointCoordinator::new(options, 1, 7);
-/// assert_eq!(coordinator.on(Event::Started, 0), []);
+/// assert_eq!(coordinator.on(CoordinatorEvent::Started, 0), []);
 /// assert_eq!(coordinator.wake_at(), Some(1_000_000_000));
-/// let decisions = coordinator.on(Event::Tick, 1_000_000_000);
-/// assert!(matches!(decisions[..], [Decision::Trigger { id: 7, .. }]));
+/// let decisions = coordinator.on(CoordinatorEvent::Tick, 1_000_000_000);
+/// assert!(matches!(decisions[..], [CoordinatorDecision::Trigger { id: 7, .. }]));
 /// ```
 #[derive(Clone, Debug)]
 pub struct CheckpointCoordinator {
@@ -60,7 +60,7 @@ pub struct CheckpointCoordinator {
     /// The job is to stop: when a checkpoint is taken of what is not written by then.
     leave_at: Option<Nanos>,
     failures: u32,
-    decisions: Vec<Decision>,
+    decisions: Vec<CoordinatorDecision>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,35 +116,35 @@ impl CheckpointCoordinator {
     }
 
     /// Takes what happened; gives what is to be done, in this order.
-    pub fn on(&mut self, event: Event, now: Nanos) -> Vec<Decision> {
+    pub fn on(&mut self, event: CoordinatorEvent, now: Nanos) -> Vec<CoordinatorDecision> {
         match event {
-            Event::Started => self.start(now),
-            Event::Tick => {}
-            Event::Requested(request) => self.requests.push_back(request),
-            Event::Frozen { id, subtask } => self.frozen(id, subtask),
-            Event::Declined { id, why } => self.give_up(id, &AbortReason::Declined(why), now),
-            Event::Written { id, result } => self.written(id, result, now),
-            Event::Logged { id, logged } => self.logged(id, logged, now),
-            Event::Ended { subtask, end } => {
+            CoordinatorEvent::Started => self.start(now),
+            CoordinatorEvent::Tick => {}
+            CoordinatorEvent::Requested(request) => self.requests.push_back(request),
+            CoordinatorEvent::Frozen { id, subtask } => self.frozen(id, subtask),
+            CoordinatorEvent::Declined { id, why } => self.give_up(id, &AbortReason::Declined(why), now),
+            CoordinatorEvent::Written { id, result } => self.written(id, result, now),
+            CoordinatorEvent::Logged { id, logged } => self.logged(id, logged, now),
+            CoordinatorEvent::Ended { subtask, end } => {
                 if let Some(ended) = self.ended.get_mut(subtask) {
                     ended.get_or_insert(end);
                 }
             }
-            Event::Settled { subtask } => {
+            CoordinatorEvent::Settled { subtask } => {
                 if let Some(settled) = self.settled.get_mut(subtask) {
                     *settled = true;
                 }
             }
-            Event::Stop => self.stop(now),
-            Event::FinishLogged(logged) => self.finish_logged(logged, now),
-            Event::Failed => self.fail(),
+            CoordinatorEvent::Stop => self.stop(now),
+            CoordinatorEvent::FinishLogged(logged) => self.finish_logged(logged, now),
+            CoordinatorEvent::Failed => self.fail(),
         }
         self.on_time(now);
         self.go_on(now);
         std::mem::take(&mut self.decisions)
     }
 
-    /// When [`Event::Tick`] is wanted, unless something happens before.
+    /// When [`CoordinatorEvent::Tick`] is wanted, unless something happens before.
     pub fn wake_at(&self) -> Option<Nanos> {
         match &self.phase {
             Phase::Opening | Phase::Over => None,
@@ -189,7 +189,7 @@ impl CheckpointCoordinator {
         match &mut self.phase {
             Phase::Opening | Phase::Running => {
                 self.leave_at = self.stop.map(|stop| now.saturating_add(nanos(stop.flush)));
-                self.decisions.push(Decision::StopSources { drain: false });
+                self.decisions.push(CoordinatorDecision::StopSources { drain: false });
             }
             Phase::Leaving { until, must, .. } => {
                 if let Some(stop) = self.stop {
@@ -204,7 +204,7 @@ impl CheckpointCoordinator {
     fn on_time(&mut self, now: Nanos) {
         if let Phase::Finishing { doubt, .. } = &mut self.phase {
             if doubt.due(now) {
-                self.decisions.push(Decision::LogFinish);
+                self.decisions.push(CoordinatorDecision::LogFinish);
             }
             return;
         }
@@ -218,7 +218,7 @@ impl CheckpointCoordinator {
         let id = in_flight.id;
         if let Step::Logging(doubt) = &mut in_flight.step {
             if doubt.due(now) {
-                self.decisions.push(Decision::Log(id));
+                self.decisions.push(CoordinatorDecision::Log(id));
             }
         } else if in_flight.expires_at(self.options.timeout).is_some_and(|at| at <= now) {
             self.give_up(id, &AbortReason::Expired(self.options.timeout), now);
@@ -285,7 +285,7 @@ impl CheckpointCoordinator {
 
     fn drain(&mut self, token: u64) {
         self.phase = Phase::Draining { token };
-        self.decisions.push(Decision::StopSources { drain: true });
+        self.decisions.push(CoordinatorDecision::StopSources { drain: true });
     }
 
     fn trigger(&mut self, kind: CheckpointKind, last: Last, request: Option<u64>, now: Nanos) {
@@ -295,14 +295,14 @@ impl CheckpointCoordinator {
         let step = Step::Freezing(vec![false; self.ended.len()]);
         let last_one = last != Last::No;
         self.in_flight = Some(InFlight { id, kind, commits, last: last_one, request, began: now, step });
-        self.decisions.push(Decision::Trigger { id, kind, hold: last == Last::Held, request });
+        self.decisions.push(CoordinatorDecision::Trigger { id, kind, hold: last == Last::Held, request });
     }
 
     fn frozen(&mut self, id: CheckpointId, subtask: usize) {
         let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.id == id) else { return };
         if in_flight.frozen(subtask) {
             in_flight.step = Step::Writing;
-            self.decisions.push(Decision::Write(id));
+            self.decisions.push(CoordinatorDecision::Write(id));
         }
     }
 
@@ -314,7 +314,7 @@ impl CheckpointCoordinator {
             Err(why) => self.give_up(id, &AbortReason::Write(why), now),
             Ok(()) => {
                 in_flight.step = Step::Logging(Doubt::default());
-                self.decisions.push(Decision::Log(id));
+                self.decisions.push(CoordinatorDecision::Log(id));
             }
         }
     }
@@ -354,9 +354,9 @@ impl CheckpointCoordinator {
         self.pause(now);
         // First the end of the sources: what they would still read behind a savepoint that is the last would be of no use.
         if last && !self.all_ended() {
-            self.decisions.push(Decision::StopSources { drain: false });
+            self.decisions.push(CoordinatorDecision::StopSources { drain: false });
         }
-        self.decisions.push(Decision::Complete { id, commits, last, request });
+        self.decisions.push(CoordinatorDecision::Complete { id, commits, last, request });
         if last {
             self.phase = self.leaving(kind, now);
         }
@@ -405,7 +405,7 @@ impl CheckpointCoordinator {
 
     fn abort(&mut self, id: CheckpointId, reason: AbortReason, request: Option<u64>, now: Nanos) {
         self.pause(now);
-        self.decisions.push(Decision::Abort { id, reason, request });
+        self.decisions.push(CoordinatorDecision::Abort { id, reason, request });
     }
 
     fn count(&mut self, reason: &AbortReason, tolerated: bool) {
@@ -423,7 +423,7 @@ impl CheckpointCoordinator {
 
     fn fail_job(&mut self, kind: ErrorKind, message: String) {
         if !matches!(self.phase, Phase::Over) {
-            self.decisions.push(Decision::FailJob { kind, message });
+            self.decisions.push(CoordinatorDecision::FailJob { kind, message });
             self.fail();
         }
     }
@@ -433,7 +433,7 @@ impl CheckpointCoordinator {
         let Some(in_flight) = self.in_flight.take() else {
             if let Phase::Draining { token } = phase {
                 let why = "the job failed while it was drained: its log says why".to_owned();
-                self.decisions.push(Decision::Refuse { token, why });
+                self.decisions.push(CoordinatorDecision::Refuse { token, why });
             }
             return;
         };
@@ -441,9 +441,10 @@ impl CheckpointCoordinator {
         if in_flight.is_in_doubt() {
             // Its files must stay, its operators hear nothing: the next attempt reads in the log what became of it.
             let why = "the job failed before it was known whether the snapshot stands";
-            self.decisions.extend(request.map(|token| Decision::Refuse { token, why: why.into() }));
+            self.decisions
+                .extend(request.map(|token| CoordinatorDecision::Refuse { token, why: why.into() }));
         } else {
-            self.decisions.push(Decision::Abort { id, reason: AbortReason::JobFailed, request });
+            self.decisions.push(CoordinatorDecision::Abort { id, reason: AbortReason::JobFailed, request });
         }
     }
 
@@ -463,7 +464,7 @@ impl CheckpointCoordinator {
         }
         if finished && self.ended.iter().all(|end| *end == Some(End::Finished)) {
             self.phase = Phase::Finishing { doubt: Doubt::default(), since: now };
-            self.decisions.push(Decision::LogFinish);
+            self.decisions.push(CoordinatorDecision::LogFinish);
         } else {
             self.release();
         }
@@ -485,14 +486,15 @@ impl CheckpointCoordinator {
 
     fn release(&mut self) {
         self.phase = Phase::Over;
-        self.decisions.push(Decision::Release);
+        self.decisions.push(CoordinatorDecision::Release);
     }
 
     fn refuse_all(&mut self) {
         let why = "the job has ended or failed: no snapshot can be taken";
         let refused = self.requests.drain(..);
-        self.decisions
-            .extend(refused.map(|Request { token, .. }| Decision::Refuse { token, why: why.to_owned() }));
+        self.decisions.extend(
+            refused.map(|Request { token, .. }| CoordinatorDecision::Refuse { token, why: why.to_owned() }),
+        );
     }
 
     fn all_ended(&self) -> bool {

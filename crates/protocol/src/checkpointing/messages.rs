@@ -34,7 +34,7 @@ pub enum Wanted {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum CoordinatorEvent {
     /// All subtasks run.
     Started,
     /// A time that was asked for has come.
@@ -77,14 +77,14 @@ pub enum Event {
         end: End,
     },
     /// A subtask that has ended has also done what it had to after `completed` of the last snapshot: its output is committed. To be told
-    /// of each subtask after a [`Decision::Complete`] that is the last one.
+    /// of each subtask after a [`CoordinatorDecision::Complete`] that is the last one.
     Settled {
         /// Its number among all of the job.
         subtask: usize,
     },
     /// The job is to stop in order, without a savepoint.
     Stop,
-    /// What came of [`Decision::LogFinish`].
+    /// What came of [`CoordinatorDecision::LogFinish`].
     FinishLogged(Logged),
     /// The job fails, for whatever reason.
     Failed,
@@ -103,7 +103,7 @@ pub enum Logged {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum CoordinatorDecision {
     /// Snapshot the enumerators, then tell all subtasks.
     Trigger {
         /// The snapshot.
@@ -165,7 +165,7 @@ pub enum Decision {
     },
 }
 
-impl Decision {
+impl CoordinatorDecision {
     /// The error of [`FailJob`](Self::FailJob).
     pub fn into_error(self) -> Option<Error> {
         match self {

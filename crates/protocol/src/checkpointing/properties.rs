@@ -32,14 +32,14 @@ struct Seen {
     ended_at: Option<u64>,
 }
 
-fn event(seen: &mut Seen, what: u8, luck: u8, subtask: usize) -> Event {
+fn event(seen: &mut Seen, what: u8, luck: u8, subtask: usize) -> CoordinatorEvent {
     let id = seen.under_way.as_ref().map_or(seen.last_id, |(id, _)| *id)
         - u64::from(luck == 0 && seen.last_id > 0);
     match what {
-        0..=3 => Event::Frozen { id, subtask },
+        0..=3 => CoordinatorEvent::Frozen { id, subtask },
         4 | 5 => {
             let result = if luck < 4 { Err("503".to_owned()) } else { Ok(()) };
-            Event::Written { id, result }
+            CoordinatorEvent::Written { id, result }
         }
         6 | 7 => {
             let logged = match luck {
@@ -47,55 +47,57 @@ fn event(seen: &mut Seen, what: u8, luck: u8, subtask: usize) -> Event {
                 3 if subtask == 0 => Logged::Fenced("newer".into()),
                 _ => Logged::Stands,
             };
-            Event::Logged { id, logged }
+            CoordinatorEvent::Logged { id, logged }
         }
-        8 => Event::Declined { id, why: "no".into() },
+        8 => CoordinatorEvent::Declined { id, why: "no".into() },
         9 => {
             let wanted =
                 [Wanted::Checkpoint, Wanted::Savepoint, Wanted::Stop { drain: luck.is_multiple_of(2) }];
             let token = seen.asked;
             seen.asked += 1;
-            Event::Requested(Request { token, wanted: wanted[usize::from(luck) % 3] })
+            CoordinatorEvent::Requested(Request { token, wanted: wanted[usize::from(luck) % 3] })
         }
-        10 if luck < 5 => Event::Ended { subtask, end: if luck < 4 { End::Finished } else { End::Stopped } },
-        11 => Event::Settled { subtask },
-        12 if luck == 0 => Event::Failed,
-        13 if luck == 0 => Event::Stop,
-        14 => Event::FinishLogged(Logged::Stands),
-        _ => Event::Tick,
+        10 if luck < 5 => {
+            CoordinatorEvent::Ended { subtask, end: if luck < 4 { End::Finished } else { End::Stopped } }
+        }
+        11 => CoordinatorEvent::Settled { subtask },
+        12 if luck == 0 => CoordinatorEvent::Failed,
+        13 if luck == 0 => CoordinatorEvent::Stop,
+        14 => CoordinatorEvent::FinishLogged(Logged::Stands),
+        _ => CoordinatorEvent::Tick,
     }
 }
 
-fn know(seen: &mut Seen, event: &Event) {
+fn know(seen: &mut Seen, event: &CoordinatorEvent) {
     match event {
-        Event::Frozen { id, subtask } => {
+        CoordinatorEvent::Frozen { id, subtask } => {
             if let Some((_, frozen)) = seen.under_way.as_mut().filter(|(under_way, _)| under_way == id) {
                 frozen.insert(*subtask);
             }
         }
-        Event::Written { id, result: Ok(()) } => {
+        CoordinatorEvent::Written { id, result: Ok(()) } => {
             seen.written.insert(*id);
         }
-        Event::Logged { id, logged: Logged::Stands } => {
+        CoordinatorEvent::Logged { id, logged: Logged::Stands } => {
             seen.stands.insert(*id);
         }
-        Event::Ended { subtask, .. } => {
+        CoordinatorEvent::Ended { subtask, .. } => {
             seen.ended.insert(*subtask);
         }
-        Event::Settled { subtask } => {
+        CoordinatorEvent::Settled { subtask } => {
             seen.settled.insert(*subtask);
         }
-        Event::Failed => seen.failed = true,
-        Event::Stop => seen.stopped = true,
+        CoordinatorEvent::Failed => seen.failed = true,
+        CoordinatorEvent::Stop => seen.stopped = true,
         _ => {}
     }
 }
 
-fn check(seen: &mut Seen, decision: &Decision, now: u64, options: &CheckpointOptions) {
-    let refused = matches!(decision, Decision::Refuse { .. });
+fn check(seen: &mut Seen, decision: &CoordinatorDecision, now: u64, options: &CheckpointOptions) {
+    let refused = matches!(decision, CoordinatorDecision::Refuse { .. });
     assert!(!seen.released || refused, "{decision:?} after the release");
     match decision {
-        Decision::Trigger { id, request, .. } => {
+        CoordinatorDecision::Trigger { id, request, .. } => {
             assert!(!seen.failed && seen.under_way.is_none() && !seen.last_done);
             assert!(*id > seen.last_id, "numbers grow");
             let pause = options.min_pause.as_nanos() as u64;
@@ -107,37 +109,37 @@ fn check(seen: &mut Seen, decision: &Decision, now: u64, options: &CheckpointOpt
             seen.last_id = *id;
             seen.under_way = Some((*id, BTreeSet::new()));
         }
-        Decision::Write(id) => {
+        CoordinatorDecision::Write(id) => {
             let frozen = seen.under_way.as_ref().filter(|(under_way, _)| under_way == id);
             assert_eq!(frozen.map(|(_, frozen)| frozen.len()), Some(SUBTASKS));
         }
-        Decision::Log(id) => {
+        CoordinatorDecision::Log(id) => {
             assert!(seen.written.contains(id));
             seen.logging.insert(*id);
         }
-        Decision::Complete { id, last, request, .. } => {
+        CoordinatorDecision::Complete { id, last, request, .. } => {
             assert!(seen.stands.contains(id) && seen.logging.contains(id));
             assert_eq!(seen.under_way.take().map(|(id, _)| id), Some(*id));
             seen.last_done |= last;
             seen.ended_at = Some(now);
             answer(seen, *request);
         }
-        Decision::Abort { id, request, .. } => {
+        CoordinatorDecision::Abort { id, request, .. } => {
             assert_eq!(seen.under_way.take().map(|(id, _)| id), Some(*id));
             seen.ended_at = Some(now);
             answer(seen, *request);
         }
-        Decision::Refuse { token, .. } => answer(seen, Some(*token)),
-        Decision::LogFinish => assert!(seen.last_done && all_done(seen)),
-        Decision::Release => {
+        CoordinatorDecision::Refuse { token, .. } => answer(seen, Some(*token)),
+        CoordinatorDecision::LogFinish => assert!(seen.last_done && all_done(seen)),
+        CoordinatorDecision::Release => {
             assert!(seen.last_done && (seen.impatient || all_done(seen)));
             seen.released = true;
         }
-        Decision::FailJob { .. } => {
+        CoordinatorDecision::FailJob { .. } => {
             assert!(!seen.failed, "once");
             seen.failed = true;
         }
-        Decision::StopSources { .. } => {}
+        CoordinatorDecision::StopSources { .. } => {}
     }
 }
 
@@ -172,13 +174,13 @@ proptest! {
             coordinator = coordinator.leaving_unwritten(StopOptions { flush, commit });
         }
         let (mut seen, mut now) = (Seen { last_id: 4, impatient, ..Seen::default() }, 0);
-        coordinator.on(Event::Started, now);
+        coordinator.on(CoordinatorEvent::Started, now);
         for (what, luck, subtask, seconds) in turns {
             now += seconds * 1_000_000_000;
             let event = event(&mut seen, what, luck, subtask);
             know(&mut seen, &event);
             // An answer to a question that nobody asked does not come.
-            if matches!(&event, Event::Written { id, .. } if seen.under_way.as_ref().is_none_or(|(under_way, _)| under_way != id)) {
+            if matches!(&event, CoordinatorEvent::Written { id, .. } if seen.under_way.as_ref().is_none_or(|(under_way, _)| under_way != id)) {
                 continue;
             }
             for decision in coordinator.on(event, now) {
@@ -188,10 +190,10 @@ proptest! {
         }
         // Whoever asked is answered when the job fails.
         let waiting = seen.asked - seen.answered.len() as u64;
-        let answers = coordinator.on(Event::Failed, now);
+        let answers = coordinator.on(CoordinatorEvent::Failed, now);
         let tokens = answers.iter().filter(|decision| matches!(
             decision,
-            Decision::Refuse { .. } | Decision::Abort { request: Some(_), .. }
+            CoordinatorDecision::Refuse { .. } | CoordinatorDecision::Abort { request: Some(_), .. }
         ));
         prop_assert_eq!(tokens.count() as u64, waiting);
     }

@@ -11,7 +11,7 @@ const KEPT: u64 = 100;
 
 /// What [`Append`] wants to know or done.
 #[derive(Debug)]
-pub enum Ask {
+pub enum LogRequest {
     /// The numbers of all entries there are, in any order.
     List,
     /// An entry's bytes.
@@ -37,7 +37,7 @@ pub struct Done {
 
 /// What the storage answers.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum LogResponse {
     /// These entries are there.
     Listed(Vec<u64>),
     /// The entry's bytes; none when there is no such entry.
@@ -132,29 +132,29 @@ impl Append {
     }
 
     /// What is to be done now; the same until an answer comes.
-    pub fn ask(&self) -> Ask {
+    pub fn ask(&self) -> LogRequest {
         match &self.at {
-            At::Looking | At::Confirming => Ask::List,
+            At::Looking | At::Confirming => LogRequest::List,
             At::Finding { left, .. } | At::Doubting { left } => {
-                left.last().map_or(Ask::List, |number| Ask::Read(*number))
+                left.last().map_or(LogRequest::List, |number| LogRequest::Read(*number))
             }
-            At::Creating => Ask::Create(self.proposal.number, self.proposal.encode()),
-            At::Contested => Ask::Read(self.proposal.number),
-            At::Stands { prune } => Ask::Done(Done {
+            At::Creating => LogRequest::Create(self.proposal.number, self.proposal.encode()),
+            At::Contested => LogRequest::Read(self.proposal.number),
+            At::Stands { prune } => LogRequest::Done(Done {
                 entry: self.proposal.clone(),
                 prune: prune.clone(),
                 damaged: self.damaged.clone(),
             }),
-            At::Refused(kind, why) => Ask::Refused(Error::new(*kind, why.clone())),
+            At::Refused(kind, why) => LogRequest::Refused(Error::new(*kind, why.clone())),
         }
     }
 
     /// Takes the answer to what was asked last. One that does not fit came twice, and means nothing.
-    pub fn on(&mut self, answer: Answer) {
+    pub fn on(&mut self, answer: LogResponse) {
         let at = std::mem::replace(&mut self.at, At::Looking);
         self.at = match (at, answer) {
-            (At::Looking, Answer::Listed(numbers)) => self.found(numbers),
-            (At::Finding { mut left, highest, skipped, torn_only }, Answer::Read(bytes)) => {
+            (At::Looking, LogResponse::Listed(numbers)) => self.found(numbers),
+            (At::Finding { mut left, highest, skipped, torn_only }, LogResponse::Read(bytes)) => {
                 let number = left.pop();
                 match bytes.as_deref().map(LogEntry::decode) {
                     None => At::Looking,
@@ -172,11 +172,11 @@ impl Append {
                     }
                 }
             }
-            (At::Creating, Answer::Created) => At::Confirming,
-            (At::Creating, Answer::Exists) => At::Contested,
-            (At::Contested, Answer::Read(bytes)) => self.contested(bytes.as_deref()),
-            (At::Confirming, Answer::Listed(numbers)) => self.confirmed(numbers),
-            (At::Doubting { mut left }, Answer::Read(bytes)) => {
+            (At::Creating, LogResponse::Created) => At::Confirming,
+            (At::Creating, LogResponse::Exists) => At::Contested,
+            (At::Contested, LogResponse::Read(bytes)) => self.contested(bytes.as_deref()),
+            (At::Confirming, LogResponse::Listed(numbers)) => self.confirmed(numbers),
+            (At::Doubting { mut left }, LogResponse::Read(bytes)) => {
                 let number = left.pop();
                 match bytes.as_deref().map(LogEntry::decode) {
                     None => At::Confirming,

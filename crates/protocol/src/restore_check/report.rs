@@ -31,12 +31,12 @@ pub struct StateReport {
     /// Its name.
     pub name: String,
     /// What becomes of it.
-    pub fate: Fate,
+    pub fate: StateFate,
 }
 
 /// What becomes of a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum StateFate {
     /// It comes back as it is.
     Same,
     /// It comes back, with these changes.
@@ -54,7 +54,7 @@ pub enum Fate {
 }
 
 impl StateReport {
-    pub(super) fn new(name: &str, fate: Fate) -> Self {
+    pub(super) fn new(name: &str, fate: StateFate) -> Self {
         Self { name: name.to_owned(), fate }
     }
 }
@@ -108,24 +108,28 @@ impl OperatorReport {
     fn reason(&self, state: &StateReport, allow_non_restored_state: bool) -> Option<String> {
         let (operator, name) = (&self.name, &state.name);
         match &state.fate {
-            Fate::Incompatible(notes) => {
+            StateFate::Incompatible(notes) => {
                 let notes: Vec<_> = notes.iter().map(Note::to_string).collect();
                 Some(format!("operator `{operator}`, state `{name}`: {}", notes.join("; ")))
             }
-            Fate::Foreign => Some(format!(
+            StateFate::Foreign => Some(format!(
                 "the snapshot has a state `{name}` of an operator named `{operator}`, which is another kind of operator now: give the \
                  new operator a name of its own"
             )),
-            Fate::Dropped if !allow_non_restored_state => Some(format!(
+            StateFate::Dropped if !allow_non_restored_state => Some(format!(
                 "the snapshot has state of an operator named `{operator}` (`{name}`), the job has none: give it its old name back, or \
                  allow that it is lost (--allow-non-restored-state)"
             )),
-            Fate::Dropped | Fate::Same | Fate::Migrates(_) | Fate::Unknown | Fate::New => None,
+            StateFate::Dropped
+            | StateFate::Same
+            | StateFate::Migrates(_)
+            | StateFate::Unknown
+            | StateFate::New => None,
         }
     }
 }
 
-impl Fate {
+impl StateFate {
     fn is_misfit(&self) -> bool {
         matches!(self, Self::Incompatible(_) | Self::Foreign)
     }

@@ -5,7 +5,7 @@ use millstream_record::schema::{NoteKind, Resolution, Verdict, fields};
 use millstream_stage::snapshot::{TableSchema, resolve_table};
 use millstream_stage::time::MIN_TIME;
 
-use super::report::{Fate, StateReport};
+use super::report::{StateFate, StateReport};
 
 /// The table of a keyed process: beside the key and its timers, each field is a state of the user's.
 const KEYS: &str = "keys";
@@ -17,14 +17,14 @@ pub(super) fn compare(written: &[TableSchema], read: &[TableSchema]) -> Result<V
     for table in read {
         let stored: Vec<_> = written.iter().filter(|written| written.name == table.name).collect();
         if stored.is_empty() {
-            states.extend(names(table)?.into_iter().map(|name| StateReport::new(&name, Fate::New)));
+            states.extend(names(table)?.into_iter().map(|name| StateReport::new(&name, StateFate::New)));
         }
         for written in stored {
             states.extend(table_states(written, table)?);
         }
     }
     let foreign = written.iter().filter(|written| read.iter().all(|table| table.name != written.name));
-    let fate = if read.is_empty() { Fate::Unknown } else { Fate::Foreign };
+    let fate = if read.is_empty() { StateFate::Unknown } else { StateFate::Foreign };
     states.extend(foreign.map(|table| StateReport::new(&table.name, fate.clone())));
     Ok(states)
 }
@@ -60,20 +60,20 @@ fn table_states(written: &TableSchema, read: &TableSchema) -> Result<Vec<StateRe
 }
 
 /// What becomes of a state that is a field: it may be new or gone itself.
-fn field_fate(resolution: &Resolution, field: &str) -> Fate {
+fn field_fate(resolution: &Resolution, field: &str) -> StateFate {
     let verdict = resolution.verdict_of(field);
     let itself = match &verdict {
         Verdict::Migrates(notes) => notes.iter().find(|note| note.path == field).map(|note| note.kind),
         Verdict::Same | Verdict::Incompatible(_) => None,
     };
     match itself {
-        Some(NoteKind::Added) => Fate::New,
-        Some(NoteKind::Removed) => Fate::Dropped,
+        Some(NoteKind::Added) => StateFate::New,
+        Some(NoteKind::Removed) => StateFate::Dropped,
         Some(NoteKind::Equal | NoteKind::Other) | None => verdict.into(),
     }
 }
 
-impl From<Verdict> for Fate {
+impl From<Verdict> for StateFate {
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Same => Self::Same,

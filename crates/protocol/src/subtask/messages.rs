@@ -7,7 +7,7 @@ use millstream_stage::watermark::WatermarkEvent;
 
 /// What happens to a subtask. A batch is no event: it goes to `process` of the input that its channel feeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum SubtaskEvent {
     /// Progress of event time on a channel.
     Watermark(usize, WatermarkEvent),
     /// A barrier on a channel.
@@ -15,14 +15,14 @@ pub enum Event {
     /// The end of a channel.
     End(usize, End),
     /// The job's coordinator wants something.
-    Command(Command),
+    Command(SubtaskCommand),
     /// The stage's waker was called, its wake-up time has come, or it said *more*.
     Resume,
 }
 
 /// What the job's coordinator tells a subtask. Commands come in the order in which they were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum SubtaskCommand {
     /// Splits for a source.
     Assign(Assignment),
     /// A source reads no more. Others learn of it by the ends of their channels.
@@ -47,7 +47,7 @@ pub enum Command {
 
 /// One call of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
+pub enum StageCall {
     /// [`watermark`](millstream_stage::stage::Stage::watermark).
     Watermark(InputId, WatermarkEvent),
     /// [`end_of_input`](millstream_stage::stage::Stage::end_of_input).
@@ -77,7 +77,7 @@ pub enum Asked {
     Other,
 }
 
-impl Call {
+impl StageCall {
     /// What its answer is an answer to.
     pub fn asked(&self) -> Asked {
         match self {
@@ -90,9 +90,9 @@ impl Call {
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum SubtaskDecision {
     /// Make a call of the stage, hand on what it emitted, and report its answer.
-    Call(Call),
+    Call(StageCall),
     /// Send the barrier to every channel, behind what was emitted so far.
     PassBarrier(CheckpointId),
     /// Send the end to every channel.
@@ -115,7 +115,7 @@ pub enum Move {
     /// Sees that the source's reader has read everything, or waits for splits.
     Reader(ReaderState),
     /// Tells the stage what its channels mean for an input.
-    News,
+    InputEvent,
     /// Ends.
     End,
     /// Prepares the last checkpoint once more, so that what is written only now is written.
@@ -125,7 +125,7 @@ pub enum Move {
 impl Move {
     /// All of them, in the order in which the thread driver tries them.
     pub fn all(reader: ReaderState) -> [Self; 5] {
-        [Self::Barrier, Self::Reader(reader), Self::News, Self::End, Self::Settle]
+        [Self::Barrier, Self::Reader(reader), Self::InputEvent, Self::End, Self::Settle]
     }
 }
 

@@ -17,30 +17,30 @@ fn fed_by(channels: usize) -> SubtaskProtocol {
 
 fn opened(mut protocol: SubtaskProtocol) -> SubtaskProtocol {
     assert!(protocol.wants_resume(), "the first call is a resume");
-    assert_eq!(on(&mut protocol, Event::Resume), [Decision::Call(Call::Resume)]);
+    assert_eq!(on(&mut protocol, SubtaskEvent::Resume), [SubtaskDecision::Call(StageCall::Resume)]);
     protocol
 }
 
 /// What follows from an event, where every call is answered with *done*.
-fn on(protocol: &mut SubtaskProtocol, event: Event) -> Vec<Decision> {
+fn on(protocol: &mut SubtaskProtocol, event: SubtaskEvent) -> Vec<SubtaskDecision> {
     protocol.on(event);
     carry_out(protocol, Step::DONE)
 }
 
-fn command(protocol: &mut SubtaskProtocol, command: Command) -> Vec<Decision> {
-    on(protocol, Event::Command(command))
+fn command(protocol: &mut SubtaskProtocol, command: SubtaskCommand) -> Vec<SubtaskDecision> {
+    on(protocol, SubtaskEvent::Command(command))
 }
 
-fn make(protocol: &mut SubtaskProtocol, chosen: Move, answer: Step) -> Vec<Decision> {
+fn make(protocol: &mut SubtaskProtocol, chosen: Move, answer: Step) -> Vec<SubtaskDecision> {
     assert!(protocol.can(chosen), "{chosen:?} is possible in {protocol:?}");
     protocol.make(chosen);
     carry_out(protocol, answer)
 }
 
-fn carry_out(protocol: &mut SubtaskProtocol, answer: Step) -> Vec<Decision> {
+fn carry_out(protocol: &mut SubtaskProtocol, answer: Step) -> Vec<SubtaskDecision> {
     let mut all = Vec::new();
     while let Some(decision) = protocol.next_decision() {
-        if let Decision::Call(call) = &decision {
+        if let SubtaskDecision::Call(call) = &decision {
             protocol.answered(call.asked(), answer);
         }
         all.push(decision);
@@ -48,12 +48,12 @@ fn carry_out(protocol: &mut SubtaskProtocol, answer: Step) -> Vec<Decision> {
     all
 }
 
-fn trigger(id: CheckpointId, hold: bool) -> Command {
-    Command::Trigger { id, hold }
+fn trigger(id: CheckpointId, hold: bool) -> SubtaskCommand {
+    SubtaskCommand::Trigger { id, hold }
 }
 
-fn assign(last: bool) -> Command {
-    Command::Assign(Assignment { subtask: 0, splits: Vec::new(), last })
+fn assign(last: bool) -> SubtaskCommand {
+    SubtaskCommand::Assign(Assignment { subtask: 0, splits: Vec::new(), last })
 }
 
 /// A source that waits behind the barrier of checkpoint 5.
@@ -61,9 +61,12 @@ fn held() -> SubtaskProtocol {
     let mut source = source();
     assert_eq!(command(&mut source, trigger(5, true)), []);
     let passed = make(&mut source, Move::Barrier, Step::DONE);
-    let prepare = Decision::Call(Call::Prepare(5));
-    let snapshot = Decision::Call(Call::Snapshot(5));
-    assert_eq!(passed, [prepare, snapshot, Decision::PassBarrier(5), Decision::ReportFrozen(5)]);
+    let prepare = SubtaskDecision::Call(StageCall::Prepare(5));
+    let snapshot = SubtaskDecision::Call(StageCall::Snapshot(5));
+    assert_eq!(
+        passed,
+        [prepare, snapshot, SubtaskDecision::PassBarrier(5), SubtaskDecision::ReportFrozen(5)]
+    );
     assert!(source.is_quiet() && !source.wants_resume() && !source.watches_reader());
     source
 }
@@ -72,7 +75,10 @@ fn held() -> SubtaskProtocol {
 fn a_held_source_goes_on_when_its_checkpoint_or_a_later_one_is_given_up() {
     for (aborted, goes_on) in [(4, false), (5, true), (6, true)] {
         let mut source = held();
-        assert_eq!(command(&mut source, Command::Aborted(aborted)), [Decision::Call(Call::Aborted(aborted))]);
+        assert_eq!(
+            command(&mut source, SubtaskCommand::Aborted(aborted)),
+            [SubtaskDecision::Call(StageCall::Aborted(aborted))]
+        );
         assert_eq!(!source.is_quiet(), goes_on, "aborted {aborted}");
         assert_eq!(source.wants_resume(), goes_on, "aborted {aborted}");
     }
@@ -82,17 +88,17 @@ fn a_held_source_goes_on_when_its_checkpoint_or_a_later_one_is_given_up() {
 fn a_held_source_stays_held_when_its_checkpoint_is_complete() {
     // What it read then would be behind the savepoint that the job stops with.
     let mut source = held();
-    command(&mut source, Command::Completed { id: 5, last: false });
+    command(&mut source, SubtaskCommand::Completed { id: 5, last: false });
     assert!(source.is_quiet() && !source.wants_resume());
-    assert_eq!(on(&mut source, Event::Resume), [], "nor does a wake-up set it going");
+    assert_eq!(on(&mut source, SubtaskEvent::Resume), [], "nor does a wake-up set it going");
 }
 
 #[test]
 fn a_held_source_goes_on_when_it_is_stopped() {
     // It must flush what its chain holds, whether or not it has heard that the savepoint is complete.
     let mut source = held();
-    let stopped = command(&mut source, Command::Stop(End::Stopped));
-    assert_eq!(stopped, [Decision::Call(Call::EndOfInput(0, End::Stopped))]);
+    let stopped = command(&mut source, SubtaskCommand::Stop(End::Stopped));
+    assert_eq!(stopped, [SubtaskDecision::Call(StageCall::EndOfInput(0, End::Stopped))]);
     assert!(!source.is_quiet() && source.wants_resume());
 }
 
@@ -109,13 +115,13 @@ fn a_blocked_stage_hears_marks_while_a_barrier_is_awaited() {
     // Else the watermark stays before the barrier of the other channel, and the stage holds the checkpoint up for as long as it is blocked.
     let mut protocol = fed_by(2);
     protocol.answered(Asked::Other, Step::BLOCKED);
-    on(&mut protocol, Event::Watermark(0, WatermarkEvent::Watermark(7)));
-    on(&mut protocol, Event::Watermark(1, WatermarkEvent::Watermark(7)));
-    assert!(!protocol.can(Move::News), "blocked, and no barrier is awaited");
-    on(&mut protocol, Event::Barrier(0, 1));
+    on(&mut protocol, SubtaskEvent::Watermark(0, WatermarkEvent::Watermark(7)));
+    on(&mut protocol, SubtaskEvent::Watermark(1, WatermarkEvent::Watermark(7)));
+    assert!(!protocol.can(Move::InputEvent), "blocked, and no barrier is awaited");
+    on(&mut protocol, SubtaskEvent::Barrier(0, 1));
     assert_eq!(
-        make(&mut protocol, Move::News, Step::DONE),
-        [Decision::Call(Call::Watermark(0, WatermarkEvent::Watermark(7)))]
+        make(&mut protocol, Move::InputEvent, Step::DONE),
+        [SubtaskDecision::Call(StageCall::Watermark(0, WatermarkEvent::Watermark(7)))]
     );
     assert_eq!(protocol.channels(), Channels::All);
     assert!(protocol.is_held(0) && !protocol.is_held(1));
@@ -135,7 +141,7 @@ fn a_blocked_stage_takes_barriers_alone_where_none_is_awaited() {
 #[test]
 fn a_resume_follows_completed_and_aborted() {
     // Neither call can say what the stage wants next, such as to commit.
-    for news in [Command::Completed { id: 1, last: false }, Command::Aborted(1)] {
+    for news in [SubtaskCommand::Completed { id: 1, last: false }, SubtaskCommand::Aborted(1)] {
         let mut protocol = fed_by(1);
         assert!(!protocol.wants_resume());
         command(&mut protocol, news);
@@ -148,15 +154,18 @@ fn splits_and_stops_wait_behind_the_barrier_at_hand() {
     let mut source = source();
     command(&mut source, trigger(1, false));
     let waits = make(&mut source, Move::Barrier, Step::BLOCKED);
-    assert_eq!(waits, [Decision::Call(Call::Prepare(1))]);
+    assert_eq!(waits, [SubtaskDecision::Call(StageCall::Prepare(1))]);
     assert_eq!(command(&mut source, assign(false)), []);
-    assert_eq!(command(&mut source, Command::Stop(End::Stopped)), []);
+    assert_eq!(command(&mut source, SubtaskCommand::Stop(End::Stopped)), []);
     assert!(!source.can(Move::Barrier), "not before a resume");
-    on(&mut source, Event::Resume);
+    on(&mut source, SubtaskEvent::Resume);
     let passed = make(&mut source, Move::Barrier, Step::DONE);
-    let snapshot = passed.iter().position(|decision| *decision == Decision::ReportFrozen(1));
-    let assigned = passed.iter().position(|decision| matches!(decision, Decision::Call(Call::Assign(_))));
-    let ended = passed.iter().position(|decision| matches!(decision, Decision::Call(Call::EndOfInput(..))));
+    let snapshot = passed.iter().position(|decision| *decision == SubtaskDecision::ReportFrozen(1));
+    let assigned =
+        passed.iter().position(|decision| matches!(decision, SubtaskDecision::Call(StageCall::Assign(_))));
+    let ended = passed
+        .iter()
+        .position(|decision| matches!(decision, SubtaskDecision::Call(StageCall::EndOfInput(..))));
     assert!(snapshot.is_some() && snapshot < assigned && assigned < ended, "{passed:?}");
 }
 
@@ -165,10 +174,10 @@ fn news_of_checkpoints_overtakes_the_barrier_at_hand() {
     let mut source = source();
     command(&mut source, trigger(2, false));
     make(&mut source, Move::Barrier, Step::BLOCKED);
-    let completed = command(&mut source, Command::Completed { id: 1, last: false });
-    assert_eq!(completed, [Decision::Call(Call::Completed(1))]);
-    let aborted = command(&mut source, Command::Aborted(2));
-    assert_eq!(aborted, [Decision::Call(Call::Aborted(2))], "once, though it is under way");
+    let completed = command(&mut source, SubtaskCommand::Completed { id: 1, last: false });
+    assert_eq!(completed, [SubtaskDecision::Call(StageCall::Completed(1))]);
+    let aborted = command(&mut source, SubtaskCommand::Aborted(2));
+    assert_eq!(aborted, [SubtaskDecision::Call(StageCall::Aborted(2))], "once, though it is under way");
     assert_eq!(source.barrier(), None);
     assert!(source.wants_resume());
 }
@@ -179,15 +188,18 @@ fn what_waited_for_a_barrier_happens_when_it_is_given_up() {
     command(&mut source, trigger(2, false));
     make(&mut source, Move::Barrier, Step::BLOCKED);
     command(&mut source, assign(true));
-    let aborted = command(&mut source, Command::Aborted(2));
-    assert!(matches!(aborted[..], [Decision::Call(Call::Aborted(2)), Decision::Call(Call::Assign(_))]));
+    let aborted = command(&mut source, SubtaskCommand::Aborted(2));
+    assert!(matches!(
+        aborted[..],
+        [SubtaskDecision::Call(StageCall::Aborted(2)), SubtaskDecision::Call(StageCall::Assign(_))]
+    ));
 }
 
 #[test]
 fn a_reader_reports_once_that_it_waits_and_again_after_an_assignment() {
     let mut source = source();
     let waits = Move::Reader(ReaderState { waiting: true, ..IDLE });
-    assert_eq!(make(&mut source, waits, Step::DONE), [Decision::ReportReady]);
+    assert_eq!(make(&mut source, waits, Step::DONE), [SubtaskDecision::ReportReady]);
     assert!(!source.can(waits));
     command(&mut source, assign(false));
     assert!(source.can(waits));
@@ -198,14 +210,14 @@ fn a_subtask_ends_when_its_stage_has_flushed() {
     let mut source = source();
     let finished = Move::Reader(ReaderState { finished: true, ..IDLE });
     let told = make(&mut source, finished, Step::MORE);
-    assert_eq!(told, [Decision::Call(Call::EndOfInput(0, End::Finished))]);
+    assert_eq!(told, [SubtaskDecision::Call(StageCall::EndOfInput(0, End::Finished))]);
     assert!(!source.can(Move::End), "there is more to flush");
-    on(&mut source, Event::Resume);
+    on(&mut source, SubtaskEvent::Resume);
     let ended = make(&mut source, Move::End, Step::DONE);
-    assert_eq!(ended, [Decision::PassEnd(End::Finished), Decision::ReportEnded(End::Finished)]);
+    assert_eq!(ended, [SubtaskDecision::PassEnd(End::Finished), SubtaskDecision::ReportEnded(End::Finished)]);
     assert!(source.is_quiet() && source.has_ended());
     assert_eq!(command(&mut source, assign(false)), [], "it reads no more");
-    assert_eq!(command(&mut source, Command::Stop(End::Stopped)), []);
+    assert_eq!(command(&mut source, SubtaskCommand::Stop(End::Stopped)), []);
 }
 
 #[test]
@@ -215,14 +227,14 @@ fn an_ended_subtask_takes_part_in_the_last_checkpoint_and_settles() {
     make(&mut source, Move::End, Step::DONE);
     command(&mut source, trigger(9, false));
     let passed = make(&mut source, Move::Barrier, Step::DONE);
-    assert!(!passed.contains(&Decision::PassBarrier(9)), "nobody follows it: {passed:?}");
-    command(&mut source, Command::Completed { id: 9, last: true });
+    assert!(!passed.contains(&SubtaskDecision::PassBarrier(9)), "nobody follows it: {passed:?}");
+    command(&mut source, SubtaskCommand::Completed { id: 9, last: true });
     let waits = make(&mut source, Move::Settle, Step::BLOCKED);
-    assert_eq!(waits, [Decision::Call(Call::Prepare(9))]);
+    assert_eq!(waits, [SubtaskDecision::Call(StageCall::Prepare(9))]);
     assert!(!source.is_quiet() && !source.can(Move::Settle));
-    on(&mut source, Event::Resume);
+    on(&mut source, SubtaskEvent::Resume);
     let settled = make(&mut source, Move::Settle, Step::DONE);
-    assert_eq!(settled, [Decision::Call(Call::Prepare(9)), Decision::ReportSettled]);
+    assert_eq!(settled, [SubtaskDecision::Call(StageCall::Prepare(9)), SubtaskDecision::ReportSettled]);
 }
 
 #[test]

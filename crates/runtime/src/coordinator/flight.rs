@@ -9,9 +9,9 @@ use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::time::Nanos;
 
 use crate::ask::{Ask, CheckpointDone, Reply};
+use crate::checkpoint_storage::{Snapshot, SubtaskSnapshot, WrittenCheckpoint};
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
-use crate::vault::{Part, Snapshot, Written};
 
 /// The snapshot that is under way.
 pub(super) struct Flight {
@@ -24,13 +24,13 @@ pub(super) struct Flight {
     pub(super) dir: Option<String>,
     pub(super) enumerators: Vec<Option<Vec<u8>>>,
     pub(super) parts: Vec<Option<Frozen>>,
-    pub(super) written: Option<Written>,
+    pub(super) written: Option<WrittenCheckpoint>,
 }
 
 impl Flight {
     /// Takes a subtask's part; gives its metrics.
-    pub(super) fn add(&mut self, setup: &Setup, index: usize, part: Part) -> SubtaskStats {
-        let Part { frozen, alignment, sync } = part;
+    pub(super) fn add(&mut self, setup: &Setup, index: usize, part: SubtaskSnapshot) -> SubtaskStats {
+        let SubtaskSnapshot { frozen, alignment, sync } = part;
         self.parts[index] = Some(frozen);
         SubtaskStats {
             stage: setup.stage(index).name.clone(),

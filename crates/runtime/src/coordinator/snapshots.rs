@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::thread::Builder;
 
 use millstream_protocol::checkpoint_stats::CheckpointKind;
-use millstream_protocol::checkpointing::{AbortReason, Decision, Event as Happened, Logged, Request, Wanted};
-use millstream_protocol::subtask::Command as Task;
+use millstream_protocol::checkpointing::{
+    AbortReason, CoordinatorDecision, CoordinatorEvent, Logged, Request, Wanted,
+};
+use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
@@ -14,14 +16,14 @@ use millstream_stage::stage::End;
 use super::Coordinator;
 use super::flight::{Flight, millis};
 use crate::ask::{Ask, Reply};
-use crate::inbox::Command;
+use crate::checkpoint_storage::{SubtaskSnapshot, WrittenCheckpoint};
+use crate::inbox::ThreadCommand;
 use crate::job::guarded;
-use crate::shared::Event;
-use crate::vault::{Part, Written};
+use crate::shared::CoordinatorMessage;
 
 impl Coordinator<'_> {
     /// Tells the pure coordinator what happened, and does what it decides.
-    pub(super) fn happened(&mut self, event: Happened) -> Result<()> {
+    pub(super) fn happened(&mut self, event: CoordinatorEvent) -> Result<()> {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for decision in self.machine.on(event, self.shared.clock.nanos()) {
@@ -38,18 +40,18 @@ impl Coordinator<'_> {
             Ask::Stop { drain, .. } => Wanted::Stop { drain: *drain },
         };
         let token = self.askers.add(ask, reply);
-        self.happened(Happened::Requested(Request { token, wanted }))
+        self.happened(CoordinatorEvent::Requested(Request { token, wanted }))
     }
 
-    pub(super) fn on_frozen(&mut self, index: usize, id: CheckpointId, part: Part) -> Result<()> {
+    pub(super) fn on_frozen(&mut self, index: usize, id: CheckpointId, part: SubtaskSnapshot) -> Result<()> {
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) else { return Ok(()) };
         let stats = flight.add(self.shared.setup(), index, part);
         let now = self.shared.clock.now();
-        self.life.history(|history| history.acknowledged(id, stats, now));
-        self.happened(Happened::Frozen { id, subtask: index })
+        self.state.history(|history| history.acknowledged(id, stats, now));
+        self.happened(CoordinatorEvent::Frozen { id, subtask: index })
     }
 
-    pub(super) fn on_written(&mut self, id: CheckpointId, written: Result<Written>) -> Result<()> {
+    pub(super) fn on_written(&mut self, id: CheckpointId, written: Result<WrittenCheckpoint>) -> Result<()> {
         let result = match written {
             Err(error) => Err(error.chain()),
             Ok(written) => {
@@ -60,7 +62,7 @@ impl Coordinator<'_> {
                 Ok(())
             }
         };
-        self.happened(Happened::Written { id, result })
+        self.happened(CoordinatorEvent::Written { id, result })
     }
 
     pub(super) fn on_logged(&mut self, id: CheckpointId, logged: Logged) -> Result<()> {
@@ -69,15 +71,15 @@ impl Coordinator<'_> {
             self.reporters
                 .log
                 .failed(now, format_args!("whether checkpoint {id} stands is not known: {why}"));
-            self.life.history(|history| history.in_doubt(id, why));
+            self.state.history(|history| history.in_doubt(id, why));
         } else {
             self.reporters.log.recovered(now);
         }
-        self.happened(Happened::Logged { id, logged })
+        self.happened(CoordinatorEvent::Logged { id, logged })
     }
 
-    fn note_written(&self, id: CheckpointId, written: &Written) {
-        self.life.history(|history| {
+    fn note_written(&self, id: CheckpointId, written: &WrittenCheckpoint) {
+        self.state.history(|history| {
             let Some(stats) = history.in_progress(id) else { return };
             stats.url.clone_from(&written.url);
             (stats.bytes, stats.bytes_written) = (written.bytes, written.bytes_written);
@@ -93,23 +95,27 @@ impl Coordinator<'_> {
     }
 
     // Gives what happened by doing it.
-    fn act(&mut self, decision: Decision) -> Result<Option<Happened>> {
+    fn act(&mut self, decision: CoordinatorDecision) -> Result<Option<CoordinatorEvent>> {
         match decision {
-            Decision::Trigger { id, kind, hold, request } => self.trigger(id, kind, hold, request)?,
-            Decision::Write(id) => self.write(id),
-            Decision::Log(id) => self.log(id),
-            Decision::Complete { id, commits, last, request } => self.complete(id, commits, last, request),
-            Decision::Abort { id, reason, request } => self.give_up(id, &reason, request),
-            Decision::Refuse { token, why } => self.askers.answer(Some(token), Err(why)),
-            Decision::StopSources { drain } => {
+            CoordinatorDecision::Trigger { id, kind, hold, request } => {
+                self.trigger(id, kind, hold, request)?
+            }
+            CoordinatorDecision::Write(id) => self.write(id),
+            CoordinatorDecision::Log(id) => self.log(id),
+            CoordinatorDecision::Complete { id, commits, last, request } => {
+                self.complete(id, commits, last, request)
+            }
+            CoordinatorDecision::Abort { id, reason, request } => self.give_up(id, &reason, request),
+            CoordinatorDecision::Refuse { token, why } => self.askers.answer(Some(token), Err(why)),
+            CoordinatorDecision::StopSources { drain } => {
                 self.stop_sources(if drain { End::Finished } else { End::Stopped });
             }
-            Decision::LogFinish => {
+            CoordinatorDecision::LogFinish => {
                 let ledger = Arc::clone(&self.ledger);
-                self.beside(move |setup| Event::FinishLogged(ledger.finish(setup)));
+                self.beside(move |setup| CoordinatorMessage::FinishLogged(ledger.finish(setup)));
             }
-            Decision::Release => self.release(),
-            Decision::FailJob { kind, message } => self.shared.fail(Error::new(kind, message)),
+            CoordinatorDecision::Release => self.release(),
+            CoordinatorDecision::FailJob { kind, message } => self.shared.fail(Error::new(kind, message)),
         }
         Ok(None)
     }
@@ -131,8 +137,8 @@ impl Coordinator<'_> {
         self.flight =
             Some(Flight { id, epoch, kind, requested, last, dir, enumerators, parts, written: None });
         let now = self.shared.clock.now();
-        self.life.history(|history| history.triggered(id, epoch, kind, now));
-        self.shared.command_all(|| Command::Task(Task::Trigger { id, hold }));
+        self.state.history(|history| history.triggered(id, epoch, kind, now));
+        self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Trigger { id, hold }));
         Ok(())
     }
 
@@ -140,7 +146,10 @@ impl Coordinator<'_> {
         let Some(flight) = self.flight.as_mut() else { return };
         let (ledger, snapshot) = (Arc::clone(&self.ledger), flight.take());
         self.beside(move |setup| {
-            Event::Written(id, guarded("storing a checkpoint", || ledger.write(setup, snapshot)))
+            CoordinatorMessage::WrittenCheckpoint(
+                id,
+                guarded("storing a checkpoint", || ledger.write(setup, snapshot)),
+            )
         });
     }
 
@@ -150,17 +159,17 @@ impl Coordinator<'_> {
         let (ledger, last) = (Arc::clone(&self.ledger), flight.last);
         self.beside(move |setup| {
             let logged = guarded("logging a checkpoint", || Ok(ledger.log(setup, &written, last)));
-            Event::Logged(id, logged.unwrap_or_else(|error| Logged::Unknown(error.chain())))
+            CoordinatorMessage::Logged(id, logged.unwrap_or_else(|error| Logged::Unknown(error.chain())))
         });
     }
 
     fn complete(&mut self, id: CheckpointId, commits: bool, last: bool, request: Option<u64>) {
         let now = self.shared.clock.now();
-        self.life.history(|history| history.completed(id, now));
+        self.state.history(|history| history.completed(id, now));
         if commits {
-            self.shared.command_all(|| Command::Task(Task::Completed { id, last }));
+            self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Completed { id, last }));
         } else {
-            self.shared.command_all(|| Command::Task(Task::Aborted(id)));
+            self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Aborted(id)));
         }
         let Some(flight) = self.flight.take() else { return };
         self.stopped_with_savepoint |= last && flight.kind == CheckpointKind::Savepoint;
@@ -172,25 +181,25 @@ impl Coordinator<'_> {
         self.reporters.checkpoints.recovered(self.shared.clock.nanos());
         self.askers.answer(request, Ok(flight.done()));
         let ledger = Arc::clone(&self.ledger);
-        self.beside(move |_| Event::Cleaned(ledger.clean()));
+        self.beside(move |_| CoordinatorMessage::Cleaned(ledger.clean()));
     }
 
     fn give_up(&mut self, id: CheckpointId, reason: &AbortReason, request: Option<u64>) {
         let now = self.shared.clock.now();
-        self.life.history(|history| history.failed(id, &reason.to_string(), now));
+        self.state.history(|history| history.failed(id, &reason.to_string(), now));
         if *reason != AbortReason::JobFailed {
             let message = format_args!("checkpoint {id} was given up: {reason}");
             self.reporters.checkpoints.failed(self.shared.clock.nanos(), message);
         }
-        self.shared.command_all(|| Command::Task(Task::Aborted(id)));
+        self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Aborted(id)));
         self.flight = None;
         self.askers.answer(request, Err(format!("checkpoint {id} was given up: {reason}")));
         let ledger = Arc::clone(&self.ledger);
-        self.beside(move |_| Event::Cleaned(ledger.clean()));
+        self.beside(move |_| CoordinatorMessage::Cleaned(ledger.clean()));
     }
 
     // Work that may take long, on a thread of its own: a slow store holds up neither the subtasks nor this thread.
-    fn beside(&self, work: impl FnOnce(&crate::setup::Setup) -> Event + Send + 'static) {
+    fn beside(&self, work: impl FnOnce(&crate::setup::Setup) -> CoordinatorMessage + Send + 'static) {
         let shared = Arc::clone(&self.shared);
         let work = move || {
             let event = work(shared.setup());

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_protocol::checkpointing::Event as Happened;
-use millstream_protocol::subtask::Command as Task;
+use millstream_protocol::checkpointing::CoordinatorEvent;
+use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::stage::End;
@@ -12,7 +12,7 @@ use millstream_stage::time::Nanos;
 use millstream_stage::trouble::rounded;
 
 use super::{Coordinator, nanos};
-use crate::inbox::Command;
+use crate::inbox::ThreadCommand;
 use crate::report::{Left, LeftRows};
 use crate::shared::Shared;
 
@@ -60,7 +60,7 @@ impl Coordinator<'_> {
         }
         let deadline = self.stop_deadline();
         self.stopping.deadline.get_or_insert(deadline);
-        self.happened(Happened::Stop)
+        self.happened(CoordinatorEvent::Stop)
     }
 
     /// What comes before all are open waits until they are.
@@ -68,7 +68,7 @@ impl Coordinator<'_> {
         let deadline = self.stop_deadline();
         self.stopping.deadline.get_or_insert(deadline);
         if self.stopping.told.replace(end).is_none() && self.is_running() {
-            self.shared.command_sources(|| Command::Task(Task::Stop(end)));
+            self.shared.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
         }
     }
 
@@ -89,7 +89,7 @@ impl Coordinator<'_> {
     /// All is done, or what is not done is in the last checkpoint.
     pub(super) fn release(&mut self) {
         if self.ended.iter().all(|ended| *ended) {
-            self.shared.command_all(|| Command::Release);
+            self.shared.command_all(|| ThreadCommand::Release);
         } else {
             self.leave();
         }
@@ -97,7 +97,7 @@ impl Coordinator<'_> {
         let unsettled = |index: &usize| !self.settled[*index];
         let rows: Vec<_> = (0..self.settled.len()).filter(unsettled).collect();
         if !rows.is_empty() {
-            self.life.left(Left { checkpoint, rows: unwritten(&self.shared, &rows) });
+            self.state.left(Left { checkpoint, rows: unwritten(&self.shared, &rows) });
         }
     }
 
@@ -110,11 +110,11 @@ impl Coordinator<'_> {
     }
 
     pub(super) fn on_failed(&mut self) -> Result<()> {
-        self.life.failing();
+        self.state.failing();
         self.stopping.deadline = None;
-        let wanted = self.stopping.wanted || self.life.wished().is_some();
+        let wanted = self.stopping.wanted || self.state.wished().is_some();
         self.leave_behind_after(if wanted { LEAVING_GRACE } else { FAILED_GRACE });
-        self.happened(Happened::Failed)
+        self.happened(CoordinatorEvent::Failed)
     }
 
     /// Looks whether somebody took too long.
@@ -162,7 +162,7 @@ impl Coordinator<'_> {
 
     // Why the job is not over although all subtasks have ended.
     fn not_complete(&self) -> String {
-        let failure = self.life.history(|history| history.latest_failed.as_ref()?.failure.clone());
+        let failure = self.state.history(|history| history.latest_failed.as_ref()?.failure.clone());
         match (self.flight.is_some(), failure) {
             (true, _) => {
                 "its last checkpoint is not stored yet: it goes on from the one before (raise runtime.stop-timeout if \

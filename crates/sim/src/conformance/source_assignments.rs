@@ -6,8 +6,8 @@ use millstream_operators::chain::{Chained, Exchanged, SourceStage};
 use millstream_operators::operators::{AssignWatermarks, WatermarkStrategy};
 use millstream_protocol::enumerators::{Assignments, Enumerators, unguarded};
 use millstream_protocol::job_snapshot::JobSnapshot;
-use millstream_protocol::layout::Place;
-use millstream_protocol::subtask::Call;
+use millstream_protocol::layout::SubtaskId;
+use millstream_protocol::subtask::StageCall;
 use millstream_record::Result;
 use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::EdgeId;
@@ -103,7 +103,7 @@ impl Job {
         for (place, assignment) in assignments {
             let subtask = &mut self.subtasks[usize::from(place.subtask)];
             subtask.splits += assignment.splits.len();
-            subtask.stage.make(Call::Assign(assignment), 0, &mut None)?;
+            subtask.stage.make(StageCall::Assign(assignment), 0, &mut None)?;
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Job {
             while subtask.stage.prepare(1)?.0.more {
                 subtask.resume()?;
             }
-            frozen.push((Place { stage: 0, subtask: number }, subtask.stage.snapshot(1)?));
+            frozen.push((SubtaskId { stage: 0, subtask: number }, subtask.stage.snapshot(1)?));
         }
         JobSnapshot::assemble(&self.plan, 1, 1, frozen, enumerators)
     }
@@ -159,7 +159,7 @@ impl Job {
 
 impl Subtask {
     fn open(plan: &Plan, world: &Arc<dyn World>, number: u16, from: Option<&JobSnapshot>) -> Result<Self> {
-        let (place, stage) = (Place { stage: 0, subtask: number }, &plan.stages[0]);
+        let (place, stage) = (SubtaskId { stage: 0, subtask: number }, &plan.stages[0]);
         let restored = from.map_or_else(Restored::default, |from| from.restored(plan, place));
         let splits = restored.lists.iter().filter(|((operator, _), _)| operator == SOURCE);
         let splits = splits.map(|(_, items)| items.len()).sum();

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_protocol::checkpointing::{CheckpointCoordinator, Event, Request, Wanted};
+use millstream_protocol::checkpointing::{CheckpointCoordinator, CoordinatorEvent, Request, Wanted};
 use millstream_protocol::enumerators::{Assignments, Enumerators, unguarded};
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::layout;
 use millstream_protocol::log::{Append, JobLog};
-use millstream_protocol::subtask::Command;
+use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::{Error, Result};
 use millstream_stage::plan::Plan;
 use millstream_stage::stage::End;
@@ -79,7 +79,7 @@ impl Attempt {
         log: JobLog,
         from: Option<&JobSnapshot>,
     ) -> Result<Self> {
-        let places = layout::places(plan);
+        let places = layout::subtasks(plan);
         let epoch = log.last().epoch;
         let broken = shared.chaos.broken.and_then(Broken::protocol);
         let mut enumerators =
@@ -113,7 +113,7 @@ impl Attempt {
             requests: 0,
             asked_to_stop: false,
         };
-        attempt.tell(shared, Event::Started)?;
+        attempt.tell(shared, CoordinatorEvent::Started)?;
         attempt.assign(assignments);
         Ok(attempt)
     }
@@ -160,7 +160,7 @@ impl Attempt {
         self.since_checkpoint += 1;
         if shared.is_to_stop() && !self.asked_to_stop {
             self.asked_to_stop = true;
-            self.tell(shared, Event::Stop)?;
+            self.tell(shared, CoordinatorEvent::Stop)?;
         }
         if shared.chaos.checkpoint_every.is_some_and(|every| self.since_checkpoint >= every)
             && self.coordinator.in_flight().is_none()
@@ -180,7 +180,7 @@ impl Attempt {
         if let Some(id) =
             self.coordinator.in_flight().filter(|_| shared.chance.random_bool(shared.chaos.aborts))
         {
-            self.tell(shared, Event::Declined { id, why: "chance".into() })?;
+            self.tell(shared, CoordinatorEvent::Declined { id, why: "chance".into() })?;
         }
         if shared.chaos.requests > 0.0 && shared.chance.random_bool(shared.chaos.requests) {
             self.bother(shared)?;
@@ -195,13 +195,13 @@ impl Attempt {
         match shared.chance.random_range(0..4) {
             0 | 1 => self.request(shared, Wanted::Savepoint),
             2 => self.request(shared, Wanted::Stop { drain: false }),
-            _ => self.tell(shared, Event::Stop),
+            _ => self.tell(shared, CoordinatorEvent::Stop),
         }
     }
 
     fn request(&mut self, shared: &mut Shared, wanted: Wanted) -> Result<()> {
         self.requests += 1;
-        self.tell(shared, Event::Requested(Request { token: self.requests, wanted }))
+        self.tell(shared, CoordinatorEvent::Requested(Request { token: self.requests, wanted }))
     }
 
     fn slow_down(&mut self, shared: &mut Shared) {
@@ -264,7 +264,7 @@ impl Attempt {
                 self.assign(assignments);
                 Ok(())
             }
-            Choice::Wake => self.tell(shared, Event::Tick),
+            Choice::Wake => self.tell(shared, CoordinatorEvent::Tick),
             Choice::Write(index) => self.write(shared, index),
             Choice::Log => self.log(shared),
             Choice::LogFinish => self.log_finish(shared),
@@ -342,13 +342,13 @@ impl Attempt {
                     {
                         collecting.parts[index] = Some(frozen);
                     }
-                    self.tell(shared, Event::Frozen { id, subtask: index })?;
+                    self.tell(shared, CoordinatorEvent::Frozen { id, subtask: index })?;
                 }
                 Told::Ended(end) => {
                     self.stopped |= end == End::Stopped;
-                    self.tell(shared, Event::Ended { subtask: index, end })?;
+                    self.tell(shared, CoordinatorEvent::Ended { subtask: index, end })?;
                 }
-                Told::Settled => self.tell(shared, Event::Settled { subtask: index })?,
+                Told::Settled => self.tell(shared, CoordinatorEvent::Settled { subtask: index })?,
             }
         }
         Ok(())
@@ -357,13 +357,13 @@ impl Attempt {
     fn assign(&mut self, assignments: Assignments) {
         for (place, assignment) in assignments {
             if let Some(subtask) = self.subtasks.iter_mut().find(|subtask| subtask.place == place) {
-                subtask.commands.push_back(Command::Assign(assignment));
+                subtask.commands.push_back(SubtaskCommand::Assign(assignment));
             }
         }
     }
 
     /// Tells all subtasks.
-    pub(super) fn command_all(&mut self, command: impl Fn() -> Command) {
+    pub(super) fn command_all(&mut self, command: impl Fn() -> SubtaskCommand) {
         self.subtasks.iter_mut().for_each(|subtask| subtask.commands.push_back(command()));
     }
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use millstream_protocol::checkpoint_stats::CheckpointKind;
-use millstream_protocol::checkpointing::{Decision, Event, Logged};
+use millstream_protocol::checkpointing::{CoordinatorDecision, CoordinatorEvent, Logged};
 use millstream_protocol::cleanup;
-use millstream_protocol::cleanup::{Known, Owner};
+use millstream_protocol::cleanup::{KnownFiles, Owner};
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::log::{Append, Change, CheckpointRef};
-use millstream_protocol::subtask::Command;
+use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::stage::End;
@@ -57,46 +57,48 @@ pub(super) struct Logging {
 
 impl Attempt {
     /// Tells the coordinator, and does what it decides.
-    pub(super) fn tell(&mut self, shared: &mut Shared, event: Event) -> Result<()> {
+    pub(super) fn tell(&mut self, shared: &mut Shared, event: CoordinatorEvent) -> Result<()> {
         for decision in self.coordinator.on(event, shared.now()) {
             self.decide(shared, decision)?;
         }
         Ok(())
     }
 
-    fn decide(&mut self, shared: &mut Shared, decision: Decision) -> Result<()> {
+    fn decide(&mut self, shared: &mut Shared, decision: CoordinatorDecision) -> Result<()> {
         let epoch = self.epoch;
         shared.note(|| format!("epoch {epoch}: {decision:?}"));
         match decision {
-            Decision::Trigger { id, kind, hold, request: _ } => self.trigger(id, kind, hold)?,
-            Decision::Write(id) => self.begin_to_write(shared, id)?,
-            Decision::Log(id) if shared.chaos.broken == Some(Broken::CompleteWithoutEntry) => {
-                return self.tell(shared, Event::Logged { id, logged: Logged::Stands });
+            CoordinatorDecision::Trigger { id, kind, hold, request: _ } => self.trigger(id, kind, hold)?,
+            CoordinatorDecision::Write(id) => self.begin_to_write(shared, id)?,
+            CoordinatorDecision::Log(id) if shared.chaos.broken == Some(Broken::CompleteWithoutEntry) => {
+                return self.tell(shared, CoordinatorEvent::Logged { id, logged: Logged::Stands });
             }
-            Decision::Log(_) => {
+            CoordinatorDecision::Log(_) => {
                 if let Some(logging) = &mut self.logging {
                     logging.is_asked = true;
                     logging.ready_at = shared.delay();
                 }
             }
-            Decision::Complete { id, commits, last, request: _ } => self.complete(shared, id, commits, last),
-            Decision::Abort { id, reason: _, request: _ } => {
+            CoordinatorDecision::Complete { id, commits, last, request: _ } => {
+                self.complete(shared, id, commits, last)
+            }
+            CoordinatorDecision::Abort { id, reason: _, request: _ } => {
                 shared.tally.failed_checkpoints += 1;
                 self.give_up(shared, id);
             }
-            Decision::Refuse { .. } => {}
-            Decision::StopSources { drain } => {
+            CoordinatorDecision::Refuse { .. } => {}
+            CoordinatorDecision::StopSources { drain } => {
                 self.stopping = true;
-                self.command_all(|| Command::Stop(if drain { End::Finished } else { End::Stopped }));
+                self.command_all(|| SubtaskCommand::Stop(if drain { End::Finished } else { End::Stopped }));
             }
-            Decision::LogFinish => {
+            CoordinatorDecision::LogFinish => {
                 if self.finishing.is_none() {
                     let append = self.log.propose(Change::Finish, shared.clock.now()).keeping(KEPT);
                     self.finishing = Some(append);
                 }
             }
-            Decision::Release => self.released = true,
-            Decision::FailJob { kind, message } => return Err(Error::new(kind, message)),
+            CoordinatorDecision::Release => self.released = true,
+            CoordinatorDecision::FailJob { kind, message } => return Err(Error::new(kind, message)),
         }
         Ok(())
     }
@@ -106,7 +108,7 @@ impl Attempt {
         let parts = self.subtasks.iter().map(|_| None).collect();
         let commits = self.coordinator.commits();
         self.collecting = Some(Collecting { id, kind, commits, parts, enumerators });
-        self.command_all(|| Command::Trigger { id, hold });
+        self.command_all(|| SubtaskCommand::Trigger { id, hold });
         Ok(())
     }
 
@@ -172,7 +174,7 @@ impl Attempt {
         } else {
             self.drop_files(&manifest);
         }
-        self.tell(shared, Event::Written { id, result })
+        self.tell(shared, CoordinatorEvent::Written { id, result })
     }
 
     fn propose(
@@ -211,7 +213,7 @@ impl Attempt {
             Err(error) if error.kind() == ErrorKind::Fenced => Logged::Fenced(error.to_string()),
             Err(error) => return Err(error),
         };
-        self.tell(shared, Event::Logged { id, logged })
+        self.tell(shared, CoordinatorEvent::Logged { id, logged })
     }
 
     fn stands(
@@ -237,10 +239,10 @@ impl Attempt {
         }
         if commits {
             shared.tally.checkpoints += 1;
-            self.command_all(|| Command::Completed { id, last });
+            self.command_all(|| SubtaskCommand::Completed { id, last });
         } else {
             shared.tally.savepoints += 1;
-            self.command_all(|| Command::Aborted(id));
+            self.command_all(|| SubtaskCommand::Aborted(id));
         }
         if !broken {
             self.clean_up(shared);
@@ -261,7 +263,7 @@ impl Attempt {
                 self.drop_files(&writing.manifest);
             }
         }
-        self.command_all(|| Command::Aborted(id));
+        self.command_all(|| SubtaskCommand::Aborted(id));
     }
 
     fn drop_files(&mut self, manifest: &Manifest) {
@@ -272,11 +274,11 @@ impl Attempt {
 
     // Looks what may go; it goes later, when more may have happened.
     fn clean_up(&mut self, shared: &Shared) {
-        let mut known = Known {
+        let mut known = KnownFiles {
             epoch: self.epoch,
             dropped: self.dropped.clone(),
             next_checkpoint: self.coordinator.next_id(),
-            ..Known::default()
+            ..KnownFiles::default()
         };
         for kept in &self.log.last().retained {
             let Ok(manifest) = shared.storage.open(&kept.path) else { return };
@@ -304,6 +306,6 @@ impl Attempt {
         let Some(done) = ask(shared, append)? else { return Ok(()) };
         self.finishing = None;
         self.log.stands(done.entry);
-        self.tell(shared, Event::FinishLogged(Logged::Stands))
+        self.tell(shared, CoordinatorEvent::FinishLogged(Logged::Stands))
     }
 }

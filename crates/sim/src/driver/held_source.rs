@@ -1,7 +1,7 @@
 //! The auditor of held sources: between the barrier of a savepoint that the job may stop with and the news of how that ended, a source
 //! reads nothing; and once it has heard that the savepoint was given up, it does not stand still.
 
-use millstream_protocol::subtask::Command;
+use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::Result;
 use millstream_stage::context::Emitted;
 use millstream_stage::snapshot::CheckpointId;
@@ -17,15 +17,15 @@ pub(super) struct HeldSource {
 
 impl HeldSource {
     /// Sees a command; gives whether it lets a held source go that must not stand still now.
-    pub(super) fn command(&mut self, command: &Command) -> bool {
+    pub(super) fn command(&mut self, command: &SubtaskCommand) -> bool {
         let before = self.held;
         match command {
-            Command::Trigger { id, hold } => *self = Self { held: hold.then_some(*id), passed: false },
-            Command::Aborted(id) if before.is_some_and(|held| held <= *id) => *self = Self::default(),
-            Command::Stop(_) => *self = Self::default(),
-            Command::Assign(_) | Command::Aborted(_) | Command::Completed { .. } => {}
+            SubtaskCommand::Trigger { id, hold } => *self = Self { held: hold.then_some(*id), passed: false },
+            SubtaskCommand::Aborted(id) if before.is_some_and(|held| held <= *id) => *self = Self::default(),
+            SubtaskCommand::Stop(_) => *self = Self::default(),
+            SubtaskCommand::Assign(_) | SubtaskCommand::Aborted(_) | SubtaskCommand::Completed { .. } => {}
         }
-        matches!(command, Command::Aborted(_)) && before.is_some() && self.held.is_none()
+        matches!(command, SubtaskCommand::Aborted(_)) && before.is_some() && self.held.is_none()
     }
 
     /// Sees a barrier passed on.

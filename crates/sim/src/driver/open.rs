@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::layout;
-use millstream_protocol::layout::{ChannelSpec, Place};
+use millstream_protocol::layout::{ChannelSpec, SubtaskId};
 use millstream_protocol::subtask::SubtaskProtocol;
 use millstream_record::Result;
 use millstream_stage::plan::{EdgeSpec, Plan};
@@ -28,7 +28,7 @@ pub(super) struct Ground<'a> {
 
 impl Ground<'_> {
     /// Opens a subtask; `budget` is what one of its calls may do.
-    pub(super) fn open(&self, places: &[Place], place: Place, budget: usize) -> Result<Subtask> {
+    pub(super) fn open(&self, places: &[SubtaskId], place: SubtaskId, budget: usize) -> Result<Subtask> {
         let spec = &self.plan.stages[place.stage as usize];
         let name = format!("{} {}/{}", spec.name, place.subtask + 1, spec.parallelism);
         let stage = DrivenStage::open(spec.make.as_ref(), self.harness(place, budget)?);
@@ -41,7 +41,7 @@ impl Ground<'_> {
         Ok(Subtask::new(place, name, stage, protocol, feeds.len(), self.routes(places, place)))
     }
 
-    fn harness(&self, place: Place, budget: usize) -> Result<Harness> {
+    fn harness(&self, place: SubtaskId, budget: usize) -> Result<Harness> {
         let restored = self.from.map_or_else(Restored::default, |from| from.restored(self.plan, place));
         let forgets = self.broken == Some(Broken::WatermarkNotRestored);
         let restored = if forgets { without_watermarks(restored)? } else { restored };
@@ -59,10 +59,10 @@ impl Ground<'_> {
         Ok(harness)
     }
 
-    fn routes(&self, places: &[Place], from: Place) -> Vec<Route> {
+    fn routes(&self, places: &[SubtaskId], from: SubtaskId) -> Vec<Route> {
         let route = |(edge, spec): (_, &EdgeSpec)| {
             let target = |subtask| {
-                let to = Place { stage: spec.to, subtask };
+                let to = SubtaskId { stage: spec.to, subtask };
                 let leads_here =
                     |channel: &ChannelSpec| channel.edge == edge && channel.upstream == from.subtask;
                 let channel = layout::channels(self.plan, to).iter().position(leads_here)?;

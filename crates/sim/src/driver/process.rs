@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use millstream_protocol::job_snapshot::JobSnapshot;
-use millstream_protocol::log::{Append, Ask, Base, Change, CheckpointRef, Done, JobLog};
-use millstream_protocol::restart::{Failure, Restarts, Verdict};
+use millstream_protocol::log::{Append, Base, Change, CheckpointRef, Done, JobLog, LogRequest};
+use millstream_protocol::restart::{FailureCause, RestartDecision, Restarts};
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::plan::Plan;
 use millstream_stage::stage::End;
@@ -146,9 +146,10 @@ impl Process {
             Ok(manifest) => self.run(shared, log, Some(&manifest.snapshot)),
             Err(why) => {
                 let retained = log.last().retained.clone();
-                let failure = Failure::Restoring { kind: ErrorKind::Data, from: &from, retained: &retained };
+                let failure =
+                    FailureCause::Restoring { kind: ErrorKind::Data, from: &from, retained: &retained };
                 match self.restarts.on_failure(failure, shared.now(), 0.5) {
-                    Verdict::FallBack { to, retire } => {
+                    RestartDecision::FallBack { to, retire } => {
                         shared.tally.fallbacks += 1;
                         shared
                             .note(|| format!("{why}: goes back to checkpoint {}, retires {retire:?}", to.id));
@@ -196,8 +197,8 @@ impl Process {
         }
         shared.note(|| format!("fails: {}", error.chain().lines().last().unwrap_or_default()));
         let random = shared.chance.random_range(0.0..1.0);
-        match self.restarts.on_failure(Failure::Running(error.kind()), shared.now(), random) {
-            Verdict::Restart { after } => {
+        match self.restarts.on_failure(FailureCause::Running(error.kind()), shared.now(), random) {
+            RestartDecision::Restart { after } => {
                 if shared.chaos.restarts.is_none() {
                     shared.tally.crashes += 1;
                 }
@@ -208,11 +209,11 @@ impl Process {
                 self.at = At::Waiting(shared.now() + super::shared::nanos(after));
                 Ok(Progress::Did)
             }
-            Verdict::End { why } => {
+            RestartDecision::End { why } => {
                 self.at = At::Gone;
                 Err(error.in_context(why))
             }
-            Verdict::FallBack { .. } => Err(error),
+            RestartDecision::FallBack { .. } => Err(error),
         }
     }
 }
@@ -228,11 +229,11 @@ pub(super) fn ask(shared: &mut Shared, append: &mut Append) -> Result<Option<Don
     let answer = shared.storage.answer(&mut shared.chance, &append.ask());
     append.on(answer);
     match append.ask() {
-        Ask::Done(done) => {
+        LogRequest::Done(done) => {
             shared.storage.prune(&done.prune);
             Ok(Some(done))
         }
-        Ask::Refused(error) => Err(error),
-        Ask::List | Ask::Read(_) | Ask::Create(..) => Ok(None),
+        LogRequest::Refused(error) => Err(error),
+        LogRequest::List | LogRequest::Read(_) | LogRequest::Create(..) => Ok(None),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_protocol::job_snapshot::JobSnapshot;
-use millstream_protocol::log::{Answer, Ask, LogEntry, LogEvent};
+use millstream_protocol::log::{LogEntry, LogEvent, LogRequest, LogResponse};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
@@ -49,31 +49,31 @@ impl Storage {
     }
 
     /// One call of the log.
-    pub(super) fn answer(&mut self, chance: &mut Chance, ask: &Ask) -> Answer {
+    pub(super) fn answer(&mut self, chance: &mut Chance, ask: &LogRequest) -> LogResponse {
         let fault = if self.errs(chance) { chance.random_range(0..6) } else { 9 };
         match (ask, fault) {
-            (Ask::Create(number, bytes), 0) => {
+            (LogRequest::Create(number, bytes), 0) => {
                 self.late.push((*number, bytes.clone()));
-                Answer::Unknown
+                LogResponse::Unknown
             }
-            (Ask::Create(number, bytes), 1) => {
+            (LogRequest::Create(number, bytes), 1) => {
                 self.create(*number, bytes);
-                Answer::Unknown
+                LogResponse::Unknown
             }
-            (Ask::Create(number, bytes), 2) => {
+            (LogRequest::Create(number, bytes), 2) => {
                 self.create(*number, &bytes[..bytes.len() / 2]);
-                Answer::Unknown
+                LogResponse::Unknown
             }
-            (Ask::Create(number, bytes), 3) => {
+            (LogRequest::Create(number, bytes), 3) => {
                 // It is made twice: once now, once later.
                 self.late.push((*number, bytes.clone()));
                 self.create(*number, bytes)
             }
-            (_, 0..=5) => Answer::Unknown,
-            (Ask::Create(number, bytes), _) => self.create(*number, bytes),
-            (Ask::Read(number), _) => Answer::Read(self.log.get(number).cloned()),
-            (Ask::List | Ask::Done(_) | Ask::Refused(_), _) => {
-                Answer::Listed(self.log.keys().copied().collect())
+            (_, 0..=5) => LogResponse::Unknown,
+            (LogRequest::Create(number, bytes), _) => self.create(*number, bytes),
+            (LogRequest::Read(number), _) => LogResponse::Read(self.log.get(number).cloned()),
+            (LogRequest::List | LogRequest::Done(_) | LogRequest::Refused(_), _) => {
+                LogResponse::Listed(self.log.keys().copied().collect())
             }
         }
     }
@@ -86,14 +86,14 @@ impl Storage {
         }
     }
 
-    pub(super) fn create(&mut self, number: u64, bytes: &[u8]) -> Answer {
+    pub(super) fn create(&mut self, number: u64, bytes: &[u8]) -> LogResponse {
         if self.log.contains_key(&number) {
-            return Answer::Exists;
+            return LogResponse::Exists;
         }
         let entry = LogEntry::decode(bytes);
         self.is_finished |= entry.is_ok_and(|entry| entry.event == LogEvent::Finished);
         self.log.insert(number, bytes.to_vec());
-        Answer::Created
+        LogResponse::Created
     }
 
     /// Writes a file; an error may mean that it is there, torn or whole.

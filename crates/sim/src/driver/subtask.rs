@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use millstream_protocol::layout::Place;
+use millstream_protocol::layout::SubtaskId;
 use millstream_protocol::subtask::{
-    Asked, Call, Channels, Command, Decision, Event, Move as Inner, ReaderState, SubtaskProtocol,
+    Asked, Channels, Move as Inner, ReaderState, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent,
+    SubtaskProtocol,
 };
 use millstream_record::Result;
 use millstream_stage::batch::{Batch, EdgeId};
@@ -49,11 +50,11 @@ pub(super) enum Move {
 
 /// One subtask.
 pub(super) struct Subtask {
-    pub(super) place: Place,
+    pub(super) place: SubtaskId,
     pub(super) name: String,
     pub(super) stage: DrivenStage,
     pub(super) channels: Vec<Channel>,
-    pub(super) commands: VecDeque<Command>,
+    pub(super) commands: VecDeque<SubtaskCommand>,
     /// What its stage emitted and no channel has taken yet: the stage is not called while there is any.
     pub(super) out: VecDeque<(Target, Element)>,
     pub(super) told: Vec<Told>,
@@ -66,7 +67,7 @@ pub(super) struct Subtask {
 
 impl Subtask {
     pub(super) fn new(
-        place: Place,
+        place: SubtaskId,
         name: String,
         stage: DrivenStage,
         protocol: SubtaskProtocol,
@@ -151,7 +152,7 @@ impl Subtask {
             },
             Move::Resume => {
                 self.stage.harness().take_wake();
-                self.on(Event::Resume, records)
+                self.on(SubtaskEvent::Resume, records)
             }
             Move::Inner(inner) => {
                 self.protocol.make(inner);
@@ -165,9 +166,9 @@ impl Subtask {
     pub(super) fn take(&mut self, channel: usize, element: Element, records: usize) -> Result<()> {
         match element {
             Element::Batch(batch) => self.batch(channel, batch),
-            Element::Watermark(watermark) => self.on(Event::Watermark(channel, watermark), records),
-            Element::Barrier(id) => self.on(Event::Barrier(channel, id), records),
-            Element::End(end) => self.on(Event::End(channel, end), records),
+            Element::Watermark(watermark) => self.on(SubtaskEvent::Watermark(channel, watermark), records),
+            Element::Barrier(id) => self.on(SubtaskEvent::Barrier(channel, id), records),
+            Element::End(end) => self.on(SubtaskEvent::End(channel, end), records),
         }
     }
 
@@ -179,16 +180,16 @@ impl Subtask {
         Ok(())
     }
 
-    fn command(&mut self, command: Command, records: usize) -> Result<()> {
+    fn command(&mut self, command: SubtaskCommand, records: usize) -> Result<()> {
         let goes_on = self.held.as_mut().is_some_and(|held| held.command(&command));
-        self.on(Event::Command(command), records)?;
+        self.on(SubtaskEvent::Command(command), records)?;
         if goes_on && self.protocol.is_quiet() && !self.has_ended() {
             return Err(wrong("the source stands still, though the savepoint that held it was given up"));
         }
         Ok(())
     }
 
-    fn on(&mut self, event: Event, records: usize) -> Result<()> {
+    fn on(&mut self, event: SubtaskEvent, records: usize) -> Result<()> {
         self.protocol.on(event);
         self.carry_out(records)
     }
@@ -196,24 +197,24 @@ impl Subtask {
     fn carry_out(&mut self, records: usize) -> Result<()> {
         while let Some(decision) = self.protocol.next_decision() {
             match decision {
-                Decision::Call(call) => self.call(call, records)?,
-                Decision::PassBarrier(id) => {
+                SubtaskDecision::Call(call) => self.call(call, records)?,
+                SubtaskDecision::PassBarrier(id) => {
                     self.held.iter_mut().for_each(|held| held.passed(id));
                     self.send_all(|| Element::Barrier(id));
                 }
-                Decision::PassEnd(end) => self.send_all(|| Element::End(end)),
-                Decision::ReportReady => self.told.push(Told::ReaderReady),
-                Decision::ReportFrozen(id) => {
+                SubtaskDecision::PassEnd(end) => self.send_all(|| Element::End(end)),
+                SubtaskDecision::ReportReady => self.told.push(Told::ReaderReady),
+                SubtaskDecision::ReportFrozen(id) => {
                     self.told.extend(self.frozen.take().map(|frozen| Told::Frozen(id, frozen)));
                 }
-                Decision::ReportEnded(end) => self.told.push(Told::Ended(end)),
-                Decision::ReportSettled => self.told.push(Told::Settled),
+                SubtaskDecision::ReportEnded(end) => self.told.push(Told::Ended(end)),
+                SubtaskDecision::ReportSettled => self.told.push(Told::Settled),
             }
         }
         Ok(())
     }
 
-    fn call(&mut self, call: Call, records: usize) -> Result<()> {
+    fn call(&mut self, call: StageCall, records: usize) -> Result<()> {
         let asked = call.asked();
         let (step, emitted) = self.stage.make(call, records, &mut self.frozen)?;
         self.send(emitted)?;

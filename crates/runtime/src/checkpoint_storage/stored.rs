@@ -13,14 +13,14 @@ use millstream_checkpoint::store::{
 use millstream_protocol::checkpoint_options::Retention;
 use millstream_protocol::checkpoint_stats::{CheckpointKind, RestoredStats};
 use millstream_protocol::checkpointing::Logged;
-use millstream_protocol::layout::Place;
+use millstream_protocol::layout::SubtaskId;
 use millstream_protocol::log::{Base, CheckpointRef};
 use millstream_record::{ErrorKind, Result};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::time::Nanos;
 use tokio::runtime::{Handle, Runtime};
 
-use super::{Claim, Ledger, Origin, Snapshot, Vault, Written};
+use super::{CheckpointStorage, Claim, Ledger, Origin, Snapshot, WrittenCheckpoint};
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 use crate::{epoch, io};
@@ -87,7 +87,7 @@ impl Stored {
     }
 }
 
-impl Vault for Stored {
+impl CheckpointStorage for Stored {
     fn claim(&mut self, setup: &Setup, given_up: &[CheckpointId]) -> Result<Claim> {
         if !self.probed {
             self.threads.wait(self.store.probe())?;
@@ -184,7 +184,7 @@ struct Pages {
 }
 
 impl Pages {
-    async fn store(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
+    async fn store(&self, setup: &Setup, snapshot: Snapshot) -> Result<WrittenCheckpoint> {
         let Snapshot { id, kind, dir, frozen, enumerators, .. } = snapshot;
         let writer = match kind {
             CheckpointKind::Savepoint => self.attempt.savepoint(id, dir.as_deref(), &setup.plan)?,
@@ -207,11 +207,11 @@ impl Pages {
         let parts = metrics.iter().map(|(took, bytes, _)| (*took, *bytes)).collect();
         let written = writer.finish(enumerators).await?;
         let (url, bytes) = (Some(written.url.clone()), written.reference.bytes);
-        Ok(Written { stored: Some(written), url, snapshot: None, bytes, bytes_written, parts })
+        Ok(WrittenCheckpoint { stored: Some(written), url, snapshot: None, bytes, bytes_written, parts })
     }
 }
 
-async fn part(writer: &CheckpointWriter, place: Place, frozen: Frozen) -> Result<(Nanos, u64, u64)> {
+async fn part(writer: &CheckpointWriter, place: SubtaskId, frozen: Frozen) -> Result<(Nanos, u64, u64)> {
     let metrics = writer.part(place, frozen).await?;
     Ok((metrics.took.as_nanos() as Nanos, metrics.bytes, metrics.written))
 }
@@ -221,11 +221,11 @@ impl Ledger for Pages {
         true
     }
 
-    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
+    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<WrittenCheckpoint> {
         self.threads.wait(self.store(setup, snapshot))
     }
 
-    fn log(&self, setup: &Setup, written: &Written, last: bool) -> Logged {
+    fn log(&self, setup: &Setup, written: &WrittenCheckpoint, last: bool) -> Logged {
         let Some(stored) = &written.stored else { return Logged::Stands };
         let keep = setup.options.checkpointing.num_retained;
         let logged = self.threads.wait(async {

@@ -19,7 +19,7 @@ use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 
 /// What one subtask froze, and how long that took.
-pub(crate) struct Part {
+pub(crate) struct SubtaskSnapshot {
     pub(crate) frozen: Frozen,
     /// From the first barrier to the last one.
     pub(crate) alignment: Nanos,
@@ -44,7 +44,7 @@ pub(crate) struct Snapshot {
 
 /// A snapshot that was stored, and is not complete yet.
 #[derive(Clone)]
-pub(crate) struct Written {
+pub(crate) struct WrittenCheckpoint {
     /// What the log is told of it; none where it is in memory.
     pub(crate) stored: Option<millstream_checkpoint::store::Written>,
     /// Its URL.
@@ -73,7 +73,7 @@ pub(crate) struct Claim {
 }
 
 /// Where the checkpoints of a job are kept, through all of its attempts.
-pub(crate) trait Vault: Send {
+pub(crate) trait CheckpointStorage: Send {
     /// Claims an epoch and reads what to go on from, but for these checkpoints.
     ///
     /// # Errors
@@ -91,9 +91,9 @@ pub(crate) trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// Those of reading the frozen state and of the storage.
-    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written>;
+    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<WrittenCheckpoint>;
     /// Logs that a snapshot is complete. `last`: the job ends with it, and goes on from it.
-    fn log(&self, setup: &Setup, written: &Written, last: bool) -> Logged;
+    fn log(&self, setup: &Setup, written: &WrittenCheckpoint, last: bool) -> Logged;
     /// Logs that the job has read everything.
     fn finish(&self, setup: &Setup) -> Logged;
     /// Deletes what is retained no more or was given up; gives the numbers of the checkpoints that were retained until then.

@@ -11,7 +11,7 @@ use millstream_stage::time::{Nanos, Time};
 use crate::ask::{Ask, Reply};
 use crate::report::Left;
 use crate::setup::Setup;
-use crate::shared::{Event, Failure, Shared};
+use crate::shared::{AttemptFailure, CoordinatorMessage, Shared};
 use crate::status::{JobFailure, JobStatus};
 
 /// How many failures are remembered, as in Flink (`web.exception-history-size`).
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What somebody wants of the whole job; a stronger wish replaces a weaker one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wish {
+pub(crate) enum TerminationRequest {
     /// End in order.
     Stop,
     /// End at once, and say that it was cancelled.
@@ -31,7 +31,7 @@ pub(crate) enum Wish {
 }
 
 /// A job from its first attempt to its last.
-pub(crate) struct Life {
+pub(crate) struct JobState {
     pub(crate) setup: Arc<Setup>,
     pub(crate) started_at: Time,
     pub(crate) began: Nanos,
@@ -42,7 +42,7 @@ pub(crate) struct Life {
 
 struct Now {
     status: JobStatus,
-    wish: Option<Wish>,
+    wish: Option<TerminationRequest>,
     attempt: Option<Arc<Shared>>,
     // What was asked while no attempt ran; the next one hears of it.
     asked: Vec<(Ask, Reply)>,
@@ -65,7 +65,7 @@ pub(crate) enum Waited {
     /// The wait was long enough.
     NotYet,
     /// Whoever runs the job does not come back: somebody wants it to end, and it waits for a storage or a broker that does not answer.
-    Lost { wish: Wish, nothing_ran: bool },
+    Lost { wish: TerminationRequest, nothing_ran: bool },
 }
 
 /// How far the present attempt is.
@@ -79,7 +79,7 @@ enum Phase {
     Over,
 }
 
-impl Life {
+impl JobState {
     pub(crate) fn new(setup: Setup) -> Self {
         let now = Now {
             status: JobStatus::Initializing,
@@ -107,13 +107,13 @@ impl Life {
     }
 
     /// An attempt begins; none where the job is to end instead.
-    pub(crate) fn begin(&self, attempt: &Arc<Shared>) -> Option<Wish> {
+    pub(crate) fn begin(&self, attempt: &Arc<Shared>) -> Option<TerminationRequest> {
         let mut now = self.lock();
         if now.wish.is_none() {
             now.attempt = Some(Arc::clone(attempt));
             now.attempts += 1;
             now.epoch = attempt.epoch;
-            now.asked.drain(..).for_each(|(ask, reply)| attempt.tell(Event::Ask(ask, reply)));
+            now.asked.drain(..).for_each(|(ask, reply)| attempt.tell(CoordinatorMessage::Ask(ask, reply)));
         }
         now.wish.clone()
     }
@@ -122,7 +122,7 @@ impl Life {
     pub(crate) fn ask(&self, ask: Ask, reply: Reply) {
         let mut now = self.lock();
         match now.attempt.clone() {
-            Some(attempt) => attempt.tell(Event::Ask(ask, reply)),
+            Some(attempt) => attempt.tell(CoordinatorMessage::Ask(ask, reply)),
             None if self.over.load(Ordering::Acquire) => {}
             None => now.asked.push((ask, reply)),
         }
@@ -170,7 +170,7 @@ impl Life {
     }
 
     /// Remembers a failure.
-    pub(crate) fn failed(&self, failure: &Failure) {
+    pub(crate) fn failed(&self, failure: &AttemptFailure) {
         let time = self.setup.clock.now();
         let mut now = self.lock();
         let error = failure.error.chain();
@@ -180,13 +180,13 @@ impl Life {
     }
 
     /// Waits before the next attempt; answers a wish at once when there is one.
-    pub(crate) fn pause(&self, time: Duration) -> Option<Wish> {
+    pub(crate) fn pause(&self, time: Duration) -> Option<TerminationRequest> {
         self.lock().status = JobStatus::Restarting;
         self.rest(time)
     }
 
     /// Waits for so long; answers a wish at once when there is one.
-    pub(crate) fn rest(&self, time: Duration) -> Option<Wish> {
+    pub(crate) fn rest(&self, time: Duration) -> Option<TerminationRequest> {
         let mut now = self.lock();
         let until = self.setup.clock.nanos().saturating_add(time.as_nanos() as u64);
         loop {
@@ -242,30 +242,34 @@ impl Life {
     }
 
     // Until when a wish may take, where there is one.
-    fn patience(&self, now: &Now) -> Option<(Wish, Nanos)> {
+    fn patience(&self, now: &Now) -> Option<(TerminationRequest, Nanos)> {
         let wish = now.wish.clone()?;
         let patience = match (&wish, now.phase) {
             (_, Phase::Preparing) => GRACE,
-            (Wish::Stop, Phase::Running | Phase::Over) => self.setup.options.stop_timeout + 2 * GRACE,
-            (Wish::Cancel | Wish::Abort(_), Phase::Running | Phase::Over) => 3 * GRACE,
+            (TerminationRequest::Stop, Phase::Running | Phase::Over) => {
+                self.setup.options.stop_timeout + 2 * GRACE
+            }
+            (TerminationRequest::Cancel | TerminationRequest::Abort(_), Phase::Running | Phase::Over) => {
+                3 * GRACE
+            }
         };
         Some((wish, now.wished_at?.saturating_add(patience.as_nanos() as Nanos)))
     }
 
     /// Takes a wish and sees to it.
-    pub(crate) fn wish(&self, wish: Wish) {
+    pub(crate) fn wish(&self, wish: TerminationRequest) {
         let mut now = self.lock();
         if now.status.is_over() || now.wish.as_ref().is_some_and(|before| *before >= wish) {
             return;
         }
         if let Some(attempt) = &now.attempt {
             match &wish {
-                Wish::Stop => attempt.tell(Event::Stop),
-                Wish::Cancel => attempt.abort("it was cancelled"),
-                Wish::Abort(reason) => attempt.abort(reason),
+                TerminationRequest::Stop => attempt.tell(CoordinatorMessage::Stop),
+                TerminationRequest::Cancel => attempt.abort("it was cancelled"),
+                TerminationRequest::Abort(reason) => attempt.abort(reason),
             }
         }
-        if wish == Wish::Cancel {
+        if wish == TerminationRequest::Cancel {
             now.status = JobStatus::Cancelling;
         }
         now.wish = Some(wish);
@@ -273,7 +277,7 @@ impl Life {
         self.changed.notify_all();
     }
 
-    pub(crate) fn wished(&self) -> Option<Wish> {
+    pub(crate) fn wished(&self) -> Option<TerminationRequest> {
         self.lock().wish.clone()
     }
 

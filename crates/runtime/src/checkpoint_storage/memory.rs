@@ -8,7 +8,7 @@ use millstream_protocol::log::CheckpointRef;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::CheckpointId;
 
-use super::{Claim, Ledger, Snapshot, Vault, Written};
+use super::{CheckpointStorage, Claim, Ledger, Snapshot, WrittenCheckpoint};
 use crate::epoch;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
@@ -16,20 +16,20 @@ use crate::snapshot::JobSnapshot;
 /// Keeps the latest checkpoint.
 pub(crate) struct Memory {
     epoch: u64,
-    place: Arc<Place>,
+    place: Arc<LatestSnapshot>,
 }
 
 #[derive(Default)]
-struct Place(Mutex<Option<Arc<JobSnapshot>>>);
+struct LatestSnapshot(Mutex<Option<Arc<JobSnapshot>>>);
 
 impl Memory {
     /// Begins with a snapshot where there is one.
     pub(crate) fn new(from: Option<Arc<JobSnapshot>>) -> Self {
-        Self { epoch: 0, place: Arc::new(Place(Mutex::new(from))) }
+        Self { epoch: 0, place: Arc::new(LatestSnapshot(Mutex::new(from))) }
     }
 }
 
-impl Vault for Memory {
+impl CheckpointStorage for Memory {
     fn claim(&mut self, setup: &Setup, _: &[CheckpointId]) -> Result<Claim> {
         let options = &setup.options;
         self.epoch = match (options.epoch, &options.job_dir) {
@@ -60,12 +60,12 @@ impl Vault for Memory {
     fn ended(&mut self, _: &Setup, _: bool) {}
 }
 
-impl Ledger for Place {
+impl Ledger for LatestSnapshot {
     fn outlives_the_process(&self) -> bool {
         false
     }
 
-    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<Written> {
+    fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<WrittenCheckpoint> {
         let Snapshot { id, epoch, kind, requested, frozen, enumerators, .. } = snapshot;
         if kind == CheckpointKind::Savepoint {
             return Err(Error::configuration(
@@ -78,10 +78,10 @@ impl Ledger for Place {
         let frozen = setup.places.iter().copied().zip(frozen);
         let assemble = || JobSnapshot::assemble(&setup.plan, id, epoch, frozen, enumerators);
         let snapshot = wanted.then(assemble).transpose()?.map(Arc::new);
-        Ok(Written { stored: None, url: None, snapshot, bytes: 0, bytes_written: 0, parts })
+        Ok(WrittenCheckpoint { stored: None, url: None, snapshot, bytes: 0, bytes_written: 0, parts })
     }
 
-    fn log(&self, _: &Setup, written: &Written, _: bool) -> Logged {
+    fn log(&self, _: &Setup, written: &WrittenCheckpoint, _: bool) -> Logged {
         if let Some(snapshot) = &written.snapshot {
             *self.lock() = Some(Arc::clone(snapshot));
         }
@@ -105,7 +105,7 @@ impl Ledger for Place {
     }
 }
 
-impl Place {
+impl LatestSnapshot {
     fn lock(&self) -> MutexGuard<'_, Option<Arc<JobSnapshot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
