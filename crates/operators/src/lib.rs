@@ -2,12 +2,13 @@
 //!
 //! Start reading at [`operators::Filter`], then [`chain`] and [`state`].
 
+pub mod aggregate_function;
 pub mod chain;
 mod cold;
 pub mod collection;
 mod firing;
+mod group_watermarks;
 pub mod operators;
-mod slot_index;
 pub mod state;
 pub mod table;
 pub mod window;

@@ -12,7 +12,6 @@ mod states;
 mod timer_index;
 mod timers;
 mod ttl;
-mod watermark;
 
 pub use cell::StateCell;
 pub(crate) use clock_timers::ClockTimers;
@@ -24,4 +23,3 @@ pub use states::States;
 pub(crate) use timer_index::OfKey;
 pub use timers::{Timer, TimerKind};
 pub use ttl::Ttl;
-pub(crate) use watermark::{GroupWatermarks, RestoredWatermarks};

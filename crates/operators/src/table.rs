@@ -1,13 +1,14 @@
 //! The typed table that keyed state lives in: keys are looked up once, by the hash that travels with the batch.
 
 pub(crate) mod segments;
+mod slot_index;
 mod tracking;
 
 use millstream_record::Key;
 use segments::Segments;
 use tracking::Tracking;
 
-use crate::slot_index::SlotIndex;
+use slot_index::SlotIndex;
 
 /// A place in a [`KeyedTable`]; stays the same while its key is there.
 pub type Slot = u32;

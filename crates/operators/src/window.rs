@@ -1,6 +1,5 @@
 //! Windows: what (an [`AggregateFunction`]), where in event time (an [`WindowAssigner`]), when (a [`Trigger`]).
 
-pub mod aggregate;
 pub mod assigner;
 mod calendar;
 mod cold;
@@ -13,7 +12,7 @@ pub mod session;
 pub mod spec;
 pub mod trigger;
 
-pub use aggregate::{AggregateFunction, Collect, Count, Reduce, Sum, TopN};
+pub use crate::aggregate_function::{AggregateFunction, Collect, Count, Reduce, Sum, TopN};
 pub use assigner::{Cumulative, Global, Session, Sliding, Tumbling, WindowAssigner};
 pub use calendar::Calendar;
 pub use emit::WindowFunction;

@@ -14,7 +14,7 @@ use millstream_stage::time::Time;
 
 use super::frozen::FrozenTables;
 use super::{after, entry_of, prefix};
-use crate::state::GroupWatermarks;
+use crate::group_watermarks::GroupWatermarks;
 use crate::table::{Entry, KeyedTable, Slot};
 
 /// Changes are written once there are so many: a barrier finds few.

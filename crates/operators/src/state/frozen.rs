@@ -10,7 +10,7 @@ use super::cell::Column;
 use super::rows;
 use super::timers::KeyTimers;
 use super::ttl::Moment;
-use super::watermark::GroupWatermarks;
+use crate::group_watermarks::GroupWatermarks;
 use crate::table::FrozenEntries;
 
 pub(super) struct FrozenKeys<K> {

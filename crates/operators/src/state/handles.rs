@@ -8,7 +8,7 @@ use millstream_record::{Data, Key, Record};
 
 use super::context::KeyedContext;
 use super::ttl::Access;
-use crate::window::AggregateFunction;
+use crate::aggregate_function::AggregateFunction;
 
 /// The place of a state among the operator's states.
 pub(super) struct Place<C> {

@@ -20,8 +20,8 @@ use super::meter::{self, Meter};
 use super::rows::{self, KEYS, Rows};
 use super::states::States;
 use super::timers::{KeyTimers, Timer};
-use super::watermark::{GroupWatermarks, RestoredWatermarks};
 use crate::cold::{Cache, ColdTable};
+use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
 use crate::table::{KeyedTable, Slot};
 
 /// The states and timers of all keys of one subtask.

@@ -8,7 +8,7 @@ use millstream_record::{Error, Record, Result};
 use super::cell::{Cells, Column, StateCell, updated_field};
 use super::handles::{AggregatingState, ListState, MapState, Place, ReducingState, ValueState};
 use super::ttl::Ttl;
-use crate::window::AggregateFunction;
+use crate::aggregate_function::AggregateFunction;
 
 /// Where a function declares its states. Each needs a name of its own: snapshots find it by that.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use super::frozen::{self, StoredEntry, encode_entry};
 use super::pane::{Cell, Pane, PaneTimers, Panes, WindowEntry};
 use super::{TriggerResult, Window};
 use crate::cold::{Cache, ColdTable, after, entry_of, pair, prefix, push_time};
-use crate::state::{GroupWatermarks, RestoredWatermarks};
+use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
 use crate::table::{KeyedTable, Slot};
 
 const PANES: u8 = 1;

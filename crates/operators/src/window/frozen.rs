@@ -7,7 +7,7 @@ use millstream_stage::snapshot::{Emit, FrozenState, TableSchema};
 
 use super::Window;
 use super::pane::{Cell, Pane, PaneTimers, Panes, WindowEntry};
-use crate::state::GroupWatermarks;
+use crate::group_watermarks::GroupWatermarks;
 use crate::table::FrozenEntries;
 
 /// An entry of the table of windows in a snapshot.

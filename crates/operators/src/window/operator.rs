@@ -22,7 +22,8 @@ use super::{AggregateFunction, Trigger, TriggerContext, Window, WindowAssigner, 
 use crate::cold::{Cache, ColdTable};
 use crate::firing;
 use crate::firing::Firing;
-use crate::state::{GroupWatermarks, Meter, RestoredWatermarks, TimerKind};
+use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
+use crate::state::{Meter, TimerKind};
 use crate::table::WARM;
 
 /// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire together, in slices.

@@ -22,7 +22,8 @@ use super::{AggregateFunction, Trigger, TriggerContext, Window, lateness};
 use crate::cold::{Cache, ColdTable, pair};
 use crate::firing;
 use crate::firing::Firing;
-use crate::state::{ClockTimers, GroupWatermarks, Meter, OfKey, RestoredWatermarks, TimerKind};
+use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
+use crate::state::{ClockTimers, Meter, OfKey, TimerKind};
 use crate::table::{KeyedTable, Slot};
 
 /// Windows that each key has for itself and that merge when they touch.

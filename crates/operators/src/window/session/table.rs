@@ -9,7 +9,7 @@ use millstream_stage::snapshot::{Emit, FrozenState, TableSchema};
 use millstream_stage::time::{MAX_TIME, Time};
 
 use crate::cold::{ColdTable, pair, prefix};
-use crate::state::GroupWatermarks;
+use crate::group_watermarks::GroupWatermarks;
 use crate::table::{FrozenEntries, KeyedTable, Slot};
 use crate::window::Window;
 use crate::window::spec::Kept;

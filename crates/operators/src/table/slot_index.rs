@@ -3,7 +3,7 @@
 //! Eight buckets share a cache line and neighbours are tried in turn, so a look-up waits for memory once here and once for the entry; both
 //! places can be told from the hash alone, which lets [`KeyedTable::warm`](crate::table::KeyedTable::warm) load them for many keys at once.
 
-use crate::table::Slot;
+use super::Slot;
 
 const FREE: Slot = Slot::MAX;
 const SMALLEST: usize = 16;
