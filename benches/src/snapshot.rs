@@ -11,7 +11,7 @@ use millstream::protocol::checkpoint_stats::CheckpointKind;
 use millstream::protocol::job_snapshot::JobSnapshot;
 use millstream::protocol::layout::{SubtaskId, subtasks};
 use millstream::protocol::log::Base;
-use millstream::record::key::owned_groups;
+use millstream::record::key_group::owned_groups;
 use millstream::stage::plan::{OperatorSpec, Plan, StageSpec};
 use millstream::stage::snapshot::{Emit, Frozen, FrozenState, TableSchema};
 use millstream::stage::time::{Clock, Nanos, Time};

@@ -6,7 +6,6 @@
 
 mod asking;
 mod client;
-mod committer;
 mod config;
 mod delivery;
 mod describe;
@@ -18,6 +17,7 @@ mod group_offsets;
 mod identity;
 mod lasting;
 mod native;
+mod offset_committer;
 mod outage;
 mod partition;
 mod partitions;

@@ -18,11 +18,11 @@ use millstream_stage::{Budget, Context, OpenContext, Rows};
 use rdkafka::TopicPartitionList;
 
 use crate::client::{Peer, reading_config};
-use crate::committer::Committer;
 use crate::config::KafkaSourceOptions;
 use crate::fetch::Fetcher;
 use crate::lasting::{Lasting, Reminder};
 use crate::native::NativeConsumer;
+use crate::offset_committer::Committer;
 use crate::outage::Outage;
 use crate::partition::Partition;
 use crate::partitions::{Handed, Partitions};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_protocol::job_settings::JobSettings;
-use millstream_record::key::DEFAULT_KEY_GROUPS;
+use millstream_record::key_group::DEFAULT_KEY_GROUPS;
 use millstream_record::{Error, Record, Result};
 use millstream_stage::batch::{EdgeId, RecordCodec};
 use millstream_stage::plan::{

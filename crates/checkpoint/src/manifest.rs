@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_id::JobId;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_stage::snapshot::{CheckpointId, Redistribute, TableSchema};
 use millstream_stage::time::Time;
 use serde::{Deserialize, Serialize};

@@ -66,7 +66,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             name: "job".to_owned(),
-            key_groups: millstream_record::key::DEFAULT_KEY_GROUPS,
+            key_groups: millstream_record::key_group::DEFAULT_KEY_GROUPS,
             parallelism: 1,
             dir: None,
             runtime: millstream_runtime::RuntimeOptions::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use millstream_record::key::{KeyGroup, key_group};
+use millstream_record::key_group::{KeyGroup, key_group};
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Record, Result};
 use millstream_stage::snapshot::{Emit, TableSchema};

@@ -1,11 +1,11 @@
 //! Windows: what (an [`AggregateFunction`]), where in event time (an [`WindowAssigner`]), when (a [`Trigger`]).
 
+pub mod allowed_lateness;
 pub mod assigner;
 mod calendar;
 mod cold;
 mod emit;
 mod frozen;
-pub mod lateness;
 pub mod operator;
 mod pane;
 pub mod session;

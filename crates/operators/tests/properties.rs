@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millstream_operators::window::{Cumulative, Sliding, Tumbling, Window, WindowAssigner};
 use millstream_record::Key;
-use millstream_record::key::{key_group, owner};
+use millstream_record::key_group::{key_group, owner};
 use millstream_stage::batch::{Batch, EdgeCodec, RecordCodec};
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
 use millstream_stage::watermark::WatermarkMerger;

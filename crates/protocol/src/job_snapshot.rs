@@ -76,7 +76,8 @@ impl JobSnapshot {
     /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than before.
     pub fn restored(&self, plan: &Plan, place: SubtaskId) -> Restored {
         let stage = &plan.stages[place.stage as usize];
-        let owned = millstream_record::key::owned_groups(place.subtask, plan.key_groups, stage.parallelism);
+        let owned =
+            millstream_record::key_group::owned_groups(place.subtask, plan.key_groups, stage.parallelism);
         let mut all = Restored::default();
         for part in self.parts_of(plan, place) {
             let Restored { keyed, lists, commits } =

@@ -6,7 +6,7 @@
 //! - An attempt to run *claims* an epoch, higher than all before. Whoever still runs under a lower one is **fenced**: its next entry
 //!   loses the race for its number, or a higher number is found beside it, and it must stop and touch nothing more.
 //! - A checkpoint is complete when its entry stands, neither before nor after. Retention moves in that same entry; files are deleted
-//!   afterwards ([`cleanup`](super::cleanup)).
+//!   afterwards ([`checkpoint_retention`](super::checkpoint_retention)).
 //!
 //! An answer of the storage may be lost, late or come twice, a write may be torn by a crash. So after a doubtful create the same entry
 //! is created again and what is there is read: the same writer and the same content mean that it worked. And as old entries are

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 pub use self::messages::{
     Asked, Channels, Move, ReaderState, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent,
 };
-use super::alignment::{Alignment, AlignmentDecision, AlignmentEvent};
+use super::barrier_alignment::{Alignment, AlignmentDecision, AlignmentEvent};
 use super::broken::BrokenRule;
 use super::inputs::{InputEvent, Inputs};
 use millstream_stage::snapshot::CheckpointId;

@@ -6,10 +6,12 @@
 
 pub mod error;
 pub mod key;
+pub mod key_group;
 pub mod record;
 pub mod schema;
 
 pub use error::{Error, ErrorKind, Result};
-pub use key::{Key, KeyGroup};
+pub use key::Key;
+pub use key_group::KeyGroup;
 pub use millstream_derive::{Key, Record};
 pub use record::{Data, Record};

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use millstream_protocol::log::CheckpointRef;
-use millstream_protocol::restart::{FailureCause, RestartDecision, Restarts};
+use millstream_protocol::restart_strategy::{FailureCause, RestartDecision, Restarts};
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;

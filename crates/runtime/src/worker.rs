@@ -6,7 +6,7 @@ use std::thread::{Builder, JoinHandle};
 
 use millstream_protocol::checkpoint_options::CheckpointingMode;
 use millstream_protocol::subtask::{Channels, SubtaskProtocol};
-use millstream_record::key::owned_groups;
+use millstream_record::key_group::owned_groups;
 use millstream_record::{Error, Result};
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::io::Io;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use millstream_record::Result;
-use millstream_record::key::{DEFAULT_KEY_GROUPS, owned_groups};
+use millstream_record::key_group::{DEFAULT_KEY_GROUPS, owned_groups};
 use millstream_stage::Budget;
 use millstream_stage::batch::EdgeId;
 use millstream_stage::context::{Context, OpenContext};

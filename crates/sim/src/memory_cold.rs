@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream_record::key::{KeyGroup, hash_bytes};
+use millstream_record::key::hash_bytes;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{CheckpointId, KeyedPart, NativeFile, NativeState};
 use millstream_stage::state_backend::{

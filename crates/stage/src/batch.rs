@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::record::{Data, Record};
 use millstream_record::{Error, Result};
 
@@ -270,7 +270,7 @@ impl<T: Record> EdgeCodec for RecordCodec<T> {
         let mut parts: Vec<(u16, Rows<T>)> = Vec::new();
         let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
         for (row, ((record, ts), hash)) in rows.drain().zip(hashes).enumerate() {
-            let route = owner(millstream_record::key::key_group(hash, groups));
+            let route = owner(millstream_record::key_group::key_group(hash, groups));
             let index = parts.iter().position(|(part, _)| *part == route).unwrap_or_else(|| {
                 parts.push((route, Rows::default()));
                 parts.len() - 1

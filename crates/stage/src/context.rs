@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::Waker;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 
 use crate::batch::{Batch, EdgeId};
 use crate::io::Io;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 
 pub use keyed::{

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use millstream_record::Result;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 
 use crate::snapshot::{CheckpointId, KeyedPart, NativeState};
 use crate::time::Time;

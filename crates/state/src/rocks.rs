@@ -10,7 +10,7 @@ mod memory;
 mod options;
 mod reader;
 mod restore;
-mod settings;
+mod rocksdb_options;
 mod store;
 
 pub use backend::RocksBackend;

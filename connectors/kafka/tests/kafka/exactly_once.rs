@@ -2,7 +2,7 @@
 
 use millstream_kafka::{DeliveryGuarantee, KafkaSink, KafkaSinkOptions, KafkaSource, Message, MissingMarker};
 use millstream_record::ErrorKind;
-use millstream_record::key::owned_groups;
+use millstream_record::key_group::owned_groups;
 use millstream_sim::{DrivenWriter, Harness};
 use millstream_stage::snapshot::StageSnapshot;
 use millstream_testkit::{Kafka, unique_name};

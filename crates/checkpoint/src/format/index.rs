@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 
 use super::block::Codec;
 

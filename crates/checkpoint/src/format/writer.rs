@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use millstream_record::Result;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::block::Block;

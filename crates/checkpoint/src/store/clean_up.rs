@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use millstream_protocol::checkpoint_retention::{KnownFiles, Owner, deletable};
 use millstream_protocol::checkpoint_stats::CheckpointKind;
-use millstream_protocol::cleanup::{KnownFiles, Owner, deletable};
 use millstream_protocol::log::CheckpointRef;
 use millstream_record::Result;
 

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
 use millstream_protocol::log::CheckpointRef;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{Committable, KeyedPart, NativeReader, OperatorList, StageSnapshot};
 use millstream_storage::{Storage, StorageOptions};

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{Emit, KeyedPart, TableSchema};
 use tokio::runtime::{Builder, Handle};

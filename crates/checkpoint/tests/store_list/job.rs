@@ -14,7 +14,7 @@ use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::layout::{SubtaskId, subtasks};
 use millstream_protocol::log::Base;
-use millstream_record::key::owned_groups;
+use millstream_record::key_group::owned_groups;
 use millstream_stage::plan::{OperatorSpec, Plan, StageSpec};
 use millstream_stage::snapshot::{
     Committable, Emit, Frozen, FrozenState, MemoryPart, NativeFile, NativeState, OperatorList, Redistribute,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_delivery::NotReady;
-use millstream_record::key::owned_groups;
+use millstream_record::key_group::owned_groups;
 use millstream_record::{ErrorKind, Result};
 use millstream_sim::{DrivenWriter, Harness, Simulated};
 use millstream_stage::snapshot::StageSnapshot;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use millstream_record::Result;
-use millstream_record::key::{Key, key_group, owner};
+use millstream_record::key::Key;
+use millstream_record::key_group::{key_group, owner};
 use millstream_record::record::Record;
 use millstream_stage::batch::{Batch, EdgeId, Rows};
 use millstream_stage::context::{Context, Emitted, OpenContext};

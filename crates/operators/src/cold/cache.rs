@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Key, Result};
 use millstream_stage::OpenContext;
 use millstream_stage::snapshot::{CheckpointId, FrozenState, RestoredKeyed, TableSchema};

@@ -1,6 +1,6 @@
 //! A cold store at a barrier, as an operator's frozen state.
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{Emit, FrozenState, NativeState, TableSchema};
 use millstream_stage::state_backend::FIRST_INDEX;

@@ -1,6 +1,6 @@
 //! The bytes of a cold store's keys and values.
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::time::Time;
 

@@ -1,6 +1,6 @@
 //! The states and timers of all keys as they were at a barrier.
 
-use millstream_record::key::key_group;
+use millstream_record::key_group::key_group;
 use millstream_record::record::{Names, Record};
 use millstream_record::{Key, Result};
 use millstream_stage::snapshot::{Emit, FrozenState, TableSchema};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Data, Key, Result};
 use millstream_stage::OpenContext;
 use millstream_stage::metrics::StateMetrics;

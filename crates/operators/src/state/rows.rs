@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_record::key::key_group;
+use millstream_record::key_group::key_group;
 use millstream_record::{Key, Result};
 use millstream_stage::metrics::StateMetrics;
 use millstream_stage::time::{MAX_TIME, Time};

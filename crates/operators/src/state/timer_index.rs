@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use millstream_record::key::{KeyGroup, key_group};
+use millstream_record::key_group::{KeyGroup, key_group};
 use millstream_record::{Key, Record, Result};
 use millstream_stage::state_backend::Change;
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};

@@ -3,7 +3,7 @@
 //! The list of open windows with their timers stays in memory; their keys are in the store, ordered by window within each key group: a
 //! window that fires is read in slices, and one whose time is over is dropped by range.
 
-use millstream_record::key::key_group;
+use millstream_record::key_group::key_group;
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Key, Record, Result};
 use millstream_stage::snapshot::{CheckpointId, FrozenState, RestoredKeyed};

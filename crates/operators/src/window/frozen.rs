@@ -1,6 +1,6 @@
 //! Open windows as they were at a barrier.
 
-use millstream_record::key::key_group;
+use millstream_record::key_group::key_group;
 use millstream_record::record::to_bytes;
 use millstream_record::{Key, Record, Result};
 use millstream_stage::snapshot::{Emit, FrozenState, TableSchema};

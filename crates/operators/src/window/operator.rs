@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::record::from_bytes;
 use millstream_record::{Data, Key, Record, Result};
 use millstream_stage::metrics::OperatorMetrics;
@@ -18,7 +18,7 @@ use super::emit::WindowFunction;
 use super::frozen::{self, FrozenWindows, StoredEntry};
 use super::pane::{Cell, Panes, Place, StateOf, WindowEntry, add_time};
 use super::spec::{DueTimer, WindowSpec};
-use super::{AggregateFunction, Trigger, TriggerContext, Window, WindowAssigner, lateness};
+use super::{AggregateFunction, Trigger, TriggerContext, Window, WindowAssigner, allowed_lateness};
 use crate::cold::{Cache, ColdTable};
 use crate::firing;
 use crate::firing::Firing;
@@ -93,7 +93,8 @@ where
         let mut late = !self.assigned.is_empty();
         for index in 0..self.assigned.len() {
             let window = self.assigned[index];
-            if event_time && lateness::is_window_late(&window, self.spec.allowed_lateness, watermark) {
+            if event_time && allowed_lateness::is_window_late(&window, self.spec.allowed_lateness, watermark)
+            {
                 continue;
             }
             late = false;

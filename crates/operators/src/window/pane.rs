@@ -5,7 +5,7 @@ use millstream_record::{Key, Result};
 use millstream_stage::time::Time;
 
 use super::spec::Kept;
-use super::{AggregateFunction, Trigger, TriggerResult, Window, lateness};
+use super::{AggregateFunction, Trigger, TriggerResult, Window, allowed_lateness};
 use crate::table::{Entry, KeyedTable, Slot};
 
 /// What a window keeps for one key.
@@ -140,7 +140,7 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
     /// Drops the windows whose time is over, and shows which.
     pub(super) fn expire(&mut self, lateness: Time, upto: Time, mut dropped: impl FnMut(&Pane<K, A, S>)) {
         self.panes.retain(|pane| {
-            let late = lateness::is_window_late(&pane.window, lateness, upto);
+            let late = allowed_lateness::is_window_late(&pane.window, lateness, upto);
             if late {
                 dropped(pane);
             }

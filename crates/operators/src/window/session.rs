@@ -4,7 +4,7 @@ mod table;
 
 use std::sync::Arc;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::record::Names;
 use millstream_record::record::from_bytes;
 use millstream_record::{Data, Key, Record, Result};
@@ -18,7 +18,7 @@ use self::table::{FrozenSessions, KeyEntry, Open, Table, tables};
 use super::assigner::{Session, require_time};
 use super::emit::WindowFunction;
 use super::spec::{DueTimer, WindowSpec};
-use super::{AggregateFunction, Trigger, TriggerContext, Window, lateness};
+use super::{AggregateFunction, Trigger, TriggerContext, Window, allowed_lateness};
 use crate::cold::{Cache, ColdTable, pair};
 use crate::firing;
 use crate::firing::Firing;
@@ -119,7 +119,7 @@ where
         let slot = self.table.keys.resolve(hash, (self.spec.key)(record), Vec::new);
         let watermark = self.watermark.max(self.floors.of(hash, self.table.groups));
         let merged = self.merged_window(slot, single);
-        if event_time && lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
+        if event_time && allowed_lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
             self.forget_empty(slot);
             return Ok(false);
         }
@@ -173,7 +173,9 @@ where
             }
         }
         let (kind, cleanup) = match self.spec.assigner.is_event_time() {
-            true => (TimerKind::EventTime, lateness::cleanup_time(&window, self.spec.allowed_lateness)),
+            true => {
+                (TimerKind::EventTime, allowed_lateness::cleanup_time(&window, self.spec.allowed_lateness))
+            }
             false => (TimerKind::ProcessingTime, window.max_timestamp()),
         };
         self.timers.of(kind).add(cleanup, SessionTimer { due: Due::Cleanup, key, window });

@@ -8,7 +8,7 @@ use millstream_stage::operator::SideTag;
 use millstream_stage::time::Time;
 
 use super::emit::{WindowFunction, emit};
-use super::{AggregateFunction, Trigger, TriggerContext, TriggerResult, Window, lateness};
+use super::{AggregateFunction, Trigger, TriggerContext, TriggerResult, Window, allowed_lateness};
 use crate::state::TimerKind;
 
 /// What a window operator is made of.
@@ -73,7 +73,7 @@ impl<T, KF, W, G: Trigger, A: AggregateFunction<T>, F> WindowSpec<T, KF, W, G, A
         F: WindowFunction<K, A::Out, R>,
     {
         let asked = match due.kind {
-            TimerKind::EventTime if lateness::has_fired(&due.window, floor) => return None,
+            TimerKind::EventTime if allowed_lateness::has_fired(&due.window, floor) => return None,
             TimerKind::EventTime => self.trigger.on_event_time(due.time, &due.window, kept.trigger),
             TimerKind::ProcessingTime => self.trigger.on_processing_time(due.time, &due.window, kept.trigger),
         };

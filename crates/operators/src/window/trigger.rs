@@ -3,7 +3,7 @@
 use millstream_record::Record;
 use millstream_stage::time::Time;
 
-use super::{Window, lateness};
+use super::{Window, allowed_lateness};
 
 /// What a trigger wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Trigger for EventTimeTrigger {
     type State = ();
 
     fn on_element(&self, window: &Window, (): &mut (), timers: &mut TriggerContext) -> TriggerResult {
-        if lateness::has_fired(window, timers.watermark) {
+        if allowed_lateness::has_fired(window, timers.watermark) {
             return TriggerResult::FIRE;
         }
         timers.at_event_time(window.max_timestamp());

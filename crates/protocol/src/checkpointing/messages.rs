@@ -156,7 +156,7 @@ pub enum CoordinatorDecision {
     LogFinish,
     /// All is done, or what is not done is in the last checkpoint: close the subtasks.
     Release,
-    /// The job must fail; what follows is up to its [`restart`](crate::restart) strategy.
+    /// The job must fail; what follows is up to its [`restart_strategy`](crate::restart_strategy) strategy.
     FailJob {
         /// What may be done about it.
         kind: ErrorKind,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use millstream_record::key::{Key, key_group};
+use millstream_record::key::Key;
+use millstream_record::key_group::key_group;
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Error, KeyGroup, Result};
 use millstream_stage::batch::Rows;

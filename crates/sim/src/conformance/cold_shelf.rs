@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{Emit, KeyedPart, NativeFile, NativeState, TableSchema};
 use millstream_stage::state_backend::{FrozenCold, Pairs};

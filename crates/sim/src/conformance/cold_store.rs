@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use millstream_record::Result;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_stage::snapshot::KeyedPart;
 use millstream_stage::state_backend::{Change, ColdStore, Pairs, Scope, StateBackend};
 use millstream_stage::time::Time;

@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use millstream_record::Result;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 
 use super::cold_shelf::{Shelf, Stored};
 use super::cold_store::{Beside, key, value};

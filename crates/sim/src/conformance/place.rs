@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_record::key::owned_groups;
+use millstream_record::key_group::owned_groups;
 use millstream_record::{Error, Result};
 use millstream_stage::Rows;
 use millstream_stage::sink::{Guarantee, Sink};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use millstream_protocol::checkpoint_retention::{KnownFiles, Owner};
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::checkpointing::{CoordinatorDecision, CoordinatorEvent, Logged};
 use millstream_protocol::cleanup;
-use millstream_protocol::cleanup::{KnownFiles, Owner};
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::log::{Append, Change, CheckpointRef};
 use millstream_protocol::subtask::SubtaskCommand;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::log::{Append, Base, Change, CheckpointRef, Done, JobLog, LogRequest};
-use millstream_protocol::restart::{FailureCause, RestartDecision, Restarts};
+use millstream_protocol::restart_strategy::{FailureCause, RestartDecision, Restarts};
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::plan::Plan;
 use millstream_stage::stage::End;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use millstream_record::Result;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_stage::snapshot::{
     Emit, Frozen, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeState, StageSnapshot, TableSchema,
 };

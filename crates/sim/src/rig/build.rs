@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use millstream_operators::chain::{Chained, Exchanged, Head, InputStage, OneInput, Side, TwoInputs};
 use millstream_operators::operators::Either;
-use millstream_record::key::DEFAULT_KEY_GROUPS;
+use millstream_record::key_group::DEFAULT_KEY_GROUPS;
 use millstream_record::{Key, Record, Result};
 use millstream_stage::Operator;
 use millstream_stage::batch::{EdgeId, RecordCodec};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_record::Error;
 use millstream_record::Result;
-use millstream_record::key::owned_groups;
+use millstream_record::key_group::owned_groups;
 use millstream_stage::WatermarkEvent;
 use millstream_stage::snapshot::{Frozen, StageSnapshot};
 use millstream_stage::stage::InputId;

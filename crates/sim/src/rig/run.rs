@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_record::Result;
-use millstream_record::key::owner;
+use millstream_record::key_group::owner;
 use millstream_stage::WatermarkEvent;
 use millstream_stage::batch::{Batch, EdgeCodec, EdgeId};
 use millstream_stage::context::Emitted;

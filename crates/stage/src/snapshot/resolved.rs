@@ -1,6 +1,6 @@
 //! Stored tables of keyed state, read as the tables that an operator has today.
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::schema::{Resolution, Verdict};
 use millstream_record::{Error, Result};
 

@@ -82,7 +82,7 @@ impl RocksBackend {
     }
 
     fn open_db(&self, folder: &Folder, expiry: &Arc<Expiry>) -> Result<DB> {
-        let settings = settings::running(&self.shared.memory, expiry.clone());
+        let settings = rocksdb_options::running(&self.shared.memory, expiry.clone());
         // By its descriptor, since only a named family can be read by many keys at once.
         let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, settings.clone());
         DB::open_cf_descriptors(&settings, folder.path(), [family])

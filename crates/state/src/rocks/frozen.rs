@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use millstream_record::Result;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_stage::snapshot::{NativeFile, NativeState};
 use millstream_stage::state_backend::{FrozenCold, TakePair};
 use rocksdb::DB;
@@ -24,7 +24,7 @@ pub(crate) struct FrozenRocks {
 impl FrozenCold for FrozenRocks {
     fn scan(&self, take: &mut TakePair<'_>) -> Result<()> {
         let path = self.folder.path();
-        let db = DB::open_for_read_only(&settings::reading(&self.shared.memory), path, false)
+        let db = DB::open_for_read_only(&rocksdb_options::reading(&self.shared.memory), path, false)
             .map_err(|error| errors::running("open a frozen database", path, error))?;
         scan(&db, &[], None, take)
     }
@@ -36,7 +36,7 @@ impl FrozenCold for FrozenRocks {
 
 /// Hands over all pairs of a database from a key to another, in the order of their keys.
 pub(crate) fn scan(db: &DB, from: &[u8], to: Option<&[u8]>, take: &mut TakePair<'_>) -> Result<()> {
-    let mut pairs = db.raw_iterator_opt(settings::once(from, to));
+    let mut pairs = db.raw_iterator_opt(rocksdb_options::once(from, to));
     pairs.seek_to_first();
     while let Some((key, value)) = pairs.item() {
         take(key, value)?;

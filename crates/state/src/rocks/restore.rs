@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use millstream_record::Result;
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_stage::snapshot::NativeState;
 use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
@@ -35,7 +35,7 @@ pub(crate) fn forget_foreign(db: &DB, groups: &Range<KeyGroup>, owned: &Range<Ke
         db.delete_file_in_range(from, to).map_err(failed)?;
         let mut batch = WriteBatch::default();
         batch.delete_range(from, to);
-        db.write_opt(batch, &settings::writing()).map_err(failed)?;
+        db.write_opt(batch, &rocksdb_options::writing()).map_err(failed)?;
     }
     Ok(())
 }
@@ -51,7 +51,7 @@ pub(crate) fn copy_into(
         return Ok(());
     }
     let (from, _old) = look_into(part, db.path().with_extension("old"), memory)?;
-    let settings = settings::reading(memory);
+    let settings = rocksdb_options::reading(memory);
     let tables = Folder::create(db.path().with_extension("tables"))?;
     let mut copy = Copy { settings: &settings, tables: &tables, writer: None, made: Vec::new() };
     let (first, end) = (owned.start.to_be_bytes(), owned.end.to_be_bytes());
@@ -63,7 +63,7 @@ pub(crate) fn copy_into(
 pub(crate) fn look_into(part: &NativeState<'_>, folder: PathBuf, memory: &Memory) -> Result<(DB, Folder)> {
     let folder = Folder::create(folder)?;
     take_over(part, &folder)?;
-    let db = DB::open_for_read_only(&settings::reading(memory), folder.path(), false);
+    let db = DB::open_for_read_only(&rocksdb_options::reading(memory), folder.path(), false);
     let db = db.map_err(|error| errors::restoring("open restored files", folder.path(), error))?;
     Ok((db, folder))
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use millstream_record::key::KeyGroup;
+use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::state_backend::{Change, ColdSizes, ColdStore, FrozenCold, Pairs};
@@ -45,7 +45,7 @@ impl RocksStore {
         ids: Ids,
         expiry: Arc<Expiry>,
     ) -> Self {
-        Self { db, folder, shared, groups, ids, expiry, writing: settings::writing() }
+        Self { db, folder, shared, groups, ids, expiry, writing: rocksdb_options::writing() }
     }
 
     fn failed(&self, doing: &str, error: rocksdb::Error) -> Error {

@@ -1,6 +1,6 @@
 //! The sessions of all keys: in memory, in a snapshot, above a cold store.
 
-use millstream_record::key::key_group;
+use millstream_record::key_group::key_group;
 use millstream_record::record::Names;
 use millstream_record::schema::write;
 use millstream_record::schema::write::SchemaOf;
