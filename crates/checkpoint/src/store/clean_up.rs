@@ -1,4 +1,4 @@
-//! Deletes what nobody refers to any more: lists, and does what the pure [`cleanup`](millstream_protocol::cleanup) says.
+//! Deletes what nobody refers to any more: lists, and does what the pure [`cleanup`](millstream_protocol::checkpoint_retention) says.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use millstream_protocol::checkpoint_retention;
 use millstream_protocol::checkpoint_retention::{KnownFiles, Owner};
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::checkpointing::{CoordinatorDecision, CoordinatorEvent, Logged};
-use millstream_protocol::cleanup;
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::log::{Append, Change, CheckpointRef};
 use millstream_protocol::subtask::SubtaskCommand;
@@ -140,7 +140,7 @@ impl Attempt {
         let mut new = VecDeque::from([format!("{folder}/part")]);
         let mut refers = BTreeSet::from([path.to_owned()]);
         if kind != CheckpointKind::Savepoint {
-            new.push_back(cleanup::shared_file(self.epoch, &format!("{id}.sst")));
+            new.push_back(checkpoint_retention::shared_file(self.epoch, &format!("{id}.sst")));
             let base = self.log.last().latest().and_then(|base| shared.storage.open(&base.path).ok());
             for file in base.iter().flat_map(|base| &base.refers).filter(|file| file.starts_with("shared/")) {
                 if shared.chance.random_bool(0.7) {
@@ -290,7 +290,7 @@ impl Attempt {
             known.in_use.extend(writing.manifest.refers.iter().cloned());
         }
         known.kept.extend(self.coordinator.in_flight().map(|id| (id, self.epoch)));
-        let gone = cleanup::deletable(shared.storage.files(), &known);
+        let gone = checkpoint_retention::deletable(shared.storage.files(), &known);
         self.deleting = gone.into_iter().map(str::to_owned).collect();
     }
 
