@@ -4,7 +4,8 @@
 //! [`sink`] or [`source`]. Each check gets a place of its own in the system: a table, an index, a topic, a directory.
 //!
 //! ```no_run
-//! # use millstream_core::{Result, sink::Sink};
+//! # use millstream_record::Result;
+//! # use millstream_stage::sink::Sink;
 //! # use millstream_sim::conformance::{self, SinkFixture};
 //! # struct Table; impl Sink<(u64, u64)> for Table {
 //! #     fn kind(&self) -> &'static str { "" }

@@ -9,7 +9,7 @@
 //! ```
 //! use millstream_operators::operators::{KeyedProcess, Process};
 //! use millstream_operators::state::{KeyedContext, States, ValueState};
-//! use millstream_core::{Record, Result};
+//! use millstream_record::{Record, Result};
 //! use millstream_sim::rig::{Rig, end, event, out_watermark, row, watermark};
 //! use std::sync::Arc;
 //!

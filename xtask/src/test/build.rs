@@ -15,7 +15,7 @@ pub(super) struct Program {
     pub(super) path: PathBuf,
     /// The directory of its package, in which cargo would run it.
     pub(super) package: PathBuf,
-    /// The same, from the root: `crates/core`.
+    /// The same, from the root: `crates/stage`.
     room: String,
     target: String,
 }
@@ -91,14 +91,14 @@ mod tests {
     fn only_test_programs_are_taken() {
         let message = |test: bool| {
             format!(
-                r#"{{"reason":"compiler-artifact","manifest_path":"/w/crates/core/Cargo.toml",
+                r#"{{"reason":"compiler-artifact","manifest_path":"/w/crates/stage/Cargo.toml",
                 "target":{{"name":"rig"}},"profile":{{"test":{test}}},"executable":"/t/rig-1"}}"#
             )
         };
         let program = Program::of(&message(true), Path::new("/w")).expect("a test program");
         assert_eq!(
             (program.name().as_str(), program.slug().as_str()),
-            ("crates/core rig", "crates-core-rig")
+            ("crates/stage rig", "crates-stage-rig")
         );
         assert!(Program::of(&message(false), Path::new("/w")).is_none());
         assert!(Program::of(r#"{"reason":"build-finished","success":true}"#, Path::new("/w")).is_none());

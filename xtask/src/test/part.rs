@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn programs_belong_to_parts_by_where_they_are() {
-        assert_eq!(Part::of("crates/core", "millstream_core"), Part::Unit);
+        assert_eq!(Part::of("crates/stage", "millstream_stage"), Part::Unit);
         assert_eq!(Part::of("connectors/kafka", "restart"), Part::Connectors);
         assert_eq!(Part::of("apps/clickstream", "main_job"), Part::Apps);
         assert_eq!(Part::of("apps/clickstream", "browser"), Part::Browser);
