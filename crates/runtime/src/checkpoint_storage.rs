@@ -69,7 +69,7 @@ pub(crate) struct Claim {
     pub(crate) reference: Option<CheckpointRef>,
     /// Newer ones that cannot be read: to be retired once the job runs without them.
     pub(crate) passed_over: Vec<CheckpointId>,
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) completed_checkpoints: Arc<dyn CompletedCheckpointStore>,
 }
 
 /// Where the checkpoints of a job are kept, through all of its attempts.
@@ -84,7 +84,7 @@ pub(crate) trait CheckpointStorage: Send {
 }
 
 /// The checkpoints of one attempt. Its calls may take long: they are made on threads of their own.
-pub(crate) trait Ledger: Send + Sync {
+pub(crate) trait CompletedCheckpointStore: Send + Sync {
     /// Whether the next process can go on from what is stored here.
     fn outlives_the_process(&self) -> bool;
     /// Stores a snapshot.

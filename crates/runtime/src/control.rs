@@ -40,17 +40,17 @@ impl JobControl {
     /// Stops the job in order, without waiting for it: sources read no more, what is in the queues is processed, sinks flush. Open
     /// windows are left alone, no final watermark is sent.
     pub fn stop(&self) {
-        self.state.wish(TerminationRequest::Stop);
+        self.state.request_termination(TerminationRequest::Stop);
     }
 
     /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) reports it as cancelled.
     pub fn cancel(&self) {
-        self.state.wish(TerminationRequest::Cancel);
+        self.state.request_termination(TerminationRequest::Cancel);
     }
 
     /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) gives an error with this reason.
     pub fn abort(&self, reason: &str) {
-        self.state.wish(TerminationRequest::Abort(reason.to_owned()));
+        self.state.request_termination(TerminationRequest::Abort(reason.to_owned()));
     }
 
     /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second; signals within a second count as one. While no job of the process runs, signals

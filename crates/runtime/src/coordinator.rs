@@ -21,7 +21,7 @@ use millstream_stage::trouble::Reporter;
 
 use self::flight::{Askers, Flight};
 use self::stopping::Stopping;
-use crate::checkpoint_storage::Ledger;
+use crate::checkpoint_storage::CompletedCheckpointStore;
 use crate::inbox::ThreadCommand;
 use crate::io::{self, TokioIo};
 use crate::job_state::JobState;
@@ -40,7 +40,7 @@ pub(crate) struct Begin<'a> {
     pub(crate) events: Receiver<CoordinatorMessage>,
     pub(crate) from: Option<&'a JobSnapshot>,
     pub(crate) next_checkpoint: u64,
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) completed_checkpoints: Arc<dyn CompletedCheckpointStore>,
     /// Called when every subtask is open.
     pub(crate) running: &'a mut dyn FnMut(),
 }
@@ -74,7 +74,7 @@ struct Coordinator<'a> {
     threads: Vec<Option<JoinHandle<()>>>,
     runtime: tokio::runtime::Runtime,
     machine: CheckpointCoordinator,
-    ledger: Arc<dyn Ledger>,
+    completed_checkpoints: Arc<dyn CompletedCheckpointStore>,
     flight: Option<Flight>,
     askers: Askers,
     reporters: Reporters,
@@ -107,7 +107,7 @@ impl Reporters {
 
 impl<'a> Coordinator<'a> {
     fn start(shared: &Arc<Shared>, state: &'a JobState, begin: Begin<'a>) -> Result<Self> {
-        let Begin { events, from, next_checkpoint, ledger, running } = begin;
+        let Begin { events, from, next_checkpoint, completed_checkpoints, running } = begin;
         let troubles = &shared.metrics.troubles;
         let guard: Guard = |call| panics::catch(call);
         let mut enumerators = Enumerators::make(&shared.plan, &shared.clock, troubles, guard)?;
@@ -123,8 +123,8 @@ impl<'a> Coordinator<'a> {
             running,
             threads: Vec::new(),
             runtime,
-            machine: machine(shared, next_checkpoint, ledger.as_ref()),
-            ledger,
+            machine: machine(shared, next_checkpoint, completed_checkpoints.as_ref()),
+            completed_checkpoints,
             flight: None,
             askers: Askers::default(),
             reporters: Reporters::new(shared),
@@ -226,7 +226,7 @@ impl<'a> Coordinator<'a> {
         let assignments = std::mem::take(&mut self.assignments);
         self.assign(assignments);
         (self.running)();
-        if let Some(end) = self.stopping.told() {
+        if let Some(end) = self.stopping.stop_sent() {
             self.shared.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
         }
         self.happened(CoordinatorEvent::Started)
@@ -274,9 +274,13 @@ impl<'a> Coordinator<'a> {
 }
 
 // A stop waits for no sink that does not write where somebody can go on from its snapshot.
-fn machine(shared: &Shared, next: CheckpointId, ledger: &dyn Ledger) -> CheckpointCoordinator {
+fn machine(
+    shared: &Shared,
+    next: CheckpointId,
+    completed_checkpoints: &dyn CompletedCheckpointStore,
+) -> CheckpointCoordinator {
     let machine = CheckpointCoordinator::new(shared.options.checkpointing.clone(), shared.places.len(), next);
-    match ledger.outlives_the_process() {
+    match completed_checkpoints.outlives_the_process() {
         true => machine.leaving_unwritten(StopOptions {
             flush: shared.options.stop_flush_timeout,
             commit: COMMIT_GRACE,

@@ -245,9 +245,9 @@ impl JobHandle {
 
     // A thread that does not come back is left behind: whoever wants the job to end must not wait for it.
     fn join(&mut self) -> Result<JobReport> {
-        if let Waited::Lost { wish, nothing_ran } = self.control.state.wait_for_the_end() {
+        if let Waited::Lost { termination, nothing_ran } = self.control.state.wait_for_the_end() {
             self.thread = None;
-            return left_behind(&self.control.state, &wish, nothing_ran);
+            return left_behind(&self.control.state, &termination, nothing_ran);
         }
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
@@ -256,8 +256,8 @@ impl JobHandle {
     }
 }
 
-fn left_behind(state: &JobState, wish: &TerminationRequest, nothing_ran: bool) -> Result<JobReport> {
-    let status = match wish {
+fn left_behind(state: &JobState, termination: &TerminationRequest, nothing_ran: bool) -> Result<JobReport> {
+    let status = match termination {
         TerminationRequest::Stop if nothing_ran => JobStatus::Suspended,
         TerminationRequest::Cancel if nothing_ran => JobStatus::Canceled,
         _ => JobStatus::Failed,
@@ -266,7 +266,7 @@ fn left_behind(state: &JobState, wish: &TerminationRequest, nothing_ran: bool) -
     if status != JobStatus::Failed {
         return Ok(JobReport::new(state, End::Stopped, status));
     }
-    let message = match wish {
+    let message = match termination {
         TerminationRequest::Abort(reason) => format!("job `{}` was aborted: {reason}", state.setup.plan.name),
         TerminationRequest::Stop | TerminationRequest::Cancel => {
             "the job did not end in time: it waits for its storage or its source's system".to_owned()

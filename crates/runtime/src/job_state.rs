@@ -1,4 +1,4 @@
-//! What outlives the attempts of a job: how it is doing, what it was told to do, what went wrong.
+//! The state of a job across its attempts: its status, a requested termination, its failures and its checkpoint history.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use millstream_protocol::checkpoint_stats::CheckpointHistory;
 use millstream_stage::time::{Nanos, Time};
 
 use crate::ask::{Ask, Reply};
-use crate::report::Left;
+use crate::report::UnwrittenState;
 use crate::setup::Setup;
 use crate::shared::{AttemptFailure, CoordinatorMessage, Shared};
 use crate::status::{JobFailure, JobStatus};
@@ -19,7 +19,7 @@ const REMEMBERED: usize = 16;
 /// How much longer than its own time limits the end of a job may take.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What somebody wants of the whole job; a stronger wish replaces a weaker one.
+/// A request to end the whole job; a stronger request replaces a weaker one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TerminationRequest {
     /// End in order.
@@ -42,7 +42,7 @@ pub(crate) struct JobState {
 
 struct Now {
     status: JobStatus,
-    wish: Option<TerminationRequest>,
+    termination: Option<TerminationRequest>,
     attempt: Option<Arc<Shared>>,
     // What was asked while no attempt ran; the next one hears of it.
     asked: Vec<(Ask, Reply)>,
@@ -50,12 +50,12 @@ struct Now {
     epoch: u64,
     failures: VecDeque<JobFailure>,
     history: CheckpointHistory,
-    left: Option<Left>,
+    left: Option<UnwrittenState>,
     phase: Phase,
     // Whether an attempt has ever opened all its subtasks.
     has_run: bool,
-    // When it was wished for.
-    wished_at: Option<Nanos>,
+    // When the termination was requested.
+    termination_requested_at: Option<Nanos>,
 }
 
 /// How a wait for the job has ended.
@@ -65,7 +65,7 @@ pub(crate) enum Waited {
     /// The wait was long enough.
     NotYet,
     /// Whoever runs the job does not come back: somebody wants it to end, and it waits for a storage or a broker that does not answer.
-    Lost { wish: TerminationRequest, nothing_ran: bool },
+    Lost { termination: TerminationRequest, nothing_ran: bool },
 }
 
 /// How far the present attempt is.
@@ -83,7 +83,7 @@ impl JobState {
     pub(crate) fn new(setup: Setup) -> Self {
         let now = Now {
             status: JobStatus::Initializing,
-            wish: None,
+            termination: None,
             attempt: None,
             asked: Vec::new(),
             attempts: 0,
@@ -93,7 +93,7 @@ impl JobState {
             left: None,
             phase: Phase::Preparing,
             has_run: false,
-            wished_at: None,
+            termination_requested_at: None,
         };
         let (started_at, began) = (setup.clock.now(), setup.clock.nanos());
         Self {
@@ -109,13 +109,13 @@ impl JobState {
     /// An attempt begins; none where the job is to end instead.
     pub(crate) fn begin(&self, attempt: &Arc<Shared>) -> Option<TerminationRequest> {
         let mut now = self.lock();
-        if now.wish.is_none() {
+        if now.termination.is_none() {
             now.attempt = Some(Arc::clone(attempt));
             now.attempts += 1;
             now.epoch = attempt.epoch;
             now.asked.drain(..).for_each(|(ask, reply)| attempt.tell(CoordinatorMessage::Ask(ask, reply)));
         }
-        now.wish.clone()
+        now.termination.clone()
     }
 
     /// Asks the present attempt, or the next one where the job is starting; nobody where it is over, which ends the wait for the answer.
@@ -139,7 +139,7 @@ impl JobState {
         now.phase = Phase::Running;
         now.has_run = true;
         self.changed.notify_all();
-        if now.wish.is_none() {
+        if now.termination.is_none() {
             now.status = JobStatus::Running;
         }
     }
@@ -165,7 +165,7 @@ impl JobState {
     }
 
     /// What the last attempt has left to the next run.
-    pub(crate) fn what_is_left(&self) -> Option<Left> {
+    pub(crate) fn what_is_left(&self) -> Option<UnwrittenState> {
         self.lock().left.clone()
     }
 
@@ -179,20 +179,20 @@ impl JobState {
         now.failures.truncate(REMEMBERED);
     }
 
-    /// Waits before the next attempt; answers a wish at once when there is one.
+    /// Waits before the next attempt; returns at once when a termination is requested.
     pub(crate) fn pause(&self, time: Duration) -> Option<TerminationRequest> {
         self.lock().status = JobStatus::Restarting;
         self.rest(time)
     }
 
-    /// Waits for so long; answers a wish at once when there is one.
+    /// Waits for this long; returns at once when a termination is requested.
     pub(crate) fn rest(&self, time: Duration) -> Option<TerminationRequest> {
         let mut now = self.lock();
         let until = self.setup.clock.nanos().saturating_add(time.as_nanos() as u64);
         loop {
             let left = until.saturating_sub(self.setup.clock.nanos());
-            if now.wish.is_some() || left == 0 {
-                return now.wish.clone();
+            if now.termination.is_some() || left == 0 {
+                return now.termination.clone();
             }
             let waited = self.changed.wait_timeout(now, Duration::from_nanos(left));
             now = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -229,8 +229,11 @@ impl JobState {
             }
             let lost = self.patience(&now);
             let time = self.setup.clock.nanos();
-            if let Some((wish, _)) = lost.as_ref().filter(|(_, until)| *until <= time) {
-                return Waited::Lost { wish: wish.clone(), nothing_ran: now.phase == Phase::Preparing };
+            if let Some((termination, _)) = lost.as_ref().filter(|(_, until)| *until <= time) {
+                return Waited::Lost {
+                    termination: termination.clone(),
+                    nothing_ran: now.phase == Phase::Preparing,
+                };
             }
             if until.is_some_and(|until| until <= time) {
                 return Waited::NotYet;
@@ -241,10 +244,10 @@ impl JobState {
         }
     }
 
-    // Until when a wish may take, where there is one.
+    // The time by which a requested termination must be carried out.
     fn patience(&self, now: &Now) -> Option<(TerminationRequest, Nanos)> {
-        let wish = now.wish.clone()?;
-        let patience = match (&wish, now.phase) {
+        let termination = now.termination.clone()?;
+        let patience = match (&termination, now.phase) {
             (_, Phase::Preparing) => GRACE,
             (TerminationRequest::Stop, Phase::Running | Phase::Over) => {
                 self.setup.options.stop_timeout + 2 * GRACE
@@ -253,32 +256,32 @@ impl JobState {
                 3 * GRACE
             }
         };
-        Some((wish, now.wished_at?.saturating_add(patience.as_nanos() as Nanos)))
+        Some((termination, now.termination_requested_at?.saturating_add(patience.as_nanos() as Nanos)))
     }
 
-    /// Takes a wish and sees to it.
-    pub(crate) fn wish(&self, wish: TerminationRequest) {
+    /// Records a termination request and passes it to the running attempt.
+    pub(crate) fn request_termination(&self, termination: TerminationRequest) {
         let mut now = self.lock();
-        if now.status.is_over() || now.wish.as_ref().is_some_and(|before| *before >= wish) {
+        if now.status.is_over() || now.termination.as_ref().is_some_and(|before| *before >= termination) {
             return;
         }
         if let Some(attempt) = &now.attempt {
-            match &wish {
+            match &termination {
                 TerminationRequest::Stop => attempt.tell(CoordinatorMessage::Stop),
                 TerminationRequest::Cancel => attempt.abort("it was cancelled"),
                 TerminationRequest::Abort(reason) => attempt.abort(reason),
             }
         }
-        if wish == TerminationRequest::Cancel {
+        if termination == TerminationRequest::Cancel {
             now.status = JobStatus::Cancelling;
         }
-        now.wish = Some(wish);
-        now.wished_at = Some(self.setup.clock.nanos());
+        now.termination = Some(termination);
+        now.termination_requested_at = Some(self.setup.clock.nanos());
         self.changed.notify_all();
     }
 
-    pub(crate) fn wished(&self) -> Option<TerminationRequest> {
-        self.lock().wish.clone()
+    pub(crate) fn termination(&self) -> Option<TerminationRequest> {
+        self.lock().termination.clone()
     }
 
     pub(crate) fn status(&self) -> JobStatus {

@@ -43,7 +43,7 @@ pub use millstream_checkpoint::store::ReadOptions;
 pub use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
 pub use millstream_storage::StorageOptions;
 pub use options::RuntimeOptions;
-pub use report::{JobReport, Left, LeftRows, OperatorReport};
+pub use report::{JobReport, OperatorReport, UnwrittenRows, UnwrittenState};
 pub use status::{JobFailure, JobStatus};
 
 use millstream_protocol::{job_snapshot as snapshot, layout};

@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// that it is away (`storage/reports.rs` of the checkpoints' crate).
 pub(crate) fn patiently<T>(state: &JobState, mut call: impl FnMut() -> Result<T>) -> Result<Option<T>> {
     loop {
-        if state.wished().is_some() {
+        if state.termination().is_some() {
             return Ok(None);
         }
         match call() {

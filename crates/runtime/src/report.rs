@@ -28,23 +28,23 @@ pub struct JobReport {
     /// From start to end.
     pub took: Duration,
     /// What the job has left to its next run, where it was stopped while a sink did not write or commit.
-    pub left: Option<Left>,
+    pub left: Option<UnwrittenState>,
     /// Operator by operator, in the order of the plan, all subtasks together.
     pub operators: Vec<OperatorReport>,
 }
 
 /// What a stopped job has left to its next run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct UnwrittenState {
     /// The checkpoint or savepoint that holds it.
     pub checkpoint: CheckpointId,
     /// By sink.
-    pub rows: Vec<LeftRows>,
+    pub rows: Vec<UnwrittenRows>,
 }
 
 /// What a sink has taken and not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftRows {
+pub struct UnwrittenRows {
     /// The sink's name.
     pub sink: String,
     /// How many records, as far as that is known.
@@ -129,7 +129,7 @@ impl OperatorReport {
     }
 }
 
-impl fmt::Display for LeftRows {
+impl fmt::Display for UnwrittenRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.rows {
             0 => f.write_str(&self.sink),

@@ -12,7 +12,7 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 use millstream_stage::trouble::{Say, Trouble, rounded};
 
-use crate::checkpoint_storage::{CheckpointStorage, Ledger};
+use crate::checkpoint_storage::{CheckpointStorage, CompletedCheckpointStore};
 use crate::coordinator::{self, Begin, Ending};
 use crate::job::guarded;
 use crate::job_state::{JobState, TerminationRequest};
@@ -56,7 +56,7 @@ struct Supervisor<'a> {
     storage: Box<dyn CheckpointStorage>,
     restarts: Restarts,
     // What the present attempt goes on from, until it runs.
-    restoring: Option<(CheckpointRef, Arc<dyn Ledger>)>,
+    restoring: Option<(CheckpointRef, Arc<dyn CompletedCheckpointStore>)>,
     // Checkpoints that turned out to be damaged.
     given_up: Vec<CheckpointId>,
     outage: Outage,
@@ -109,13 +109,13 @@ impl Supervisor<'_> {
     // What follows a failure: the next attempt where nothing is given.
     fn after(&mut self, failure: AttemptFailure) -> Result<Option<Ended>> {
         if failure.wanted {
-            return match self.state.wished() {
+            return match self.state.termination() {
                 Some(TerminationRequest::Cancel) => Ok(Some(Ended::Cancelled)),
                 _ => Err(failure.error),
             };
         }
         self.state.failed(&failure);
-        if self.state.wished().is_some() {
+        if self.state.termination().is_some() {
             return Err(failure.error);
         }
         match self.judge(failure.error.kind()) {
@@ -137,7 +137,11 @@ impl Supervisor<'_> {
     fn judge(&mut self, kind: ErrorKind) -> RestartDecision {
         let now = self.state.setup.clock.nanos();
         let random = RandomState::new().hash_one(now) as f64 / u64::MAX as f64;
-        let retained = self.restoring.as_ref().map(|(_, ledger)| ledger.retained()).unwrap_or_default();
+        let retained = self
+            .restoring
+            .as_ref()
+            .map(|(_, completed_checkpoints)| completed_checkpoints.retained())
+            .unwrap_or_default();
         let failed = match &self.restoring {
             Some((from, _)) => FailureCause::Restoring { kind, from, retained: &retained },
             None => FailureCause::Running(kind),
@@ -160,7 +164,7 @@ impl Supervisor<'_> {
         self.outage.failed(self.state, &error, pause);
         match self.state.pause(pause) {
             None => Ok(None),
-            Some(wish) => instead(&wish, error).map(Some),
+            Some(termination) => instead(&termination, error).map(Some),
         }
     }
 
@@ -173,32 +177,34 @@ impl Supervisor<'_> {
         let (storage, given_up) = (&mut self.storage, &self.given_up);
         let claim = || guarded("claiming an epoch", || storage.claim(&setup, given_up));
         let Some(claim) = patiently(self.state, claim).map_err(unasked)? else {
-            let wish = self.state.wished().unwrap_or(TerminationRequest::Cancel);
-            return instead(&wish, aborted()).map_err(unasked);
+            let termination = self.state.termination().unwrap_or(TerminationRequest::Cancel);
+            return instead(&termination, aborted()).map_err(unasked);
         };
         let (events, inbound) = channel();
         let shared = Arc::new(Shared::new(setup, claim.epoch, events));
-        if let Some(wish) = self.state.begin(&shared) {
-            return instead(&wish, aborted()).map_err(unasked);
+        if let Some(termination) = self.state.begin(&shared) {
+            return instead(&termination, aborted()).map_err(unasked);
         }
         if let Some(restored) = claim.restored {
             self.state.history(|history| history.restored(restored));
         }
-        self.restoring = claim.reference.map(|reference| (reference, Arc::clone(&claim.ledger)));
+        self.restoring =
+            claim.reference.map(|reference| (reference, Arc::clone(&claim.completed_checkpoints)));
         let (state, restoring, outage) = (self.state, &mut self.restoring, &mut self.outage);
-        let (ledger, given_up, passed_over) = (&claim.ledger, &mut self.given_up, &claim.passed_over);
+        let (completed_checkpoints, given_up, passed_over) =
+            (&claim.completed_checkpoints, &mut self.given_up, &claim.passed_over);
         let mut running = || {
             state.running();
             outage.over(state);
             *restoring = None;
             given_up.clear();
-            retire(ledger.as_ref(), passed_over);
+            retire(completed_checkpoints.as_ref(), passed_over);
         };
         let begin = Begin {
             events: inbound,
             from: claim.from.as_deref(),
             next_checkpoint: claim.next_checkpoint,
-            ledger: Arc::clone(&claim.ledger),
+            completed_checkpoints: Arc::clone(&claim.completed_checkpoints),
             running: &mut running,
         };
         let ran = guarded("the job's coordinator", || Ok(coordinator::run(&shared, state, begin)));
@@ -212,18 +218,18 @@ impl Supervisor<'_> {
 }
 
 // The past that these belong to is given up.
-fn retire(ledger: &dyn Ledger, damaged: &[CheckpointId]) {
+fn retire(completed_checkpoints: &dyn CompletedCheckpointStore, damaged: &[CheckpointId]) {
     if damaged.is_empty() {
         return;
     }
-    if let Err(error) = ledger.retire(damaged.to_vec()) {
+    if let Err(error) = completed_checkpoints.retire(damaged.to_vec()) {
         tracing::warn!("damaged checkpoints are still retained: {}", error.chain());
     }
 }
 
-// A wish that came while no attempt ran.
-fn instead(wish: &TerminationRequest, error: Error) -> Result<Ended> {
-    match wish {
+// A termination that came while no attempt ran.
+fn instead(termination: &TerminationRequest, error: Error) -> Result<Ended> {
+    match termination {
         TerminationRequest::Cancel => Ok(Ended::Cancelled),
         TerminationRequest::Stop => Ok(Ended::By(Ending { end: End::Stopped, with_savepoint: false })),
         TerminationRequest::Abort(_) => Err(error),

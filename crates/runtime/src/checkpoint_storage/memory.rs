@@ -8,7 +8,7 @@ use millstream_protocol::log::CheckpointRef;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::CheckpointId;
 
-use super::{CheckpointStorage, Claim, Ledger, Snapshot, WrittenCheckpoint};
+use super::{CheckpointStorage, Claim, CompletedCheckpointStore, Snapshot, WrittenCheckpoint};
 use crate::epoch;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
@@ -45,7 +45,7 @@ impl CheckpointStorage for Memory {
             url: String::new(),
         });
         let next_checkpoint = from.as_ref().map_or(1, |from| from.checkpoint + 1);
-        let ledger = Arc::clone(&self.place) as Arc<dyn Ledger>;
+        let completed_checkpoints = Arc::clone(&self.place) as Arc<dyn CompletedCheckpointStore>;
         Ok(Claim {
             epoch: self.epoch,
             next_checkpoint,
@@ -53,14 +53,14 @@ impl CheckpointStorage for Memory {
             restored,
             reference: None,
             passed_over: Vec::new(),
-            ledger,
+            completed_checkpoints,
         })
     }
 
     fn ended(&mut self, _: &Setup, _: bool) {}
 }
 
-impl Ledger for LatestSnapshot {
+impl CompletedCheckpointStore for LatestSnapshot {
     fn outlives_the_process(&self) -> bool {
         false
     }

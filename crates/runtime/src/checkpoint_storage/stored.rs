@@ -20,7 +20,7 @@ use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::time::Nanos;
 use tokio::runtime::{Handle, Runtime};
 
-use super::{CheckpointStorage, Claim, Ledger, Origin, Snapshot, WrittenCheckpoint};
+use super::{CheckpointStorage, Claim, CompletedCheckpointStore, Origin, Snapshot, WrittenCheckpoint};
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 use crate::{epoch, io};
@@ -115,9 +115,9 @@ impl CheckpointStorage for Stored {
             (None, _) => None,
         };
         let (epoch, next_checkpoint) = (attempt.epoch(), attempt.next_checkpoint());
-        let ledger =
+        let completed_checkpoints =
             Arc::new(Pages { attempt, threads: Arc::clone(&self.threads), retained: Mutex::default() });
-        Ok(Claim { epoch, next_checkpoint, from, restored, reference, passed_over, ledger })
+        Ok(Claim { epoch, next_checkpoint, from, restored, reference, passed_over, completed_checkpoints })
     }
 
     fn ended(&mut self, setup: &Setup, cancelled: bool) {
@@ -216,7 +216,7 @@ async fn part(writer: &CheckpointWriter, place: SubtaskId, frozen: Frozen) -> Re
     Ok((metrics.took.as_nanos() as Nanos, metrics.bytes, metrics.written))
 }
 
-impl Ledger for Pages {
+impl CompletedCheckpointStore for Pages {
     fn outlives_the_process(&self) -> bool {
         true
     }

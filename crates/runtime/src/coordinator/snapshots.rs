@@ -111,8 +111,10 @@ impl Coordinator<'_> {
                 self.stop_sources(if drain { End::Finished } else { End::Stopped });
             }
             CoordinatorDecision::LogFinish => {
-                let ledger = Arc::clone(&self.ledger);
-                self.beside(move |setup| CoordinatorMessage::FinishLogged(ledger.finish(setup)));
+                let completed_checkpoints = Arc::clone(&self.completed_checkpoints);
+                self.beside(move |setup| {
+                    CoordinatorMessage::FinishLogged(completed_checkpoints.finish(setup))
+                });
             }
             CoordinatorDecision::Release => self.release(),
             CoordinatorDecision::FailJob { kind, message } => self.shared.fail(Error::new(kind, message)),
@@ -144,11 +146,11 @@ impl Coordinator<'_> {
 
     fn write(&mut self, id: CheckpointId) {
         let Some(flight) = self.flight.as_mut() else { return };
-        let (ledger, snapshot) = (Arc::clone(&self.ledger), flight.take());
+        let (completed_checkpoints, snapshot) = (Arc::clone(&self.completed_checkpoints), flight.take());
         self.beside(move |setup| {
             CoordinatorMessage::WrittenCheckpoint(
                 id,
-                guarded("storing a checkpoint", || ledger.write(setup, snapshot)),
+                guarded("storing a checkpoint", || completed_checkpoints.write(setup, snapshot)),
             )
         });
     }
@@ -156,9 +158,10 @@ impl Coordinator<'_> {
     fn log(&mut self, id: CheckpointId) {
         let Some(flight) = &self.flight else { return };
         let Some(written) = flight.written.clone() else { return };
-        let (ledger, last) = (Arc::clone(&self.ledger), flight.last);
+        let (completed_checkpoints, last) = (Arc::clone(&self.completed_checkpoints), flight.last);
         self.beside(move |setup| {
-            let logged = guarded("logging a checkpoint", || Ok(ledger.log(setup, &written, last)));
+            let logged =
+                guarded("logging a checkpoint", || Ok(completed_checkpoints.log(setup, &written, last)));
             CoordinatorMessage::Logged(id, logged.unwrap_or_else(|error| Logged::Unknown(error.chain())))
         });
     }
@@ -180,8 +183,8 @@ impl Coordinator<'_> {
         tracing::debug!("checkpoint {id} is complete");
         self.reporters.checkpoints.recovered(self.shared.clock.nanos());
         self.askers.answer(request, Ok(flight.done()));
-        let ledger = Arc::clone(&self.ledger);
-        self.beside(move |_| CoordinatorMessage::Cleaned(ledger.clean()));
+        let completed_checkpoints = Arc::clone(&self.completed_checkpoints);
+        self.beside(move |_| CoordinatorMessage::Cleaned(completed_checkpoints.clean()));
     }
 
     fn give_up(&mut self, id: CheckpointId, reason: &AbortReason, request: Option<u64>) {
@@ -194,8 +197,8 @@ impl Coordinator<'_> {
         self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Aborted(id)));
         self.flight = None;
         self.askers.answer(request, Err(format!("checkpoint {id} was given up: {reason}")));
-        let ledger = Arc::clone(&self.ledger);
-        self.beside(move |_| CoordinatorMessage::Cleaned(ledger.clean()));
+        let completed_checkpoints = Arc::clone(&self.completed_checkpoints);
+        self.beside(move |_| CoordinatorMessage::Cleaned(completed_checkpoints.clean()));
     }
 
     // Work that may take long, on a thread of its own: a slow store holds up neither the subtasks nor this thread.

@@ -13,7 +13,7 @@ use millstream_stage::trouble::rounded;
 
 use super::{Coordinator, nanos};
 use crate::inbox::ThreadCommand;
-use crate::report::{Left, LeftRows};
+use crate::report::{UnwrittenRows, UnwrittenState};
 use crate::shared::Shared;
 
 /// How long a failed attempt waits for a thread that does not come back from a call of its stage.
@@ -27,7 +27,7 @@ pub(super) struct Stopping {
     /// The whole job is to end in order (SIGTERM). Everything together may then take `stop-timeout`.
     wanted: bool,
     /// What the sources were told.
-    told: Option<End>,
+    stop_sent: Option<End>,
     /// When patience ends.
     deadline: Option<Nanos>,
     /// When threads that are not back by then are left behind.
@@ -45,8 +45,8 @@ impl Stopping {
     }
 
     /// What sources are to hear as soon as they run.
-    pub(super) fn told(&self) -> Option<End> {
-        self.told
+    pub(super) fn stop_sent(&self) -> Option<End> {
+        self.stop_sent
     }
 }
 
@@ -67,7 +67,7 @@ impl Coordinator<'_> {
     pub(super) fn stop_sources(&mut self, end: End) {
         let deadline = self.stop_deadline();
         self.stopping.deadline.get_or_insert(deadline);
-        if self.stopping.told.replace(end).is_none() && self.is_running() {
+        if self.stopping.stop_sent.replace(end).is_none() && self.is_running() {
             self.shared.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
         }
     }
@@ -81,7 +81,7 @@ impl Coordinator<'_> {
 
     /// The last checkpoint stands: what is left to do may take as long as a stop.
     pub(super) fn expect_the_end(&mut self) {
-        if self.stopping.told.is_some() && !self.stopping.wanted {
+        if self.stopping.stop_sent.is_some() && !self.stopping.wanted {
             self.stopping.deadline = Some(self.stop_deadline());
         }
     }
@@ -97,7 +97,7 @@ impl Coordinator<'_> {
         let unsettled = |index: &usize| !self.settled[*index];
         let rows: Vec<_> = (0..self.settled.len()).filter(unsettled).collect();
         if !rows.is_empty() {
-            self.state.left(Left { checkpoint, rows: unwritten(&self.shared, &rows) });
+            self.state.left(UnwrittenState { checkpoint, rows: unwritten(&self.shared, &rows) });
         }
     }
 
@@ -112,7 +112,7 @@ impl Coordinator<'_> {
     pub(super) fn on_failed(&mut self) -> Result<()> {
         self.state.failing();
         self.stopping.deadline = None;
-        let wanted = self.stopping.wanted || self.state.wished().is_some();
+        let wanted = self.stopping.wanted || self.state.termination().is_some();
         self.leave_behind_after(if wanted { LEAVING_GRACE } else { FAILED_GRACE });
         self.happened(CoordinatorEvent::Failed)
     }
@@ -188,7 +188,7 @@ impl Coordinator<'_> {
 }
 
 // What the sinks of these subtasks have taken and not written; where that is not known, all of these sinks.
-fn unwritten(shared: &Shared, subtasks: &[usize]) -> Vec<LeftRows> {
+fn unwritten(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
     let mut all = sinks_of(shared, subtasks);
     if all.iter().any(|sink| sink.rows > 0) {
         all.retain(|sink| sink.rows > 0);
@@ -196,15 +196,15 @@ fn unwritten(shared: &Shared, subtasks: &[usize]) -> Vec<LeftRows> {
     all
 }
 
-fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<LeftRows> {
-    let mut all: Vec<LeftRows> = Vec::new();
+fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
+    let mut all: Vec<UnwrittenRows> = Vec::new();
     for index in subtasks {
         let sinks = shared.stage(*index).operators.iter().filter(|operator| operator.sink.is_some());
         for sink in sinks {
             let metrics = shared.metrics.subtasks[*index].operator(&sink.name);
             match all.iter_mut().find(|rows| rows.sink == sink.name) {
                 Some(rows) => rows.add(&metrics),
-                None => all.push(LeftRows::of(&metrics)),
+                None => all.push(UnwrittenRows::of(&metrics)),
             }
         }
     }
@@ -219,7 +219,7 @@ fn troubles(shared: &Arc<Shared>) -> String {
     said.collect()
 }
 
-impl LeftRows {
+impl UnwrittenRows {
     fn of(metrics: &OperatorMetrics) -> Self {
         let mut rows = Self { sink: metrics.name.clone(), rows: 0 };
         rows.add(metrics);

@@ -25,7 +25,7 @@ pub(crate) struct Requests(Arc<(Mutex<HashMap<String, Request>>, Condvar)>);
 struct Request {
     outcome: Option<Outcome>,
     // Whether somebody has learnt how it ended.
-    told: bool,
+    delivered: bool,
 }
 
 type Outcome = std::result::Result<CheckpointDone, String>;
@@ -110,13 +110,13 @@ impl Requests {
         if all.len() >= REMEMBERED {
             all.retain(|_, request| request.outcome.is_none());
         }
-        all.insert(id, Request { outcome, told: false });
+        all.insert(id, Request { outcome, delivered: false });
     }
 
     fn outcome(&self, id: &str) -> Option<Option<Outcome>> {
         let mut all = self.all();
         let request = all.get_mut(id)?;
-        request.told = request.outcome.is_some();
+        request.delivered = request.outcome.is_some();
         self.0.1.notify_all();
         Some(request.outcome.clone())
     }
@@ -124,8 +124,8 @@ impl Requests {
     /// Waits until everybody who began something has learnt how it ended, but not for ever: a job that was stopped over HTTP must not
     /// take the answer with it.
     pub(crate) fn wait_until_told(&self, patience: Duration) {
-        let untold = |all: &mut HashMap<String, Request>| all.values().any(|request| !request.told);
-        drop(self.0.1.wait_timeout_while(self.all(), patience, untold));
+        let undelivered = |all: &mut HashMap<String, Request>| all.values().any(|request| !request.delivered);
+        drop(self.0.1.wait_timeout_while(self.all(), patience, undelivered));
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Request>> {
