@@ -160,7 +160,7 @@ impl JobState {
     }
 
     /// The last attempt has left this to the next run of the job.
-    pub(crate) fn left(&self, left: Left) {
+    pub(crate) fn left(&self, left: UnwrittenState) {
         self.lock().left = Some(left);
     }
 
