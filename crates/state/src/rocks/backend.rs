@@ -17,7 +17,7 @@ use super::local_dir::LocalDir;
 use super::memory::Memory;
 use super::options::RocksOptions;
 use super::store::RocksStore;
-use super::{FORMAT, errors, restore, settings};
+use super::{FORMAT, errors, restore, rocksdb_options};
 
 /// Keeps keyed state in RocksDB (`state.backend.type: rocksdb`): one database for each keyed operator and subtask.
 ///

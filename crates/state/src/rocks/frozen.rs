@@ -11,7 +11,7 @@ use rocksdb::DB;
 
 use super::backend::Shared;
 use super::files::Folder;
-use super::{FORMAT, errors, settings};
+use super::{FORMAT, errors, rocksdb_options};
 
 /// Hard links to the table files of the moment, in a folder that goes with it.
 pub(crate) struct FrozenRocks {

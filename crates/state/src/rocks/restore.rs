@@ -12,7 +12,7 @@ use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter, WriteBatch};
 use super::files::{Folder, adopt};
 use super::frozen::scan;
 use super::memory::Memory;
-use super::{errors, settings};
+use super::{errors, rocksdb_options};
 
 // As large as RocksDB makes them itself.
 const TABLE_BYTES: u64 = 64 << 20;

@@ -18,7 +18,7 @@ use super::backend::Shared;
 use super::expiry::Expiry;
 use super::files::{Folder, Ids};
 use super::frozen::FrozenRocks;
-use super::{errors, settings};
+use super::{errors, rocksdb_options};
 
 // A batch's bytes are in memory twice until it is written.
 const BATCH_BYTES: usize = 1 << 20;
