@@ -239,8 +239,8 @@ impl SeededDriver {
 
     /// Hands over everything that happens, a line at a time.
     #[must_use]
-    pub fn trace(mut self, told: fn(&str)) -> Self {
-        self.chaos.trace = Some(told);
+    pub fn trace(mut self, log: fn(&str)) -> Self {
+        self.chaos.trace = Some(log);
         self
     }
 

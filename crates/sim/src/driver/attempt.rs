@@ -21,7 +21,7 @@ use super::channel::{Channel, Element};
 use super::checkpoints::{Collecting, Logging, Writing};
 use super::open::Ground;
 use super::shared::Shared;
-use super::subtask::{Move, Subtask, Told};
+use super::subtask::{Move, Subtask, SubtaskReport};
 use crate::driven_stage::DrivenStage;
 use crate::world::{Simulated, World};
 
@@ -330,13 +330,13 @@ impl Attempt {
     }
 
     fn listen(&mut self, shared: &mut Shared, index: usize) -> Result<()> {
-        for told in std::mem::take(&mut self.subtasks[index].told) {
-            match told {
-                Told::ReaderReady => {
+        for report in std::mem::take(&mut self.subtasks[index].reports) {
+            match report {
+                SubtaskReport::ReaderReady => {
                     let assignments = self.enumerators.reader_ready(self.subtasks[index].place)?;
                     self.assign(assignments);
                 }
-                Told::Frozen(id, frozen) => {
+                SubtaskReport::Frozen(id, frozen) => {
                     if let Some(collecting) =
                         self.collecting.as_mut().filter(|collecting| collecting.id == id)
                     {
@@ -344,11 +344,11 @@ impl Attempt {
                     }
                     self.tell(shared, CoordinatorEvent::Frozen { id, subtask: index })?;
                 }
-                Told::Ended(end) => {
+                SubtaskReport::Ended(end) => {
                     self.stopped |= end == End::Stopped;
                     self.tell(shared, CoordinatorEvent::Ended { subtask: index, end })?;
                 }
-                Told::Settled => self.tell(shared, CoordinatorEvent::Settled { subtask: index })?,
+                SubtaskReport::Settled => self.tell(shared, CoordinatorEvent::Settled { subtask: index })?,
             }
         }
         Ok(())
@@ -392,7 +392,7 @@ impl Attempt {
             "attempt {}, step {}\n  what happened last:\n    {}\n  where everybody stands:\n    {}\n  ",
             self.epoch,
             shared.steps,
-            shared.told(),
+            shared.last_events(),
             now.join("\n    ")
         )
     }

@@ -106,7 +106,7 @@ impl Process {
     pub(super) fn describe(&self, shared: &Shared) -> String {
         match &self.at {
             At::Running(attempt) => attempt.describe(shared),
-            _ => format!("no attempt runs\n  what happened last:\n    {}\n  ", shared.told()),
+            _ => format!("no attempt runs\n  what happened last:\n    {}\n  ", shared.last_events()),
         }
     }
 

@@ -128,7 +128,7 @@ impl Shared {
         self.trace.push_back(what);
     }
 
-    pub(super) fn told(&self) -> String {
+    pub(super) fn last_events(&self) -> String {
         self.trace.iter().map(String::as_str).collect::<Vec<_>>().join("\n    ")
     }
 

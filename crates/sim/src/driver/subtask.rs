@@ -20,7 +20,7 @@ use crate::driven_stage::DrivenStage;
 use crate::driven_writer::wrong;
 
 /// What a subtask tells the coordinator.
-pub(super) enum Told {
+pub(super) enum SubtaskReport {
     ReaderReady,
     Frozen(CheckpointId, Frozen),
     Ended(End),
@@ -57,7 +57,7 @@ pub(super) struct Subtask {
     pub(super) commands: VecDeque<SubtaskCommand>,
     /// What its stage emitted and no channel has taken yet: the stage is not called while there is any.
     pub(super) out: VecDeque<(Target, Element)>,
-    pub(super) told: Vec<Told>,
+    pub(super) reports: Vec<SubtaskReport>,
     protocol: SubtaskProtocol,
     routes: Vec<Route>,
     frozen: Option<Frozen>,
@@ -81,7 +81,7 @@ impl Subtask {
             channels: (0..channels).map(|_| Channel::default()).collect(),
             commands: VecDeque::new(),
             out: VecDeque::new(),
-            told: Vec::new(),
+            reports: Vec::new(),
             protocol,
             routes,
             frozen: None,
@@ -203,12 +203,12 @@ impl Subtask {
                     self.send_all(|| Element::Barrier(id));
                 }
                 SubtaskDecision::PassEnd(end) => self.send_all(|| Element::End(end)),
-                SubtaskDecision::ReportReady => self.told.push(Told::ReaderReady),
+                SubtaskDecision::ReportReady => self.reports.push(SubtaskReport::ReaderReady),
                 SubtaskDecision::ReportFrozen(id) => {
-                    self.told.extend(self.frozen.take().map(|frozen| Told::Frozen(id, frozen)));
+                    self.reports.extend(self.frozen.take().map(|frozen| SubtaskReport::Frozen(id, frozen)));
                 }
-                SubtaskDecision::ReportEnded(end) => self.told.push(Told::Ended(end)),
-                SubtaskDecision::ReportSettled => self.told.push(Told::Settled),
+                SubtaskDecision::ReportEnded(end) => self.reports.push(SubtaskReport::Ended(end)),
+                SubtaskDecision::ReportSettled => self.reports.push(SubtaskReport::Settled),
             }
         }
         Ok(())
