@@ -5,7 +5,7 @@
 //!
 //! The order of calls, which `millstream_protocol::subtask::SubtaskProtocol` sees to for every driver:
 //! 1. [`open`](Stage::open), once.
-//! 2. [`process`](Stage::process) and [`watermark`](Stage::watermark) per input, as they arrive, unless the last step was *blocked* or *more*;
+//! 2. [`process`](Stage::process) and [`on_watermark`](Stage::on_watermark) per input, as they arrive, unless the last step was *blocked* or *more*;
 //!    [`resume`](Stage::resume) after a step of *more*, when a wake-up time has come, and when the waker was called.
 //!    **While a checkpoint is under way whose barrier has not come on every channel**, data, watermarks and ends are brought to a *blocked* stage
 //!    as well: it takes them whatever its buffer holds. So a sink whose system is slow or away holds no barrier up for longer than it takes

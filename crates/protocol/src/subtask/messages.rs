@@ -48,7 +48,7 @@ pub enum SubtaskCommand {
 /// One call of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StageCall {
-    /// [`watermark`](millstream_stage::stage::Stage::watermark).
+    /// [`on_watermark`](millstream_stage::stage::Stage::on_watermark).
     Watermark(InputId, WatermarkEvent),
     /// [`end_of_input`](millstream_stage::stage::Stage::end_of_input).
     EndOfInput(InputId, End),
