@@ -6,7 +6,7 @@ use anyhow::Result;
 use millstream::prelude::*;
 use millstream::runtime::{JobHandle, RuntimeOptions, SystemClock, start};
 use millstream::stage::raw::RawBatch;
-use millstream::stage::time::{Clock as _, MIN_TIME};
+use millstream::stage::time::{Clock as _, MIN_TIME, nanos};
 
 use crate::discard::Discard;
 use crate::live::Live;
@@ -92,7 +92,7 @@ fn once(batches: &[RawBatch], scale: f64, interval: Option<u64>) -> Result<Run> 
     let job = start(env.plan()?, options)?;
     let least = Duration::from_secs(interval.map_or(0, |interval| 3 * interval + interval / 2));
     let clock = SystemClock::new();
-    let last = Duration::from_secs_f64(SECONDS * scale).max(least).as_nanos() as u64;
+    let last = nanos(Duration::from_secs_f64(SECONDS * scale).max(least));
     let (events, took) = time(|| {
         let mut given = 0;
         for batch in batches.iter().cycle().take_while(|_| clock.nanos() < last) {

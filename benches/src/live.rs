@@ -1,7 +1,7 @@
 //! A source of what is given to it while it runs.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 
 use millstream::stage::context::{Context, OpenContext};
@@ -11,6 +11,7 @@ use millstream::stage::source::{Enumerator, Polled, Source, Split, SplitReader};
 use millstream::stage::step::Budget;
 use millstream::stage::time::MIN_TIME;
 use millstream::{Result, Rows};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::prebuilt::AllSplits;
 
@@ -58,7 +59,7 @@ impl LiveInput {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

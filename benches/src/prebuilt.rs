@@ -1,7 +1,7 @@
 //! A source of buffers that are there already.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream::stage::context::{Context, OpenContext};
@@ -11,8 +11,9 @@ use millstream::stage::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
 };
 use millstream::stage::step::Budget;
-use millstream::stage::time::{MIN_TIME, Nanos, Time};
+use millstream::stage::time::{MIN_TIME, Nanos, Time, nanos};
 use millstream::{Result, Rows};
+use parking_lot::Mutex;
 
 /// Gives each buffer once, unchanged: the source itself costs next to nothing.
 pub(crate) struct Prebuilt {
@@ -78,7 +79,7 @@ struct Reader {
 impl Reader {
     // When to come back, in ms of processing time, if it is too early.
     fn too_early(&mut self, cx: &Context<'_>) -> Option<Time> {
-        let pause = self.pause?.as_nanos() as Nanos;
+        let pause = nanos(self.pause?);
         let now = cx.nanos();
         if now < self.due {
             return Some(cx.now() + (self.due - now).div_ceil(1_000_000) as Time);
@@ -110,7 +111,7 @@ impl SplitReader for Reader {
         }
         let Some(split) = self.open.pop_front() else { return Ok(Polled::Pending(None)) };
         let batches = &self.of[usize::from(split.state[0])];
-        let Some(batch) = batches.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+        let Some(batch) = batches.lock().pop_front() else {
             return Ok(Polled::Finished(split.id));
         };
         rows.push(batch, MIN_TIME);

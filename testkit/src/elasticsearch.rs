@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::handle::{handle, placed};
 use crate::port::Port;
 use crate::process::{Launch, Ready};
-use crate::server::{Home, Server, owned};
+use crate::server::{Home, Server};
 use crate::tls::Certificate;
 use crate::{cache, fetch, files, java, server};
 
@@ -78,36 +79,10 @@ impl Elasticsearch {
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
     }
-
-    /// The process, to ask for its pid or log; `None` if somebody else runs it.
-    pub fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
-    }
-
-    /// Stops it in good order; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn stop(&mut self) -> Result<()> {
-        owned(&mut self.server, "Elasticsearch")?.stop()
-    }
-
-    /// Kills it as a crash would; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn kill9(&mut self) -> Result<()> {
-        owned(&mut self.server, "Elasticsearch")?.kill9()
-    }
-
-    /// Starts it again on the same data and port.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not start.
-    pub fn restart(&mut self) -> Result<()> {
-        owned(&mut self.server, "Elasticsearch")?.restart()
-    }
 }
+
+handle!(Elasticsearch, "Elasticsearch");
+placed!(ElasticsearchBuilder);
 
 impl ElasticsearchBuilder {
     /// Another version than the newest that is tested, such as `7.17.29`.
@@ -140,18 +115,6 @@ impl ElasticsearchBuilder {
         self
     }
 
-    /// The port to listen on; a free one if `None`, or not said.
-    pub fn port(mut self, number: impl Into<Option<u16>>) -> Self {
-        self.port = number.into();
-        self
-    }
-
-    /// Where its data goes; a temporary directory if not said.
-    pub fn home(mut self, home: Home) -> Self {
-        self.home = Some(home);
-        self
-    }
-
     /// Starts it and waits until it is ready.
     ///
     /// # Errors
@@ -177,15 +140,7 @@ impl ElasticsearchBuilder {
     }
 
     fn configure(&self, software: &Path, dir: &Path, port: u16) -> Result<Option<Certificate>> {
-        let config = dir.join("config");
-        files::copy(&software.join("config"), &config)?;
-        for name in ["data", "logs", "tmp"] {
-            fs::create_dir_all(dir.join(name))?;
-        }
-        let options = fs::read_to_string(config.join("jvm.options"))?;
-        fs::write(config.join("jvm.options"), files::without_jvm_logs(&options))?;
-        fs::create_dir_all(config.join("jvm.options.d"))?;
-        fs::write(config.join("jvm.options.d/heap.options"), "-Xms512m\n-Xmx512m\n")?;
+        let config = files::search_home(software, dir)?;
         let certificate = self.tls.then(|| Certificate::create(&config)).transpose()?;
         fs::write(config.join("elasticsearch.yml"), self.yaml(dir, port, certificate.as_ref()))?;
         for (name, text) in &self.files {

@@ -81,16 +81,21 @@ fn mirror() -> Option<String> {
 /// # Errors
 /// If it is missing and this user may not install it; the message has the command to type.
 pub fn apt(program: &str, package: &str) -> Result<PathBuf> {
-    if let Some(path) = find(program) {
-        return Ok(path);
-    }
-    let _lock = cache::lock(&cache::dir()?.join("apt.lock"))?;
-    if let Some(path) = find(program) {
-        return Ok(path);
-    }
-    install(package)?;
+    apt_package(package, || find(program).is_some())?;
     find(program)
         .with_context(|| format!("package {package} is installed, but there is no program {program}"))
+}
+
+/// Installs a Debian package by apt, unless what it brings is there already.
+///
+/// # Errors
+/// If it is missing and this user may not install it; the message has the command to type.
+pub fn apt_package(package: &str, is_there: impl Fn() -> bool) -> Result<()> {
+    if is_there() {
+        return Ok(());
+    }
+    let _lock = cache::lock(&cache::dir()?.join("apt.lock"))?;
+    if is_there() { Ok(()) } else { install(package) }
 }
 
 /// Where `program` is on the path.

@@ -2,14 +2,29 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::process::NOBODY;
 
-/// Garbage collection logs and heap dumps would go to the software's own directory, which is read-only.
-pub(crate) fn without_jvm_logs(options: &str) -> String {
+/// Makes the home of a node of Elasticsearch or OpenSearch: folders for its data, and a copy of the software's configuration with a small
+/// heap, which is returned.
+pub(crate) fn search_home(software: &Path, dir: &Path) -> Result<PathBuf> {
+    let config = dir.join("config");
+    copy(&software.join("config"), &config)?;
+    for name in ["data", "logs", "tmp"] {
+        fs::create_dir_all(dir.join(name))?;
+    }
+    let options = fs::read_to_string(config.join("jvm.options"))?;
+    fs::write(config.join("jvm.options"), without_jvm_logs(&options))?;
+    fs::create_dir_all(config.join("jvm.options.d"))?;
+    fs::write(config.join("jvm.options.d/heap.options"), "-Xms512m\n-Xmx512m\n")?;
+    Ok(config)
+}
+
+// Garbage collection logs and heap dumps would go to the software's own directory, which is read-only.
+fn without_jvm_logs(options: &str) -> String {
     let unwanted = |line: &&str| ["gc.log", "-Xlog:gc", "HeapDump"].iter().any(|word| line.contains(word));
     let wanted: Vec<&str> = options.lines().filter(|line| !unwanted(line)).collect();
     wanted.join("\n") + "\n"

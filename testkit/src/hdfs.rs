@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::handle::placed;
 use crate::port::Port;
 use crate::process::{Launch, Ready};
 use crate::server::{Home, Server};
@@ -119,19 +120,9 @@ impl Hdfs {
     }
 }
 
+placed!(HdfsBuilder);
+
 impl HdfsBuilder {
-    /// The NameNode's port; a free one if `None`, or not said.
-    pub fn port(mut self, number: impl Into<Option<u16>>) -> Self {
-        self.port = number.into();
-        self
-    }
-
-    /// Where its data goes; temporary directories if not said.
-    pub fn home(mut self, home: Home) -> Self {
-        self.home = Some(home);
-        self
-    }
-
     /// A setting of Hadoop's, over the test kit's own, for all processes of the cluster.
     pub fn setting(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.settings.push((name, value.into()));

@@ -1,10 +1,18 @@
-//! Just enough HTTP to ask a server on loopback how it is.
+//! Asks a server on loopback how it is.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ureq::Agent;
+use ureq::http::Request;
+
+/// How long a server may take to begin its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the rest of the answer may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a server answered.
 #[derive(Debug)]
@@ -15,7 +23,7 @@ pub struct Response {
     pub body: String,
 }
 
-/// Sends `GET path` to a port on loopback, with `user:password` if given. Waits 5 s at most for each read.
+/// Sends `GET path` to a port on loopback, with `user:password` if given. Waits 5 s at most for the answer.
 ///
 /// # Errors
 /// If there is no connection, or no well-formed answer.
@@ -23,66 +31,79 @@ pub fn get(port: u16, path: &str, login: Option<&str>) -> Result<Response> {
     request(port, "GET", path, login, "")
 }
 
-/// Sends `method path` with a JSON `body` to a port on loopback.
+/// Sends `method path` with a JSON `body` to a port on loopback. Every status is an answer, redirects included.
 ///
 /// # Errors
 /// If there is no connection, or no well-formed answer.
 pub fn request(port: u16, method: &str, path: &str, login: Option<&str>, body: &str) -> Result<Response> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let login = login.map(authorization).unwrap_or_default();
-    // HTTP/1.0: the answer is not chunked and ends with the connection.
-    let head = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{login}");
-    let kind = "Content-Type: application/json\r\n";
-    write!(stream, "{head}{kind}Content-Length: {}\r\n\r\n{body}", body.len())?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
-    parse(&bytes)
-}
-
-fn authorization(login: &str) -> String {
-    use base64::Engine as _;
-    format!("Authorization: Basic {}\r\n", base64::engine::general_purpose::STANDARD.encode(login))
-}
-
-fn parse(answer: &[u8]) -> Result<Response> {
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-    let Some(end) = end else {
-        bail!("the answer is not HTTP: {:.100}", String::from_utf8_lossy(answer));
-    };
-    let (head, body) = (String::from_utf8_lossy(&answer[..end]).to_lowercase(), &answer[end + 4..]);
-    let status = head.split(' ').nth(1).context("the answer has no status")?.parse()?;
-    // Elasticsearch cuts large answers into chunks, whatever it was asked in.
-    let chunked = head.contains("\r\ntransfer-encoding: chunked");
-    let body = if chunked { join_chunks(body)? } else { body.to_vec() };
-    Ok(Response { status, body: String::from_utf8(body)? })
-}
-
-fn join_chunks(mut rest: &[u8]) -> Result<Vec<u8>> {
-    let mut whole = Vec::new();
-    loop {
-        let line = rest.windows(2).position(|bytes| bytes == b"\r\n").context("a chunk has no length")?;
-        let length = usize::from_str_radix(std::str::from_utf8(&rest[..line])?.trim(), 16)?;
-        if length == 0 {
-            return Ok(whole);
-        }
-        let (chunk, behind) = rest[line + 2..].split_at_checked(length).context("a chunk is cut off")?;
-        whole.extend_from_slice(chunk);
-        rest = behind.strip_prefix(b"\r\n").context("a chunk does not end")?;
+    let url = format!("http://127.0.0.1:{port}{path}");
+    let mut request = Request::builder().method(method).uri(url).header("Content-Type", "application/json");
+    if let Some(login) = login {
+        request = request.header("Authorization", format!("Basic {}", STANDARD.encode(login)));
     }
+    let agent = agent();
+    let mut answer = match body {
+        "" => agent.run(request.body(())?)?,
+        body => agent.run(request.body(body)?)?,
+    };
+    let status = answer.status().as_u16();
+    let body = answer.body_mut().with_config().limit(u64::MAX).read_to_string()?;
+    Ok(Response { status, body })
+}
+
+// A new one for each request: no connection outlives it, and none is left of a server that was restarted.
+fn agent() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None) // not even where the environment names one
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
+        .timeout_recv_body(Some(BODY_PATIENCE))
+        .build()
+        .into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
 
+    // What a request looks like to a server that answers so.
+    fn asked(answer: &'static [u8], ask: impl FnOnce(u16) -> Result<Response>) -> (String, Result<Response>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::Builder::new().spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4096];
+            let length = client.read(&mut request).unwrap();
+            client.write_all(answer).unwrap();
+            String::from_utf8(request[..length].to_vec()).unwrap()
+        });
+        let response = ask(port);
+        (server.unwrap().join().unwrap(), response)
+    }
+
     #[test]
-    fn status_and_body_are_read() -> Result<()> {
-        let response = parse(b"HTTP/1.0 429 Too Many Requests\r\nA: b\r\n\r\n{}")?;
+    fn status_and_body_are_read_whatever_the_status() {
+        let busy = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}";
+        let (request, response) = asked(busy, |port| get(port, "/a?b=c", Some("user:password")));
+        let response = response.unwrap();
         assert_eq!((response.status, response.body.as_str()), (429, "{}"));
-        let chunked = parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\n4\r\na\":1\r\n1\r\n}\r\n0\r\n\r\n")?;
-        assert_eq!(chunked.body, "{\"a\":1}");
-        assert!(parse(b"+PONG\r\n").is_err());
-        Ok(())
+        assert!(request.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{request}");
+        assert!(
+            request.to_lowercase().contains("authorization: basic dxnlcjpwyxnzd29yza==\r\n"),
+            "{request}"
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_not_http_is_an_error() {
+        let (_, response) = asked(b"+PONG\r\n", |port| get(port, "/", None));
+        assert!(response.is_err());
     }
 }

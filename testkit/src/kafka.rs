@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 
 use anyhow::Result;
 
+use crate::handle::{handle, placed};
 use crate::kafka_admin::{self, NewTopic};
 use crate::port::Port;
-use crate::server::{Home, Server, owned};
+use crate::server::{Home, Server};
 use crate::tls::Certificate;
 use crate::{kafka_software, server};
 
@@ -95,11 +96,6 @@ impl Kafka {
         self.tls.as_ref().map(|(_, certificate)| certificate)
     }
 
-    /// The process, to ask for its pid or log; `None` if somebody else runs it.
-    pub fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
-    }
-
     /// Creates topics, given as name and number of partitions, and waits until they have leaders.
     ///
     /// # Errors
@@ -117,31 +113,10 @@ impl Kafka {
     pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
         kafka_admin::create_topics(&self.bootstrap, &[NewTopic { name, partitions, settings }])
     }
-
-    /// Stops it in good order; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn stop(&mut self) -> Result<()> {
-        owned(&mut self.server, "Kafka")?.stop()
-    }
-
-    /// Kills it as a crash would; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn kill9(&mut self) -> Result<()> {
-        owned(&mut self.server, "Kafka")?.kill9()
-    }
-
-    /// Starts it again on the same data and ports.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not start.
-    pub fn restart(&mut self) -> Result<()> {
-        owned(&mut self.server, "Kafka")?.restart()
-    }
 }
+
+handle!(Kafka, "Kafka");
+placed!(KafkaBuilder);
 
 impl KafkaBuilder {
     /// Adds a listener on which clients log in, and a user for it.
@@ -165,18 +140,6 @@ impl KafkaBuilder {
     /// Any other line of `server.properties`: `.setting("message.max.bytes=2000000")`.
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.push(line.to_owned());
-        self
-    }
-
-    /// The port to listen on; a free one if `None`, or not said.
-    pub fn port(mut self, number: impl Into<Option<u16>>) -> Self {
-        self.port = number.into();
-        self
-    }
-
-    /// Where its data goes; a temporary directory if not said.
-    pub fn home(mut self, home: Home) -> Self {
-        self.home = Some(home);
         self
     }
 

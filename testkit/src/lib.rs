@@ -42,6 +42,7 @@ mod elasticsearch;
 mod files;
 mod flink_client;
 mod go;
+mod handle;
 mod hdfs;
 mod hdfs_software;
 mod java;

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::handle::{handle, placed};
 use crate::port::Port;
 use crate::process::{Launch, Ready};
-use crate::server::{Home, Server, owned};
+use crate::server::{Home, Server};
 use crate::{cache, fetch, go, http, server, wait};
 
 /// The last commit upstream; its release tags are no versions to Go.
@@ -85,11 +86,6 @@ impl MinIo {
         SECRET_KEY
     }
 
-    /// The process, to ask for its pid or log; `None` if somebody else runs it.
-    pub fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
-    }
-
     /// Makes an empty bucket.
     ///
     /// # Errors
@@ -120,31 +116,6 @@ impl MinIo {
         Ok(parts.map(Iterator::count).sum())
     }
 
-    /// Stops it in good order; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn stop(&mut self) -> Result<()> {
-        owned(&mut self.server, "MinIO")?.stop()
-    }
-
-    /// Kills it as a crash would; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn kill9(&mut self) -> Result<()> {
-        owned(&mut self.server, "MinIO")?.kill9()
-    }
-
-    /// Starts it again on the same data and port.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not start.
-    pub fn restart(&mut self) -> Result<()> {
-        owned(&mut self.server, "MinIO")?.restart()?;
-        self.wait_initialized()
-    }
-
     /// It calls itself healthy a moment before it takes requests: until then it answers 503 to everything.
     fn wait_initialized(&self) -> Result<()> {
         let port = self.endpoint.rsplit(':').next().context("an endpoint has a port")?.parse()?;
@@ -164,19 +135,10 @@ impl MinIo {
     }
 }
 
+handle!(MinIo, "MinIO");
+placed!(MinIoBuilder);
+
 impl MinIoBuilder {
-    /// The port to listen on; a free one if `None`, or not said.
-    pub fn port(mut self, number: impl Into<Option<u16>>) -> Self {
-        self.port = number.into();
-        self
-    }
-
-    /// Where its data goes; a temporary directory if not said.
-    pub fn home(mut self, home: Home) -> Self {
-        self.home = Some(home);
-        self
-    }
-
     /// Starts it and waits until it is ready.
     ///
     /// # Errors

@@ -60,15 +60,7 @@ fn fetch_software() -> Result<PathBuf> {
 }
 
 fn configure(software: &Path, dir: &Path, port: u16) -> Result<()> {
-    let config = dir.join("config");
-    files::copy(&software.join("config"), &config)?;
-    for name in ["data", "logs", "tmp"] {
-        fs::create_dir_all(dir.join(name))?;
-    }
-    let options = fs::read_to_string(config.join("jvm.options"))?;
-    fs::write(config.join("jvm.options"), files::without_jvm_logs(&options))?;
-    fs::create_dir_all(config.join("jvm.options.d"))?;
-    fs::write(config.join("jvm.options.d/heap.options"), "-Xms512m\n-Xmx512m\n")?;
+    let config = files::search_home(software, dir)?;
     let (data, logs) = (dir.join("data"), dir.join("logs"));
     let yaml = [
         format!("cluster.name: millstream-{port}"),

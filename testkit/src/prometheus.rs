@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::handle::placed;
 use crate::port::Port;
 use crate::process::{Launch, Ready};
 use crate::server::{Home, Server};
@@ -65,22 +66,12 @@ impl Prometheus {
     }
 }
 
+placed!(PrometheusBuilder);
+
 impl PrometheusBuilder {
     /// Scrapes `/metrics` of this `host:port` too.
     pub fn target(mut self, target: &str) -> Self {
         self.targets.push(target.to_owned());
-        self
-    }
-
-    /// The port to listen on; a free one if `None`, or not said.
-    pub fn port(mut self, number: impl Into<Option<u16>>) -> Self {
-        self.port = number.into();
-        self
-    }
-
-    /// Where its data goes; a temporary directory if not said.
-    pub fn home(mut self, home: Home) -> Self {
-        self.home = Some(home);
         self
     }
 

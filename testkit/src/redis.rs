@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cache;
+use crate::handle::{handle, placed};
 use crate::port::Port;
 use crate::process::{Launch, Ready};
-use crate::server::{Home, Server, owned};
+use crate::server::{Home, Server};
 use crate::tls::Certificate;
 use crate::{fetch, server};
 
@@ -111,36 +112,10 @@ impl Redis {
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
     }
-
-    /// The process, to ask for its pid or log; `None` if somebody else runs it.
-    pub fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
-    }
-
-    /// Stops it in good order; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn stop(&mut self) -> Result<()> {
-        owned(&mut self.server, "Redis")?.stop()
-    }
-
-    /// Kills it as a crash would; its data stays.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not end.
-    pub fn kill9(&mut self) -> Result<()> {
-        owned(&mut self.server, "Redis")?.kill9()
-    }
-
-    /// Starts it again on the same data and port. Its script cache is empty then.
-    ///
-    /// # Errors
-    /// If it is shared between test binaries, or does not start.
-    pub fn restart(&mut self) -> Result<()> {
-        owned(&mut self.server, "Redis")?.restart()
-    }
 }
+
+handle!(Redis, "Redis");
+placed!(RedisBuilder);
 
 impl RedisBuilder {
     /// Clients must log in with this password.
@@ -176,18 +151,6 @@ impl RedisBuilder {
     /// Any other option, as on its command line: `.option("maxclients", "10")`.
     pub fn option(mut self, name: &str, value: &str) -> Self {
         self.options.extend([format!("--{name}"), value.to_owned()]);
-        self
-    }
-
-    /// The port to listen on; a free one if `None`, or not said.
-    pub fn port(mut self, number: impl Into<Option<u16>>) -> Self {
-        self.port = number.into();
-        self
-    }
-
-    /// Where its data goes; a temporary directory if not said.
-    pub fn home(mut self, home: Home) -> Self {
-        self.home = Some(home);
         self
     }
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use crate::libclang;
 use crate::shell::{cargo, succeed};
 
 /// Which benchmarks to run.
@@ -15,6 +16,7 @@ pub(crate) struct BenchArguments {
 
 /// Builds with all optimisations, then runs.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
+    libclang::install()?;
     // The `demo` benchmark runs the program that stands beside its own.
     succeed(&mut cargo(&["build", "--release", "--package", "clickstream"]))?;
     let mut command = cargo(&["run", "--release", "--package", "millstream-bench", "--"]);

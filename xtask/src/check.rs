@@ -5,13 +5,13 @@ use std::process::Command;
 use anyhow::Result;
 use millstream_testkit::wait::Stopwatch;
 
-use crate::console;
-use crate::licenses;
 use crate::shell::{cargo, succeed};
 use crate::workspace::{Metadata, Package};
+use crate::{console, libclang, licenses};
 
 /// Runs every check, also after a failed one, and says which failed; whether none did.
 pub(crate) fn run() -> Result<bool> {
+    libclang::install()?;
     let metadata = Metadata::read()?;
     let mut failed = Vec::new();
     let mut step = |name: &str, outcome: &mut dyn FnMut() -> Result<()>| {

@@ -1,8 +1,9 @@
-//! What a developer of Millstream types: `cargo xtask test | check | services | bench`.
+//! What a developer of Millstream types: `cargo xtask test | check | services | sim | bench`.
 
 mod bench;
 mod check;
 mod console;
+mod libclang;
 mod licenses;
 mod services;
 mod shell;

@@ -6,8 +6,11 @@
 mod build;
 mod part;
 mod program;
+mod progress;
 mod servers;
 mod tally;
+
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -15,10 +18,11 @@ use millstream_testkit::wait::Stopwatch;
 
 use self::build::{Program, programs};
 use self::part::Part;
-use self::program::Runner;
+use self::program::{Place, Runner};
+use self::progress::Progress;
 use self::servers::Servers;
 use self::tally::Tally;
-use crate::{check, console};
+use crate::{check, console, libclang};
 
 /// Which tests to run.
 #[derive(Debug, Args)]
@@ -49,18 +53,26 @@ struct Run<'a> {
 
 /// Runs the chosen parts and ends with the sum; whether all passed.
 pub(crate) fn run(arguments: &TestArguments) -> Result<bool> {
-    let watch = Stopwatch::start();
-    let mut run =
-        Run { runner: Runner::new(arguments)?, programs: Vec::new(), servers: None, tally: Tally::default() };
-    for part in Part::chosen(&arguments.only) {
-        let mut outcome = Tally::default();
-        if !check::timed(part.title(), &mut || run.part(part, &mut outcome)) && outcome.failed == 0 {
+    let parts: Vec<Part> = Part::chosen(&arguments.only).collect();
+    if parts != [Part::Format] {
+        libclang::install()?;
+    }
+    let runner = Runner::new(arguments)?;
+    let mut progress = Progress::start(&parts, runner.logs());
+    let mut run = Run { runner, programs: Vec::new(), servers: None, tally: Tally::default() };
+    for (step, part) in parts.into_iter().enumerate() {
+        let (mut outcome, watch) = (Tally::default(), Stopwatch::start());
+        let succeeded = check::timed(&progress.heading(step), &mut || run.part(part, &mut outcome));
+        if succeeded && arguments.arguments.is_empty() {
+            progress.took(part, watch.elapsed());
+        }
+        if !succeeded && outcome.failed == 0 {
             outcome.fail(part.title()); // it could not even start
         }
         run.tally += outcome;
     }
     drop(run.servers);
-    report(&run.tally, watch);
+    report(&run.tally, progress.elapsed());
     Ok(run.tally.failed == 0)
 }
 
@@ -85,19 +97,21 @@ impl Run<'_> {
         }
         part.prepare()?;
         let environment = self.servers.as_ref().map(Servers::environment).unwrap_or_default();
-        for program in self.programs.iter().filter(|program| program.part() == part) {
-            *outcome += self.runner.run(program, &environment)?;
+        let programs: Vec<_> = self.programs.iter().filter(|program| program.part() == part).collect();
+        for (index, program) in programs.iter().enumerate() {
+            let place = Place { number: index + 1, of: programs.len() };
+            *outcome += self.runner.run(program, place, &environment)?;
         }
         Ok(())
     }
 }
 
-fn report(tally: &Tally, watch: Stopwatch) {
+fn report(tally: &Tally, time: Duration) {
     console::line("");
     for failure in &tally.failures {
         console::line(&format!("FAILED: {failure}"));
     }
-    console::line(&format!("in {}", console::time(watch.elapsed())));
+    console::line(&format!("in {}", console::time(time)));
     // Plain, and last: machines read it.
     console::line(&format!("{} passed, {} failed", tally.passed, tally.failed));
 }

@@ -4,10 +4,13 @@
 
 pub mod app;
 pub mod commands;
+#[cfg(feature = "servers")]
 pub mod drill;
 pub mod dropping;
 pub mod event;
 pub mod jobs;
+#[cfg(any(test, not(feature = "servers")))]
+pub mod left_out;
 pub mod options;
 pub mod own_output;
 pub mod page;

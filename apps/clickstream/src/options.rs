@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "servers")]
 use millstream::connectors::elasticsearch::ElasticsearchOptions;
 use millstream::connectors::files::FilesSourceOptions;
 use millstream::connectors::generator::GeneratorOptions;
+#[cfg(feature = "servers")]
 use millstream::connectors::kafka::{KafkaSinkOptions, KafkaSourceOptions};
+#[cfg(feature = "servers")]
 use millstream::connectors::redis::RedisOptions;
 use millstream::connectors::sqlite::SqliteOptions;
 use millstream::stage::options::duration;
@@ -14,6 +17,8 @@ use millstream::stage::time::{PlausibleTimes, Zone};
 use serde::Deserialize;
 
 use crate::event::{EventOptions, Format};
+#[cfg(not(feature = "servers"))]
+use crate::left_out::LeftOut;
 
 /// Everything that the application can be told.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,11 +75,16 @@ fn all_jobs() -> Vec<Job> {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum SourceOptions {
     /// JSON events from Kafka.
+    #[cfg(feature = "servers")]
     Kafka(KafkaSourceOptions),
     /// Events from files.
     Files(FilesOptions),
     /// Made-up shop traffic.
     Generator(GeneratorOptions),
+    /// A source that this build has not.
+    #[cfg(not(feature = "servers"))]
+    #[serde(rename = "kafka")]
+    LeftOut(LeftOut),
 }
 
 /// Files and their format.
@@ -206,26 +216,38 @@ impl Default for HotItemsOptions {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum SinkOptions {
     /// One index per table.
+    #[cfg(feature = "servers")]
     Elasticsearch(Box<ElasticsearchOptions>),
     /// One key per row; see the README for the keys.
+    #[cfg(feature = "servers")]
     Redis(Box<RedisOptions>),
     /// One table per table.
     Sqlite(SqliteOptions),
     /// One file per table.
     Csv(CsvOptions),
     /// One JSON message per row.
+    #[cfg(feature = "servers")]
     Kafka(KafkaSinkOptions),
+    /// A store that this build has not.
+    #[cfg(not(feature = "servers"))]
+    #[serde(rename = "kafka", alias = "elasticsearch", alias = "redis")]
+    LeftOut(LeftOut),
 }
 
 impl SinkOptions {
     /// The kind of store, as the file has it.
     pub fn kind(&self) -> &'static str {
         match self {
+            #[cfg(feature = "servers")]
             Self::Elasticsearch(_) => "elasticsearch",
+            #[cfg(feature = "servers")]
             Self::Redis(_) => "redis",
             Self::Sqlite(_) => "sqlite",
             Self::Csv(_) => "csv",
+            #[cfg(feature = "servers")]
             Self::Kafka(_) => "kafka",
+            #[cfg(not(feature = "servers"))]
+            Self::LeftOut(left_out) => match *left_out {},
         }
     }
 }
@@ -245,7 +267,12 @@ pub enum DeadLetterOptions {
     /// JSON lines, appended.
     Files(DeadLetterFile),
     /// JSON messages.
+    #[cfg(feature = "servers")]
     Kafka(KafkaSinkOptions),
+    /// A place that this build has not.
+    #[cfg(not(feature = "servers"))]
+    #[serde(rename = "kafka")]
+    LeftOut(LeftOut),
 }
 
 /// A file of dead letters.

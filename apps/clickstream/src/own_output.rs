@@ -3,17 +3,21 @@
 use std::fmt;
 
 use millstream::connectors::files::FilesSource;
+#[cfg(feature = "servers")]
 use millstream::connectors::kafka::KafkaSinkOptions;
 use millstream::{Error, Result};
 
 use crate::options::{DeadLetterOptions, Options, SinkOptions, SourceOptions};
-use crate::sinks::{csv, kafka};
+use crate::sinks::csv;
+#[cfg(feature = "servers")]
+use crate::sinks::kafka;
 
 /// The names of all tables.
 const TABLES: [&str; 3] = ["user_clicks", "hot_items", "pv_uv"];
 
 enum Place<'a> {
     File(String),
+    #[cfg(feature = "servers")]
     Topic(String, &'a KafkaSinkOptions),
 }
 
@@ -35,16 +39,23 @@ fn places(options: &Options) -> Vec<(String, Place<'_>)> {
         let of_sink: Vec<_> = match sink {
             SinkOptions::Csv(options) => TABLES.map(|table| Place::File(csv::path(options, table))).into(),
             SinkOptions::Sqlite(options) => vec![Place::File(options.path.to_string_lossy().into_owned())],
+            #[cfg(feature = "servers")]
             SinkOptions::Kafka(options) => {
                 TABLES.map(|table| Place::Topic(kafka::topic_of(options, table), options)).into()
             }
+            #[cfg(feature = "servers")]
             SinkOptions::Elasticsearch(_) | SinkOptions::Redis(_) => Vec::new(),
+            #[cfg(not(feature = "servers"))]
+            SinkOptions::LeftOut(left_out) => match *left_out {},
         };
         places.extend(of_sink.into_iter().map(|place| (format!("sinks.{number}"), place)));
     }
     let dead_letters = match &options.dead_letter {
         DeadLetterOptions::Files(file) => Place::File(file.path.clone()),
+        #[cfg(feature = "servers")]
         DeadLetterOptions::Kafka(options) => Place::Topic(options.topic.clone(), options),
+        #[cfg(not(feature = "servers"))]
+        DeadLetterOptions::LeftOut(left_out) => match *left_out {},
     };
     places.push(("dead-letter".to_owned(), dead_letters));
     places
@@ -54,6 +65,7 @@ impl Place<'_> {
     fn is_read_by(&self, source: &SourceOptions) -> bool {
         match (self, source) {
             (Self::File(file), SourceOptions::Files(files)) => FilesSource::new(files.source()).reads(file),
+            #[cfg(feature = "servers")]
             (Self::Topic(topic, to), SourceOptions::Kafka(from)) => {
                 from.topic.0.contains(topic) && is_same_cluster(&to.brokers, &from.brokers)
             }
@@ -63,6 +75,7 @@ impl Place<'_> {
 }
 
 // As far as their addresses tell.
+#[cfg(feature = "servers")]
 fn is_same_cluster(one: &str, other: &str) -> bool {
     let addresses =
         |brokers: &str| brokers.split(',').map(|address| address.trim().to_owned()).collect::<Vec<_>>();
@@ -74,6 +87,7 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => f.write_str(file),
+            #[cfg(feature = "servers")]
             Self::Topic(topic, _) => write!(f, "topic {topic}"),
         }
     }

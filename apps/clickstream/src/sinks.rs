@@ -2,9 +2,13 @@
 
 pub(crate) mod csv;
 mod dead_letter;
+#[cfg(feature = "servers")]
 mod elasticsearch;
+#[cfg(feature = "servers")]
 pub(crate) mod kafka;
+#[cfg(feature = "servers")]
 mod last_resort;
+#[cfg(feature = "servers")]
 mod redis;
 mod sqlite;
 
@@ -31,10 +35,15 @@ pub struct Tables {
 pub fn sink_tables(tables: &Tables, store_name: &str, store: &SinkOptions) -> Vec<DataStream<DeadLetter>> {
     let name = |table: &str| format!("{table}-to-{store_name}");
     match store {
+        #[cfg(feature = "servers")]
         SinkOptions::Elasticsearch(options) => elasticsearch::sink(tables, options, name),
+        #[cfg(feature = "servers")]
         SinkOptions::Redis(options) => redis::sink(tables, options, name),
         SinkOptions::Sqlite(options) => sqlite::sink(tables, options, name),
         SinkOptions::Csv(options) => csv::sink(tables, options, name),
+        #[cfg(feature = "servers")]
         SinkOptions::Kafka(options) => kafka::sink(tables, options, name),
+        #[cfg(not(feature = "servers"))]
+        SinkOptions::LeftOut(left_out) => match *left_out {},
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream::Result;
 use millstream::connectors::files::FilesSource;
 use millstream::connectors::generator::GeneratorSource;
+#[cfg(feature = "servers")]
 use millstream::connectors::kafka::KafkaSource;
 use millstream::prelude::*;
 use millstream::stage::raw::RawBatch;
@@ -44,6 +45,7 @@ pub fn events(options: &Options, env: &Environment) -> Result<Events> {
 
 fn messages(source: &SourceOptions, env: &Environment) -> (DataStream<RawBatch>, Format) {
     match source {
+        #[cfg(feature = "servers")]
         SourceOptions::Kafka(options) => {
             (env.source("clicks", KafkaSource::new(options.clone())), Format::Jsonl)
         }
@@ -51,5 +53,7 @@ fn messages(source: &SourceOptions, env: &Environment) -> (DataStream<RawBatch>,
         SourceOptions::Generator(options) => {
             (env.source("clicks", GeneratorSource::new(options.clone())), Format::Jsonl)
         }
+        #[cfg(not(feature = "servers"))]
+        SourceOptions::LeftOut(left_out) => match *left_out {},
     }
 }

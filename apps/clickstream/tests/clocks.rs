@@ -8,15 +8,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use common::program::{clickstream, finish, run_config};
-use millstream_testkit::{Kafka, unique_name};
+use millstream_testkit::{Kafka, http, unique_name};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
@@ -122,11 +121,7 @@ impl Running {
     }
 
     fn metrics(&self) -> Result<String> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
-        connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-        let mut text = String::new();
-        connection.read_to_string(&mut text)?;
-        Ok(text)
+        Ok(http::get(self.port, "/metrics", None)?.body)
     }
 }
 

@@ -6,13 +6,13 @@
 #![allow(clippy::print_stdout, reason = "the report of a drill is for people")]
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clickstream::drill::{Blow, DrillPlan, Hook, drill};
 use millstream_testkit::wait::pause;
 use millstream_testkit::{Elasticsearch, Hdfs, Kafka, MinIo, Redis, unique_name};
+use parking_lot::{Mutex, MutexGuard};
 
 fn blows() -> Result<u32> {
     Ok(std::env::var("MILLSTREAM_DRILL_BLOWS").ok().map(|text| text.parse()).transpose()?.unwrap_or(4))
@@ -30,7 +30,7 @@ impl Servers {
     /// Starts them as soon as no other drill runs: on a small machine the servers of several take the job's time.
     fn start() -> Result<Self> {
         static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = TURN.lock();
         // Each write on the disk before it is acknowledged: what Redis itself forgets nobody can keep.
         let redis = Redis::builder().option("appendonly", "yes").option("appendfsync", "always").start()?;
         Ok(Self { kafka: Kafka::start()?, elasticsearch: Elasticsearch::start()?, redis, _turn: turn })

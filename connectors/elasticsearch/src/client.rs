@@ -1,7 +1,7 @@
 //! The only place that speaks HTTP.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use millstream_delivery::Reply;
 use millstream_record::{Error, Result};
 use millstream_stage::time::Clock;
 use millstream_tls::probe::{Expected, mistaken};
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, redirect};
 
@@ -174,7 +175,7 @@ impl Client {
     }
 
     fn login(&self) -> MutexGuard<'_, Option<HeaderValue>> {
-        self.authorization.lock().unwrap_or_else(PoisonError::into_inner)
+        self.authorization.lock()
     }
 
     // A node that is not part of a working cluster answers so; others may be better off.

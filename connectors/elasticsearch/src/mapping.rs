@@ -183,5 +183,4 @@ fn merge(into: &mut Value, from: &Value) {
 }
 
 #[cfg(test)]
-#[path = "mapping_tests.rs"]
 mod tests;

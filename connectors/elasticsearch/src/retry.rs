@@ -117,5 +117,4 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 }
 
 #[cfg(test)]
-#[path = "retry_tests.rs"]
 mod tests;

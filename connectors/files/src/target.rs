@@ -3,10 +3,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use parking_lot::Mutex;
 
 use millstream_record::{Error, Result};
 
@@ -35,7 +36,7 @@ impl Target {
         let to = match self.stream()? {
             Some(stream) => To::Stream(stream, Arc::clone(&self.stream_begun)),
             None => {
-                let mut begun = lock(&self.begun);
+                let mut begun = self.begun.lock();
                 let afresh = !restored && begun.as_ref() != Some(&attempt);
                 let file = open_file(path, afresh.then_some(self.options.at_start))?;
                 *begun = Some(attempt);
@@ -111,7 +112,7 @@ impl Appender {
     /// Also when what is there begins with another header.
     pub(crate) fn append(&mut self, header: Option<&[u8]>, lines: &[u8], sync: bool) -> Result<u64> {
         let written = match &mut self.to {
-            To::Stream(stream, begun) => write_stream(stream, &mut lock(begun), self.gzip, header, lines),
+            To::Stream(stream, begun) => write_stream(stream, &mut begun.lock(), self.gzip, header, lines),
             To::File(file) => match write_file(file, self.gzip, header, lines, sync) {
                 Ok(Header::Fits(written)) => Ok(written),
                 Ok(Header::Differs(there)) => return Err(other_columns(&self.path, header, &there)),
@@ -202,10 +203,6 @@ fn other_columns(path: &str, header: Option<&[u8]>, there: &[u8]) -> Error {
 
 fn length(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.len())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // Held against writers that have opened the file themselves, in this process or another. Some network file systems have no locks:

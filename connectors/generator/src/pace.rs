@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_stage::time::{Nanos, Time};
+use millstream_stage::time::{Nanos, Time, nanos};
 
 /// Gives out positions at a rate. What was missed is caught up with, up to a bound.
 #[derive(Clone, Debug)]
@@ -16,8 +16,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// So many per second.
     pub(crate) fn new(per_second: f64, catch_up: Duration) -> Self {
-        let catch_up = Nanos::try_from(catch_up.as_nanos()).unwrap_or(Nanos::MAX);
-        Self { per_nano: per_second / 1e9, catch_up, base: None }
+        Self { per_nano: per_second / 1e9, catch_up: nanos(catch_up), base: None }
     }
 
     /// How many are due, `position` being the next one. The first call starts the count.

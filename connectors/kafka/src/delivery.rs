@@ -1,9 +1,9 @@
 //! What became of messages: the reports of a producing client.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use millstream_stage::time::{Nanos, Time};
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -71,7 +71,7 @@ pub(crate) struct Refused {
 impl Deliveries {
     /// All reports since the last call.
     pub(crate) fn take(&self) -> Reports {
-        std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.reports.lock())
     }
 }
 
@@ -102,7 +102,7 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
         let ingest = sent.ingest;
-        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = self.reports.lock();
         match result {
             Ok(message) => reports.add_written(ingest, message.key_len() + message.payload_len()),
             Err((error, message)) => {

@@ -131,5 +131,4 @@ fn text_of(error: &ServerError) -> String {
 }
 
 #[cfg(test)]
-#[path = "retry_tests.rs"]
 mod tests;

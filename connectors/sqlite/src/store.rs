@@ -1,6 +1,6 @@
 //! The file as the delivery engine sees it: a mapping, one transaction, and the claim at the start.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_delivery::{
@@ -8,6 +8,7 @@ use millstream_delivery::{
 };
 use millstream_record::{Data, Error, Result};
 use millstream_stage::{OpenContext, Version};
+use parking_lot::Mutex;
 
 use crate::client::{Database, Failure, Identity};
 use crate::config::SqliteOptions;
@@ -107,7 +108,7 @@ impl Store for File {
         let (database, restored) = (Arc::clone(&self.database), Arc::clone(restored));
         Work::blocking(move || {
             let rows = restored.iter().map(|row| row.values().as_ref());
-            let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut database = database.lock();
             database.prepare(rows).map_err(|failure| match failure {
                 Failure::Busy(reason) => NotReady::Wait(reason),
                 Failure::Stop(error) => NotReady::Stop(error),
@@ -119,7 +120,7 @@ impl Store for File {
         let rows: Vec<_> = items.iter().map(|(row, _)| Arc::clone(row.values())).collect();
         let database = Arc::clone(&self.database);
         Work::blocking(move || {
-            let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut database = database.lock();
             match database.write(&rows) {
                 Err(Failure::Busy(reason)) => Reply::Wait { reason, overloaded: false },
                 Err(Failure::Stop(error)) => Reply::Stop(error),

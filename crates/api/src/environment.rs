@@ -1,6 +1,6 @@
 //! Where a pipeline begins.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use millstream_operators::chain::SourceStage;
 use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartStrategy};
@@ -9,6 +9,7 @@ use millstream_record::Result;
 use millstream_stage::Stage;
 use millstream_stage::plan::Plan;
 use millstream_stage::source::Source;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::graph::Graph;
 use crate::node::Node;
@@ -107,6 +108,6 @@ impl Environment {
     }
 
     pub(crate) fn graph(&self) -> MutexGuard<'_, Graph> {
-        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+        self.graph.lock()
     }
 }

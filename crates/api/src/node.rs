@@ -1,10 +1,11 @@
 //! A point in a stage that rows pass: what comes after it is added call by call, and built per subtask, back to front.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millstream_operators::chain::{Fanout, Side};
 use millstream_record::Data;
 use millstream_stage::Push;
+use parking_lot::Mutex;
 
 type Make<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
@@ -13,11 +14,11 @@ struct Makers<T>(Mutex<Vec<Make<T>>>);
 
 impl<T> Makers<T> {
     fn add(&self, make: impl Fn() -> T + Send + Sync + 'static) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(make));
+        self.0.lock().push(Arc::new(make));
     }
 
     fn build(&self) -> Vec<T> {
-        let makers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let makers = self.0.lock().clone();
         makers.iter().map(|make| make()).collect()
     }
 }

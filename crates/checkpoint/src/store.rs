@@ -33,20 +33,20 @@ mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_protocol::job_id::JobId;
 use millstream_protocol::log::Base;
 use millstream_record::Result;
 use millstream_stage::time::Clock;
 use millstream_storage::{Storage, StorageOptions};
+use parking_lot::Mutex;
 
 use crate::manifest::{FileManifest, Manifest};
 
 pub use attempt::{Attempt, Recovered};
 pub use millstream_stage::snapshot::NativeReader;
-pub use paths::random_digits;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
 pub use writer::{CheckpointWriter, PartMetrics, Written};
 
@@ -100,7 +100,7 @@ impl CheckpointStore {
     pub fn over(storage: &Storage, job: &str, options: StoreOptions) -> Self {
         let job_id = JobId::of(job);
         let folder = storage.child(&job_id.to_string());
-        let (job, process) = (job.to_owned(), paths::random_digits(32));
+        let (job, process) = (job.to_owned(), options.storage.chance.digits(32));
         let (claimed, shared) = (AtomicBool::new(false), Mutex::default());
         Self { inner: Arc::new(Inner { job, job_id, folder, options, process, claimed, shared }) }
     }
@@ -142,17 +142,17 @@ impl CheckpointStore {
     }
 
     fn shared(&self) -> SharedFiles {
-        Arc::clone(&self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.inner.shared.lock())
     }
 
     /// From now on checkpoints may refer to the files of this one. Never to those of a savepoint or of another job.
     fn build_on(&self, manifest: &Manifest) {
         let shared = manifest.shared().map(|file| (file.id.clone(), file.file.clone())).collect();
-        *self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(shared);
+        *self.inner.shared.lock() = Arc::new(shared);
     }
 
     fn build_on_nothing(&self) {
-        *self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        *self.inner.shared.lock() = Arc::default();
     }
 }
 

@@ -276,5 +276,4 @@ fn set<T>(place: &mut T, value: Option<T>) {
 }
 
 #[cfg(test)]
-#[path = "state_keys_tests.rs"]
 mod tests;

@@ -249,5 +249,4 @@ impl<'a, I: Item> Items<'a, I> {
 }
 
 #[cfg(test)]
-#[path = "buffer_tests.rs"]
 mod tests;

@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use millstream_record::Result;
 use millstream_stage::backoff::Backoff;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::io::Completions;
-use millstream_stage::time::{Nanos, Time};
+use millstream_stage::time::{Nanos, Time, nanos};
 use millstream_stage::{Context, OpenContext, Rows, Step, Version, Versions};
 use start::Start;
 
@@ -229,8 +228,4 @@ impl<S: Store> Delivery<S> {
             None => self.due_at().filter(|_| self.pace.may_send(now, self.in_flight.len())),
         }
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! How much may be on its way: less after the store has pushed back, slowly more while it answers.
 
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
 
 use millstream_stage::backoff::Backoff;
 
@@ -49,7 +49,7 @@ impl Pace {
         self.slow_down();
         self.failures = self.failures.saturating_add(1);
         let pause = self.backoff.delay(self.failures);
-        self.pause_until = Some(now.saturating_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX)));
+        self.pause_until = Some(now.saturating_add(nanos(pause)));
     }
 
     /// Ends the pause.

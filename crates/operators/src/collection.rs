@@ -1,7 +1,9 @@
 //! A source of records that are there already, and a sink that keeps what comes: for examples and tests.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use millstream_record::record::to_bytes;
 use millstream_record::{Data, Record, Result};
@@ -157,7 +159,7 @@ impl<T: Data> Collected<T> {
 
     /// Takes the records so far with their event times.
     pub fn take_with_times(&self) -> Vec<(T, Time)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 
@@ -183,7 +185,7 @@ impl<T: Data> SinkWriter<T> for Writer<T> {
     }
 
     fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).extend(rows.drain());
+        self.0.0.lock().extend(rows.drain());
         Ok(Step::DONE)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use millstream_record::{Error, Result};
 use millstream_stage::plan::{Plan, StageId, StageSpec};
 use millstream_stage::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent};
-use millstream_stage::time::{Clock, Nanos};
+use millstream_stage::time::{Clock, Nanos, nanos};
 use millstream_stage::trouble::Troubles;
 
 use super::broken::BrokenRule;
@@ -139,7 +139,7 @@ impl Source {
         let Some(make) = &spec.enumerator else { return Ok(None) };
         let name = spec.operators.first().map_or(&spec.name, |operator| &operator.name).clone();
         let enumerator = guarded(guard, &name, || Ok(make()))?;
-        let every = enumerator.tick_every().map(|every| every.as_nanos().max(1) as Nanos);
+        let every = enumerator.tick_every().map(|every| nanos(every).max(1));
         let next_tick = cx.clock.nanos().saturating_add(every.unwrap_or(0));
         Ok(Some(Self { stage, name, enumerator, cx, every, next_tick, guard }))
     }

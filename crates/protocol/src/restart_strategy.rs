@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use millstream_record::ErrorKind;
 use millstream_stage::snapshot::CheckpointId;
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
 
 use crate::checkpoint_options::RestartStrategy;
 use crate::log::CheckpointRef;
@@ -171,10 +171,6 @@ fn fall_back(from: &CheckpointRef, retained: &[CheckpointRef]) -> RestartDecisio
 
 fn end(why: String) -> RestartDecision {
     RestartDecision::End { why }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod key;
 pub mod key_group;
 pub mod record;
 pub mod schema;
+pub mod varint;
 
 pub use error::{Error, ErrorKind, Result};
 pub use key::Key;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 
-use crate::{Error, Result};
+use crate::{Error, Result, varint};
 
 /// What a chain can hand from one operator to the next.
 pub trait Data: Clone + Send + 'static {}
@@ -111,24 +111,8 @@ pub fn from_bytes<T: Record>(mut bytes: &[u8]) -> Result<T> {
     }
 }
 
-fn encode_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn decode_varint(bytes: &mut &[u8]) -> Result<u64> {
-    let mut value = 0;
-    for (index, byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[index + 1..];
-            return Ok(value);
-        }
-    }
-    Err(Error::data("a number ends too early or is longer than 10 bytes"))
+    varint::take(bytes).ok_or_else(|| Error::data("a number ends too early or is longer than 10 bytes"))
 }
 
 pub(crate) fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8]> {
@@ -144,7 +128,7 @@ impl Record for i64 {
         "\"long\"".into()
     }
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_varint(((self << 1) ^ (self >> 63)) as u64, out);
+        varint::put(out, ((self << 1) ^ (self >> 63)) as u64);
     }
     fn decode(bytes: &mut &[u8]) -> Result<Self> {
         let value = decode_varint(bytes)?;

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use millstream_stage::time::{Clock, Nanos, Time};
+use millstream_stage::time::{Clock, Nanos, Time, nanos};
 
 /// The system's wall clock, and a monotonic one that starts with it.
 #[derive(Debug)]
@@ -34,6 +34,6 @@ impl Clock for SystemClock {
     }
 
     fn nanos(&self) -> Nanos {
-        self.start.elapsed().as_nanos() as Nanos
+        nanos(self.start.elapsed())
     }
 }

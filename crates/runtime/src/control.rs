@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use millstream_protocol::checkpoint_stats::CheckpointHistory;
 use millstream_protocol::job_id::JobId;
 use millstream_record::{Error, Result};
+use millstream_stage::chance::Chance;
 use millstream_stage::metrics::JobMetrics;
 use millstream_stage::plan::Plan;
 use millstream_stage::time::{Nanos, Time};
@@ -139,6 +140,11 @@ impl JobControl {
     /// The job's id.
     pub fn job_id(&self) -> JobId {
         self.state.setup.id
+    }
+
+    /// Where the job's names get their randomness from.
+    pub fn chance(&self) -> &Chance {
+        &self.state.setup.chance
     }
 
     /// How the job is doing.

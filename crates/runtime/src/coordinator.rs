@@ -16,7 +16,6 @@ use millstream_record::{Error, Result};
 use millstream_stage::io::Io;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
-use millstream_stage::time::Nanos;
 use millstream_stage::trouble::Reporter;
 
 use self::flight::{Askers, Flight};
@@ -287,8 +286,4 @@ fn machine(
         }),
         false => machine,
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }

@@ -3,7 +3,7 @@
 //! One lock per batch, none per record. Whoever finds nothing parks; nobody polls.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Wake;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 use millstream_stage::time::{Clock, Nanos};
 use millstream_stage::watermark::WatermarkEvent;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// What travels on a channel.
 pub(crate) enum Element {
@@ -128,7 +129,7 @@ impl Inbox {
         while !state.aborted && !state.channels[channel].has_room(size, self.lane_bytes) {
             waited = true;
             state.channels[channel].sender_waits = true;
-            state = self.room[channel].wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.room[channel].wait(&mut state);
         }
         if state.aborted {
             return Err(Aborted);
@@ -154,7 +155,9 @@ impl Inbox {
     pub(crate) fn abort(&self) {
         self.lock().aborted = true;
         self.news.notify_all();
-        self.room.iter().for_each(Condvar::notify_all);
+        for room in &self.room {
+            room.notify_all();
+        }
     }
 
     /// The next thing to do for the subtask: commands first, then wake-ups, then elements.
@@ -171,8 +174,7 @@ impl Inbox {
                 return Ok(Taken::Nothing);
             };
             state.parked = true;
-            let (woken, _) = self.news.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
+            self.news.wait_for(&mut state, patience);
             state.parked = false;
         }
     }
@@ -220,7 +222,7 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

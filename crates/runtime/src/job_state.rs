@@ -1,12 +1,13 @@
 //! The state of a job across its attempts: its status, a requested termination, its failures and its checkpoint history.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millstream_protocol::checkpoint_stats::CheckpointHistory;
-use millstream_stage::time::{Nanos, Time};
+use millstream_stage::time::{Nanos, Time, nanos};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::ask::{Ask, Reply};
 use crate::report::UnwrittenState;
@@ -188,14 +189,13 @@ impl JobState {
     /// Waits for this long; returns at once when a termination is requested.
     pub(crate) fn rest(&self, time: Duration) -> Option<TerminationRequest> {
         let mut now = self.lock();
-        let until = self.setup.clock.nanos().saturating_add(time.as_nanos() as u64);
+        let until = self.setup.clock.nanos().saturating_add(nanos(time));
         loop {
             let left = until.saturating_sub(self.setup.clock.nanos());
             if now.termination.is_some() || left == 0 {
                 return now.termination.clone();
             }
-            let waited = self.changed.wait_timeout(now, Duration::from_nanos(left));
-            now = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut now, Duration::from_nanos(left));
         }
     }
 
@@ -216,8 +216,7 @@ impl JobState {
 
     /// Waits until all subtasks of an attempt run, for so long at the most.
     pub(crate) fn wait_for_the_start(&self, patience: Option<Duration>) -> Waited {
-        let until =
-            patience.map(|patience| self.setup.clock.nanos().saturating_add(patience.as_nanos() as Nanos));
+        let until = patience.map(|patience| self.setup.clock.nanos().saturating_add(nanos(patience)));
         self.wait_until(until, |now| now.has_run)
     }
 
@@ -240,7 +239,7 @@ impl JobState {
             }
             let next = [until, lost.map(|(_, until)| until)].into_iter().flatten().min();
             let left = next.map_or(Duration::MAX, |next| Duration::from_nanos(next - time));
-            now = self.changed.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut now, left);
         }
     }
 
@@ -256,7 +255,7 @@ impl JobState {
                 3 * GRACE
             }
         };
-        Some((termination, now.termination_requested_at?.saturating_add(patience.as_nanos() as Nanos)))
+        Some((termination, now.termination_requested_at?.saturating_add(nanos(patience))))
     }
 
     /// Records a termination request and passes it to the running attempt.
@@ -310,6 +309,6 @@ impl JobState {
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millstream_protocol::job_id::JobId;
+use millstream_stage::chance::Chance;
 use millstream_stage::metrics::{JobMetrics, SubtaskMetrics};
 use millstream_stage::plan::{Plan, StageSpec};
 use millstream_stage::state_backend::StateBackend;
@@ -23,6 +24,7 @@ pub(crate) struct Setup {
     pub(crate) allow_non_restored: bool,
     pub(crate) backend: Arc<dyn StateBackend>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chance: Chance,
     pub(crate) places: Vec<SubtaskId>,
     /// They count on from attempt to attempt.
     pub(crate) metrics: Arc<JobMetrics>,
@@ -39,8 +41,10 @@ impl Setup {
         let subtasks = places.iter().map(metrics).collect();
         let metrics = Arc::new(JobMetrics { job: plan.name.clone(), subtasks, troubles });
         let (id, clock) = (JobId::of(&plan.name), Arc::new(SystemClock::new()));
+        let chance = Chance::from_system();
+        options.storage.chance = chance.clone();
         options.storage.reports = Reports::to(Arc::clone(&metrics.troubles), clock.clone());
-        Self { id, plan, options, allow_non_restored: false, backend, clock, places, metrics }
+        Self { id, plan, options, allow_non_restored: false, backend, clock, chance, places, metrics }
     }
 
     /// The stage that a subtask runs. Subtasks are numbered over all stages.

@@ -1,14 +1,15 @@
 //! What all threads of one attempt to run a job share.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_protocol::checkpointing::Logged;
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::metrics::SubtaskMetrics;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::ask::{Ask, Reply};
 use crate::checkpoint_storage::{SubtaskSnapshot, WrittenCheckpoint};
@@ -135,6 +136,6 @@ impl Shared {
     }
 
     fn failure(&self) -> MutexGuard<'_, Option<AttemptFailure>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failure.lock()
     }
 }

@@ -1,10 +1,10 @@
 //! Orderly stop at SIGTERM and SIGINT: one watching thread per process, for all of its jobs.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
 use millstream_record::{Error, Result};
 use millstream_stage::time::Nanos;
+use parking_lot::{Mutex, MutexGuard};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -77,5 +77,5 @@ impl Watch {
 }
 
 fn lock() -> MutexGuard<'static, Watch> {
-    WATCH.lock().unwrap_or_else(PoisonError::into_inner)
+    WATCH.lock()
 }

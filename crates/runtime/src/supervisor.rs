@@ -1,6 +1,5 @@
 //! Runs a job as a sequence of attempts: claims an epoch, restores, runs, and after a failure decides whether there is a next one.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -135,8 +134,7 @@ impl Supervisor<'_> {
     }
 
     fn judge(&mut self, kind: ErrorKind) -> RestartDecision {
-        let now = self.state.setup.clock.nanos();
-        let random = RandomState::new().hash_one(now) as f64 / u64::MAX as f64;
+        let (now, random) = (self.state.setup.clock.nanos(), self.state.setup.chance.fraction());
         let retained = self
             .restoring
             .as_ref()

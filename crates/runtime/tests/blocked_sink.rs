@@ -3,8 +3,8 @@
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millstream_protocol::checkpoint_options::CheckpointingMode;
@@ -18,6 +18,7 @@ use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream_stage::stage::End;
 use millstream_stage::{Budget, Context, OpenContext, Step};
+use parking_lot::Mutex;
 use support::numbers::Numbers;
 use support::plans::*;
 use support::{until, wait};
@@ -36,7 +37,7 @@ impl Sink {
         if self.away {
             return Step::BLOCKED;
         }
-        self.written.lock().expect("nobody panics with it").append(&mut self.unwritten);
+        self.written.lock().append(&mut self.unwritten);
         Step::DONE
     }
 }
@@ -90,7 +91,7 @@ fn a_sink_that_is_blocked_for_good_holds_no_checkpoint_up() {
     let snapshots: Vec<_> = (0..3).map(|_| job.checkpoint().unwrap()).collect();
     job.abort("the plug was pulled");
     wait(job).unwrap_err();
-    assert!(written.lock().unwrap().is_empty());
+    assert!(written.lock().is_empty());
     for snapshot in snapshots {
         let written = Numbered::default();
         wait(
@@ -98,7 +99,7 @@ fn a_sink_that_is_blocked_for_good_holds_no_checkpoint_up() {
                 .unwrap(),
         )
         .unwrap();
-        let mut written = written.lock().unwrap().clone();
+        let mut written = written.lock().clone();
         written.sort_unstable();
         assert_eq!(written, (0..2 * END).collect::<Vec<_>>(), "once each");
     }
@@ -115,7 +116,7 @@ fn at_least_once_loses_nothing() {
     drop(job);
     let written = Numbered::default();
     wait(start_from(plan_of(&Numbers::new(&splits), false, &written), options, snapshot).unwrap()).unwrap();
-    let all: std::collections::BTreeSet<_> = written.lock().unwrap().iter().copied().collect();
+    let all: std::collections::BTreeSet<_> = written.lock().iter().copied().collect();
     assert_eq!(all.len(), 100_000);
 }
 
@@ -152,11 +153,11 @@ fn a_stop_leaves_to_the_next_run_what_a_sink_does_not_write() {
     let left = report.left.clone().expect("the sink has not written");
     assert_eq!(left.checkpoint, 1);
     assert!(report.to_string().contains("Checkpoint 1 holds what is not written"), "{report}");
-    assert!(written.lock().unwrap().is_empty());
+    assert!(written.lock().is_empty());
 
     let again = Numbers::new(&splits);
     wait(start(plan_of(&again, false, &written), stored(dir.path())).unwrap()).unwrap();
-    let mut written = written.lock().unwrap().clone();
+    let mut written = written.lock().clone();
     written.sort_unstable();
     assert_eq!(written, (0..2 * END).collect::<Vec<_>>(), "once each");
     let read = numbers.probe.read.load(SeqCst) + again.probe.read.load(SeqCst);
@@ -177,5 +178,5 @@ fn a_stop_with_savepoint_does_not_wait_for_a_sink_that_hangs() {
     job.stop_with_savepoint(None, false).unwrap();
     assert!(wait(job).unwrap().left.is_some());
     wait(start(plan_of(&Numbers::new(&splits), false, &written), options).unwrap()).unwrap();
-    assert_eq!(written.lock().unwrap().len(), 100_000, "once each");
+    assert_eq!(written.lock().len(), 100_000, "once each");
 }

@@ -63,7 +63,7 @@ fn every_subtask_hears_of_a_complete_checkpoint_and_ids_go_on_after_a_restore() 
     let snapshot = job.checkpoint().unwrap();
     numbers.probe.open_gate();
     wait(job).unwrap();
-    let heard = written.completed.lock().unwrap().clone();
+    let heard = written.completed.lock().clone();
     // The third is the last one: when all have ended, sinks commit by it.
     let all = vec![1, 2, 3];
     assert_eq!(heard.into_iter().collect::<Vec<_>>(), [(0, all.clone()), (1, all.clone()), (2, all)]);
@@ -146,14 +146,14 @@ fn a_sink_behind_a_flowing_source_comes_to_the_end_of_its_flush() {
     for _ in 0..3 {
         // Everything up to the barrier is written when the checkpoint is complete: what a restore reads again is not among it.
         let snapshot = job.checkpoint().unwrap();
-        let written = written.rows.lock().unwrap().len();
+        let written = written.rows.lock().len();
         let positions = positions(&snapshot);
         assert!(positions >= before && positions <= written as i64, "{positions} read, {written} written");
         before = positions;
     }
     job.stop();
     wait(job).unwrap();
-    assert_eq!(written.rows.lock().unwrap().len() as u64, numbers.probe.read.load(SeqCst));
+    assert_eq!(written.rows.lock().len() as u64, numbers.probe.read.load(SeqCst));
 }
 
 #[test]

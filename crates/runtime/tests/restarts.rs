@@ -188,8 +188,8 @@ fn a_checkpoint_that_takes_too_long_is_given_up_and_the_job_goes_on() {
     let (numbers, written) = (Numbers { gate_at: 5_000, ..Numbers::new(&SPLITS) }, Sums::default());
     let at_gate = numbers.probe.gate();
     // Behind the gate the first batch stands still until the test lets it go.
-    let hold = Arc::new(std::sync::Mutex::new(()));
-    let held = hold.lock().unwrap();
+    let hold = Arc::new(parking_lot::Mutex::new(()));
+    let held = hold.lock();
     let wait_for = Arc::clone(&hold);
     let suspect: OnBatch = Arc::new(move |rows| {
         if rows.iter().any(|number| *number >= 5_000) {

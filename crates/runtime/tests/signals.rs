@@ -40,7 +40,7 @@ fn the_first_signal_stops_and_one_a_second_later_aborts() {
         // As `timeout` does it: once more for the process group.
         raise(signal).unwrap();
         assert_eq!(wait(job).unwrap().end, End::Stopped);
-        assert_eq!(written.rows.lock().unwrap().len() as u64, numbers.probe.read.load(SeqCst));
+        assert_eq!(written.rows.lock().len() as u64, numbers.probe.read.load(SeqCst));
     }
     // Blocked for ever: the first signal cannot get through.
     let job =

@@ -2,8 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millstream_record::ErrorKind;
@@ -11,6 +11,7 @@ use millstream_runtime::{RuntimeOptions, start};
 use millstream_stage::Step;
 use millstream_stage::plan::{Exchange, Plan};
 use millstream_stage::stage::End;
+use parking_lot::Mutex;
 use support::numbers::Numbers;
 use support::ops::{KeyedSum, Resumes, WatermarkWatch, Watermarks};
 use support::plans::*;
@@ -47,10 +48,10 @@ fn a_stop_in_mid_flood_flushes_all_that_was_read_and_fires_nothing() {
     assert_eq!(report.end, End::Stopped);
     assert!(report.to_string().contains("was stopped after"), "{report}");
     let read = numbers.probe.read.load(SeqCst);
-    assert_eq!(all.rows.lock().unwrap().len() as u64, read, "nothing that was read is lost");
+    assert_eq!(all.rows.lock().len() as u64, read, "nothing that was read is lost");
     assert_eq!(report.operator("numbers").unwrap().records_out, read);
     assert!(sums.sorted().is_empty(), "open sums were not written as if they were complete");
-    assert!(watermarks.lock().unwrap().iter().all(|watermark| *watermark < i64::MAX), "no final watermark");
+    assert!(watermarks.lock().iter().all(|watermark| *watermark < i64::MAX), "no final watermark");
     assert_eq!(numbers.probe.closed.load(SeqCst), 2);
 }
 
@@ -62,7 +63,7 @@ fn a_job_that_waits_for_input_stops() {
     job.checkpoint().unwrap();
     job.stop();
     assert_eq!(wait(job).unwrap().end, End::Stopped);
-    assert!(all.rows.lock().unwrap().len() <= 5);
+    assert!(all.rows.lock().len() <= 5);
 }
 
 #[test]

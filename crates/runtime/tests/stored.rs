@@ -130,7 +130,7 @@ fn savepoints_restore_at_another_parallelism_and_under_another_name() {
     let done = job.savepoint(None).unwrap();
     let url = done.url.unwrap();
     assert!(url.contains("/savepoints/savepoint-"), "{url}");
-    let heard = written.completed.lock().unwrap().values().flatten().any(|id| *id == done.id);
+    let heard = written.completed.lock().values().flatten().any(|id| *id == done.id);
     assert!(!heard, "a savepoint commits nothing");
 
     // The fork, while the old one runs.
@@ -165,7 +165,7 @@ fn stop_with_savepoint_ends_the_job_and_its_name_goes_on_from_it() {
     let report = wait(job).unwrap();
     assert_eq!((report.end, report.status), (End::Stopped, JobStatus::Finished));
     assert!(written.sorted().is_empty(), "open sums are left alone");
-    let heard = written.completed.lock().unwrap().values().all(|ids| ids.contains(&done.id));
+    let heard = written.completed.lock().values().all(|ids| ids.contains(&done.id));
     assert!(heard, "the last one commits");
     let again = Numbers::new(&SPLITS);
     wait(start(keyed_sum(&again, 1, 1, &written), stored(dir.path())).unwrap()).unwrap();

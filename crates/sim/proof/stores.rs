@@ -2,9 +2,10 @@
 //! taken, and all of it takes its time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -66,7 +67,7 @@ impl<S: Default> Shared<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, (S, Weather)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// How long the next call takes.

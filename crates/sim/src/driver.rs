@@ -54,11 +54,13 @@ pub use broken::Broken;
 
 type Chance = rand_chacha::ChaCha8Rng;
 
+/// Where the clock stands at the beginning: in November 2017.
+const START: Time = 1_511_500_000_000;
+
 /// Runs a plan under a seed.
 #[derive(Clone, Debug)]
 pub struct SeededDriver {
     seed: u64,
-    start: Time,
     chaos: Chaos,
     from: Option<JobSnapshot>,
 }
@@ -111,13 +113,7 @@ impl SeededDriver {
             broken: None,
             trace: None,
         };
-        Self { seed, start: 1_511_500_000_000, chaos, from: None }
-    }
-
-    /// Where the clock stands at the beginning, in epoch milliseconds; in November 2017 by default.
-    #[must_use]
-    pub fn start_at(self, start: Time) -> Self {
-        Self { start, ..self }
+        Self { seed, chaos, from: None }
     }
 
     /// Takes a checkpoint so many steps after the last one began. One in twenty is given up on its way.
@@ -265,7 +261,7 @@ impl SeededDriver {
         if let Some(from) = &self.from {
             from.validate(plan)?;
         }
-        let clock = Arc::new(VirtualClock::at(self.start));
+        let clock = Arc::new(VirtualClock::at(START));
         let mut shared = Shared::new(clock, Chance::seed_from_u64(self.seed), self.chaos);
         if let Some(from) = self.from {
             shared.begin_from(from);

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use millstream_stage::io::{BoxFuture, Io};
-use millstream_stage::time::{Clock, Nanos};
+use millstream_stage::time::{Clock, Nanos, nanos};
+use parking_lot::{Mutex, MutexGuard};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -125,7 +126,7 @@ impl Executor {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -149,8 +150,7 @@ impl Io for Executor {
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<()> {
-        let length = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let until = self.clock.nanos().saturating_add(length);
+        let until = self.clock.nanos().saturating_add(nanos(time));
         Box::pin(Sleep { until, executor: Weak::clone(&self.me) })
     }
 }
@@ -211,11 +211,11 @@ mod tests {
             let (order, sleep) = (Arc::clone(&order), executor.sleep(Duration::from_millis(number / 5)));
             executor.spawn(Box::pin(async move {
                 sleep.await;
-                order.lock().unwrap().push(number);
+                order.lock().push(number);
             }));
         }
         run(&executor, &clock);
-        Arc::into_inner(order).unwrap().into_inner().unwrap()
+        Arc::into_inner(order).unwrap().into_inner()
     }
 
     #[test]

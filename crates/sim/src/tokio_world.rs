@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use millstream_record::{Error, Result};
 use millstream_stage::io::{BoxFuture, Io};
-use millstream_stage::time::{Clock, MAX_TIME, Nanos, Time, millis};
+use millstream_stage::time::{Clock, MAX_TIME, Nanos, Time, millis, nanos};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::world::{Signal, World};
@@ -106,7 +106,7 @@ impl Clock for SystemClock {
     }
 
     fn nanos(&self) -> Nanos {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.0.elapsed())
     }
 }
 

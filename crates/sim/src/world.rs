@@ -1,12 +1,13 @@
 //! Where something is driven: its clock, its I/O, and what it means to wait.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Wake;
 use std::time::Duration;
 
 use millstream_record::{Error, Result};
 use millstream_stage::io::Io;
 use millstream_stage::time::{Clock, Time};
+use parking_lot::{Condvar, Mutex};
 
 use crate::clock::VirtualClock;
 use crate::executor::Executor;
@@ -33,7 +34,7 @@ pub struct Signal {
 
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
-        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.given.lock() = true;
         self.changed.notify_all();
     }
 }
@@ -41,19 +42,18 @@ impl Wake for Signal {
 impl Signal {
     /// Takes the signal back; whether it had been given.
     pub fn take(&self) -> bool {
-        std::mem::take(&mut *self.given.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.given.lock())
     }
 
     /// Whether the signal was given; it stays.
     pub fn is_given(&self) -> bool {
-        *self.given.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.given.lock()
     }
 
     /// Waits for the signal and takes it back; whether it was given within the time.
     pub fn wait(&self, at_most: Duration) -> bool {
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(given, at_most, |given| !*given);
-        let (mut given, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut given = self.given.lock();
+        self.changed.wait_while_for(&mut given, |given| !*given, at_most);
         std::mem::take(&mut given)
     }
 }

@@ -6,7 +6,7 @@
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use memory::{Flaw, Memory, Table};
@@ -22,6 +22,7 @@ use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::plan::Plan;
 use millstream_stage::stage::End;
 use millstream_stage::{Operator, Output, Step};
+use parking_lot::Mutex;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
 struct Click {
@@ -185,7 +186,7 @@ fn wrong_tables(flaw: Flaw) -> usize {
         let driver =
             SeededDriver::new(*seed).checkpoint_every(60).crashes(0.005, 5).rescale_up_to(3).late_writes();
         driver.run(&plan).unwrap();
-        let table = table.lock().unwrap();
+        let table = table.lock();
         table
             .iter()
             .map(|(key, (value, _))| (*key, *value))

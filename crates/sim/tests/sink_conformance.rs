@@ -6,11 +6,12 @@
 mod memory;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use millstream_record::Result;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{Simulated, World};
+use parking_lot::Mutex;
 
 use memory::{Flaw, Memory, REFUSED, Table};
 
@@ -22,7 +23,7 @@ struct Fixture {
 
 impl Fixture {
     fn table(&self, place: &str) -> Arc<Mutex<Table>> {
-        Arc::clone(self.places.lock().unwrap().entry(place.to_owned()).or_default())
+        Arc::clone(self.places.lock().entry(place.to_owned()).or_default())
     }
 }
 
@@ -41,7 +42,7 @@ impl SinkFixture for Fixture {
     }
     fn visible(&self, place: &str) -> Result<Vec<(u64, u64)>> {
         let table = self.table(place);
-        let table = table.lock().unwrap();
+        let table = table.lock();
         Ok(table.iter().map(|(key, (value, _))| (*key, *value)).collect())
     }
     fn refused(&self) -> Option<(u64, u64)> {

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use millstream_record::{Error, Result};
 
@@ -58,7 +60,7 @@ impl<R: Send + 'static> Completions<R> {
     /// # Errors
     /// [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) when a future panicked or was dropped.
     pub fn drain(&mut self) -> Result<Vec<R>> {
-        let done = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        let done = std::mem::take(&mut *self.done.lock());
         self.in_flight -= done.len();
         let lost = || Error::bug("a future of this operator panicked or was dropped before its end");
         done.into_iter().map(|result| result.ok_or_else(lost)).collect()
@@ -85,7 +87,7 @@ impl<R> Report<R> {
 
 impl<R> Drop for Report<R> {
     fn drop(&mut self) {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(self.result.take());
+        self.done.lock().push(self.result.take());
         self.waker.wake_by_ref();
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod batch;
+pub mod chance;
 pub mod context;
 pub mod dead_letter;
 pub mod decode;

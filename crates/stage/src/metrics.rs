@@ -1,10 +1,11 @@
 //! What an operator or a subtask counts about itself. Updated once per batch, read by whoever asks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 
 use crate::split::SplitId;
 use crate::time::{MIN_TIME, Nanos, Time};
@@ -60,16 +61,16 @@ impl Default for Latency {
 impl Latency {
     /// Adds `records` records that took this long.
     pub fn record(&self, took: Nanos, records: u64) {
-        let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut histogram = self.0.lock();
         histogram.saturating_record_n((took / 1000).max(1), records);
     }
     /// How many records were recorded.
     pub fn count(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.lock().len()
     }
     /// A copy of all that was recorded.
     pub fn histogram(&self) -> Histogram<u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 
@@ -153,31 +154,31 @@ impl OperatorMetrics {
 
     /// A counter of the operator's own, such as `deadLetters`; the same one for the same name.
     pub fn counter(&self, name: &'static str) -> Arc<Counter> {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.named.lock();
         Arc::clone(named.entry(name).or_default())
     }
 
     /// All counters of the operator's own.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = self.named.lock();
         named.iter().map(|(name, counter)| (*name, counter.get())).collect()
     }
 
     /// The metrics of a keyed state: the same ones for the same name.
     pub fn state(&self, name: &str) -> Arc<StateMetrics> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.states.lock();
         Arc::clone(states.entry(name.to_owned()).or_default())
     }
 
     /// All keyed states, by name.
     pub fn states(&self) -> Vec<(String, Arc<StateMetrics>)> {
-        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = self.states.lock();
         states.iter().map(|(name, metrics)| (name.clone(), Arc::clone(metrics))).collect()
     }
 
     /// Says who holds the watermark back: a split, or `the clock` where events are ahead of it; empty for nobody.
     pub fn set_holder(&self, split: &str) {
-        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut holder = self.holder.lock();
         if *holder != split {
             split.clone_into(&mut holder);
         }
@@ -185,7 +186,7 @@ impl OperatorMetrics {
 
     /// Counts records of a split whose times were ahead of the wall clock, by `furthest` milliseconds at most.
     pub fn add_ahead(&self, split: &SplitId, records: u64, furthest: Time) {
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ahead = self.ahead.lock();
         let known = ahead.entry(Arc::clone(split)).or_default();
         known.records += records;
         known.furthest = known.furthest.max(furthest);
@@ -193,12 +194,12 @@ impl OperatorMetrics {
 
     /// By split: records whose times were ahead of the wall clock.
     pub fn ahead(&self) -> BTreeMap<SplitId, Ahead> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ahead.lock().clone()
     }
 
     /// Who holds the watermark back: a split, or `the clock`; empty for nobody.
     pub fn holder(&self) -> String {
-        self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.holder.lock().clone()
     }
 }
 
@@ -237,7 +238,7 @@ impl SubtaskMetrics {
 
     /// The metrics of an operator: the same ones for the same name.
     pub fn operator(&self, name: &str) -> Arc<OperatorMetrics> {
-        let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut operators = self.operators.lock();
         if let Some(known) = operators.iter().find(|metrics| metrics.name == name) {
             return Arc::clone(known);
         }
@@ -248,7 +249,7 @@ impl SubtaskMetrics {
 
     /// The operators in the order in which they were opened.
     pub fn operators(&self) -> Vec<Arc<OperatorMetrics>> {
-        self.operators.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.operators.lock().clone()
     }
 }
 

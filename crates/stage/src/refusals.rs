@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub use self::reporter::Refusals;
 use crate::dead_letter::DeadLetter;
-use crate::time::Nanos;
+use crate::time::{Nanos, nanos};
 
 /// The longest span that is judged as one.
 const SPAN: Duration = Duration::from_secs(10);
@@ -184,8 +184,4 @@ impl Window {
         });
         format!("{} of {} within {span}{example}", self.refused, self.records)
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }

@@ -30,6 +30,11 @@ pub trait Clock: Send + Sync {
     fn nanos(&self) -> Nanos;
 }
 
+/// A duration in nanoseconds, as a [`Clock`] counts; one that is too long is the longest.
+pub fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
+}
+
 /// A duration in milliseconds, as event time counts.
 pub fn millis(duration: Duration) -> Time {
     Time::try_from(duration.as_millis()).unwrap_or(MAX_TIME)

@@ -28,7 +28,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 pub use self::board::{Ongoing, Reporter, Troubles};
-use crate::time::Nanos;
+use crate::time::{Nanos, nanos};
 
 /// How long after its beginning a trouble is said to go on. The pause doubles from line to line.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
@@ -187,8 +187,4 @@ fn counted(number: u64, what: &str) -> String {
 
 fn between(since: Nanos, now: Nanos) -> Duration {
     Duration::from_nanos(now.saturating_sub(since))
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use millstream_stage::chance::Chance;
 
 use super::path::{draft_name, is_draft};
 use super::{Created, Listed};
@@ -24,9 +25,9 @@ pub(super) struct Draft {
 
 impl Draft {
     /// An empty draft of `target`, whose directory is made if missing.
-    pub(super) fn of(target: PathBuf) -> io::Result<Self> {
+    pub(super) fn of(target: PathBuf, chance: &Chance) -> io::Result<Self> {
         let directory = parent(&target);
-        let path = directory.join(draft_name());
+        let path = directory.join(draft_name(chance));
         for _ in 0..DIRECTORY_TRIES {
             match File::create_new(&path) {
                 Ok(file) => return Ok(Self { file, path, target }),
@@ -105,11 +106,11 @@ pub(super) fn read(path: &Path, range: Option<Range<u64>>) -> io::Result<Option<
 }
 
 /// Copies a file durably, over one that is there; `None` if there is no such file.
-pub(super) fn copy(from: &Path, to: PathBuf) -> io::Result<Option<()>> {
+pub(super) fn copy(from: &Path, to: PathBuf, chance: &Chance) -> io::Result<Option<()>> {
     let Some(mut source) = present(File::open(from))?.filter(is_file) else {
         return Ok(None);
     };
-    let mut draft = Draft::of(to)?;
+    let mut draft = Draft::of(to, chance)?;
     io::copy(&mut source, &mut draft.file)?;
     draft.replace().map(Some)
 }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::chance::Chance;
 
 use super::disk::{self, Draft};
 use super::store::{Attempt, Failure, Store, StoreUpload};
@@ -17,11 +18,12 @@ use super::{Created, Listed};
 #[derive(Clone, Debug)]
 pub(super) struct FileStore {
     root: PathBuf,
+    chance: Chance,
 }
 
 impl FileStore {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(super) fn new(root: PathBuf, chance: Chance) -> Self {
+        Self { root, chance }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -32,18 +34,18 @@ impl FileStore {
 #[async_trait]
 impl Store for FileStore {
     async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created> {
-        let target = self.at(path);
-        blocking(move || draft(target, &bytes)?.claim()).await
+        let (target, chance) = (self.at(path), self.chance.clone());
+        blocking(move || draft(target, &bytes, &chance)?.claim()).await
     }
 
     async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()> {
-        let target = self.at(path);
-        blocking(move || draft(target, &bytes)?.replace()).await
+        let (target, chance) = (self.at(path), self.chance.clone());
+        blocking(move || draft(target, &bytes, &chance)?.replace()).await
     }
 
     async fn upload(&self, path: &str) -> Attempt<Box<dyn StoreUpload>> {
-        let target = self.at(path);
-        let draft = blocking(move || Draft::of(target)).await?;
+        let (target, chance) = (self.at(path), self.chance.clone());
+        let draft = blocking(move || Draft::of(target, &chance)).await?;
         Ok(Box::new(FileUpload { draft: Some(draft) }))
     }
 
@@ -73,8 +75,8 @@ impl Store for FileStore {
     }
 
     async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
-        let (source, target) = (self.at(from), self.at(to));
-        let copied = blocking(move || disk::copy(&source, target)).await?;
+        let (source, target, chance) = (self.at(from), self.at(to), self.chance.clone());
+        let copied = blocking(move || disk::copy(&source, target, &chance)).await?;
         copied.ok_or_else(|| Failure::nothing_to_copy(from))
     }
 
@@ -116,8 +118,8 @@ impl FileUpload {
     }
 }
 
-fn draft(target: PathBuf, bytes: &[u8]) -> io::Result<Draft> {
-    let mut draft = Draft::of(target)?;
+fn draft(target: PathBuf, bytes: &[u8], chance: &Chance) -> io::Result<Draft> {
+    let mut draft = Draft::of(target, chance)?;
     draft.write(bytes)?;
     Ok(draft)
 }

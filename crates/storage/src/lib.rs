@@ -55,6 +55,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_record::Result;
+use millstream_stage::chance::Chance;
 
 use self::location::Location;
 use self::path::{checked, join};
@@ -131,6 +132,11 @@ impl Storage {
         let patience = Arc::new(Patience::new(options, url));
         let root = url.trim_end_matches('/').into();
         Ok(Self { store, patience, root, base: String::new(), part_bytes: options.part_bytes })
+    }
+
+    /// Where names in this storage get their randomness from.
+    pub fn chance(&self) -> &Chance {
+        self.patience.chance()
     }
 
     /// The storage below `path`. Nothing is created.

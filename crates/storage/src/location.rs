@@ -66,7 +66,7 @@ impl Location {
     /// The client. No I/O.
     pub(super) fn open(&self, options: &StorageOptions, patience: &Arc<Patience>) -> Result<Arc<dyn Store>> {
         match self {
-            Self::File(root) => Ok(Arc::new(FileStore::new(root.clone()))),
+            Self::File(root) => Ok(Arc::new(FileStore::new(root.clone(), options.chance.clone()))),
             Self::S3 { bucket, prefix } => s3(bucket, prefix, options, patience),
             Self::Hdfs { authority, path } => hdfs(authority, path, options, patience),
         }

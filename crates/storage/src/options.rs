@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream_record::{Error, Result};
+use millstream_stage::chance::Chance;
 use millstream_stage::options::{Secret, duration, size};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,9 @@ pub struct StorageOptions {
     /// Where it is said that the storage is away: no setting, but what a job adds.
     #[serde(skip)]
     pub reports: Reports,
+    /// Names of files in the making and the jitter of waits: no setting either. A job brings its own.
+    #[serde(skip)]
+    pub chance: Chance,
 }
 
 impl Default for StorageOptions {
@@ -85,6 +89,7 @@ impl Default for StorageOptions {
             hdfs_config_dir: None,
             hdfs_config: BTreeMap::new(),
             reports: Reports::default(),
+            chance: Chance::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Relative paths: what callers may write, and what is our own.
 
 use millstream_record::{Error, Result};
+use millstream_stage::chance::Chance;
 
 /// What files in the making are called: hidden from listings, and to be swept if their writer died.
 const DRAFT: &str = ".part-";
@@ -27,19 +28,13 @@ pub(super) fn join(base: &str, path: &str) -> String {
 }
 
 /// A name for a file in the making that nobody else uses, on any machine.
-pub(super) fn draft_name() -> String {
-    format!("{DRAFT}{:016x}", chance())
+pub(super) fn draft_name(chance: &Chance) -> String {
+    format!("{DRAFT}{:016x}", chance.bits())
 }
 
 /// Whether a file of this name is in the making, or was when its writer died.
 pub(super) fn is_draft(name: &str) -> bool {
     name.starts_with(DRAFT)
-}
-
-/// 64 bits that differ between calls, processes and machines; nothing but names and waits depends on them.
-pub(super) fn chance() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }
 
 fn is_segment(segment: &str) -> bool {
@@ -63,7 +58,8 @@ mod tests {
 
     #[test]
     fn drafts_have_names_that_callers_cannot_have() {
-        let (one, two) = (draft_name(), draft_name());
+        let chance = Chance::seeded(1);
+        let (one, two) = (draft_name(&chance), draft_name(&chance));
         assert_ne!(one, two);
         assert!(is_draft(&one) && checked(&one).is_err());
     }

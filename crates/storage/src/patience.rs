@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use millstream_record::{Error, Result};
 use millstream_stage::backoff::Backoff;
+use millstream_stage::chance::Chance;
 
 use super::StorageOptions;
-use super::path::chance;
 use super::reports::Watch;
 use super::store::{Attempt, Failure};
 
@@ -30,6 +30,7 @@ pub(super) struct Patience {
     /// Whether so little is moved that even a slow storage answers soon.
     small: bool,
     watch: Option<Arc<Watch>>,
+    chance: Chance,
 }
 
 impl Patience {
@@ -41,7 +42,13 @@ impl Patience {
             cap: options.retry_max_delay,
             small: false,
             watch: options.reports.watch(url).map(Arc::new),
+            chance: options.chance.clone(),
         }
+    }
+
+    /// Where names and waits get their randomness from.
+    pub(super) fn chance(&self) -> &Chance {
+        &self.chance
     }
 
     /// The same with more time for an attempt that moves many bytes: the time-out for each 64 MB begun.
@@ -63,7 +70,7 @@ impl Patience {
     where
         F: Future<Output = Attempt<T>>,
     {
-        let mut backoff = Backoff::new(self.first, self.cap, chance());
+        let mut backoff = Backoff::new(self.first, self.cap, self.chance.bits());
         let mut tries = 0;
         loop {
             tries += 1;
@@ -123,7 +130,8 @@ mod tests {
 
     fn patience(retries: u32) -> Patience {
         let millis = Duration::from_millis;
-        Patience { timeout: millis(20), retries, first: millis(1), cap: millis(2), small: false, watch: None }
+        let (first, cap, chance) = (millis(1), millis(2), Chance::seeded(1));
+        Patience { timeout: millis(20), retries, first, cap, small: false, watch: None, chance }
     }
 
     async fn tried(retries: u32, outcome: impl Fn(u32) -> Attempt<u32>) -> (Result<u32>, u32) {

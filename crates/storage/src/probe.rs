@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::future;
 use millstream_record::{Error, ErrorKind, Result};
 
-use super::path::{chance, join};
+use super::path::join;
 use super::store::Attempt;
 use super::{Created, Storage};
 
@@ -15,7 +15,7 @@ const RACERS: u64 = 8;
 ///
 /// All files are in a directory of this probe's own, which it removes also when it fails.
 pub(super) async fn run(storage: &Storage) -> Result<()> {
-    let place = storage.child(&format!("probe-{:016x}", chance()));
+    let place = storage.child(&format!("probe-{:016x}", storage.chance().bits()));
     let outcome = all(&place).await;
     let left = place.delete(&["file", "again/file", "entry", "race"]).await;
     outcome

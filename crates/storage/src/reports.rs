@@ -1,11 +1,12 @@
 //! Where a storage says that it is away, and that it is back.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millstream_record::ErrorKind;
 use millstream_stage::time::Clock;
 use millstream_stage::trouble::{Reporter, Troubles};
+use parking_lot::Mutex;
 
 use super::store::Failure;
 
@@ -56,12 +57,12 @@ impl Watch {
 
     /// An attempt is under way and has no answer.
     pub(super) fn waits(&self, why: impl fmt::Display) {
-        self.reporter.lock().unwrap_or_else(PoisonError::into_inner).failed(self.clock.nanos(), why);
+        self.reporter.lock().failed(self.clock.nanos(), why);
     }
 
     /// An attempt succeeded.
     pub(super) fn recovered(&self) {
-        self.reporter.lock().unwrap_or_else(PoisonError::into_inner).recovered(self.clock.nanos());
+        self.reporter.lock().recovered(self.clock.nanos());
     }
 }
 

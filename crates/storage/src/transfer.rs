@@ -39,7 +39,8 @@ impl Storage {
     /// See the [module](super); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when there is no such file here.
     pub async fn download(&self, path: &str, local: &Path) -> Result<u64> {
         let bytes = self.size_of(path).await?;
-        let mut draft = local_call(local, |local| Draft::of(local.to_owned())).await?;
+        let chance = self.chance().clone();
+        let mut draft = local_call(local, move |local| Draft::of(local.to_owned(), &chance)).await?;
         let mut pieces = self.pieces(path, bytes);
         while let Some(piece) = pieces.next().await {
             let piece = piece?;

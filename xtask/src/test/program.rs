@@ -1,5 +1,6 @@
 //! Runs one test program: output to a log, shown when it fails; a time limit, so that nothing hangs for ever.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -17,6 +18,22 @@ use crate::workspace::Metadata;
 
 /// Far beyond what any program needs, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// While a program runs, the developer hears of it this often.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// Which program of how many a step runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) number: usize,
+    pub(super) of: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} of {})", self.number, self.of)
+    }
+}
 
 /// What every program's run needs to know.
 #[derive(Debug)]
@@ -36,14 +53,25 @@ impl<'a> Runner<'a> {
         Ok(Self { arguments, metadata, logs, libraries: toolchain_libraries()? })
     }
 
+    /// The folder of the logs.
+    pub(super) fn logs(&self) -> &Path {
+        &self.logs
+    }
+
     /// Runs a test program as cargo would.
-    pub(super) fn run(&self, program: &Program, environment: &[(&str, String)]) -> Result<Tally> {
+    pub(super) fn run(
+        &self,
+        program: &Program,
+        place: Place,
+        environment: &[(&str, String)],
+    ) -> Result<Tally> {
         let mut command = Command::new(&program.path);
         command.args(&self.arguments.arguments).current_dir(&program.package);
         command.env("CARGO_MANIFEST_DIR", &program.package).env("LD_LIBRARY_PATH", &self.libraries);
         command.envs(self.package_name(program).map(|name| ("CARGO_PKG_NAME", name)));
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        self.logged(&mut command, &program.name(), &program.slug())
+        let name = program.name();
+        self.logged(&mut command, &format!("{place} {name}"), &name, &program.slug())
     }
 
     fn package_name(&self, program: &Program) -> Option<&str> {
@@ -56,15 +84,15 @@ impl<'a> Runner<'a> {
     pub(super) fn doctests(&self) -> Result<Tally> {
         let mut command = cargo(&["test", "--workspace", "--doc", "--no-fail-fast", "--"]);
         command.args(&self.arguments.arguments);
-        self.logged(&mut command, "doctests", "doctests")
+        self.logged(&mut command, "doctests", "doctests", "doctests")
     }
 
-    fn logged(&self, command: &mut Command, name: &str, slug: &str) -> Result<Tally> {
+    fn logged(&self, command: &mut Command, title: &str, name: &str, slug: &str) -> Result<Tally> {
         let watch = Stopwatch::start();
         let log = self.logs.join(format!("{slug}.log"));
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let status = limited(command).with_context(|| format!("cannot run {name}"))?;
+        let status = limited(command, title).with_context(|| format!("cannot run {name}"))?;
         let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let mut tally = Tally::of(name, &output, status.is_none_or(|status| status.success()));
         if status.is_none() {
@@ -73,28 +101,32 @@ impl<'a> Runner<'a> {
         if self.arguments.verbose || tally.failed > 0 {
             console::line(output.trim_end());
         }
-        show(name, &tally, watch, &log);
+        show(title, &tally, watch, &log);
         Ok(tally)
     }
 }
 
-fn show(name: &str, tally: &Tally, watch: Stopwatch, log: &Path) {
+fn show(title: &str, tally: &Tally, watch: Stopwatch, log: &Path) {
     let time = console::time(watch.elapsed());
     match tally.failed {
-        0 => console::line(&format!("   {name}: {} passed, {time}", tally.passed)),
+        0 => console::line(&format!("   {title}: {} passed, {time}", tally.passed)),
         failed => {
             let counts = format!("{} passed, {failed} FAILED, {time}", tally.passed);
-            console::line(&format!("   {name}: {counts}; log: {}", log.display()));
+            console::line(&format!("   {title}: {counts}; log: {}", log.display()));
         }
     }
 }
 
 /// Its exit status; `None` if it had to be killed.
-fn limited(command: &mut Command) -> Result<Option<ExitStatus>> {
+fn limited(command: &mut Command, title: &str) -> Result<Option<ExitStatus>> {
     let mut child = command.spawn()?;
-    let mut status = None;
+    let (mut status, watch, mut heard) = (None, Stopwatch::start(), Duration::ZERO);
     wait::until(LIMIT, || {
         status = child.try_wait().ok().flatten();
+        if status.is_none() && watch.elapsed() >= heard + HEARTBEAT {
+            heard += HEARTBEAT;
+            console::line(&format!("   {title}: still running, {}", console::time(heard)));
+        }
         status.is_some()
     });
     if status.is_none() {

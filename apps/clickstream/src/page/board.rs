@@ -1,9 +1,9 @@
 //! What the page shows of the results: the newest of each kind, no more.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use millstream::stage::dead_letter::DeadLetter;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use crate::jobs::hot_items::Ranking;
@@ -71,7 +71,7 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn pv_uv(&self, row: &PvUv) {

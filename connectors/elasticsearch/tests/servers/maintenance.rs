@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use millstream_elasticsearch::ElasticsearchOptions;
 use millstream_sim::DrivenWriter;
 use millstream_testkit::Elasticsearch;
+use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -38,7 +39,7 @@ fn wait_in_vain(writer: &mut DrivenWriter<Row>, trouble: &str) {
 
 #[test]
 fn what_lies_in_the_index_or_in_the_cluster_waits_and_catches_up() {
-    let server = own().lock().unwrap();
+    let server = own().lock();
     let cluster = Cluster::of(&server);
     cluster.ask(Method::PUT, "/something-else", "");
     type Step = fn(&Cluster, &str);
@@ -112,7 +113,7 @@ fn what_lies_in_the_index_or_in_the_cluster_waits_and_catches_up() {
 // As after a full disk: it is no right that the login lacks.
 #[test]
 fn a_cluster_that_is_read_only_at_the_start_is_waited_for() {
-    let server = own().lock().unwrap();
+    let server = own().lock();
     let (cluster, index) = (Cluster::of(&server), index());
     settings(&cluster, "cluster.blocks.read_only", &json!(true));
     let mut writer = writer(quick(server.url()), &index);
@@ -153,7 +154,7 @@ impl Proxy {
     }
 
     fn answer(&self, page: Option<String>) {
-        *self.page.lock().unwrap() = page;
+        *self.page.lock() = page;
     }
 }
 
@@ -164,7 +165,7 @@ fn spawn(run: impl FnOnce() + Send + 'static) {
 fn pass_on(mut client: TcpStream, mut upstream: TcpStream, page: &Mutex<Option<String>>) {
     let mut bytes = [0; 16 << 10];
     while let Ok(count @ 1..) = client.read(&mut bytes) {
-        let page = page.lock().unwrap().clone();
+        let page = page.lock().clone();
         let passed = match page {
             None => upstream.write_all(&bytes[..count]),
             // The answer may come before the whole request is there, as a proxy's does.

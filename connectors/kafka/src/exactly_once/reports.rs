@@ -1,8 +1,8 @@
 //! What became of the messages of a transaction.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -25,12 +25,12 @@ pub(crate) struct Reports {
 impl Reports {
     /// Whether every message that was reported was written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.failed.lock().is_empty()
     }
 
     /// The places of messages that were not written, since the last call.
     pub(crate) fn take(&self) -> Vec<(usize, RDKafkaErrorCode)> {
-        std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.failed.lock())
     }
 }
 
@@ -50,7 +50,7 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, place: usize) {
         if let Err((error, _)) = result {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).push((place, code));
+            self.failed.lock().push((place, code));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use millstream_kafka::{Bounded, KafkaSource, KafkaSourceOptions};
@@ -14,6 +14,7 @@ use millstream_stage::raw::RawBatch;
 use millstream_stage::source::{Assignment, EnumeratorContext, EnumeratorEvent, Source as _, Split};
 use millstream_stage::time::{MIN_TIME, Time};
 use millstream_testkit::{Kafka, unique_name, wait};
+use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -234,14 +235,14 @@ pub(crate) fn logged(task: impl FnOnce()) -> String {
         .with_writer(move || Lines(Arc::clone(&writer)))
         .finish();
     tracing::subscriber::with_default(subscriber, task);
-    String::from_utf8_lossy(&lines.lock().unwrap()).into_owned()
+    String::from_utf8_lossy(&lines.lock()).into_owned()
 }
 
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! One block: entries of one key group, as bytes.
 
 use bytes::Bytes;
-use millstream_record::{Error, Result};
+use millstream_record::{Error, Result, varint};
 
 /// No entry may be larger: it would have to be in memory several times.
 const MAX_ENTRY_BYTES: usize = 1 << 30;
@@ -46,8 +46,8 @@ impl Block {
             return Err(Error::data(format!("an entry of keyed state has {bytes} bytes, more than {most}")));
         }
         let before = self.bytes.len();
-        put_varint(&mut self.bytes, u64::from(table));
-        put_varint(&mut self.bytes, entry.len() as u64);
+        varint::put(&mut self.bytes, u64::from(table));
+        varint::put(&mut self.bytes, entry.len() as u64);
         self.bytes.extend_from_slice(entry);
         self.entries += 1;
         Ok(self.bytes.len() - before)
@@ -88,32 +88,11 @@ pub(super) fn entries(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u16, &[u
 }
 
 fn take_entry<'a>(bytes: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
-    let table = u16::try_from(take_varint(bytes)?).ok()?;
-    let length = usize::try_from(take_varint(bytes)?).ok()?;
+    let table = u16::try_from(varint::take(bytes)?).ok()?;
+    let length = usize::try_from(varint::take(bytes)?).ok()?;
     let (entry, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     Some((table, entry))
-}
-
-fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_snapshot::JobSnapshot;
@@ -12,6 +12,7 @@ use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::plan::Plan;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_storage::Storage;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::in_flight::InFlight;
@@ -210,7 +211,8 @@ impl Attempt {
                 "no folder for savepoints: set state.savepoints.dir, or name one with the request",
             )
         })?;
-        let base = Storage::open(dir, &options.storage)?.child(&paths::savepoint(self.store.job_id()));
+        let folder = paths::savepoint(self.store.job_id(), &options.storage.chance);
+        let base = Storage::open(dir, &options.storage)?.child(&folder);
         Ok(CheckpointWriter::new(Writing {
             manifest: self.manifest(id, CheckpointKind::Savepoint, plan),
             base,
@@ -321,25 +323,25 @@ impl Attempt {
     }
 
     pub(super) fn cleaning(&self) -> MutexGuard<'_, Cleaning> {
-        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cleaning.lock()
     }
 
     pub(super) fn in_flight(&self) -> MutexGuard<'_, InFlight> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_flight.lock()
     }
 
     pub(super) fn known_manifest(&self, reference: &CheckpointRef) -> Option<Arc<Manifest>> {
-        let manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        let manifests = self.manifests.lock();
         manifests.get(&(reference.id, reference.epoch)).cloned()
     }
 
     pub(super) fn remember(&self, reference: &CheckpointRef, manifest: &Arc<Manifest>) {
-        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut manifests = self.manifests.lock();
         manifests.insert((reference.id, reference.epoch), Arc::clone(manifest));
     }
 
     pub(super) fn forget(&self, retired: &[CheckpointRef]) {
-        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut manifests = self.manifests.lock();
         retired.iter().for_each(|reference| drop(manifests.remove(&(reference.id, reference.epoch))));
     }
 }

@@ -1,9 +1,10 @@
 //! Which checkpoints of an attempt are under way, and what was dropped: what clean-up must leave alone and what it may remove.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use millstream_stage::snapshot::CheckpointId;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::SharedFiles;
 
@@ -59,40 +60,36 @@ impl InFlight {
         let mut files = BTreeSet::new();
         for ticket in self.tickets.values().filter_map(Weak::upgrade) {
             files.extend(ticket.base.values().map(|file| file.path.clone()));
-            files.extend(lock(&ticket.brought).shared.iter().cloned());
+            files.extend(ticket.brought.lock().shared.iter().cloned());
         }
         (self.tickets.keys().copied().collect(), files)
     }
 
     /// What was dropped so far.
     pub(super) fn dropped(&self) -> MutexGuard<'_, Dropped> {
-        lock(&self.dropped)
+        self.dropped.lock()
     }
 }
 
 impl Ticket {
     /// It writes this shared file.
     pub(super) fn brings(&self, path: &str) {
-        lock(&self.brought).shared.insert(path.to_owned());
+        self.brought.lock().shared.insert(path.to_owned());
     }
 
     /// The log says that it stands.
     pub(super) fn stands(&self) {
-        lock(&self.brought).stands = true;
+        self.brought.lock().stands = true;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut brought = lock(&self.brought);
+        let mut brought = self.brought.lock();
         if !brought.stands {
-            let mut dropped = lock(&self.dropped);
+            let mut dropped = self.dropped.lock();
             dropped.shared.append(&mut brought.shared);
             dropped.strays = true;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use millstream_record::{Error, Result};
-
-use super::paths::random_digits;
+use millstream_stage::chance::Chance;
 
 /// Who makes a lock takes it at once; after this time one that nobody holds belongs to the dead.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -22,10 +21,10 @@ pub(super) struct LocalFolder {
 
 impl LocalFolder {
     /// Makes a new one below `dir`.
-    pub(super) fn create(dir: &Path) -> Result<Self> {
+    pub(super) fn create(dir: &Path, chance: &Chance) -> Result<Self> {
         let made = fs::create_dir_all(dir).and_then(|()| {
             remove_dead(dir)?;
-            Self::locked(dir.join(format!("restored-{}", random_digits(12))))
+            Self::locked(dir.join(format!("restored-{}", chance.digits(12))))
         });
         made.map_err(|cause| {
             Error::restart(format!("cannot make a folder for restored files in {}", dir.display()))
@@ -88,18 +87,18 @@ mod tests {
 
     #[test]
     fn what_a_killed_process_left_goes_and_what_is_in_use_stays() {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, chance) = (tempfile::tempdir().unwrap(), Chance::seeded(1));
         let dead = dir.path().join("restored-dead");
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join("000001"), "x").unwrap();
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
         File::create(lock_of(&dead)).unwrap().set_modified(long_ago).unwrap();
-        let living = LocalFolder::create(dir.path()).unwrap();
+        let living = LocalFolder::create(dir.path(), &chance).unwrap();
         File::options().write(true).open(lock_of(living.path())).unwrap().set_modified(long_ago).unwrap();
         let young = dir.path().join("restored-young");
         fs::create_dir(&young).unwrap();
         File::create(lock_of(&young)).unwrap();
-        let next = LocalFolder::create(dir.path()).unwrap();
+        let next = LocalFolder::create(dir.path(), &chance).unwrap();
         assert!(!dead.exists() && !lock_of(&dead).exists());
         assert!(living.path().exists() && young.exists());
         drop((living, next));

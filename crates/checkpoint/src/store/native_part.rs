@@ -45,7 +45,7 @@ impl NativePart {
             _folder: None,
         };
         if let Some(dir) = &options.local {
-            let folder = LocalFolder::create(dir)?;
+            let folder = LocalFolder::create(dir, base.chance())?;
             let local = |number: usize| folder.path().join(format!("{number:06}"));
             let files = stored.files.iter().enumerate();
             let files: Vec<_> = files.map(|(number, file)| download(base, file, local(number))).collect();

@@ -1,9 +1,8 @@
 //! What files are called. The name of a new file always contains its attempt's epoch, or the savepoint's random digits.
 
-use std::hash::{BuildHasher, RandomState};
-
 use millstream_protocol::job_id::JobId;
 use millstream_protocol::layout::SubtaskId;
+use millstream_stage::chance::Chance;
 use millstream_stage::snapshot::CheckpointId;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -16,8 +15,8 @@ pub(super) fn checkpoint(id: CheckpointId, epoch: u64) -> String {
 }
 
 /// A new savepoint's folder, named as in Flink.
-pub(super) fn savepoint(job: JobId) -> String {
-    format!("savepoint-{}-{}", job.short(), random_digits(12))
+pub(super) fn savepoint(job: JobId, chance: &Chance) -> String {
+    format!("savepoint-{}-{}", job.short(), chance.digits(12))
 }
 
 /// A subtask's state file within the checkpoint's folder.
@@ -36,14 +35,6 @@ pub(super) fn shared(id: CheckpointId, epoch: u64, file: &str) -> String {
     format!("{SHARED}/{epoch}-{id}-{}", digest(file))
 }
 
-/// Random hexadecimal digits, 32 at most, that differ between calls, processes and machines. Nothing but names depends on them.
-pub fn random_digits(count: usize) -> String {
-    let random = || RandomState::new().hash_one(std::process::id());
-    let mut digits = format!("{:016x}{:016x}", random(), random());
-    digits.truncate(count);
-    digits
-}
-
 // Ids are a cold store's own and may hold anything.
 fn digest(id: &str) -> String {
     format!("{:032x}", xxh3_128(id.as_bytes()))
@@ -57,9 +48,10 @@ mod tests {
     fn names_are_as_promised() {
         assert_eq!(checkpoint(7, 2), "chk-7-2");
         assert!(shared(7, 2, "x").starts_with("shared/2-7-"));
-        let name = savepoint(JobId::of("demo"));
+        let chance = Chance::seeded(1);
+        let name = savepoint(JobId::of("demo"), &chance);
         assert_eq!(name.len(), "savepoint-".len() + 6 + 1 + 12);
-        assert_ne!(name, savepoint(JobId::of("demo")));
+        assert_ne!(name, savepoint(JobId::of("demo"), &chance));
         assert_eq!(state(SubtaskId { stage: 3, subtask: 11 }), "3-11.state");
     }
 }

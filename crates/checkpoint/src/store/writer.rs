@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,6 +13,7 @@ use millstream_stage::plan::StageId;
 use millstream_stage::snapshot::{Frozen, FrozenState, TableSchema};
 use millstream_stage::time::Clock;
 use millstream_storage::Storage;
+use parking_lot::Mutex;
 
 use super::in_flight::Ticket;
 use super::items::Outgoing;
@@ -206,8 +207,8 @@ impl Writing {
         Ok(manifest)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(StageId, u16), SubtaskManifest>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, BTreeMap<(StageId, u16), SubtaskManifest>> {
+        self.parts.lock()
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use millstream_record::{Error, Result};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
 use millstream_stage::trouble::rounded;
 use millstream_stage::{Context, Rows};
 
-use super::{Delivery, nanos};
+use super::Delivery;
 use crate::buffer::SlotId;
 use crate::pending::Pending;
 use crate::store::{Item, Reply, Store, Verdict};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::backoff::Backoff;
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
 use millstream_stage::trouble::rounded;
 
-use super::{Delivery, Event, nanos};
+use super::{Delivery, Event};
 use crate::store::{NotReady, Store};
 use crate::work::Place;
 

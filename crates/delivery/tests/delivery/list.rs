@@ -1,12 +1,13 @@
 //! The list that every sink passes, in every weather.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_record::Result;
 use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{Simulated, World};
+use parking_lot::Mutex;
 
 use crate::script::{Answer, Row, Script, UNFIT};
 
@@ -25,7 +26,7 @@ impl SinkFixture for Fixture {
     }
     fn sink(&self, place: &str) -> Result<Script> {
         let (weather, seed) = (self.weather, self.seed);
-        let mut places = self.places.lock().unwrap();
+        let mut places = self.places.lock();
         let script = places.entry(place.to_owned());
         Ok(script.or_insert_with(|| Script::default().weather(move |number| weather(seed, number))).clone())
     }

@@ -1,7 +1,7 @@
 //! A store whose every answer is scripted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_delivery::{
@@ -13,6 +13,7 @@ use millstream_sim::{DrivenWriter, Harness, Simulated};
 use millstream_stage::io::Io;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::{OpenContext, Version};
+use parking_lot::{Mutex, MutexGuard};
 
 /// A record: a key and a value.
 pub(crate) type Row = (u64, u64);
@@ -113,13 +114,13 @@ impl Default for Script {
 impl Script {
     /// What happens to the request with this number, counted from 0.
     pub(crate) fn weather(self, weather: impl FnMut(usize) -> Answer + Send + 'static) -> Self {
-        *self.weather.lock().unwrap() = Box::new(weather);
+        *self.weather.lock() = Box::new(weather);
         self
     }
 
     /// What the store thinks of an item; from now on.
     pub(crate) fn judge(&self, judge: impl Fn(Row) -> Verdict + Send + Sync + 'static) {
-        *self.judge.lock().unwrap() = Arc::new(judge);
+        *self.judge.lock() = Arc::new(judge);
     }
 
     /// Whether the store is ready at the attempt with this number, counted from 0.
@@ -137,7 +138,7 @@ impl Script {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.state.lock()
     }
 
     /// Whether the request that is being judged has this key.
@@ -156,7 +157,7 @@ impl Script {
 
     // Like a real store: what is newer stays. Nobody ever sends one id in two requests at once.
     fn write(&self, row: Row, version: Version) -> Verdict {
-        let verdict = (self.judge.lock().unwrap().clone())(row);
+        let verdict = (self.judge.lock().clone())(row);
         if !matches!(verdict, Verdict::Written) {
             return verdict;
         }
@@ -186,7 +187,7 @@ impl Script {
             state.requests += 1;
             state.requests - 1
         };
-        (self.weather.lock().unwrap())(number)
+        (self.weather.lock())(number)
     }
 
     fn end(&self, writer: usize, rows: &[(Row, Version)]) {

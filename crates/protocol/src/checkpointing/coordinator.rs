@@ -6,9 +6,9 @@ use std::time::Duration;
 use millstream_record::ErrorKind;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
 
-use super::in_flight::{Doubt, InFlight, Step, nanos};
+use super::in_flight::{Doubt, InFlight, Step};
 use super::messages::{AbortReason, CoordinatorDecision, CoordinatorEvent, Logged, Request, Wanted};
 use crate::checkpoint_options::CheckpointOptions;
 use crate::checkpoint_stats::CheckpointKind;

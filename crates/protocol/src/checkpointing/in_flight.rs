@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream_stage::snapshot::CheckpointId;
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
 
 use crate::checkpoint_stats::CheckpointKind;
 
@@ -81,9 +81,4 @@ impl InFlight {
     pub(super) fn expires_at(&self, timeout: Duration) -> Option<Nanos> {
         (!self.is_in_doubt()).then(|| self.began.saturating_add(nanos(timeout)))
     }
-}
-
-/// A duration in nanoseconds.
-pub(super) fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }

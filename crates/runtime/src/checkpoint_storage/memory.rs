@@ -1,12 +1,13 @@
 //! Checkpoints in memory: they survive the attempts of a process, not the process.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use millstream_protocol::checkpoint_stats::{CheckpointKind, RestoredStats};
 use millstream_protocol::checkpointing::Logged;
 use millstream_protocol::log::CheckpointRef;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::CheckpointId;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{CheckpointStorage, Claim, CompletedCheckpointStore, Snapshot, WrittenCheckpoint};
 use crate::epoch;
@@ -107,6 +108,6 @@ impl CompletedCheckpointStore for LatestSnapshot {
 
 impl LatestSnapshot {
     fn lock(&self) -> MutexGuard<'_, Option<Arc<JobSnapshot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -17,7 +17,8 @@ use millstream_protocol::layout::SubtaskId;
 use millstream_protocol::log::{Base, CheckpointRef};
 use millstream_record::{ErrorKind, Result};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
 use super::{CheckpointStorage, Claim, CompletedCheckpointStore, Origin, Snapshot, WrittenCheckpoint};
@@ -213,7 +214,7 @@ impl Pages {
 
 async fn part(writer: &CheckpointWriter, place: SubtaskId, frozen: Frozen) -> Result<(Nanos, u64, u64)> {
     let metrics = writer.part(place, frozen).await?;
-    Ok((metrics.took.as_nanos() as Nanos, metrics.bytes, metrics.written))
+    Ok((nanos(metrics.took), metrics.bytes, metrics.written))
 }
 
 impl CompletedCheckpointStore for Pages {
@@ -251,9 +252,7 @@ impl CompletedCheckpointStore for Pages {
             // The next one tries again.
             tracing::warn!("{}", error.chain());
         }
-        std::mem::take(&mut *self.retained.lock().unwrap_or_else(PoisonError::into_inner))
-            .into_iter()
-            .collect()
+        std::mem::take(&mut *self.retained.lock()).into_iter().collect()
     }
 
     fn retire(&self, ids: Vec<CheckpointId>) -> Result<()> {
@@ -269,7 +268,7 @@ impl Pages {
     fn outcome(&self, logged: Result<Vec<CheckpointRef>>) -> Logged {
         match logged {
             Ok(retired) => {
-                let mut gone = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut gone = self.retained.lock();
                 gone.extend(retired.iter().map(|reference| reference.id));
                 Logged::Stands
             }

@@ -8,10 +8,10 @@ use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::stage::End;
-use millstream_stage::time::Nanos;
+use millstream_stage::time::{Nanos, nanos};
 use millstream_stage::trouble::rounded;
 
-use super::{Coordinator, nanos};
+use super::Coordinator;
 use crate::inbox::ThreadCommand;
 use crate::report::{UnwrittenRows, UnwrittenState};
 use crate::shared::Shared;

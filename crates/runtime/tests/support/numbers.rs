@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use millstream_record::record::to_bytes;
@@ -16,6 +15,7 @@ use millstream_stage::source::{
 };
 use millstream_stage::split::SplitId;
 use millstream_stage::{Budget, Context, OpenContext};
+use parking_lot::Mutex;
 
 /// What the readers of a test share with the test.
 #[derive(Default)]
@@ -34,17 +34,13 @@ impl Probe {
     /// Told when the first reader has come to its gate.
     pub fn gate(&self) -> Receiver<()> {
         let (tell, told) = channel();
-        *self.at_gate.lock().unwrap() = Some(tell);
+        *self.at_gate.lock() = Some(tell);
         told
     }
 
     pub fn open_gate(&self) {
         self.gate_open.store(true, SeqCst);
-        self.wakers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .for_each(std::task::Waker::wake_by_ref);
+        self.wakers.lock().iter().for_each(std::task::Waker::wake_by_ref);
     }
 }
 
@@ -146,7 +142,7 @@ impl SplitReader for Reader {
     type Out = i64;
 
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.source.probe.wakers.lock().unwrap().push(cx.waker.clone());
+        self.source.probe.wakers.lock().push(cx.waker.clone());
         Ok(())
     }
 
@@ -166,7 +162,7 @@ impl SplitReader for Reader {
         probe.polls.fetch_add(1, SeqCst);
         let gate = if probe.gate_open.load(SeqCst) { i64::MAX } else { self.source.gate_at };
         let Some(index) = self.splits.iter().position(|(_, (next, end))| next >= end || *next < gate) else {
-            if let Some(tell) = probe.at_gate.lock().unwrap().take_if(|_| !self.splits.is_empty()) {
+            if let Some(tell) = probe.at_gate.lock().take_if(|_| !self.splits.is_empty()) {
                 let _ = tell.send(());
             }
             return Ok(Polled::Pending(None));

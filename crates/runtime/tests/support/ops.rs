@@ -1,8 +1,8 @@
 //! Operators of tests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 
 use millstream_record::key::Key;
 use millstream_record::key_group::key_group;
@@ -12,6 +12,7 @@ use millstream_stage::batch::Rows;
 use millstream_stage::snapshot::{CheckpointId, Frozen, MemoryPart, TableSchema};
 use millstream_stage::time::{MAX_TIME, Time};
 use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Step, WatermarkEvent};
+use parking_lot::Mutex;
 
 /// How many keys the numbers have.
 pub const KEYS: i64 = 50;
@@ -160,7 +161,7 @@ impl Operator for WatermarkWatch {
         out: &mut Output<i64>,
     ) -> Result<Step> {
         if let WatermarkEvent::Watermark(time) = watermark {
-            self.0.lock().unwrap().push(time);
+            self.0.lock().push(time);
         }
         out.watermarks.push_back(watermark);
         Ok(Step::DONE)

@@ -1,8 +1,8 @@
 //! Sinks of tests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 
 use millstream_record::Result;
 use millstream_record::record::Data;
@@ -12,6 +12,7 @@ use millstream_stage::io::Completions;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::{Budget, Context, OpenContext, Step};
+use parking_lot::Mutex;
 
 /// What a sink's writers have written, all together.
 pub struct Written<T> {
@@ -39,7 +40,7 @@ impl<T> Clone for Written<T> {
 
 impl<T: Data + Ord> Written<T> {
     pub fn sorted(&self) -> Vec<T> {
-        let mut rows = self.rows.lock().unwrap().clone();
+        let mut rows = self.rows.lock().clone();
         rows.sort();
         rows
     }
@@ -71,7 +72,7 @@ impl<T: Data> SinkWriter<T> for Direct<T> {
         Ok(())
     }
     fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
-        self.written.rows.lock().unwrap().append(&mut rows.rec);
+        self.written.rows.lock().append(&mut rows.rec);
         Ok(Step::DONE)
     }
     fn resume(&mut self, _: &mut Context<'_>, _: Budget, _: &mut Rows<DeadLetter>) -> Result<Step> {
@@ -84,7 +85,7 @@ impl<T: Data> SinkWriter<T> for Direct<T> {
         Ok(())
     }
     fn completed(&mut self, _: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        self.written.completed.lock().unwrap().entry(self.subtask).or_default().push(id);
+        self.written.completed.lock().entry(self.subtask).or_default().push(id);
         Ok(())
     }
     fn close(&mut self) {
@@ -108,7 +109,7 @@ impl<T: Data> Buffered<T> {
             let pause = cx.io().sleep(std::time::Duration::from_millis(1));
             self.requests.spawn(cx.io().as_ref(), cx.waker(), async move {
                 pause.await;
-                rows.lock().unwrap().append(&mut batch);
+                rows.lock().append(&mut batch);
             });
         }
         Ok(if self.buffer.len() >= self.limit { Step::BLOCKED } else { Step::DONE })

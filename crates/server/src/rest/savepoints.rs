@@ -1,7 +1,7 @@
 //! Savepoints, alone and as the end of a job: begun by one request, asked about by others.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,6 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use millstream_record::Result;
 use millstream_runtime::{CheckpointDone, Pending};
+use millstream_stage::chance::Chance;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -55,7 +57,7 @@ pub(super) async fn savepoint(
     Json(body): Json<Savepoint>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let (job, dir) = (rest.job(&id)?, body.target_directory.as_deref());
-    rest.requests.begin(body.trigger_id, || match body.cancel_job {
+    rest.requests.begin(job.chance(), body.trigger_id, || match body.cancel_job {
         true => job.trigger_stop_with_savepoint(dir, false),
         false => job.trigger_savepoint(dir),
     })
@@ -68,7 +70,7 @@ pub(super) async fn stop(
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let job = rest.job(&id)?;
     let begin = || job.trigger_stop_with_savepoint(body.target_directory.as_deref(), body.drain);
-    rest.requests.begin(body.trigger_id, begin)
+    rest.requests.begin(job.chance(), body.trigger_id, begin)
 }
 
 pub(super) async fn status(State(rest): State<Rest>, Path((id, request)): Path<(String, String)>) -> Answer {
@@ -87,10 +89,11 @@ impl Requests {
     // A request that comes again under the same id, because its answer was lost, begins nothing new.
     fn begin(
         &self,
+        chance: &Chance,
         id: Option<String>,
         begin: impl FnOnce() -> Result<Pending>,
     ) -> Result<(StatusCode, Json<Value>), Refusal> {
-        let id = id.unwrap_or_else(new_id);
+        let id = id.unwrap_or_else(|| chance.digits(32));
         let accepted = (StatusCode::ACCEPTED, Json(json!({ "request-id": id })));
         if self.all().contains_key(&id) {
             return Ok(accepted);
@@ -125,15 +128,10 @@ impl Requests {
     /// take the answer with it.
     pub(crate) fn wait_until_told(&self, patience: Duration) {
         let undelivered = |all: &mut HashMap<String, Request>| all.values().any(|request| !request.delivered);
-        drop(self.0.1.wait_timeout_while(self.all(), patience, undelivered));
+        self.0.1.wait_while_for(&mut self.all(), undelivered, patience);
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Request>> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock()
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a request's id is nobody's seed: it only has to be new")]
-fn new_id() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }

@@ -8,7 +8,7 @@ use millstream_protocol::restart_strategy::{FailureCause, RestartDecision, Resta
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::plan::Plan;
 use millstream_stage::stage::End;
-use millstream_stage::time::{Clock, Nanos};
+use millstream_stage::time::{Clock, Nanos, nanos};
 use rand::RngExt;
 
 use super::attempt::{Attempt, Went};
@@ -206,7 +206,7 @@ impl Process {
                 if shared.chance.random_bool(0.5) {
                     self.world.executor().abandon();
                 }
-                self.at = At::Waiting(shared.now() + super::shared::nanos(after));
+                self.at = At::Waiting(shared.now() + nanos(after));
                 Ok(Progress::Did)
             }
             RestartDecision::End { why } => {

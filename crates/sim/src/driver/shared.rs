@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartStrategy};
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_snapshot::JobSnapshot;
 use millstream_protocol::log::{CheckpointRef, LogEntry, LogEvent};
-use millstream_stage::time::{Clock, Nanos};
+use millstream_stage::time::{Clock, Nanos, nanos};
 use rand::RngExt;
 
 use super::Chance;
@@ -164,9 +163,4 @@ pub(super) fn manifest_path(kind: CheckpointKind, id: u64, epoch: u64) -> String
         CheckpointKind::Savepoint => format!("savepoint-{id}-{epoch}/_metadata"),
         CheckpointKind::Checkpoint | CheckpointKind::Final => format!("chk-{id}-{epoch}/manifest"),
     }
-}
-
-/// In nanoseconds.
-pub(super) fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }

@@ -1,7 +1,7 @@
 //! What lies below the tables of a stage in a rig: nothing, a cold store, or one and the other in turn.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use millstream_record::Result;
 use millstream_record::key_group::KeyGroup;
@@ -9,6 +9,7 @@ use millstream_stage::snapshot::{
     Emit, Frozen, FrozenState, KeyedPart, MemoryPart, NativeFile, NativeState, StageSnapshot, TableSchema,
 };
 use millstream_stage::state_backend::{Heap, StateBackend};
+use parking_lot::Mutex;
 
 use crate::MemoryCold;
 

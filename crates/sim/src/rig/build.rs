@@ -51,11 +51,6 @@ impl<A: Record + Debug, Out: Record + Debug> Rig<A, (), Out> {
             Box::new(move |sides| stage_of(1, operator(), sides, |next| Box::new(OneInput::new(next)))),
         )
     }
-
-    /// A rig for a whole stage with one input, whose output is edge 0 with one route.
-    pub fn of_stage(make: impl Fn() -> Box<dyn Stage> + 'static) -> Self {
-        Self::of(1, Box::new(move |_| make()))
-    }
 }
 
 impl<A: Record + Debug, B: Record + Debug, Out: Record + Debug> Rig<A, B, Out> {
@@ -67,11 +62,6 @@ impl<A: Record + Debug, B: Record + Debug, Out: Record + Debug> Rig<A, B, Out> {
             2,
             Box::new(move |sides| stage_of(2, operator(), sides, |next| Box::new(TwoInputs::new(next)))),
         )
-    }
-
-    /// A rig for a whole stage with two inputs, whose output is edge 0 with one route.
-    pub fn of_stage_with_two_inputs(make: impl Fn() -> Box<dyn Stage> + 'static) -> Self {
-        Self::of(2, Box::new(move |_| make()))
     }
 
     fn of(inputs: usize, build: BuildStage) -> Self {

@@ -1,7 +1,7 @@
 //! A small sink that has several requests in flight, which overtake each other, and a flaw to choose.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_record::Result;
@@ -14,6 +14,7 @@ use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream_stage::step::{Budget, Step};
 use millstream_stage::{Context, Rows};
+use parking_lot::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -123,7 +124,7 @@ impl Writer {
             if silent {
                 std::future::pending::<()>().await;
             }
-            let mut table = table.lock().unwrap();
+            let mut table = table.lock();
             for &(key, value, version) in &part {
                 let entry = table.entry(key).or_default();
                 if version > entry.1 || !versioned {

@@ -1,7 +1,7 @@
 //! An operator with everything in it: keyed state, slices, timers, late data, and a flaw to choose.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use millstream_record::key_group::{KeyGroup, key_group};
 use millstream_record::record::{from_bytes, to_bytes};
@@ -12,6 +12,7 @@ use millstream_stage::snapshot::{
 };
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
 use millstream_stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
+use parking_lot::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -93,7 +94,7 @@ impl RunningSums {
 
     fn fire(&mut self, now: Time, records: usize, out: &mut Output<Out>) -> Step {
         let mut left = records;
-        let mut sums = self.sums.lock().unwrap();
+        let mut sums = self.sums.lock();
         for (key, sum) in sums.iter_mut() {
             if sum.tick.is_some_and(|at| at <= now) {
                 sum.tick = None;
@@ -141,7 +142,7 @@ impl Operator for RunningSums {
             }
             let (key, (sum, fired, tick)) = from_bytes::<SumEntry>(entry)?;
             let tick = if self.flaw == Flaw::TimersAreLost { None } else { tick };
-            self.sums.lock().unwrap().insert(key, Sum { sum, fired, tick });
+            self.sums.lock().insert(key, Sum { sum, fired, tick });
             Ok(())
         })
     }
@@ -157,7 +158,7 @@ impl Operator for RunningSums {
                 out.side(&Self::late()).push((key, value), ts);
                 continue;
             }
-            let mut sums = self.sums.lock().unwrap();
+            let mut sums = self.sums.lock();
             let new = Sum { sum: 0, fired: seen, tick: Some(cx.now() + 100) };
             let sum = sums.entry(key).or_insert(new);
             sum.sum += value;
@@ -206,11 +207,11 @@ impl Operator for RunningSums {
         self.frozen = true;
         let mut sums = Arc::clone(&self.sums);
         if !self.has(Flaw::FrozenIsAlive) {
-            let copy = sums.lock().unwrap().clone();
+            let copy = sums.lock().clone();
             sums = Arc::new(Mutex::new(copy));
         }
         if let (Flaw::SliceLosesKeys, Some(WatermarkEvent::Watermark(time))) = (self.flaw, self.pending) {
-            sums.lock().unwrap().values_mut().for_each(|sum| sum.fired = time);
+            sums.lock().values_mut().for_each(|sum| sum.fired = time);
         }
         let seen = self.owned.clone().map(|group| {
             let restored = self.seen.get(&group).copied().unwrap_or(MIN_TIME);
@@ -235,7 +236,7 @@ impl Operator for RunningSums {
 
     fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {
         if self.has(Flaw::AbortForgets) {
-            self.sums.lock().unwrap().clear();
+            self.sums.lock().clear();
         }
     }
 
@@ -268,7 +269,7 @@ impl FrozenState for Live {
         for group in &groups {
             emit(*group, 0, &to_bytes(self.seen.get(group).unwrap_or(&MIN_TIME)))?;
         }
-        for (key, sum) in self.sums.lock().unwrap().iter() {
+        for (key, sum) in self.sums.lock().iter() {
             let group = key_group(key.key_hash(), self.groups);
             if groups.contains(&group) {
                 emit(group, 1, &to_bytes(&(key.clone(), (sum.sum, sum.fired, sum.tick))))?;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Trouble;
 use crate::refusals::{Fate, Refusals};
@@ -59,7 +61,7 @@ impl Troubles {
     /// A reporter. All reporters of an equal subject report one trouble, so the subject must not name a subtask.
     pub fn reporter(&self, subject: impl Into<String>) -> Reporter {
         let subject = subject.into();
-        let mut all = lock(&self.failing);
+        let mut all = self.failing.lock();
         let shared = all.entry(subject).or_insert_with_key(|subject| {
             let subject = subject.clone();
             Arc::new(Shared { subject, lasts: AtomicBool::new(false), state: Mutex::default() })
@@ -78,21 +80,17 @@ impl Troubles {
     }
 
     fn refusals_with(&self, operator: &str, fate: Fate) -> Refusals {
-        let mut all = lock(&self.refusing);
+        let mut all = self.refusing.lock();
         all.entry(operator.to_owned()).or_insert_with(|| Refusals::of(operator, fate)).clone()
     }
 
     /// What lasts now.
     pub fn ongoing(&self, now: Nanos) -> Vec<Ongoing> {
-        let failing = lock(&self.failing);
-        let refusing = lock(&self.refusing);
+        let failing = self.failing.lock();
+        let refusing = self.refusing.lock();
         let failing = failing.values().filter_map(|shared| shared.ongoing(now));
         failing.chain(refusing.values().filter_map(|refusals| refusals.ongoing(now))).collect()
     }
-}
-
-fn lock<T>(board: &Mutex<T>) -> MutexGuard<'_, T> {
-    board.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Reporter {
@@ -144,6 +142,6 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 }

@@ -1,11 +1,12 @@
 //! Reads RocksDB's files of a checkpoint entry by entry: for another backend, or because an entry's form has changed.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{Emit, NativeReader, NativeState, TableSchema};
+use parking_lot::Mutex;
 
 use super::backend::RocksBackend;
 use super::frozen::scan;
@@ -52,7 +53,7 @@ impl RocksReader {
     }
 
     fn backend(&self) -> Result<Arc<RocksBackend>> {
-        let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut backend = self.backend.lock();
         match &*backend {
             Some(backend) => Ok(Arc::clone(backend)),
             None => Ok(Arc::clone(backend.insert(Arc::new(RocksBackend::new(&self.options)?)))),

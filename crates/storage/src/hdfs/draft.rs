@@ -53,7 +53,7 @@ impl Draft {
         patience: &Patience,
     ) -> Attempt<Self> {
         let directory = target.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let path = format!("{directory}/{}", draft_name());
+        let path = format!("{directory}/{}", draft_name(patience.chance()));
         let guard = Guard { client: client.clone(), path, armed: true };
         let created = async { client.create(&guard.path, WriteOptions::default()).await.map_err(failure) };
         let mut writer = patience.within(created).await?;

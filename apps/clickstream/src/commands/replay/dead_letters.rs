@@ -1,6 +1,6 @@
 //! Sends the messages behind dead letters once more. They are read twice: to count, and to send.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use millstream::cli::logs;
 use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource, FilesSourceOptions};
@@ -8,6 +8,7 @@ use millstream::connectors::kafka::{Bounded, KafkaSink, KafkaSinkOptions, KafkaS
 use millstream::operators::collection::Collected;
 use millstream::prelude::*;
 use millstream::stage::raw::RawBatch;
+use parking_lot::Mutex;
 
 use super::letters::{Goal, Summary, judge};
 use super::{ReplayArgs, files};
@@ -32,8 +33,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
         ));
     }
     let summary = count(args)?;
-    logs::err(&lock(&summary).to_string());
-    if args.dry_run || lock(&summary).count() == 0 {
+    logs::err(&summary.lock().to_string());
+    if args.dry_run || summary.lock().count() == 0 {
         logs::err("nothing was sent");
         return Ok(());
     }
@@ -44,7 +45,7 @@ fn count(args: &ReplayArgs) -> Result<Shared> {
     let (env, summary) = (Environment::new("dead-letters-count").with_parallelism(1), Shared::default());
     let (noted, stage, goal) = (Arc::clone(&summary), args.stage.clone(), goal(args));
     let letters = letters(&env, args).flat_map("count", move |batch| {
-        let mut summary = lock(&noted);
+        let mut summary = noted.lock();
         batch.iter().for_each(|line| summary.note(judge(line.bytes, stage.as_deref(), goal.as_ref())));
         None::<bool>
     });
@@ -58,7 +59,7 @@ fn send(args: &ReplayArgs, summary: &Shared) -> Result<()> {
     let topics: Vec<_> = lock(summary).topics().map(str::to_owned).collect();
     let (wanted, stage, goal) = (Arc::clone(summary), args.stage.clone(), goal(args));
     let again = letters(&env, args).flat_map("again", move |batch| {
-        let mut summary = lock(&wanted);
+        let mut summary = wanted.lock();
         let sent = batch.iter().filter_map(|line| {
             let (stored, _) = judge(line.bytes, stage.as_deref(), goal.as_ref()).ok()?;
             let goal = summary.take(&stored.letter.id)?;
@@ -120,8 +121,4 @@ fn to_topic(again: &DataStream<Again>, options: KafkaSinkOptions) -> Result<()> 
     let sent = again.filter(&of, move |again| again.topic == topic).sink_to(&to, sink);
     tell_refused(&to, &sent.dead_letters());
     Ok(())
-}
-
-fn lock(summary: &Shared) -> MutexGuard<'_, Summary> {
-    summary.lock().unwrap_or_else(PoisonError::into_inner)
 }
