@@ -56,7 +56,7 @@ fn count(args: &ReplayArgs) -> Result<Shared> {
 
 fn send(args: &ReplayArgs, summary: &Shared) -> Result<()> {
     let env = Environment::new("dead-letters-replay").with_parallelism(1);
-    let topics: Vec<_> = lock(summary).topics().map(str::to_owned).collect();
+    let topics: Vec<_> = summary.lock().topics().map(str::to_owned).collect();
     let (wanted, stage, goal) = (Arc::clone(summary), args.stage.clone(), goal(args));
     let again = letters(&env, args).flat_map("again", move |batch| {
         let mut summary = wanted.lock();
