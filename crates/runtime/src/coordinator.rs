@@ -198,7 +198,7 @@ impl<'a> Coordinator<'a> {
             CoordinatorMessage::WrittenCheckpoint(id, written) => self.on_written(id, written)?,
             CoordinatorMessage::Logged(id, logged) => self.on_logged(id, logged)?,
             CoordinatorMessage::FinishLogged(logged) => {
-                self.happened(CoordinatorEvent::FinishLogged(logged))?
+                self.happened(CoordinatorEvent::FinishLogged(logged))?;
             }
             CoordinatorMessage::Cleaned(retired) => self.state.history(|history| history.discarded(&retired)),
             CoordinatorMessage::Stop => self.on_stop()?,

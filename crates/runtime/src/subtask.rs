@@ -55,7 +55,7 @@ impl Subtask<'_> {
                 Taken::Command(ThreadCommand::Release) => return Ok(()),
                 Taken::Command(ThreadCommand::Run) => {}
                 Taken::Command(ThreadCommand::Protocol(command)) => {
-                    self.on(SubtaskEvent::Command(command))?
+                    self.on(SubtaskEvent::Command(command))?;
                 }
                 Taken::Woken | Taken::Nothing => self.on(SubtaskEvent::Resume)?,
             }

@@ -98,12 +98,12 @@ impl Coordinator<'_> {
     fn act(&mut self, decision: CoordinatorDecision) -> Result<Option<CoordinatorEvent>> {
         match decision {
             CoordinatorDecision::Trigger { id, kind, hold, request } => {
-                self.trigger(id, kind, hold, request)?
+                self.trigger(id, kind, hold, request)?;
             }
             CoordinatorDecision::Write(id) => self.write(id),
             CoordinatorDecision::Log(id) => self.log(id),
             CoordinatorDecision::Complete { id, commits, last, request } => {
-                self.complete(id, commits, last, request)
+                self.complete(id, commits, last, request);
             }
             CoordinatorDecision::Abort { id, reason, request } => self.give_up(id, &reason, request),
             CoordinatorDecision::Refuse { token, why } => self.askers.answer(Some(token), Err(why)),

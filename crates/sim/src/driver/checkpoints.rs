@@ -80,7 +80,7 @@ impl Attempt {
                 }
             }
             CoordinatorDecision::Complete { id, commits, last, request: _ } => {
-                self.complete(shared, id, commits, last)
+                self.complete(shared, id, commits, last);
             }
             CoordinatorDecision::Abort { id, reason: _, request: _ } => {
                 shared.tally.failed_checkpoints += 1;

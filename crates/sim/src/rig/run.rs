@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
                 }
             }
             Happening::Watermark(input, watermark) => {
-                self.each_input(*input, |run, input| run.on_watermark(input, *watermark))?
+                self.each_input(*input, |run, input| run.on_watermark(input, *watermark))?;
             }
             Happening::Now(time) => self.advance(*time)?,
             Happening::End(input, end) => self.each_input(*input, |run, input| run.end(input, *end))?,
@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
         match watermark {
             WatermarkEvent::Watermark(time) => progress.time = progress.time.max(Some(time)),
             WatermarkEvent::Idle | WatermarkEvent::Active => {
-                progress.idle = watermark == WatermarkEvent::Idle
+                progress.idle = watermark == WatermarkEvent::Idle;
             }
         }
         // Stages that are restored on the way learn it from the progress.
