@@ -14,20 +14,24 @@ use millstream::{Data, Result, Rows};
 /// Counts rows, adds up what a function reads from each, and drops them.
 pub(crate) struct Discard<T> {
     totals: Arc<(AtomicU64, AtomicU64)>,
-    metrics: Arc<OperatorMetrics>,
     read: fn(&T) -> u64,
 }
 
 impl<T> Clone for Discard<T> {
     fn clone(&self) -> Self {
-        Self { totals: Arc::clone(&self.totals), metrics: Arc::clone(&self.metrics), read: self.read }
+        Self { totals: Arc::clone(&self.totals), read: self.read }
     }
+}
+
+struct Writer<T> {
+    discard: Discard<T>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 impl<T> Discard<T> {
     /// A sink that adds up `read`.
     pub(crate) fn new(read: fn(&T) -> u64) -> Self {
-        Self { totals: Arc::default(), metrics: OperatorMetrics::new(""), read }
+        Self { totals: Arc::default(), read }
     }
 
     /// Rows, and the sum.
@@ -45,20 +49,16 @@ impl<T: Data> Sink<T> for Discard<T> {
         Guarantee::AtLeastOnce
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(self.clone())
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        Ok(Box::new(Writer { discard: self.clone(), metrics: cx.metrics_of(name) }))
     }
 }
 
-impl<T: Data> SinkWriter<T> for Discard<T> {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.metrics = cx.metrics_of(name);
-        Ok(())
-    }
-
+impl<T: Data> SinkWriter<T> for Writer<T> {
     fn write(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
-        self.totals.0.fetch_add(rows.len() as u64, Relaxed);
-        self.totals.1.fetch_add(rows.rec.iter().map(self.read).sum(), Relaxed);
+        let Discard { totals, read } = &self.discard;
+        totals.0.fetch_add(rows.len() as u64, Relaxed);
+        totals.1.fetch_add(rows.rec.iter().map(read).sum(), Relaxed);
         self.metrics.latency.record(cx.nanos().saturating_sub(cx.ingest), rows.len() as u64);
         rows.clear();
         Ok(Step::DONE)
@@ -75,6 +75,4 @@ impl<T: Data> SinkWriter<T> for Discard<T> {
     fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
         Ok(())
     }
-
-    fn close(&mut self) {}
 }

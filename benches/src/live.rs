@@ -74,8 +74,9 @@ impl Source for Live {
         Box::new(AllSplits(1))
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
-        Box::new(Reader { input: self.0.clone(), split: None })
+    fn reader(&self, _: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = RawBatch>>> {
+        self.0.lock().waker = Some(cx.waker.clone());
+        Ok(Box::new(Reader { input: self.0.clone(), split: None }))
     }
 }
 
@@ -86,11 +87,6 @@ struct Reader {
 
 impl SplitReader for Reader {
     type Out = RawBatch;
-
-    fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.input.lock().waker = Some(cx.waker.clone());
-        Ok(())
-    }
 
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         self.split = splits.into_iter().next();
@@ -119,6 +115,4 @@ impl SplitReader for Reader {
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
         Ok(self.split.iter().cloned().collect())
     }
-
-    fn close(&mut self) {}
 }

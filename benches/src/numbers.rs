@@ -42,8 +42,8 @@ impl Source for Numbers {
         Box::new(self.clone())
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = u64>> {
-        Box::new(Reader { of: self.clone(), open: Vec::new() })
+    fn reader(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = u64>>> {
+        Ok(Box::new(Reader { of: self.clone(), open: Vec::new() }))
     }
 }
 
@@ -76,10 +76,6 @@ fn at(id: Arc<str>, position: u64) -> Split {
 
 impl SplitReader for Reader {
     type Out = u64;
-
-    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
 
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         for split in splits {
@@ -120,9 +116,5 @@ impl SplitReader for Reader {
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
         Ok(self.open.iter().map(|(id, position)| at(Arc::clone(id), *position)).collect())
-    }
-
-    fn close(&mut self) {
-        self.open.clear();
     }
 }

@@ -47,8 +47,9 @@ impl Source for Prebuilt {
         Box::new(AllSplits(self.batches.len()))
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
-        Box::new(Reader { of: Arc::clone(&self.batches), open: VecDeque::new(), pause: self.pause, due: 0 })
+    fn reader(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = RawBatch>>> {
+        let of = Arc::clone(&self.batches);
+        Ok(Box::new(Reader { of, open: VecDeque::new(), pause: self.pause, due: 0 }))
     }
 }
 
@@ -92,10 +93,6 @@ impl Reader {
 impl SplitReader for Reader {
     type Out = RawBatch;
 
-    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         self.open.extend(splits);
         Ok(())
@@ -123,9 +120,5 @@ impl SplitReader for Reader {
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
         Ok(self.open.iter().cloned().collect())
-    }
-
-    fn close(&mut self) {
-        self.open.clear();
     }
 }

@@ -7,6 +7,7 @@ use compact_str::{CompactString, format_compact};
 use millstream_delivery::{Limits, Writers};
 use millstream_record::Result;
 use millstream_record::record::Data;
+use millstream_stage::OpenContext;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use serde_json::Value;
 
@@ -123,8 +124,8 @@ impl<T: Data> Sink<T> for ElasticsearchSink<T> {
         self.settings.templates.iter().try_for_each(Template::validate)
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        self.writers.writer()
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        self.writers.writer(name, cx)
     }
 }
 

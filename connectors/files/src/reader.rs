@@ -8,7 +8,7 @@ use millstream_record::record::to_bytes;
 use millstream_record::{Error, Result};
 use millstream_stage::Budget;
 use millstream_stage::batch::Rows;
-use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::context::Context;
 use millstream_stage::decode::BYTE_ORDER_MARK;
 use millstream_stage::io::Completions;
 use millstream_stage::raw::RawBatch;
@@ -223,10 +223,6 @@ fn push(batch: &mut RawBatch, line: Line<'_>, header: bool) -> bool {
 impl SplitReader for FilesReader {
     type Out = RawBatch;
 
-    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         for split in &splits {
             self.files.push(OpenFile::new(split, self.options.max_line_size)?);
@@ -278,9 +274,5 @@ impl SplitReader for FilesReader {
     fn damage(&mut self) -> Option<Error> {
         let damaged = self.damaged.iter().map(|(at, damage)| errors::damaged(at, damage));
         damaged.reduce(|all, another| Error::data(format!("{all}. {another}")))
-    }
-
-    fn close(&mut self) {
-        self.files.clear();
     }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use millstream_record::Result;
 use millstream_record::record::Data;
+use millstream_stage::OpenContext;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 
 pub use config::RollingOptions;
@@ -97,7 +98,7 @@ impl<T: Data> Sink<T> for RollingFilesSink<T> {
         self.options.validate()
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(RollingWriter::new(self.options.clone(), Arc::clone(&self.format)))
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        Ok(Box::new(RollingWriter::open(self.options.clone(), Arc::clone(&self.format), name, cx)?))
     }
 }

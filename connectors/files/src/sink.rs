@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use millstream_record::Result;
 use millstream_record::record::Data;
+use millstream_stage::OpenContext;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 
@@ -92,7 +93,7 @@ impl<T: Data> Sink<T> for FilesSink<T> {
         self.options.validate()
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(FileWriter::new(&self.options, Arc::clone(&self.encoder), Arc::clone(&self.target)))
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        Ok(Box::new(FileWriter::open(&self.options, Arc::clone(&self.encoder), &self.target, name, cx)?))
     }
 }

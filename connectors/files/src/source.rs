@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millstream_record::Result;
+use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
 
@@ -66,7 +67,7 @@ impl Source for FilesSource {
         Box::new(FilesEnumerator::new(self.options.path.clone()))
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
-        Box::new(FilesReader::new(Arc::clone(&self.options)))
+    fn reader(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = RawBatch>>> {
+        Ok(Box::new(FilesReader::new(Arc::clone(&self.options))))
     }
 }

@@ -28,11 +28,11 @@ const GZIP_LINGER: Time = 1000;
 /// One per subtask. One block is written at a time; what comes in the meantime is the next one.
 pub(crate) struct FileWriter<T: Data> {
     encoder: Arc<dyn Encode<T>>,
-    target: Arc<Target>,
     name: String,
     buffer_size: usize,
     sync: bool,
     linger: bool,
+    // None while a block is being written.
     appender: Option<Appender>,
     // Given with the first block.
     header: Option<Vec<u8>>,
@@ -60,23 +60,38 @@ struct Written {
 }
 
 impl<T: Data> FileWriter<T> {
-    pub(crate) fn new(options: &FilesSinkOptions, encoder: Arc<dyn Encode<T>>, target: Arc<Target>) -> Self {
-        Self {
+    /// The writer of the sink of this name, for the subtask of `cx`.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, and a header that cannot be encoded or written.
+    pub(crate) fn open(
+        options: &FilesSinkOptions,
+        encoder: Arc<dyn Encode<T>>,
+        target: &Target,
+        name: &str,
+        cx: &mut OpenContext,
+    ) -> Result<Self> {
+        let restored = !cx.restored.take_list(name, BEGUN).is_empty();
+        let mut appender = target.open((cx.job.clone(), cx.epoch), restored)?;
+        let header = encoder.header(None).map_err(Error::configuration)?;
+        if header.is_some() {
+            appender.append(header.as_deref(), &[], false)?;
+        }
+        Ok(Self {
             encoder,
-            target,
-            name: String::new(),
+            name: name.to_owned(),
             buffer_size: options.buffer_size,
             sync: options.sync,
             linger: options.compression.is_gzip(&options.path),
-            appender: None,
+            appender: Some(appender),
             header: None,
             header_given: false,
             buffer: Block::default(),
             buffered_since: MIN_TIME,
             unsynced: false,
             writes: Completions::default(),
-            metrics: OperatorMetrics::new(""),
-        }
+            metrics: cx.metrics_of(name),
+        })
     }
 
     // The first record settles the header: what does not fit here fits never.
@@ -139,19 +154,6 @@ impl<T: Data> FileWriter<T> {
 }
 
 impl<T: Data> SinkWriter<T> for FileWriter<T> {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        name.clone_into(&mut self.name);
-        self.metrics = cx.metrics_of(name);
-        let restored = !cx.restored.take_list(name, BEGUN).is_empty();
-        let mut appender = self.target.open((cx.job.clone(), cx.epoch), restored)?;
-        let header = self.encoder.header(None).map_err(Error::configuration)?;
-        if header.is_some() {
-            appender.append(header.as_deref(), &[], false)?;
-        }
-        self.appender = Some(appender);
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -195,10 +197,5 @@ impl<T: Data> SinkWriter<T> for FileWriter<T> {
             redistribute: Redistribute::Union,
         });
         Ok(())
-    }
-
-    fn close(&mut self) {
-        self.buffer = Block::default();
-        self.appender = None;
     }
 }

@@ -7,7 +7,7 @@ use millstream_record::Result;
 use millstream_record::record::to_bytes;
 use millstream_stage::Budget;
 use millstream_stage::batch::Rows;
-use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::context::Context;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{Polled, Split, SplitReader, split_state};
@@ -91,10 +91,6 @@ impl Part {
 impl SplitReader for GeneratorReader {
     type Out = RawBatch;
 
-    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         for split in &splits {
             self.parts.push(self.part(split)?);
@@ -140,9 +136,5 @@ impl SplitReader for GeneratorReader {
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
         let split = |part: &Part| Split { id: Arc::clone(&part.id), state: to_bytes(&part.split) };
         Ok(self.parts.iter().map(split).collect())
-    }
-
-    fn close(&mut self) {
-        self.parts.clear();
     }
 }

@@ -12,9 +12,8 @@ use crate::lasting::Reminder;
 use crate::retry::{Trouble, trouble};
 
 /// Where one client of a job reports whether any broker answers it.
-#[derive(Default)]
 pub(crate) struct Outage {
-    reporter: Option<Reporter>,
+    reporter: Reporter,
     failing: bool,
     // What the client has said of one broker, since any has answered.
     lost: Option<String>,
@@ -24,7 +23,11 @@ pub(crate) struct Outage {
 impl Outage {
     /// Of these brokers.
     pub(crate) fn of(brokers: &str, cx: &OpenContext) -> Self {
-        Self { reporter: Some(cx.reporter_of(format!("Kafka at {brokers}"))), ..Self::default() }
+        Self::new(cx.reporter_of(format!("Kafka at {brokers}")))
+    }
+
+    fn new(reporter: Reporter) -> Self {
+        Self { reporter, failing: false, lost: None, reminder: Reminder::default() }
     }
 
     /// The client has said this: it speaks of each broker that it loses, and then of that none is left.
@@ -46,9 +49,7 @@ impl Outage {
     /// A broker has answered.
     pub(crate) fn answered(&mut self, nanos: Nanos) {
         self.failing = false;
-        if let Some(reporter) = &mut self.reporter {
-            reporter.recovered(nanos);
-        }
+        self.reporter.recovered(nanos);
         if let Some(reason) = self.lost.take()
             && self.reminder.is_due((nanos / 1_000_000) as Time)
         {
@@ -58,14 +59,14 @@ impl Outage {
 
     fn failed(&mut self, nanos: Nanos, why: impl Display) {
         (self.failing, self.lost) = (true, None);
-        if let Some(reporter) = &mut self.reporter {
-            reporter.failed(nanos, why);
-        }
+        self.reporter.failed(nanos, why);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use millstream_stage::trouble::Troubles;
+
     use super::*;
 
     fn said(code: RDKafkaErrorCode) -> ClientError {
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_broker_alone_is_lost_where_others_answer() {
-        let (events, mut outage) = (Events::default(), Outage::default());
+        let (events, mut outage) = (Events::default(), Outage::new(Troubles::default().reporter("Kafka")));
         outage.note(0, &said(RDKafkaErrorCode::BrokerTransportFailure), &events);
         assert_eq!(outage.lost.as_deref(), Some("Connection refused"));
         outage.note(1, &said(RDKafkaErrorCode::AllBrokersDown), &events);

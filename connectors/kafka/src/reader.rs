@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use millstream_record::{Error, Result};
+use millstream_record::Result;
 use millstream_stage::metrics::{Counter, OperatorMetrics};
 use millstream_stage::raw::RawBatch;
 use millstream_stage::snapshot::CheckpointId;
@@ -35,7 +35,7 @@ const LOOK_AGAIN_MS: Time = 500;
 pub(crate) struct KafkaReader {
     options: Arc<KafkaSourceOptions>,
     job: String,
-    waker: Option<Waker>,
+    waker: Waker,
     fetcher: Option<Fetcher>,
     partitions: Partitions,
     committer: Option<Committer>,
@@ -56,19 +56,21 @@ pub(crate) struct KafkaReader {
 }
 
 impl KafkaReader {
-    pub(crate) fn new(options: Arc<KafkaSourceOptions>) -> Self {
+    /// The reader of the source of this name, for the subtask of `cx`.
+    pub(crate) fn new(options: Arc<KafkaSourceOptions>, name: &str, cx: &OpenContext) -> Self {
+        let metrics = cx.metrics_of(name);
         Self {
-            options,
-            job: String::new(),
-            waker: None,
+            job: cx.job.clone(),
+            waker: cx.waker.clone(),
             fetcher: None,
             partitions: Partitions::default(),
-            committer: None,
-            troubles: Arc::default(),
-            missing: Arc::default(),
-            tombstones: Arc::default(),
-            metrics: OperatorMetrics::new(""),
-            outage: Outage::default(),
+            committer: Committer::new(&options, &cx.job, Arc::clone(&metrics)),
+            troubles: metrics.counter("kafkaErrors"),
+            missing: metrics.counter("missingOffsets"),
+            tombstones: metrics.counter("tombstones"),
+            metrics,
+            outage: Outage::of(&options.brokers, cx),
+            options,
             look_out_at: MIN_TIME,
             unheard: Lasting::default(),
             waits: Reminder::default(),
@@ -80,10 +82,8 @@ impl KafkaReader {
     // Made with the first split: a subtask without any needs no connections.
     fn fetcher(&mut self) -> Result<&mut Fetcher> {
         if self.fetcher.is_none() {
-            let unopened = || Error::bug("a Kafka reader got splits before it was opened");
-            let waker = self.waker.as_ref().ok_or_else(unopened)?;
             let client = NativeConsumer::new(&reading_config(&self.options, &self.job));
-            self.fetcher = Some(Fetcher::new(client.map_err(Fault::of_creation)?, waker));
+            self.fetcher = Some(Fetcher::new(client.map_err(Fault::of_creation)?, &self.waker));
         }
         Ok(self.fetcher.as_mut().expect("made above"))
     }
@@ -201,20 +201,6 @@ impl KafkaReader {
 impl SplitReader for KafkaReader {
     type Out = RawBatch;
 
-    fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.job.clone_from(&cx.job);
-        self.waker = Some(cx.waker.clone());
-        // The stage has just made its source's metrics.
-        let metrics = cx.metrics.operators().pop().unwrap_or_else(|| OperatorMetrics::new(""));
-        self.troubles = metrics.counter("kafkaErrors");
-        self.missing = metrics.counter("missingOffsets");
-        self.tombstones = metrics.counter("tombstones");
-        self.outage = Outage::of(&self.options.brokers, cx);
-        self.committer = Committer::new(&self.options, &self.job, Arc::clone(&metrics));
-        self.metrics = metrics;
-        Ok(())
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         splits.iter().try_for_each(|split| self.add(split))
     }
@@ -258,11 +244,5 @@ impl SplitReader for KafkaReader {
 
     fn completed(&mut self, id: CheckpointId) -> Result<()> {
         self.committer.as_mut().map_or(Ok(()), |committer| committer.completed(id))
-    }
-
-    fn close(&mut self) {
-        self.fetcher = None;
-        self.committer = None;
-        self.outage = Outage::default();
     }
 }

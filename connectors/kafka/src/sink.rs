@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millstream_record::record::Data;
 use millstream_record::{Error, Result};
+use millstream_stage::OpenContext;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::time::Time;
 
@@ -112,12 +113,12 @@ impl<T: Data> Sink<T> for KafkaSink<T> {
         checked.map(drop).map_err(|error| Error::from(Fault::of_creation(error)))
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
         let (options, mapping) = (Arc::clone(&self.options), Arc::clone(&self.mapping));
-        if self.options.is_exactly_once() {
-            Box::new(TransactionalWriter::new(options, mapping))
+        Ok(if self.options.is_exactly_once() {
+            Box::new(TransactionalWriter::open(options, mapping, name, cx)?)
         } else {
-            Box::new(KafkaWriter::new(options, mapping, self.shorten.clone()))
-        }
+            Box::new(KafkaWriter::open(options, mapping, self.shorten.clone(), name, cx)?)
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millstream_record::{Error, Result};
+use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
 
@@ -45,7 +46,7 @@ impl Source for KafkaSource {
         Box::new(KafkaEnumerator::new(Arc::clone(&self.options)))
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
-        Box::new(KafkaReader::new(Arc::clone(&self.options)))
+    fn reader(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = RawBatch>>> {
+        Ok(Box::new(KafkaReader::new(Arc::clone(&self.options), name, cx)))
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct KafkaWriter<T> {
     mapping: Arc<Mapping<T>>,
     shorten: Option<Arc<Shorten>>,
     message: Message,
-    client: Option<Client>,
+    client: Client,
     started: Completions<Result<(), Fault>>,
     waits: Reminder,
     outage: Outage,
@@ -64,36 +64,42 @@ struct InFlight {
 }
 
 impl<T: Data> KafkaWriter<T> {
-    pub(crate) fn new(
+    /// The writer of the sink of this name, for the subtask of `cx`. It begins to look for the brokers and the topic.
+    ///
+    /// # Errors
+    /// Options that the client refuses.
+    pub(crate) fn open(
         options: Arc<KafkaSinkOptions>,
         mapping: Arc<Mapping<T>>,
         shorten: Option<Arc<Shorten>>,
-    ) -> Self {
-        Self {
+        name: &str,
+        cx: &OpenContext,
+    ) -> Result<Self> {
+        let created = producer_config(&options, &cx.job).create_with_context(Deliveries::default());
+        let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);
+        let queue = WakingQueue::of_events(producer.client().native_ptr(), &cx.waker);
+        let mut writer = Self {
+            outage: Outage::of(&options.brokers, cx),
             options,
             mapping,
             shorten,
             message: Message::default(),
-            client: None,
+            client: Client { queue, producer },
             started: Completions::default(),
             waits: Reminder::default(),
-            outage: Outage::default(),
             in_flight: InFlight::default(),
             suspects: VecDeque::new(),
             alone: false,
-            name: String::new(),
-            metrics: OperatorMetrics::new(""),
-        }
-    }
-
-    fn producer(&self) -> Result<&Producer> {
-        let client = self.client.as_ref();
-        Ok(&client.ok_or_else(|| millstream_record::Error::bug("a Kafka writer was not opened"))?.producer)
+            name: name.to_owned(),
+            metrics: cx.metrics_of(name),
+        };
+        writer.check_start(cx.io.as_ref(), &cx.waker);
+        Ok(writer)
     }
 
     // Whether brokers and topic are there is asked beside the hot path.
-    fn check_start(&mut self, io: &dyn Io, waker: &Waker, producer: Arc<Producer>) {
-        let options = Arc::clone(&self.options);
+    fn check_start(&mut self, io: &dyn Io, waker: &Waker) {
+        let (options, producer) = (Arc::clone(&self.options), Arc::clone(&self.client.producer));
         self.started.spawn_blocking(io, waker, move || {
             let patience = Patience::new(&options.brokers, options.connect_timeout);
             patience.partitions(&*producer, &options.topic).map(drop)
@@ -102,8 +108,7 @@ impl<T: Data> KafkaWriter<T> {
 
     fn send(&mut self, message: &Message, ingest: Nanos) -> Result<(), RDKafkaErrorCode> {
         let parts = message.parts();
-        let Some(client) = &self.client else { return Err(RDKafkaErrorCode::State) };
-        let sent = client.producer.send(record(&self.options.topic, parts, ingest));
+        let sent = self.client.producer.send(record(&self.options.topic, parts, ingest));
         sent.map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))?;
         self.in_flight.messages += 1;
         self.in_flight.size += parts.size();
@@ -164,26 +169,25 @@ impl<T: Data> KafkaWriter<T> {
     // Brokers that are away, or not to be reached, are waited for.
     fn has_started(&mut self, cx: &Context<'_>, started: Result<(), Fault>) -> Result<()> {
         let (sink, brokers) = (&self.name, &self.options.brokers);
-        match (started, &self.client) {
-            (Ok(()), _) => {
+        match started {
+            Ok(()) => {
                 if self.waits.end() {
                     tracing::info!(sink, "Kafka answers at {brokers}: the sink writes");
                 }
             }
-            (Err(fault), Some(client)) if fault.is_of_the_network() => {
+            Err(fault) if fault.is_of_the_network() => {
                 if self.waits.is_due(cx.now()) {
                     tracing::warn!(sink, "the sink waits for Kafka and goes on asking: {fault}");
                 }
-                let producer = Arc::clone(&client.producer);
-                self.check_start(cx.io().as_ref(), cx.waker(), producer);
+                self.check_start(cx.io().as_ref(), cx.waker());
             }
-            (Err(fault), _) => return Err(fault.into()),
+            Err(fault) => return Err(fault.into()),
         }
         Ok(())
     }
 
     fn look_at_events(&mut self, nanos: Nanos) -> Result<()> {
-        let Some(client) = &self.client else { return Ok(()) };
+        let client = &self.client;
         for _ in 0..client.queue.len().min(EVENTS_PER_CALL) {
             client.producer.attend(Duration::ZERO);
         }
@@ -213,7 +217,7 @@ impl<T: Data> KafkaWriter<T> {
     }
 
     fn take_reports(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<()> {
-        let reports = self.producer()?.context().take();
+        let reports = self.client.producer.context().take();
         let now = cx.nanos();
         if !reports.written.is_empty() || !reports.refused.is_empty() {
             self.outage.answered(now);
@@ -272,18 +276,6 @@ fn record<'a>(topic: &'a str, parts: Parts<'a>, ingest: Nanos) -> BaseRecord<'a,
 }
 
 impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        name.clone_into(&mut self.name);
-        self.metrics = cx.metrics_of(name);
-        self.outage = Outage::of(&self.options.brokers, cx);
-        let created = producer_config(&self.options, &cx.job).create_with_context(Deliveries::default());
-        let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);
-        self.check_start(cx.io.as_ref(), &cx.waker, Arc::clone(&producer));
-        let queue = WakingQueue::of_events(producer.client().native_ptr(), &cx.waker);
-        self.client = Some(Client { queue, producer });
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -315,10 +307,5 @@ impl<T: Data> SinkWriter<T> for KafkaWriter<T> {
     // A flush came before: nothing is on its way.
     fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
         Ok(())
-    }
-
-    fn close(&mut self) {
-        self.client = None;
-        self.outage = Outage::default();
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millstream_delivery::Writers;
 use millstream_record::{Data, Result};
+use millstream_stage::OpenContext;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 
 use crate::config::RedisOptions;
@@ -52,7 +53,7 @@ impl<T: Data> Sink<T> for RedisSink<T> {
         self.options.validate()
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        self.writers.writer()
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        self.writers.writer(name, cx)
     }
 }

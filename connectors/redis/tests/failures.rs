@@ -104,13 +104,12 @@ fn what_was_not_acknowledged_is_in_the_snapshot_and_never_overwrites() -> Result
 
 fn snapshot_while_down(url: &str) -> Result<StageSnapshot> {
     let harness = harness(1)?;
-    let mut writer = sink(options(url)).writer();
-    writer.open("sink", &mut harness.open_context())?;
+    let mut writer = sink(options(url)).writer("sink", &mut harness.open_context())?;
     let (mut rows, mut dead) = (Rows::from(clicks(5, 20)), Rows::default());
     harness.call(|cx| writer.write(cx, &mut rows, &mut dead))?;
     let mut frozen = Frozen::default();
     writer.snapshot(1, &mut frozen)?;
-    writer.close();
+    drop(writer);
     let mut snapshot = StageSnapshot::default();
     snapshot.add(frozen)?;
     Ok(snapshot)

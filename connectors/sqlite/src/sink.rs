@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millstream_delivery::Writers;
 use millstream_record::{Data, Result};
+use millstream_stage::OpenContext;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use serde::Serialize;
 
@@ -72,7 +73,7 @@ impl<T: Data> Sink<T> for SqliteSink<T> {
         self.table.validate()
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        self.writers.writer()
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        self.writers.writer(name, cx)
     }
 }

@@ -80,13 +80,13 @@ fn an_older_attempt_is_fenced_and_another_sink_or_job_is_not() -> Result<()> {
 fn what_was_not_written_is_in_the_snapshot_and_comes_before_anything_new() -> Result<()> {
     let file = File::new()?;
     let harness_before = harness(1)?;
-    let mut before = SqliteSink::<Clicks>::new(file.options(), table()).writer();
-    before.open("sink", &mut harness_before.open_context())?;
+    let sink = SqliteSink::<Clicks>::new(file.options(), table());
+    let mut before = sink.writer("sink", &mut harness_before.open_context())?;
     let (mut rows, mut dead) = (Rows::from(clicks(0..10, 1)), Rows::default());
     harness_before.call(|cx| before.write(cx, &mut rows, &mut dead))?;
     let mut frozen = Frozen::default();
     before.snapshot(1, &mut frozen)?;
-    before.close();
+    drop(before);
     let mut snapshot = StageSnapshot::default();
     snapshot.add(frozen)?;
 

@@ -89,9 +89,10 @@ impl Environment {
         graph.check(name, source.validate());
         let stage = graph.add_stage();
         graph.add_operator(stage, name, &format!("{} source", source.kind()), None);
-        let (maker, head, title) = (Arc::clone(&source), Arc::clone(&node), Arc::<str>::from(name));
+        let (reading, head, title) = (Arc::clone(&source), Arc::clone(&node), Arc::<str>::from(name));
         let make = move || {
-            Box::new(SourceStage::new(Arc::clone(&title), maker.reader(), head.build())) as Box<dyn Stage>
+            let source: Arc<dyn Source<Out = S::Out>> = Arc::clone(&reading) as _;
+            Box::new(SourceStage::new(Arc::clone(&title), source, head.build())) as Box<dyn Stage>
         };
         graph.set_stage(stage, Arc::new(make), Some(Arc::new(move || source.enumerator())));
         drop(graph);

@@ -214,7 +214,8 @@ impl<T: Data> DataStream<T> {
         graph.add_sink(self.stage, name, sink.kind(), self.operator.clone(), sink.guarantee());
         drop(graph);
         let dead_letters = DataStream::new(self.env.clone(), self.stage, Arc::clone(&node), Some(name));
-        self.node.add(move || Box::new(SinkEnd::new(Arc::clone(&title), sink.writer(), node.build())));
+        let sink: Arc<dyn Sink<T>> = Arc::new(sink);
+        self.node.add(move || Box::new(SinkEnd::new(Arc::clone(&title), Arc::clone(&sink), node.build())));
         SinkHandle { dead_letters }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use millstream_record::record::Data;
-use millstream_record::{Error, Result};
+use millstream_record::Result;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
@@ -26,45 +26,34 @@ impl<M> Writers<M> {
         Self { mapping: Arc::new(mapping), was_ready: Arc::default() }
     }
 
-    /// A writer for one subtask of one attempt.
-    pub fn writer<T: Data>(&self) -> Box<dyn SinkWriter<T>>
+    /// Opens a writer for one subtask of one attempt.
+    ///
+    /// # Errors
+    /// Those of [`Mapping::open`], a damaged snapshot, and an epoch that is too high.
+    pub fn writer<T: Data>(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>>
     where
         M: Mapping<T>,
     {
-        let (mapping, was_ready) = (Arc::clone(&self.mapping), Arc::clone(&self.was_ready));
-        Box::new(Writer { mapping, was_ready, delivery: None })
+        let (store, limits) = self.mapping.open(name, cx)?;
+        let delivery = Delivery::open(name, store, limits, Arc::clone(&self.was_ready), cx)?;
+        Ok(Box::new(Writer { mapping: Arc::clone(&self.mapping), delivery }))
     }
 }
 
 /// Writes one subtask's records.
 struct Writer<T: Data, M: Mapping<T>> {
     mapping: Arc<M>,
-    was_ready: Arc<AtomicBool>,
-    delivery: Option<Delivery<M::Store>>,
-}
-
-impl<T: Data, M: Mapping<T>> Writer<T, M> {
-    fn opened(&mut self) -> Result<&mut Delivery<M::Store>> {
-        let unopened = || Error::bug("a sink's writer was used before it was opened or after it was closed");
-        self.delivery.as_mut().ok_or_else(unopened)
-    }
+    delivery: Delivery<M::Store>,
 }
 
 impl<T: Data, M: Mapping<T>> SinkWriter<T> for Writer<T, M> {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        let (store, limits) = self.mapping.open(name, cx)?;
-        self.delivery = Some(Delivery::open(name, store, limits, Arc::clone(&self.was_ready), cx)?);
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
         rows: &mut Rows<T>,
         dead: &mut Rows<DeadLetter>,
     ) -> Result<Step> {
-        let mapping = Arc::clone(&self.mapping);
-        let delivery = self.opened()?;
+        let Self { mapping, delivery } = self;
         let (now, ingest) = (cx.nanos(), cx.ingest);
         for (record, _) in rows.drain() {
             let version = delivery.next_version()?;
@@ -78,11 +67,11 @@ impl<T: Data, M: Mapping<T>> SinkWriter<T> for Writer<T, M> {
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, _: Budget, dead: &mut Rows<DeadLetter>) -> Result<Step> {
-        self.opened()?.advance(cx, dead)
+        self.delivery.advance(cx, dead)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
-        self.opened()?.flush(cx, dead)
+        self.delivery.flush(cx, dead)
     }
 
     // What was not acknowledged is in the snapshot.
@@ -91,11 +80,7 @@ impl<T: Data, M: Mapping<T>> SinkWriter<T> for Writer<T, M> {
     }
 
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        frozen.lists.push(self.opened()?.freeze());
+        frozen.lists.push(self.delivery.freeze());
         Ok(())
-    }
-
-    fn close(&mut self) {
-        self.delivery = None;
     }
 }

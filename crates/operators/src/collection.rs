@@ -55,8 +55,8 @@ impl<T: Record + Sync> Source for Collection<T> {
         Box::new(AllSplits(self.splits))
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = T>> {
-        Box::new(Reader { of: self.clone(), open: VecDeque::new(), paused: Vec::new() })
+    fn reader(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = T>>> {
+        Ok(Box::new(Reader { of: self.clone(), open: VecDeque::new(), paused: Vec::new() }))
     }
 }
 
@@ -93,10 +93,6 @@ struct Reader<T> {
 
 impl<T: Record + Sync> SplitReader for Reader<T> {
     type Out = T;
-
-    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
 
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         for split in splits {
@@ -135,10 +131,6 @@ impl<T: Record + Sync> SplitReader for Reader<T> {
         let splits = self.open.iter();
         Ok(splits.map(|(split, next)| Split { id: Arc::clone(split), state: to_bytes(next) }).collect())
     }
-
-    fn close(&mut self) {
-        self.open.clear();
-    }
 }
 
 /// Keeps what a stream gives, from all subtasks.
@@ -172,18 +164,14 @@ impl<T: Data> Sink<T> for Collected<T> {
         Guarantee::AtLeastOnce
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(Writer(self.clone()))
+    fn writer(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        Ok(Box::new(Writer(self.clone())))
     }
 }
 
 struct Writer<T>(Collected<T>);
 
 impl<T: Data> SinkWriter<T> for Writer<T> {
-    fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
-
     fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
         self.0.0.lock().extend(rows.drain());
         Ok(Step::DONE)
@@ -200,8 +188,6 @@ impl<T: Data> SinkWriter<T> for Writer<T> {
     fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
         Ok(())
     }
-
-    fn close(&mut self) {}
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use millstream_runtime::{RuntimeOptions, start, start_from};
 use millstream_stage::batch::Rows;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::plan::{Exchange, Plan};
-use millstream_stage::sink::SinkWriter;
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream_stage::stage::End;
 use millstream_stage::{Budget, Context, OpenContext, Step};
@@ -26,13 +26,32 @@ use support::{until, wait};
 type Numbered = Arc<Mutex<Vec<i64>>>;
 
 /// Takes everything; writes it at once, or never.
-struct Sink {
+struct Unwilling {
+    away: bool,
+    written: Numbered,
+}
+
+impl Sink<i64> for Unwilling {
+    fn kind(&self) -> &'static str {
+        "test"
+    }
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtLeastOnce
+    }
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<i64>>> {
+        let items = cx.restored.take_list(name, "unwritten");
+        let unwritten = items.iter().map(|item| from_bytes(item)).collect::<Result<_>>()?;
+        Ok(Box::new(Writer { away: self.away, unwritten, written: Arc::clone(&self.written) }))
+    }
+}
+
+struct Writer {
     away: bool,
     unwritten: Vec<i64>,
     written: Numbered,
 }
 
-impl Sink {
+impl Writer {
     fn step(&mut self) -> Step {
         if self.away {
             return Step::BLOCKED;
@@ -42,13 +61,7 @@ impl Sink {
     }
 }
 
-impl SinkWriter<i64> for Sink {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        for item in cx.restored.take_list(name, "unwritten") {
-            self.unwritten.push(from_bytes(&item)?);
-        }
-        Ok(())
-    }
+impl SinkWriter<i64> for Writer {
     fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<i64>, _: &mut Rows<DeadLetter>) -> Result<Step> {
         self.unwritten.append(&mut rows.rec);
         Ok(self.step())
@@ -68,12 +81,10 @@ impl SinkWriter<i64> for Sink {
         frozen.lists.push(OperatorList { operator, state, items, redistribute: Redistribute::Split });
         Ok(())
     }
-    fn close(&mut self) {}
 }
 
 fn plan_of(numbers: &Numbers, away: bool, written: &Numbered) -> Plan {
-    let written = Arc::clone(written);
-    let sink = sink("out", move || Box::new(Sink { away, unwritten: Vec::new(), written: written.clone() }));
+    let sink = sink("out", Unwilling { away, written: Arc::clone(written) });
     plan(
         vec![source("numbers", 2, numbers, rebalanced(0)), stage_of("out", 2, 1, sink)],
         vec![edge(0, 1, 0, Exchange::Rebalance)],

@@ -134,7 +134,7 @@ fn checkpoints_without_a_pause_through_the_end_of_jobs_and_through_stops() {
 /// Numbers straight into a sink that must flush before a barrier: source and sink in one chain.
 fn direct(numbers: &Numbers, written: &Written<i64>) -> Plan {
     let written = written.clone();
-    plan(vec![source("numbers -> out", 2, numbers, sink("out", move || written.buffered(300)))], vec![])
+    plan(vec![source("numbers -> out", 2, numbers, sink("out", written.buffered(300)))], vec![])
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn rebalance_spreads_and_forward_stays() {
             let plan = plan(
                 vec![
                     source("numbers", readers, &numbers, leave),
-                    stage_of("out", writers, 1, sink("out", move || out.writer())),
+                    stage_of("out", writers, 1, sink("out", out.direct())),
                 ],
                 vec![edge(0, 1, 0, exchange)],
             );
@@ -96,7 +96,7 @@ fn a_union_takes_both_and_its_watermark_is_the_minimum() {
         vec![
             source("left -> watermarks", 1, &left, then("watermarks", Watermarks::default, rebalanced(0))),
             source("right -> marks2", 1, &right, then("marks2", Watermarks::default, rebalanced(1))),
-            stage_of("watch -> out", 1, 2, then("watch", watch, sink("out", move || out.writer()))),
+            stage_of("watch -> out", 1, 2, then("watch", watch, sink("out", out.direct()))),
         ],
         vec![edge(0, 2, 0, Exchange::Rebalance), edge(1, 2, 1, Exchange::Rebalance)],
     );

@@ -27,7 +27,7 @@ fn through<O: Operator<In = i64, Out = i64>>(
         vec![
             source("numbers", parallelism.0, numbers, rebalanced(0)),
             stage_of("suspect", parallelism.1, 1, then("suspect", operator, rebalanced(1))),
-            stage_of("out", 2, 1, sink("out", move || written.writer())),
+            stage_of("out", 2, 1, sink("out", written.direct())),
         ],
         vec![edge(0, 1, 0, Exchange::Rebalance), edge(1, 2, 0, Exchange::Rebalance)],
     )

@@ -21,7 +21,7 @@ const SPLITS: [(i64, i64); 3] = [(0, 40_000), (1000, 41_000), (17, 40_017)];
 /// Numbers -> watermarks -> suspect -> by key -> sum -> sink.
 fn suspicious(numbers: &Numbers, written: &Sums, suspect: OnBatch) -> Plan {
     let written = written.clone();
-    let sum = then("sum", KeyedSum::default, sink("out", move || written.writer()));
+    let sum = then("sum", KeyedSum::default, sink("out", written.direct()));
     let suspect = then("suspect", move || Each(Arc::clone(&suspect)), hashed(0));
     plan(
         vec![

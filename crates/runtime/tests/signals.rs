@@ -22,7 +22,7 @@ fn endless(numbers: &Numbers, written: &Written<i64>, step: Step) -> Plan {
     let written = written.clone();
     let count = Arc::default();
     let operator = move || Resumes::new(&count, step, move |_| Ok(step));
-    let rest = then("step", operator, sink("out", move || written.buffered(1000)));
+    let rest = then("step", operator, sink("out", written.buffered(1000)));
     plan(
         vec![source("numbers", 1, numbers, rebalanced(0)), stage_of("step -> out", 1, 1, rest)],
         vec![edge(0, 1, 0, Exchange::Rebalance)],

@@ -23,8 +23,8 @@ type Marks = Arc<Mutex<Vec<i64>>>;
 /// Numbers -> by key -> both a sum that fires at the end and a sink that flushes with futures.
 fn flood(numbers: &Numbers, all: &Written<i64>, sums: &Sums, watermarks: &Marks) -> Plan {
     let (all, sums, watermarks) = (all.clone(), sums.clone(), Arc::clone(watermarks));
-    let sum = then("sum", KeyedSum::default, sink("sums", move || sums.writer()));
-    let out = sink("out", move || all.buffered(5000));
+    let sum = then("sum", KeyedSum::default, sink("sums", sums.direct()));
+    let out = sink("out", all.buffered(5000));
     let watch = then("watch", move || WatermarkWatch(Arc::clone(&watermarks)), both(sum, out));
     plan(
         vec![
@@ -88,7 +88,7 @@ fn a_stop_that_takes_too_long_names_who_holds_it_up() {
     let plan = plan(
         vec![
             source("numbers", 1, &Numbers::endless(1), rebalanced(0)),
-            stage_of("stuck -> out", 1, 1, then("stuck", stuck, sink("out", move || writer.writer()))),
+            stage_of("stuck -> out", 1, 1, then("stuck", stuck, sink("out", writer.direct()))),
         ],
         vec![edge(0, 1, 0, Exchange::Rebalance)],
     );

@@ -23,7 +23,7 @@ fn into<O: Operator<In = i64, Out = i64>>(
     limit: usize,
 ) -> Plan {
     let written = written.clone();
-    let rest = then("step", operator, sink("out", move || written.buffered(limit)));
+    let rest = then("step", operator, sink("out", written.buffered(limit)));
     plan(
         vec![source("numbers", 1, numbers, rebalanced(0)), stage_of("step -> out", 1, 1, rest)],
         vec![edge(0, 1, 0, Exchange::Rebalance)],

@@ -37,8 +37,8 @@ impl<T: Record + Sync> Source for Feed<T> {
         Box::new(Finder { there: self.at_start, splits: self.splits.len(), assigned: BTreeSet::new() })
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = T>> {
-        Box::new(Reader { splits: Arc::clone(&self.splits), open: VecDeque::new() })
+    fn reader(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = T>>> {
+        Ok(Box::new(Reader { splits: Arc::clone(&self.splits), open: VecDeque::new() }))
     }
 }
 
@@ -101,10 +101,6 @@ impl<T> Reader<T> {
 impl<T: Record + Sync> SplitReader for Reader<T> {
     type Out = T;
 
-    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         for split in splits {
             self.open.push_back((Arc::clone(&split.id), split_state(&split)?));
@@ -147,9 +143,5 @@ impl<T: Record + Sync> SplitReader for Reader<T> {
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
         let splits = self.open.iter();
         Ok(splits.map(|(split, next)| Split { id: Arc::clone(split), state: to_bytes(next) }).collect())
-    }
-
-    fn close(&mut self) {
-        self.open.clear();
     }
 }

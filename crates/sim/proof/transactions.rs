@@ -56,19 +56,21 @@ impl Sink<Row> for Transactions {
     fn guarantee(&self) -> Guarantee {
         Guarantee::Transactional
     }
-    fn writer(&self) -> Box<dyn SinkWriter<Row>> {
-        Box::new(Writer {
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<Row>>> {
+        let mut writer = Writer {
             topic: self.0.clone(),
-            name: String::new(),
-            epoch: 0,
-            subtask: 0,
+            name: name.to_owned(),
+            epoch: cx.epoch,
+            subtask: cx.subtask,
             current: Vec::new(),
             parts: VecDeque::new(),
-            to_init: Vec::new(),
+            to_init: vec![cx.subtask],
             completed: None,
             call: None,
             calls: Completions::default(),
-        })
+        };
+        writer.restore(cx.restored.take_list(name, "parts"), cx.parallelism)?;
+        Ok(Box::new(writer))
     }
 }
 
@@ -92,6 +94,21 @@ impl Part {
 }
 
 impl Writer {
+    fn restore(&mut self, items: Vec<Vec<u8>>, parallelism: u16) -> Result<()> {
+        for item in items {
+            let part = Part::decode(&item)?;
+            // Of all parts of one earlier subtask the same subtask takes care.
+            if part.origin.2 % parallelism == self.subtask {
+                if !self.to_init.contains(&part.origin.2) {
+                    self.to_init.push(part.origin.2);
+                }
+                self.parts.push_back(part);
+            }
+        }
+        self.parts.make_contiguous().sort_by_key(|part| part.origin);
+        Ok(())
+    }
+
     fn drive(&mut self, cx: &Context<'_>) -> Result<()> {
         for (call, result) in self.calls.drain()? {
             match result {
@@ -172,24 +189,6 @@ impl Writer {
 }
 
 impl SinkWriter<Row> for Writer {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.name = name.to_owned();
-        (self.epoch, self.subtask) = (cx.epoch, cx.subtask);
-        self.to_init.push(cx.subtask);
-        for item in cx.restored.take_list(name, "parts") {
-            let part = Part::decode(&item)?;
-            // Of all parts of one earlier subtask the same subtask takes care.
-            if part.origin.2 % cx.parallelism == cx.subtask {
-                if !self.to_init.contains(&part.origin.2) {
-                    self.to_init.push(part.origin.2);
-                }
-                self.parts.push_back(part);
-            }
-        }
-        self.parts.make_contiguous().sort_by_key(|part| part.origin);
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -238,6 +237,4 @@ impl SinkWriter<Row> for Writer {
         self.parts.iter_mut().filter(complete).for_each(|part| part.ready = true);
         self.drive(cx)
     }
-
-    fn close(&mut self) {}
 }

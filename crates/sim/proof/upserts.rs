@@ -62,22 +62,43 @@ impl Sink<Row> for Upserts {
     fn guarantee(&self) -> Guarantee {
         Guarantee::IdempotentFenced
     }
-    fn writer(&self) -> Box<dyn SinkWriter<Row>> {
-        Box::new(Writer {
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<Row>>> {
+        let restored = restored_writes(cx.restored.take_list(name, "unacknowledged"))?;
+        // Without anything to restore documents have nothing to open.
+        let is_open = restored.is_empty() && matches!(self.target, Target::Documents(_));
+        Ok(Box::new(Writer {
             sink: self.clone(),
-            name: String::new(),
-            epoch: 0,
-            versions: Versions::new(0).expect("the lowest epoch"),
-            firings: BTreeMap::new(),
+            name: name.to_owned(),
+            epoch: cx.epoch,
+            versions: Versions::new(cx.epoch)?,
+            firings: restored_firings(cx.restored.take_list(name, "firings"))?,
             buffer: BTreeMap::new(),
-            restored: Vec::new(),
+            restored,
             sent: Vec::new(),
             requests: Completions::default(),
             retry: Vec::new(),
-            asked: false,
-            opened: false,
-        })
+            asked: is_open,
+            opened: is_open,
+        }))
     }
+}
+
+fn restored_writes(items: Vec<Vec<u8>>) -> Result<Vec<Write>> {
+    let write = |item: Vec<u8>| {
+        let ((key, value), version): (Row, u64) = from_bytes(&item)?;
+        Ok((key, value, version as i64))
+    };
+    items.into_iter().map(write).collect()
+}
+
+fn restored_firings(items: Vec<Vec<u8>>) -> Result<BTreeMap<u64, u64>> {
+    let mut firings = BTreeMap::new();
+    for item in items {
+        let (key, count): Row = from_bytes(&item)?;
+        let known: &mut u64 = firings.entry(key).or_default();
+        *known = count.max(*known);
+    }
+    Ok(firings)
 }
 
 impl Writer {
@@ -188,25 +209,6 @@ pub(crate) fn fenced() -> Error {
 }
 
 impl SinkWriter<Row> for Writer {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.name = name.to_owned();
-        self.epoch = cx.epoch;
-        self.versions = Versions::new(cx.epoch)?;
-        for item in cx.restored.take_list(name, "unacknowledged") {
-            let ((key, value), version): (Row, u64) = from_bytes(&item)?;
-            self.restored.push((key, value, version as i64));
-        }
-        // Without anything to restore documents have nothing to open.
-        self.asked = self.restored.is_empty() && !self.is_table();
-        self.opened = self.asked;
-        for item in cx.restored.take_list(name, "firings") {
-            let (key, count): Row = from_bytes(&item)?;
-            let known = self.firings.entry(key).or_default();
-            *known = count.max(*known);
-        }
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -271,6 +273,4 @@ impl SinkWriter<Row> for Writer {
         }
         Ok(())
     }
-
-    fn close(&mut self) {}
 }

@@ -10,7 +10,8 @@
 //! # struct Table; impl Sink<(u64, u64)> for Table {
 //! #     fn kind(&self) -> &'static str { "" }
 //! #     fn guarantee(&self) -> millstream_stage::sink::Guarantee { unimplemented!() }
-//! #     fn writer(&self) -> Box<dyn millstream_stage::sink::SinkWriter<(u64, u64)>> { unimplemented!() }
+//! #     fn writer(&self, _: &str, _: &mut millstream_stage::OpenContext)
+//! #         -> Result<Box<dyn millstream_stage::sink::SinkWriter<(u64, u64)>>> { unimplemented!() }
 //! # }
 //! struct Server;
 //!

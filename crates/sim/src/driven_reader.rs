@@ -8,6 +8,9 @@ use millstream_stage::{Budget, Rows};
 
 use crate::harness::Harness;
 
+/// The name under which the reader is opened and finds its metrics.
+const SOURCE_NAME: &str = "source";
+
 /// What one poll gave.
 #[derive(Debug)]
 pub enum Reading<T> {
@@ -30,10 +33,9 @@ impl<T: Record> DrivenReader<T> {
     /// Opens a reader.
     ///
     /// # Errors
-    /// The reader's own.
+    /// The source's own.
     pub fn open<S: Source<Out = T>>(source: &S, harness: Harness) -> Result<Self> {
-        let mut reader = source.reader();
-        reader.open(&mut harness.open_context())?;
+        let reader = source.reader(SOURCE_NAME, &mut harness.open_context())?;
         Ok(Self { harness, reader, wake_at: None })
     }
 
@@ -122,8 +124,8 @@ impl<T: Record> DrivenReader<T> {
     }
 
     /// Frees the reader.
-    pub fn close(mut self) {
-        self.reader.close();
+    pub fn close(self) {
+        drop(self);
     }
 
     /// Its subtask.

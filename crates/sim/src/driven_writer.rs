@@ -30,10 +30,9 @@ impl<T: Data> DrivenWriter<T> {
     /// Opens a writer.
     ///
     /// # Errors
-    /// The writer's own.
+    /// The sink's own.
     pub fn open(sink: &dyn Sink<T>, harness: Harness) -> Result<Self> {
-        let mut writer = sink.writer();
-        writer.open(SINK_NAME, &mut harness.open_context())?;
+        let writer = sink.writer(SINK_NAME, &mut harness.open_context())?;
         Ok(Self { harness, writer, pace: Pace::default(), turns: 0, dead: Rows::default() })
     }
 
@@ -138,8 +137,8 @@ impl<T: Data> DrivenWriter<T> {
     }
 
     /// Frees the writer.
-    pub fn close(mut self) {
-        self.writer.close();
+    pub fn close(self) {
+        drop(self);
     }
 
     /// What was refused so far.

@@ -75,8 +75,8 @@ impl Source for Log {
     fn enumerator(&self) -> Box<dyn Enumerator> {
         Box::new(Dealer { content: Arc::clone(&self.content), flaw: self.flaw, bounded: self.bounded })
     }
-    fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
-        Box::new(Reader {
+    fn reader(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = RawBatch>>> {
+        Ok(Box::new(Reader {
             content: Arc::clone(&self.content),
             flaw: self.flaw,
             open: BTreeMap::new(),
@@ -84,7 +84,7 @@ impl Source for Log {
             fetches: Completions::default(),
             fetching: BTreeSet::new(),
             fetched: BTreeSet::new(),
-        })
+        }))
     }
 }
 
@@ -166,10 +166,6 @@ impl Reader {
 impl SplitReader for Reader {
     type Out = RawBatch;
 
-    fn open(&mut self, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         if self.flaw == Flaw::ReplacesSplits {
             self.open.clear();
@@ -247,8 +243,6 @@ impl SplitReader for Reader {
         }
         Ok(())
     }
-
-    fn close(&mut self) {}
 }
 
 struct Fixture(Flaw);

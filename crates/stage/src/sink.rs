@@ -35,16 +35,20 @@ pub trait Sink<T: Data>: Send + Sync + 'static {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
-    /// A writer for one subtask.
-    fn writer(&self) -> Box<dyn SinkWriter<T>>;
+    /// Opens a writer for the subtask of `cx`. Its metrics are `cx.metrics_of(name)`, where `name` is the sink's name in the pipeline.
+    /// Connections may be checked by the writer's first I/O instead of here.
+    ///
+    /// # Errors
+    /// A restored state that cannot be read, and whatever keeps the writer from being opened. The job does not start.
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>>;
 }
 
 /// Writes one subtask's results. It buffers, hands I/O to the context, and never blocks.
 ///
-/// It counts `bytes_out`, and `latency` when a write was acknowledged, in the metrics that it got at `open` under the sink's name.
+/// It counts `bytes_out`, and `latency` when a write was acknowledged, in the metrics under the sink's name. When the subtask ends, the
+/// writer is dropped and frees everything. What was not flushed by then is lost, which is correct: the job had failed, or the data is in
+/// its last checkpoint.
 pub trait SinkWriter<T: Data>: Send {
-    /// Called once, before anything else. Connections may be checked by the first I/O instead of here.
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()>;
     /// Takes all rows, whatever the buffer holds; answers *blocked* when it is full. What can never be written goes to `dead`.
     fn write(
         &mut self,
@@ -77,6 +81,4 @@ pub trait SinkWriter<T: Data>: Send {
     }
     /// The checkpoint will not complete.
     fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {}
-    /// Frees everything; what was not flushed is lost, and that is right.
-    fn close(&mut self);
 }

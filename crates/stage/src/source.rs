@@ -55,8 +55,11 @@ pub trait Source: Send + Sync + 'static {
     }
     /// The enumerator; it runs once per job.
     fn enumerator(&self) -> Box<dyn Enumerator>;
-    /// A reader for one subtask.
-    fn reader(&self) -> Box<dyn SplitReader<Out = Self::Out>>;
+    /// Opens a reader for the subtask of `cx`. Its metrics are `cx.metrics_of(name)`, where `name` is the source's name in the pipeline.
+    ///
+    /// # Errors
+    /// Those of whatever the reader needs before it gets its first split. The job does not start.
+    fn reader(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = Self::Out>>>;
 }
 
 /// What an enumerator is told.
@@ -148,12 +151,10 @@ pub enum Polled {
     Finished(SplitId),
 }
 
-/// Reads the splits of one subtask.
+/// Reads the splits of one subtask. When the subtask ends, the reader is dropped and frees everything.
 pub trait SplitReader: Send {
     /// What it gives.
     type Out: Record;
-    /// Called once, before anything else.
-    fn open(&mut self, cx: &mut OpenContext) -> Result<()>;
     /// More splits to read, from the position in their state.
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()>;
     /// Stops reading these splits for a while, so that others catch up.
@@ -187,8 +188,6 @@ pub trait SplitReader: Send {
     fn completed(&mut self, _: CheckpointId) -> Result<()> {
         Ok(())
     }
-    /// Frees everything.
-    fn close(&mut self);
 }
 
 /// What a driver tells the reader of a source's stage.

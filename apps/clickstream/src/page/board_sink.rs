@@ -46,16 +46,17 @@ impl<T: Data> Sink<T> for BoardSink<T> {
         Guarantee::AtLeastOnce
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(Self::new(&self.board, self.put))
+    fn writer(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        Ok(Box::new(BoardWriter { board: Arc::clone(&self.board), put: self.put }))
     }
 }
 
-impl<T: Data> SinkWriter<T> for BoardSink<T> {
-    fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
+struct BoardWriter<T> {
+    board: Arc<Board>,
+    put: Put<T>,
+}
 
+impl<T: Data> SinkWriter<T> for BoardWriter<T> {
     fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
         rows.rec.iter().for_each(|record| (self.put)(&self.board, record));
         Ok(Step::DONE)
@@ -72,6 +73,4 @@ impl<T: Data> SinkWriter<T> for BoardSink<T> {
     fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
         Ok(())
     }
-
-    fn close(&mut self) {}
 }

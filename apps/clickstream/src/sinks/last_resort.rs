@@ -18,16 +18,12 @@ impl Sink<DeadLetter> for LastResort {
         Guarantee::AtLeastOnce
     }
 
-    fn writer(&self) -> Box<dyn SinkWriter<DeadLetter>> {
-        Box::new(*self)
+    fn writer(&self, _: &str, _: &mut OpenContext) -> Result<Box<dyn SinkWriter<DeadLetter>>> {
+        Ok(Box::new(*self))
     }
 }
 
 impl SinkWriter<DeadLetter> for LastResort {
-    fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
-
     fn write(
         &mut self,
         _: &mut Context<'_>,
@@ -53,6 +49,4 @@ impl SinkWriter<DeadLetter> for LastResort {
     fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
         Ok(())
     }
-
-    fn close(&mut self) {}
 }

@@ -94,8 +94,7 @@ fn unacknowledged_writes_are_in_the_snapshot_and_lose_against_newer_ones() {
 
 fn freeze_unsent(options: ElasticsearchOptions, index: &str, rows: Vec<Row>) -> StageSnapshot {
     let harness = Harness::new(Arc::new(TokioWorld::new().unwrap()));
-    let mut writer = sink(options, index).writer();
-    writer.open("sink", &mut harness.open_context()).unwrap();
+    let mut writer = sink(options, index).writer("sink", &mut harness.open_context()).unwrap();
     let (mut rows, mut dead) = (Rows::from(rows), Rows::default());
     let step = harness.call(|cx| {
         writer.write(cx, &mut rows, &mut dead)?;
@@ -104,7 +103,7 @@ fn freeze_unsent(options: ElasticsearchOptions, index: &str, rows: Vec<Row>) -> 
     assert!(!step.unwrap().is_complete(), "a flush that waits");
     let mut frozen = Frozen::default();
     writer.snapshot(1, &mut frozen).unwrap();
-    writer.close();
+    drop(writer);
     let mut snapshot = StageSnapshot::default();
     snapshot.add(frozen).unwrap();
     snapshot

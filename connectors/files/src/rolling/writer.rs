@@ -58,15 +58,27 @@ struct OpenPart<T> {
 }
 
 impl<T: Data> RollingWriter<T> {
-    pub(crate) fn new(options: RollingOptions, format: Arc<dyn PartFormat<T>>) -> Self {
-        Self {
-            place: None,
-            is_local: true,
+    /// The writer of the sink of this name, for the subtask of `cx`. It begins with showing the files that the checkpoint holds.
+    ///
+    /// # Errors
+    /// A directory that can never work, and a restored state that cannot be read.
+    pub(crate) fn open(
+        options: RollingOptions,
+        format: Arc<dyn PartFormat<T>>,
+        name: &str,
+        cx: &mut OpenContext,
+    ) -> Result<Self> {
+        let place = Place::new(&options)?;
+        let restored = cx.restored.take_commits(name);
+        let files = restored.iter().map(|handle| Pending::of_handle(handle)).collect::<Result<Vec<_>>>()?;
+        let mut writer = Self {
+            is_local: place.is_local(),
+            place: Some(place),
             options,
             format,
-            name: String::new(),
-            names: FileName::default(),
-            subtask: 0,
+            name: name.to_owned(),
+            names: FileName::new(&cx.job, name, cx.epoch, cx.subtask, cx.parallelism),
+            subtask: cx.subtask,
             number: 0,
             part: None,
             tasks: Vec::new(),
@@ -77,9 +89,11 @@ impl<T: Data> RollingWriter<T> {
             synced: None,
             prepared: false,
             cleaned: false,
-            metrics: OperatorMetrics::new(""),
+            metrics: cx.metrics_of(name),
             ingests: Vec::new(),
-        }
+        };
+        writer.show(files);
+        Ok(writer)
     }
 
     fn add(&mut self, record: &T, now: Time) -> Result<(), String> {
@@ -182,20 +196,6 @@ impl<T: Data> RollingWriter<T> {
 }
 
 impl<T: Data> SinkWriter<T> for RollingWriter<T> {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        let place = Place::new(&self.options)?;
-        self.is_local = place.is_local();
-        self.place = Some(place);
-        name.clone_into(&mut self.name);
-        self.metrics = cx.metrics_of(name);
-        self.names = FileName::new(&cx.job, name, cx.epoch, cx.subtask, cx.parallelism);
-        self.subtask = cx.subtask;
-        let restored = cx.restored.take_commits(name);
-        let files = restored.iter().map(|handle| Pending::of_handle(handle)).collect::<Result<Vec<_>>>()?;
-        self.show(files);
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -263,11 +263,6 @@ impl<T: Data> SinkWriter<T> for RollingWriter<T> {
 
     fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {
         self.prepared = false;
-    }
-
-    fn close(&mut self) {
-        self.part = None;
-        self.tasks = Vec::new();
     }
 }
 

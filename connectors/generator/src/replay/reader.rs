@@ -8,7 +8,7 @@ use millstream_record::record::to_bytes;
 use millstream_record::{Error, Result};
 use millstream_stage::Budget;
 use millstream_stage::batch::Rows;
-use millstream_stage::context::{Context, OpenContext};
+use millstream_stage::context::Context;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{Polled, Split, SplitReader, split_state};
@@ -224,10 +224,6 @@ impl Part {
 impl SplitReader for ReplayReader {
     type Out = RawBatch;
 
-    fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.inner.open(cx)
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         let mut inner = Vec::new();
         splits.iter().try_for_each(|split| self.add_split(split, &mut inner))?;
@@ -288,11 +284,5 @@ impl SplitReader for ReplayReader {
 
     fn completed(&mut self, id: CheckpointId) -> Result<()> {
         self.inner.completed(id)
-    }
-
-    fn close(&mut self) {
-        self.inner.close();
-        self.parts.clear();
-        self.finished.clear();
     }
 }

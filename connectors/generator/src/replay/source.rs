@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millstream_record::Result;
+use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
 
@@ -47,8 +48,8 @@ impl<S: Source<Out = RawBatch>> Source for Replay<S> {
         Box::new(ReplayEnumerator::new(self.inner.enumerator()))
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = RawBatch>> {
+    fn reader(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = RawBatch>>> {
         let (options, format) = (Arc::clone(&self.options), Arc::clone(&self.format));
-        Box::new(ReplayReader::new(self.inner.reader(), options, format))
+        Ok(Box::new(ReplayReader::new(self.inner.reader(name, cx)?, options, format)))
     }
 }

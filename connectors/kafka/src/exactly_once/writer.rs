@@ -9,7 +9,7 @@ use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::io::Completions;
 use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::sink::SinkWriter;
-use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute, Restored};
+use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
 
 use super::group::Place;
@@ -35,7 +35,8 @@ pub(crate) struct TransactionalWriter<T> {
     name: String,
     attempt: u64,
     origins: Vec<Arc<Origin>>,
-    ledger: Option<Ledger>,
+    ledger: Ledger,
+    // None until the start, which blocks, is done.
     started: Option<Arc<(Transactions, Place)>>,
     tasks: Completions<Result<Done, Fault>>,
     closed: Arc<AtomicBool>,
@@ -49,47 +50,47 @@ enum Done {
 }
 
 impl<T: Data> TransactionalWriter<T> {
-    pub(crate) fn new(options: Arc<KafkaSinkOptions>, mapping: Arc<Mapping<T>>) -> Self {
-        Self {
+    /// The writer of the sink of this name, for the subtask of `cx`. It begins to take up the output of earlier attempts.
+    ///
+    /// # Errors
+    /// A restored state that cannot be read, or that belongs to another subtask.
+    pub(crate) fn open(
+        options: Arc<KafkaSinkOptions>,
+        mapping: Arc<Mapping<T>>,
+        name: &str,
+        cx: &mut OpenContext,
+    ) -> Result<Self> {
+        let origins = restored_origins(&options, name, cx)?;
+        let restored = restored_output(name, cx)?;
+        let mut writer = Self {
             options,
             mapping,
             message: Message::default(),
-            name: String::new(),
-            attempt: 0,
-            origins: Vec::new(),
-            ledger: None,
+            name: name.to_owned(),
+            attempt: cx.epoch,
+            ledger: Ledger::new(Arc::clone(&origins[0]), cx.epoch),
+            origins,
             started: None,
             tasks: Completions::default(),
             closed: Arc::default(),
             warned: false,
-            metrics: OperatorMetrics::new(""),
-        }
+            metrics: cx.metrics_of(name),
+        };
+        writer.start(restored, cx);
+        Ok(writer)
     }
 
-    fn ledger(&mut self) -> Result<&mut Ledger> {
-        self.ledger.as_mut().ok_or_else(|| Error::bug("a Kafka writer was not opened"))
-    }
-
-    fn restore_origins(&mut self, cx: &mut OpenContext) -> Result<()> {
-        let items = cx.restored.take_list(&self.name, ORIGINS);
-        let known: Result<Vec<_>> = items.iter().map(|item| Origin::decode(item)).collect();
-        let known = known.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
-        let sink = format!("{}-{}-{}", self.options.transactional_id_prefix, cx.job, self.name);
-        let place = (sink.as_str(), self.options.topic.as_str());
-        let origins = looked_after(&known, place, (cx.subtask, cx.parallelism), cx.clock.now());
-        self.origins = origins.into_iter().map(Arc::new).collect();
-        Ok(())
-    }
-
-    fn restore_output(&self, restored: &mut Restored, cx: (u16, u16)) -> Result<Vec<Arc<Interval>>> {
-        let intervals = Interval::thaw(&restored.take_commits(&self.name));
-        let intervals = intervals.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
-        let (subtask, parallelism) = cx;
-        let stray = intervals.iter().find(|interval| interval.origin.subtask % parallelism != subtask);
-        if let Some(interval) = stray {
-            return Err(Fault::Misdealt { origin: interval.origin.subtask, subtask, parallelism }.into());
-        }
-        Ok(intervals.into_iter().map(Arc::new).collect())
+    fn start(&mut self, restored: Vec<Arc<Interval>>, cx: &OpenContext) {
+        let start = Start {
+            options: Arc::clone(&self.options),
+            job: cx.job.clone(),
+            attempt: cx.epoch,
+            origins: self.origins.clone(),
+            restored,
+            closed: Arc::clone(&self.closed),
+        };
+        let run = move || Ok(Done::Started(Box::new(start.run()?)));
+        self.tasks.spawn_blocking(cx.io.as_ref(), &cx.waker, run);
     }
 
     // Everything that happened since the last call, and what follows from it.
@@ -100,20 +101,20 @@ impl<T: Data> TransactionalWriter<T> {
                 Done::Written { intervals, rejected } => {
                     self.count(cx, &intervals);
                     self.bury(cx, rejected, dead);
-                    self.ledger()?.written();
+                    self.ledger.written();
                 }
             }
         }
-        self.write_due(cx)?;
+        self.write_due(cx);
         if let Some(started) = self.started.as_ref().filter(|_| self.tasks.in_flight() == 0) {
             started.0.attend();
         }
-        Ok(Step { blocked: self.is_full()?, ..Step::DONE })
+        Ok(Step { blocked: self.is_full(), ..Step::DONE })
     }
 
-    fn is_full(&mut self) -> Result<bool> {
+    fn is_full(&mut self) -> bool {
         let limit = self.options.max_interval_bytes;
-        let full = self.ledger()?.bytes() >= limit;
+        let full = self.ledger.bytes() >= limit;
         if full && !self.warned {
             tracing::warn!(
                 sink = self.name,
@@ -122,7 +123,7 @@ impl<T: Data> TransactionalWriter<T> {
             );
         }
         self.warned = full;
-        Ok(full)
+        full
     }
 
     fn begin(&mut self, cx: &Context<'_>, started: Started, dead: &mut Rows<DeadLetter>) {
@@ -131,17 +132,16 @@ impl<T: Data> TransactionalWriter<T> {
         self.started = Some(Arc::new((transactions, place)));
     }
 
-    fn write_due(&mut self, cx: &Context<'_>) -> Result<()> {
-        let Some(started) = self.started.clone() else { return Ok(()) };
+    fn write_due(&mut self, cx: &Context<'_>) {
+        let Some(started) = self.started.clone() else { return };
         let attempt = self.attempt;
-        let Some(intervals) = self.ledger()?.next() else { return Ok(()) };
+        let Some(intervals) = self.ledger.next() else { return };
         self.tasks.spawn_blocking(cx.io().as_ref(), cx.waker(), move || {
             let (transactions, place) = &*started;
             let written = intervals.last().map(|interval| interval.stamp);
             let rejected = transactions.write(&intervals, place, Marker { attempt, written })?;
             Ok(Done::Written { intervals, rejected })
         });
-        Ok(())
     }
 
     fn count(&self, cx: &Context<'_>, intervals: &[Arc<Interval>]) {
@@ -165,27 +165,6 @@ impl<T: Data> TransactionalWriter<T> {
 }
 
 impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        name.clone_into(&mut self.name);
-        self.metrics = cx.metrics_of(name);
-        self.attempt = cx.epoch;
-        self.restore_origins(cx)?;
-        let place = (cx.subtask, cx.parallelism);
-        let restored = self.restore_output(&mut cx.restored, place)?;
-        self.ledger = Some(Ledger::new(Arc::clone(&self.origins[0]), cx.epoch));
-        let start = Start {
-            options: Arc::clone(&self.options),
-            job: cx.job.clone(),
-            attempt: cx.epoch,
-            origins: self.origins.clone(),
-            restored,
-            closed: Arc::clone(&self.closed),
-        };
-        let run = move || Ok(Done::Started(Box::new(start.run()?)));
-        self.tasks.spawn_blocking(cx.io.as_ref(), &cx.waker, run);
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -193,7 +172,7 @@ impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
         dead: &mut Rows<DeadLetter>,
     ) -> Result<Step> {
         let (mapping, mut message) = (Arc::clone(&self.mapping), std::mem::take(&mut self.message));
-        let ledger = self.ledger()?;
+        let ledger = &mut self.ledger;
         for (record, time) in rows.drain() {
             message.clear();
             mapping(&record, time, &mut message);
@@ -220,7 +199,7 @@ impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
         id: CheckpointId,
         dead: &mut Rows<DeadLetter>,
     ) -> Result<Step> {
-        if self.ledger()?.is_complete(id) {
+        if self.ledger.is_complete(id) {
             return self.flush(cx, dead);
         }
         let step = self.attend(cx, dead)?;
@@ -232,18 +211,46 @@ impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
         let (operator, state) = (self.name.clone(), ORIGINS.to_owned());
         frozen.lists.push(OperatorList { operator, state, items, redistribute: Redistribute::Union });
         let name = self.name.clone();
-        let intervals = self.ledger()?.freeze(id);
+        let intervals = self.ledger.freeze(id);
         frozen.commits.extend(intervals.flat_map(|interval| interval.freeze(&name)));
         Ok(())
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        self.ledger()?.completed(id);
-        self.write_due(cx)
+        self.ledger.completed(id);
+        self.write_due(cx);
+        Ok(())
     }
+}
 
-    fn close(&mut self) {
+// A start that is still going on leaves the transactional ids to whoever comes next.
+impl<T> Drop for TransactionalWriter<T> {
+    fn drop(&mut self) {
         self.closed.store(true, Relaxed);
-        self.started = None;
     }
+}
+
+fn restored_origins(
+    options: &KafkaSinkOptions,
+    name: &str,
+    cx: &mut OpenContext,
+) -> Result<Vec<Arc<Origin>>> {
+    let items = cx.restored.take_list(name, ORIGINS);
+    let known: Result<Vec<_>> = items.iter().map(|item| Origin::decode(item)).collect();
+    let known = known.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
+    let sink = format!("{}-{}-{name}", options.transactional_id_prefix, cx.job);
+    let place = (sink.as_str(), options.topic.as_str());
+    let origins = looked_after(&known, place, (cx.subtask, cx.parallelism), cx.clock.now());
+    Ok(origins.into_iter().map(Arc::new).collect())
+}
+
+fn restored_output(name: &str, cx: &mut OpenContext) -> Result<Vec<Arc<Interval>>> {
+    let intervals = Interval::thaw(&cx.restored.take_commits(name));
+    let intervals = intervals.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
+    let (subtask, parallelism) = (cx.subtask, cx.parallelism);
+    let stray = intervals.iter().find(|interval| interval.origin.subtask % parallelism != subtask);
+    if let Some(interval) = stray {
+        return Err(Fault::Misdealt { origin: interval.origin.subtask, subtask, parallelism }.into());
+    }
+    Ok(intervals.into_iter().map(Arc::new).collect())
 }

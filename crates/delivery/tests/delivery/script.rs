@@ -369,8 +369,8 @@ impl Sink<Row> for Script {
     fn guarantee(&self) -> Guarantee {
         Guarantee::IdempotentFenced
     }
-    fn writer(&self) -> Box<dyn SinkWriter<Row>> {
-        self.writers().writer()
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<Row>>> {
+        self.writers().writer(name, cx)
     }
 }
 

@@ -83,16 +83,14 @@ fn what_is_refused_at_a_restart_but_was_allowed_before_is_waited_for() {
         _ => Err(NotReady::Stop(Error::configuration("the login is wrong"))),
     });
     let writers = script.writers();
-    let mut first = writers.writer::<Row>();
     let world = Arc::new(Simulated::default());
     let harness = Harness::new(Arc::<Simulated>::clone(&world));
-    first.open("sink", &mut harness.open_context()).unwrap();
+    let mut first = writers.writer::<Row>("sink", &mut harness.open_context()).unwrap();
     harness.wait(None).unwrap();
     harness.call(|cx| first.resume(cx, Budget::default(), &mut Rows::default())).unwrap();
-    first.close();
-    let mut second = writers.writer::<Row>();
+    drop(first);
     let harness = Harness::new(world).epoch(2);
-    second.open("sink", &mut harness.open_context()).unwrap();
+    let mut second = writers.writer::<Row>("sink", &mut harness.open_context()).unwrap();
     let (mut all, mut dead) = (Rows::from(rows(0..10)), Rows::default());
     harness.call(|cx| second.write(cx, &mut all, &mut dead)).unwrap();
     loop {

@@ -45,9 +45,10 @@ impl<T: Record + Sync> Source for Paused<T> {
         self.of.enumerator()
     }
 
-    fn reader(&self) -> Box<dyn SplitReader<Out = T>> {
+    fn reader(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = T>>> {
         let (reached, given) = (self.reached.clone(), BTreeMap::new());
-        Box::new(PausedReader { of: self.of.reader(), records: self.records, given, reached })
+        let of = self.of.reader(name, cx)?;
+        Ok(Box::new(PausedReader { of, records: self.records, given, reached }))
     }
 }
 
@@ -60,10 +61,6 @@ struct PausedReader<T: Record> {
 
 impl<T: Record> SplitReader for PausedReader<T> {
     type Out = T;
-
-    fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.of.open(cx)
-    }
 
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         self.given.extend(splits.iter().map(|split| (SplitId::clone(&split.id), 0)));
@@ -96,9 +93,5 @@ impl<T: Record> SplitReader for PausedReader<T> {
 
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {
         self.of.snapshot(id)
-    }
-
-    fn close(&mut self) {
-        self.of.close();
     }
 }

@@ -10,7 +10,7 @@ use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::operator::{Push, SplitChange};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use millstream_stage::source::{Assignment, Polled, Split, SplitControl, SplitReader};
+use millstream_stage::source::{Assignment, Polled, Source, Split, SplitControl, SplitReader};
 use millstream_stage::split::SplitId;
 use millstream_stage::stage::{End, InputId, Stage, no_such_input};
 use millstream_stage::step::{Budget, Step};
@@ -22,10 +22,12 @@ const SPLITS: &str = "splits";
 /// Milliseconds between two looks at which splits lag behind.
 const LOOK_EVERY: Time = 100;
 
-/// A reader and the chain behind it. Its single input, 0, exists only to be ended.
+/// A source and the chain behind it. Its single input, 0, exists only to be ended. The reader is made when the stage is opened.
 pub struct SourceStage<T: Record> {
     name: Arc<str>,
-    reader: Box<dyn SplitReader<Out = T>>,
+    source: Arc<dyn Source<Out = T>>,
+    // From `open` to `close`.
+    opened: Option<OpenSource<T>>,
     next: Box<dyn Push<T>>,
     rows: Rows<T>,
     // With what the chain was told: whether it is at its end.
@@ -38,7 +40,16 @@ pub struct SourceStage<T: Record> {
     // Between prepare and snapshot nothing is read, or a sink behind it would never be done flushing.
     preparing: bool,
     ending: Option<Ending>,
+}
+
+/// A source's reader and what is counted for it.
+struct OpenSource<T> {
+    reader: Box<dyn SplitReader<Out = T>>,
     metrics: Arc<OperatorMetrics>,
+}
+
+fn opened<T>(source: &mut Option<OpenSource<T>>) -> Result<&mut OpenSource<T>> {
+    source.as_mut().ok_or_else(|| Error::bug("a source was used before it was opened or after it was closed"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,12 +60,12 @@ enum Ending {
 }
 
 impl<T: Record> SourceStage<T> {
-    /// A stage of a reader, under the source's name, and what follows it.
-    pub fn new(name: Arc<str>, reader: Box<dyn SplitReader<Out = T>>, next: Box<dyn Push<T>>) -> Self {
-        let metrics = OperatorMetrics::new(&name);
+    /// A stage of a source under its name, and what follows it.
+    pub fn new(name: Arc<str>, source: Arc<dyn Source<Out = T>>, next: Box<dyn Push<T>>) -> Self {
         Self {
             name,
-            reader,
+            source,
+            opened: None,
             next,
             rows: Rows::default(),
             splits: BTreeMap::new(),
@@ -64,7 +75,6 @@ impl<T: Record> SourceStage<T> {
             last_assigned: false,
             preparing: false,
             ending: None,
-            metrics,
         }
     }
 
@@ -78,13 +88,14 @@ impl<T: Record> SourceStage<T> {
         }
         self.next.split(cx, &SplitChange::Assigned)?;
         self.look_at = MIN_TIME;
-        self.reader.add_splits(added)?;
+        opened(&mut self.opened)?.reader.add_splits(added)?;
         Ok(Step::MORE)
     }
 
     // Tells the chain which splits lag behind, now and then: what counts is silence, and that is long.
     fn look(&mut self, cx: &mut Context<'_>) -> Result<Step> {
-        if !self.reader.knows_ends() {
+        let reader = &opened(&mut self.opened)?.reader;
+        if !reader.knows_ends() {
             return Ok(Step::DONE);
         }
         if cx.now() < self.look_at {
@@ -92,8 +103,9 @@ impl<T: Record> SourceStage<T> {
         }
         self.look_at = cx.now().saturating_add(LOOK_EVERY);
         let mut step = self.look_again();
+        let reader = &opened(&mut self.opened)?.reader;
         for (split, told) in &mut self.splits {
-            let at_end = Some(self.reader.is_at_end(split));
+            let at_end = Some(reader.is_at_end(split));
             if std::mem::replace(told, at_end) != at_end {
                 let id = Arc::clone(split);
                 let at_end = at_end == Some(true);
@@ -112,7 +124,7 @@ impl<T: Record> SourceStage<T> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
-        let polled = self.reader.poll(cx, budget, &mut self.rows);
+        let polled = opened(&mut self.opened)?.reader.poll(cx, budget, &mut self.rows);
         match polled.map_err(|error| error.in_operator(&self.name))? {
             Polled::Rows(split) => self.hand_on(cx, split),
             Polled::Pending(wake_at) => Ok(Step { wake_at, ..Step::DONE }),
@@ -126,9 +138,10 @@ impl<T: Record> SourceStage<T> {
 
     fn hand_on(&mut self, cx: &mut Context<'_>, split: SplitId) -> Result<Step> {
         let records: usize = self.rows.rec.iter().map(Record::weight).sum();
-        self.metrics.records_out.add(records as u64);
         let bytes: usize = self.rows.rec.iter().map(Record::heap_size).sum();
-        self.metrics.bytes_in.add(bytes as u64);
+        let metrics = &opened(&mut self.opened)?.metrics;
+        metrics.records_out.add(records as u64);
+        metrics.bytes_in.add(bytes as u64);
         cx.ingest = cx.nanos();
         cx.split = Some(split);
         let step = self.next.rows(cx, &mut self.rows)?;
@@ -157,9 +170,9 @@ impl<T: Record> SourceStage<T> {
 
 impl<T: Record> Stage for SourceStage<T> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.metrics = cx.metrics_of(&self.name);
-        let opened = self.reader.open(cx);
-        opened.map_err(|error| error.in_operator(&self.name))?;
+        let metrics = cx.metrics_of(&self.name);
+        let reader = self.source.reader(&self.name, cx).map_err(|error| error.in_operator(&self.name))?;
+        self.opened = Some(OpenSource { reader, metrics });
         for bytes in cx.restored.take_list(&self.name, SPLITS) {
             self.added.push(from_bytes(&bytes)?);
             self.untold = true;
@@ -198,7 +211,7 @@ impl<T: Record> Stage for SourceStage<T> {
     fn snapshot(&mut self, _: &mut Context<'_>, id: CheckpointId) -> Result<Frozen> {
         self.preparing = false;
         let mut frozen = Frozen::default();
-        let splits = self.reader.snapshot(id)?;
+        let splits = opened(&mut self.opened)?.reader.snapshot(id)?;
         let items = splits.iter().chain(&self.added).map(to_bytes).collect();
         let (operator, state) = (self.name.to_string(), SPLITS.to_owned());
         frozen.lists.push(OperatorList { operator, state, items, redistribute: Redistribute::Split });
@@ -207,7 +220,7 @@ impl<T: Record> Stage for SourceStage<T> {
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        self.reader.completed(id)?;
+        opened(&mut self.opened)?.reader.completed(id)?;
         self.next.completed(cx, id)
     }
 
@@ -228,7 +241,7 @@ impl<T: Record> Stage for SourceStage<T> {
     }
 
     fn close(&mut self) {
-        self.reader.close();
+        self.opened = None;
         self.next.close();
     }
 
@@ -246,11 +259,15 @@ impl<T: Record> SplitControl for SourceStage<T> {
     }
 
     fn pause(&mut self, splits: &[SplitId]) {
-        self.reader.pause(splits);
+        if let Some(source) = &mut self.opened {
+            source.reader.pause(splits);
+        }
     }
 
     fn resume(&mut self, splits: &[SplitId]) {
-        self.reader.resume(splits);
+        if let Some(source) = &mut self.opened {
+            source.reader.resume(splits);
+        }
     }
 
     fn is_finished(&self) -> bool {
@@ -258,7 +275,8 @@ impl<T: Record> SplitControl for SourceStage<T> {
     }
 
     fn damage(&mut self) -> Option<Error> {
-        self.reader.damage().map(|error| error.in_operator(&self.name))
+        let damage = self.opened.as_mut()?.reader.damage();
+        damage.map(|error| error.in_operator(&self.name))
     }
 
     fn is_waiting(&self) -> bool {

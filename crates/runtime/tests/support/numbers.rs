@@ -11,7 +11,8 @@ use millstream_record::{Error, Result};
 use millstream_stage::batch::Rows;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::{
-    Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Split, SplitReader, deal, split_state,
+    Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
+    split_state,
 };
 use millstream_stage::split::SplitId;
 use millstream_stage::{Budget, Context, OpenContext};
@@ -78,12 +79,22 @@ impl Numbers {
         Self { bounded: false, ..Self::new(&(0..splits).map(|_| (0, i64::MAX)).collect::<Vec<_>>()) }
     }
 
-    pub fn enumerator(&self) -> Box<dyn Enumerator> {
+}
+
+impl Source for Numbers {
+    type Out = i64;
+
+    fn kind(&self) -> &'static str {
+        "numbers"
+    }
+
+    fn enumerator(&self) -> Box<dyn Enumerator> {
         Box::new(Dealer { source: self.clone(), left: VecDeque::new() })
     }
 
-    pub fn reader(&self) -> Box<dyn SplitReader<Out = i64>> {
-        Box::new(Reader { source: self.clone(), splits: VecDeque::new() })
+    fn reader(&self, _: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = i64>>> {
+        self.probe.wakers.lock().unwrap().push(cx.waker.clone());
+        Ok(Box::new(Reader { source: self.clone(), splits: VecDeque::new() }))
     }
 }
 
@@ -141,11 +152,6 @@ struct Reader {
 impl SplitReader for Reader {
     type Out = i64;
 
-    fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.source.probe.wakers.lock().push(cx.waker.clone());
-        Ok(())
-    }
-
     fn add_splits(&mut self, splits: Vec<Split>) -> Result<()> {
         for split in splits {
             self.splits.push_back((split.id.clone(), split_state(&split)?));
@@ -186,8 +192,10 @@ impl SplitReader for Reader {
         let split = |(id, range): &(SplitId, (i64, i64))| Split { id: id.clone(), state: to_bytes(range) };
         Ok(self.splits.iter().map(split).collect())
     }
+}
 
-    fn close(&mut self) {
+impl Drop for Reader {
+    fn drop(&mut self) {
         self.source.probe.closed.fetch_add(1, SeqCst);
     }
 }

@@ -8,7 +8,8 @@ use millstream_operators::chain::{
 use millstream_record::record::{Data, Record};
 use millstream_stage::batch::{EdgeCodec, EdgeId, RecordCodec};
 use millstream_stage::plan::{EdgeSpec, Exchange, MakeEnumerator, OperatorSpec, Plan, StageId, StageSpec};
-use millstream_stage::sink::SinkWriter;
+use millstream_stage::sink::Sink;
+use millstream_stage::source::Source;
 use millstream_stage::{Operator, Push, Stage};
 
 use super::numbers::Numbers;
@@ -41,10 +42,10 @@ pub fn stage(
 /// A stage of numbers whose chain is `next`.
 pub fn source(name: &str, parallelism: u16, numbers: &Numbers, next: MakePush<i64>) -> StageSpec {
     let enumerator = numbers.clone();
-    let numbers = numbers.clone();
+    let numbers = Arc::new(numbers.clone());
     let first: Arc<str> = name.split(" -> ").next().unwrap().into();
     stage(name, parallelism, Some(Arc::new(move || enumerator.enumerator())), move || {
-        Box::new(SourceStage::new(first.clone(), numbers.reader(), next()))
+        Box::new(SourceStage::new(first.clone(), numbers.clone(), next()))
     })
 }
 
@@ -86,10 +87,10 @@ pub fn then<O: Operator>(
 
 pub fn sink<T: Data>(
     name: &str,
-    writer: impl Fn() -> Box<dyn SinkWriter<T>> + Send + Sync + 'static,
+    sink: impl Sink<T>,
 ) -> MakePush<T> {
-    let name: Arc<str> = name.into();
-    Arc::new(move || Box::new(SinkEnd::new(name.clone(), writer(), Fanout::of(Vec::new()))))
+    let (name, sink): (Arc<str>, Arc<dyn Sink<T>>) = (name.into(), Arc::new(sink));
+    Arc::new(move || Box::new(SinkEnd::new(name.clone(), sink.clone(), Fanout::of(Vec::new()))))
 }
 
 /// Both of two chains.
@@ -102,7 +103,7 @@ pub type Sums = Written<(i64, i64, i64)>;
 /// Numbers -> watermarks -> by key -> sum -> sink.
 pub fn keyed_sum(numbers: &Numbers, readers: u16, summers: u16, written: &Sums) -> Plan {
     let written = written.clone();
-    let sum = then("sum", KeyedSum::default, sink("out", move || written.writer()));
+    let sum = then("sum", KeyedSum::default, sink("out", written.direct()));
     plan(
         vec![
             source(

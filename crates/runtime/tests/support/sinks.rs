@@ -9,7 +9,7 @@ use millstream_record::record::Data;
 use millstream_stage::batch::Rows;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::io::Completions;
-use millstream_stage::sink::SinkWriter;
+use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::{Budget, Context, OpenContext, Step};
 use parking_lot::Mutex;
@@ -45,18 +45,36 @@ impl<T: Data + Ord> Written<T> {
         rows
     }
 
-    /// Writes at once.
-    pub fn writer(&self) -> Box<dyn SinkWriter<T>> {
-        Box::new(Direct { written: self.clone(), subtask: 0 })
+    /// A sink that writes at once.
+    pub fn direct(&self) -> TestSink<T> {
+        TestSink { written: self.clone(), limit: None }
     }
 
-    /// Buffers, and writes with futures, at most `limit` rows in its hands before it is blocked.
-    pub fn buffered(&self, limit: usize) -> Box<dyn SinkWriter<T>> {
-        Box::new(Buffered {
-            written: self.clone(),
-            limit,
-            buffer: Vec::new(),
-            requests: Completions::default(),
+    /// A sink that buffers, and writes with futures, at most `limit` rows in its hands before it is blocked.
+    pub fn buffered(&self, limit: usize) -> TestSink<T> {
+        TestSink { written: self.clone(), limit: Some(limit) }
+    }
+}
+
+pub struct TestSink<T> {
+    written: Written<T>,
+    limit: Option<usize>,
+}
+
+impl<T: Data> Sink<T> for TestSink<T> {
+    fn kind(&self) -> &'static str {
+        "test"
+    }
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtLeastOnce
+    }
+    fn writer(&self, _: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {
+        let written = self.written.clone();
+        Ok(match self.limit {
+            None => Box::new(Direct { written, subtask: cx.subtask }),
+            Some(limit) => {
+                Box::new(Buffered { written, limit, buffer: Vec::new(), requests: Completions::default() })
+            }
         })
     }
 }
@@ -67,10 +85,6 @@ struct Direct<T> {
 }
 
 impl<T: Data> SinkWriter<T> for Direct<T> {
-    fn open(&mut self, _: &str, cx: &mut OpenContext) -> Result<()> {
-        self.subtask = cx.subtask;
-        Ok(())
-    }
     fn write(&mut self, _: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
         self.written.rows.lock().append(&mut rows.rec);
         Ok(Step::DONE)
@@ -88,7 +102,10 @@ impl<T: Data> SinkWriter<T> for Direct<T> {
         self.written.completed.lock().entry(self.subtask).or_default().push(id);
         Ok(())
     }
-    fn close(&mut self) {
+}
+
+impl<T> Drop for Direct<T> {
+    fn drop(&mut self) {
         self.written.closed.fetch_add(1, SeqCst);
     }
 }
@@ -117,9 +134,6 @@ impl<T: Data> Buffered<T> {
 }
 
 impl<T: Data> SinkWriter<T> for Buffered<T> {
-    fn open(&mut self, _: &str, _: &mut OpenContext) -> Result<()> {
-        Ok(())
-    }
     fn write(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, _: &mut Rows<DeadLetter>) -> Result<Step> {
         assert!(self.buffer.len() < self.limit, "a blocked sink was given data");
         self.buffer.append(&mut rows.rec);
@@ -137,7 +151,10 @@ impl<T: Data> SinkWriter<T> for Buffered<T> {
         assert!(self.buffer.is_empty(), "flushed before");
         Ok(())
     }
-    fn close(&mut self) {
+}
+
+impl<T> Drop for Buffered<T> {
+    fn drop(&mut self) {
         self.written.closed.fetch_add(1, SeqCst);
     }
 }

@@ -181,7 +181,8 @@ impl Subtask {
 
 // Event time is all the same here: what counts is who is waited for.
 fn plan<S: Source>(source: &Arc<S>, parallelism: u16) -> Plan {
-    let (reading, dealing) = (Arc::clone(source), Arc::clone(source));
+    let dealing = Arc::clone(source);
+    let reading: Arc<dyn Source<Out = S::Out>> = Arc::clone(source) as _;
     let make = move || {
         let strategy = WatermarkStrategy::monotonous().with_timestamps(|_: &S::Out| 0);
         let marked = Chained::new(
@@ -189,7 +190,7 @@ fn plan<S: Source>(source: &Arc<S>, parallelism: u16) -> Plan {
             AssignWatermarks::new(strategy),
             Box::new(Exchanged::forward(EDGE)),
         );
-        Box::new(SourceStage::new(SOURCE.into(), reading.reader(), Box::new(marked))) as Box<dyn Stage>
+        Box::new(SourceStage::new(SOURCE.into(), Arc::clone(&reading), Box::new(marked))) as Box<dyn Stage>
     };
     let operator = |name: &str| OperatorSpec { name: name.to_owned(), ..OperatorSpec::default() };
     let stage = StageSpec {

@@ -60,7 +60,7 @@ struct Writer {
     requests: Completions<Vec<Write>>,
     send_at: Option<i64>,
     due: bool,
-    metrics: Option<Arc<OperatorMetrics>>,
+    metrics: Arc<OperatorMetrics>,
 }
 
 impl Sink<(u64, u64)> for Memory {
@@ -70,11 +70,11 @@ impl Sink<(u64, u64)> for Memory {
     fn guarantee(&self) -> Guarantee {
         Guarantee::IdempotentFenced
     }
-    fn writer(&self) -> Box<dyn SinkWriter<(u64, u64)>> {
-        Box::new(Writer {
+    fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<(u64, u64)>>> {
+        let mut writer = Writer {
             table: Arc::clone(&self.table),
             flaw: self.flaw,
-            epoch: 0,
+            epoch: cx.epoch,
             sequence: 0,
             number: 0,
             buffer: Vec::new(),
@@ -82,14 +82,27 @@ impl Sink<(u64, u64)> for Memory {
             requests: Completions::default(),
             send_at: None,
             due: false,
-            metrics: None,
-        })
+            metrics: cx.metrics_of(name),
+        };
+        writer.restore(cx.restored.take_list(name, "unacknowledged"))?;
+        Ok(Box::new(writer))
     }
 }
 
 impl Writer {
     fn has(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
+    }
+
+    fn restore(&mut self, items: Vec<Vec<u8>>) -> Result<()> {
+        for item in items {
+            let (key, value): (u64, u64) = from_bytes(&item)?;
+            let version = self.version();
+            if !self.has(Flaw::RestoreForgets) {
+                self.buffer.push((key, value, version));
+            }
+        }
+        Ok(())
     }
 
     fn version(&mut self) -> u64 {
@@ -144,9 +157,8 @@ impl Writer {
         for part in self.requests.drain()? {
             self.sent.retain(|write| !part.contains(write));
             if !self.has(Flaw::CountsNothing) {
-                let metrics = self.metrics.as_ref().unwrap();
-                metrics.bytes_out.add(part.len() as u64 * 16);
-                metrics.latency.record(cx.nanos(), part.len() as u64);
+                self.metrics.bytes_out.add(part.len() as u64 * 16);
+                self.metrics.latency.record(cx.nanos(), part.len() as u64);
             }
         }
         Ok(())
@@ -154,19 +166,6 @@ impl Writer {
 }
 
 impl SinkWriter<(u64, u64)> for Writer {
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.epoch = cx.epoch;
-        self.metrics = Some(cx.metrics_of(name));
-        for item in cx.restored.take_list(name, "unacknowledged") {
-            let (key, value): (u64, u64) = from_bytes(&item)?;
-            let version = self.version();
-            if !self.has(Flaw::RestoreForgets) {
-                self.buffer.push((key, value, version));
-            }
-        }
-        Ok(())
-    }
-
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -238,6 +237,4 @@ impl SinkWriter<(u64, u64)> for Writer {
         });
         Ok(())
     }
-
-    fn close(&mut self) {}
 }
