@@ -326,7 +326,8 @@ impl<T: Record> DataStream<T> {
 }
 
 impl DataStream<RawBatch> {
-    /// Decodes what a source fetched. Messages that cannot be decoded go to [`dead_letters`](DataStream::dead_letters).
+    /// Decodes what a source fetched: [`TextLines`](millstream_stage::decode::TextLines), JSON, CSV, or a decoder of your own. Messages
+    /// that cannot be decoded go to [`dead_letters`](DataStream::dead_letters).
     pub fn decode<T: Data>(&self, name: &str, decoder: impl Decoder<T>) -> DataStream<T> {
         let source = self.operator.clone().unwrap_or_default();
         self.then(name, "decode", move || Decode::new(&source, decoder.fresh()))

@@ -4,10 +4,12 @@
 //! letters to a side output. Nothing is copied on the way but what the record owns.
 
 mod shape;
+mod text_lines;
 
 use std::fmt::Display;
 
 pub use self::shape::{BYTE_ORDER_MARK, Shape};
+pub use self::text_lines::TextLines;
 
 use millstream_record::record::Data;
 
@@ -61,44 +63,5 @@ impl<'a> Refused<'a> {
     pub fn push(&mut self, message: RawRecord<'_>, reason: impl Display) {
         let letter = DeadLetter::at_decode(self.source, &self.split, message, self.now, reason);
         self.letters.push(letter, MIN_TIME);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone)]
-    struct Text;
-
-    impl Decoder<String> for Text {
-        fn decode(&mut self, batch: &RawBatch, _: Time, rows: &mut Rows<String>, refused: &mut Refused<'_>) {
-            for message in batch.iter() {
-                match std::str::from_utf8(message.bytes) {
-                    Ok(text) => rows.push(text.to_owned(), message.time),
-                    Err(error) => refused.push(message, error),
-                }
-            }
-        }
-
-        fn fresh(&self) -> Box<dyn Decoder<String>> {
-            Box::new(self.clone())
-        }
-    }
-
-    #[test]
-    fn each_message_is_a_row_or_a_dead_letter_with_its_bytes_and_position() {
-        let mut batch = RawBatch::new("clicks-3".into());
-        batch.push(b"good", 7, 1);
-        batch.push(&[0xff], 8, 2);
-        batch.refuse(b"long", 9, 3, "too long");
-        let (mut rows, mut letters) = (Rows::default(), Rows::default());
-        let mut decoder: Box<dyn Decoder<String>> = Text.fresh();
-        decoder.decode(&batch, 99, &mut rows, &mut Refused::new("clicks", &batch, 99, &mut letters));
-        assert_eq!((rows.rec, rows.ts), (vec!["good".to_owned()], vec![1]));
-        assert_eq!((letters.rec[0].position, letters.rec[0].reason.as_str()), (9, "too long"));
-        let letter = &letters.rec[1];
-        assert_eq!((letter.id.as_str(), letter.raw.as_slice()), ("clicks/clicks-3/8/decode", &[0xff][..]));
-        assert_eq!((letter.position, letter.time, letter.stage.as_str()), (8, 99, "decode"));
     }
 }

@@ -109,7 +109,20 @@ impl RawBatch {
         self.data.len() - PADDING
     }
 
-    /// All messages in order.
+    /// The bytes of all messages, in order.
+    ///
+    /// ```
+    /// # use millstream_stage::{raw::RawBatch, time::MIN_TIME};
+    /// let mut batch = RawBatch::new("words.txt".into());
+    /// batch.push(b"to be", 1, MIN_TIME);
+    /// batch.push(b"or not", 2, MIN_TIME);
+    /// assert_eq!(batch.messages().map(<[u8]>::len).sum::<usize>(), 11);
+    /// ```
+    pub fn messages(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.iter().map(|message| message.bytes)
+    }
+
+    /// All messages in order, with their positions and times.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RawRecord<'_>> {
         self.entries.iter().map(|entry| self.message(entry))
     }
