@@ -93,7 +93,7 @@ impl Source for Numbers {
     }
 
     fn reader(&self, _: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = i64>>> {
-        self.probe.wakers.lock().unwrap().push(cx.waker.clone());
+        self.probe.wakers.lock().push(cx.waker.clone());
         Ok(Box::new(Reader { source: self.clone(), splits: VecDeque::new() }))
     }
 }
