@@ -20,8 +20,14 @@ pub struct Shop {
 
 impl Application for Shop {
     type Options = Options;
-    const NAME: &'static str = "clickstream";
-    const ABOUT: &'static str = "The click stream of an online shop: counts, rankings, visitors";
+
+    fn name(&self) -> &'static str {
+        "clickstream"
+    }
+
+    fn about(&self) -> &'static str {
+        "The click stream of an online shop: counts, rankings, visitors"
+    }
 
     fn build(&self, options: &Options, env: &Environment) -> Result<()> {
         let pipeline = pipeline::build(options, env)?;

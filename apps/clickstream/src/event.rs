@@ -119,6 +119,30 @@ pub enum Preset {
     Snake,
 }
 
+impl Preset {
+    /// What to say when a message lacks a field that the other preset would find.
+    fn advice(self) -> fn(&[String]) -> Option<&'static str> {
+        match self {
+            Self::Camel => |keys| other_names(keys, |(camel, snake)| (snake, camel)).then_some(SET_SNAKE),
+            Self::Snake => |keys| other_names(keys, |names| names).then_some(SET_CAMEL),
+        }
+    }
+}
+
+const SET_SNAKE: &str = "these are the names of `event: {preset: snake}`";
+const SET_CAMEL: &str = "these are the names of `event: {preset: camel}`, which is the default";
+
+// Whether a message has names of the other set and none of its own.
+fn other_names(
+    keys: &[String],
+    order: fn((&'static str, &'static str)) -> (&'static str, &'static str),
+) -> bool {
+    let ids = SNAKE.iter().filter(|(camel, _)| camel.ends_with("Id")).map(|names| order(*names));
+    let has = |name: &str| keys.iter().any(|key| key == name);
+    let (others, own): (Vec<_>, Vec<_>) = ids.unzip();
+    others.into_iter().any(has) && !own.into_iter().any(has)
+}
+
 const SNAKE: [(&str, &str); 4] =
     [("userId", "user_id"), ("itemId", "item_id"), ("categoryId", "category_id"), ("timestamp", "ts")];
 
@@ -137,7 +161,7 @@ impl EventOptions {
             }
             Format::Jsonl => {
                 let options = JsonOptions { max_ahead, ..self.json() };
-                Ok(Box::new(JsonDecoder::<Event>::new(&options)?))
+                Ok(Box::new(JsonDecoder::<Event>::new(&options)?.with_advice(self.preset.advice())))
             }
         }
     }
@@ -200,6 +224,33 @@ mod tests {
         assert_eq!(letters.len(), 0);
         assert_eq!(rows.rec, vec![rows.rec[0].clone(); 4]);
         assert_eq!((rows.rec[0].item_id.as_str(), rows.rec[0].behavior.as_str()), ("1", "pv"));
+    }
+
+    #[test]
+    fn names_of_the_other_preset_are_told_with_the_key_to_set() {
+        let reason = |preset, message: &str| {
+            let options = EventOptions { preset, ..EventOptions::default() };
+            let mut decoder = options.decoder(Format::Jsonl, Duration::ZERO).unwrap();
+            let mut batch = RawBatch::new("clicks-0".into());
+            batch.push(message.as_bytes(), 1, 0);
+            let (mut rows, mut letters) = (Rows::default(), Rows::default());
+            let now = 1_511_658_000_000;
+            decoder.decode(&batch, now, &mut rows, &mut Refused::new("clicks", &batch, now, &mut letters));
+            letters.rec[0].reason.clone()
+        };
+        let snake = r#"{"user_id": 1, "item_id": 2, "category_id": 3, "behavior": "pv", "ts": "2017-11-26T01:00:00Z"}"#;
+        let camel = r#"{"userId": 1, "itemId": 2, "behavior": "pv", "timestamp": 1511658000000}"#;
+        let mixed = r#"{"userId": 1, "item_id": 2, "behavior": "pv", "timestamp": 1511658000000}"#;
+        let told = reason(Preset::Camel, snake);
+        assert_eq!(
+            told,
+            "field itemId: is missing; the message has user_id, item_id, category_id, behavior, ts: these are the names of \
+             `event: {preset: snake}`"
+        );
+        let told = reason(Preset::Snake, camel);
+        assert!(told.ends_with("`event: {preset: camel}`, which is the default"), "{told}");
+        let told = reason(Preset::Camel, mixed);
+        assert!(told.ends_with("has userId, item_id, behavior, timestamp"), "{told}");
     }
 
     #[test]

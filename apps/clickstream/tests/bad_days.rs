@@ -124,6 +124,13 @@ fn mistakes_are_told_before_anything_starts() -> Result<()> {
             "`dead-letter` writes to dead-letter.jsonl, which `source` reads",
         ),
         (config("{type: files, path: .}"), "`sinks.0` writes to clicks.db, which `source` reads"),
+        (
+            format!(
+                "dead-letter: {{type: files, path: /proc/none/dead.jsonl}}\n{}",
+                config("{type: generator, rate: 10}")
+            ),
+            "error: /proc/none cannot be made: check the path",
+        ),
     ];
     for (text, says) in cases {
         std::fs::write(dir.path().join("job.yaml"), &text)?;
@@ -210,6 +217,36 @@ fn plans_and_help_teach() -> Result<()> {
     for part in ["demo", "run", "plan", "generate", "replay", "Exit codes"] {
         assert!(help.contains(part), "{part}: {help}");
     }
+    for command in ["run", "stop", "savepoint", "restore", "replay", "generate"] {
+        let help = finish(dir.path(), &[command, "--help"])?;
+        let help = String::from_utf8_lossy(&help.stdout).into_owned();
+        let examples =
+            help.split_once("Examples").map(|(_, examples)| examples).context("it has examples")?;
+        assert!(examples.contains(&format!("clickstream {command} ")), "{help}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_program_describes_itself_to_people_shells_and_man() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let said = |arguments: &[&str]| -> Result<String> {
+        let output = finish(dir.path(), arguments)?;
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let version = said(&["--version"])?;
+    assert!(version.starts_with(concat!("clickstream ", env!("CARGO_PKG_VERSION"))), "{version}");
+    assert!(!version.contains('/'), "{version}");
+    let page = said(&["man"])?;
+    for part in [".TH clickstream 1", "CLICKSTREAM REPLAY", "CLICKSTREAM RUN", "taobao", "Exit codes:"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(said(&["completions", shell])?.contains("savepoint"), "{shell}");
+    }
+    let output = finish(dir.path(), &["completions", "tcsh"])?;
+    assert_eq!(output.status.code(), Some(2));
     Ok(())
 }
 

@@ -41,6 +41,17 @@ pub(crate) fn damaged(at: &FileSplit, damage: &Damage) -> Error {
     ))
 }
 
+/// A file or its directory cannot be made when a job starts. A path that leads nowhere stays wrong: unlike a file that vanishes while a job
+/// runs, it is no reason to try again.
+pub(crate) fn making(path: impl Display, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => {
+            Error::configuration(format!("{path} cannot be made: check the path")).caused_by(error)
+        }
+        _ => writing(path, error),
+    }
+}
+
 /// A file cannot be made or written.
 pub(crate) fn writing(path: impl Display, error: io::Error) -> Error {
     let (kind, advice) = match error.kind() {
@@ -71,6 +82,15 @@ mod tests {
         let error = writing("out/a.csv", io::ErrorKind::StorageFull.into());
         assert_eq!(error.kind(), ErrorKind::Restart);
         assert!(error.to_string().starts_with("out/a.csv cannot grow: the disk is full"));
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_no_reason_to_try_again() {
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::InvalidFilename, io::ErrorKind::NotADirectory] {
+            assert_eq!(making("/proc/none", kind.into()).kind(), ErrorKind::Configuration, "{kind}");
+        }
+        assert_eq!(making("/data", io::ErrorKind::StorageFull.into()).kind(), ErrorKind::Restart);
+        assert_eq!(writing("/data", io::ErrorKind::NotFound.into()).kind(), ErrorKind::Restart);
     }
 
     #[test]

@@ -64,10 +64,11 @@ impl Target {
 fn open_file(path: &str, at_start: Option<AtStart>) -> Result<File> {
     let writing = |error| errors::writing(path, error);
     if let Some(directory) = Path::new(path).parent() {
-        fs::create_dir_all(directory).map_err(|error| errors::writing(directory.display(), error))?;
+        fs::create_dir_all(directory).map_err(|error| errors::making(directory.display(), error))?;
     }
     // It is read to compare the header and to see how the last line ends.
-    let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(writing)?;
+    let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+    let file = file.map_err(|error| errors::making(path, error))?;
     match at_start {
         Some(AtStart::Replace) => file.set_len(0).map_err(writing)?,
         Some(AtStart::Refuse) if length(&file).map_err(writing)? > 0 => {

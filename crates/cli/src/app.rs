@@ -1,4 +1,4 @@
-//! The commands of a pipeline of your own, in one line of `main`.
+//! What a program around a pipeline is, and the commands that it has.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,18 +8,30 @@ use millstream_api::Environment;
 use millstream_record::Result;
 use serde::de::DeserializeOwned;
 
-use crate::config::{Config, load};
+use crate::config::{Config, DEFAULT_JOB_NAME, load_named};
 use crate::control::{Control, control};
-use crate::{exit, logs, restore, run, show_plan};
+use crate::{completions, examples, exit, logs, man, restore, run, show_plan};
 
 /// A program around a pipeline.
 pub trait Application {
     /// The application's part of the configuration file.
     type Options: DeserializeOwned;
-    /// The program's name.
-    const NAME: &'static str;
-    /// What it does, for `--help`.
-    const ABOUT: &'static str;
+
+    /// The program's name, for `--help`, `--version` and `plan`.
+    fn name(&self) -> &str;
+
+    /// What the program does, in a few words, for `--help` and `plan`.
+    fn about(&self) -> &str;
+
+    /// The program's own version, for `--version`.
+    fn version(&self) -> Option<&str> {
+        None
+    }
+
+    /// The job's name where the configuration has no `pipeline.name`. State is found by this name.
+    fn job_name(&self) -> &str {
+        DEFAULT_JOB_NAME
+    }
 
     /// Describes the pipeline.
     ///
@@ -67,7 +79,7 @@ pub enum Command {
     /// What can be asked of a job that runs.
     #[command(flatten)]
     Control(Control),
-    /// Show what would become of each state if the job went on from a savepoint or checkpoint, without starting or stopping anything
+    /// Show what would become of each state if the job went on from a savepoint or checkpoint; nothing is started or stopped
     Restore(RestoreArgs),
 }
 
@@ -77,7 +89,8 @@ pub struct ConfigArgs {
     /// The job's configuration, a YAML file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Change a key of the file, such as parallelism.default=4 or source.rate=1000 (may be repeated)
+    /// Override a key of the file, such as parallelism.default=4, or one within a map or list, such as sinks.0.url=redis://other (may be
+    /// repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -87,11 +100,12 @@ pub struct ConfigArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Begin with the savepoint or checkpoint at this URL or path. When the command is repeated after a crash, the job goes on from its own
-    /// latest checkpoint
+    /// Start from the savepoint or checkpoint at this URL or path. When the same command is repeated after a crash, the job goes on from
+    /// its own latest checkpoint
     #[arg(short = 's', long, value_name = "URL")]
     pub(crate) from_savepoint: Option<String>,
-    /// Leave state behind that the job has no place for any more
+    /// Give up state in the savepoint or checkpoint that the job has no operator or state for any more; without this option, such state
+    /// keeps the job from starting
     #[arg(short = 'n', long)]
     pub(crate) allow_non_restored_state: bool,
 }
@@ -101,13 +115,13 @@ pub struct RunArgs {
 pub struct RestoreArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Only look: to start the job from a savepoint, use `run --from-savepoint`
+    /// Only look. This is all that `restore` does: to start the job from a savepoint, use `run --from-savepoint`
     #[arg(long, required = true)]
     dry_run: bool,
-    /// The savepoint or checkpoint, a URL or path; without it, what the job would go on from by itself
+    /// The savepoint or checkpoint, as a URL or path; without it, the one that the next run would go on from
     #[arg(long, value_name = "URL")]
     pub(crate) from: Option<String>,
-    /// State that the job has no place for any more is no reason to refuse
+    /// Accept that state is given up which the job has no operator or state for any more
     #[arg(short = 'n', long)]
     pub(crate) allow_non_restored_state: bool,
 }
@@ -117,27 +131,57 @@ pub struct RestoreArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Print a graph for Graphviz: `... plan --dot | dot -Tsvg > plan.svg`
+    /// Print a graph for Graphviz
     #[arg(long)]
     dot: bool,
 }
 
-/// A program with just `run` and `plan`: what the `main` of a pipeline returns.
+/// A program with the commands that every pipeline has: what the `main` of a pipeline returns.
 pub fn main<A: Application>(app: &A) -> ExitCode {
-    let command = clap::Command::new(A::NAME).about(A::ABOUT).subcommand_required(true);
-    finish(execute(app, &parsed(Command::augment_subcommands(command))))
+    finish(execute(app, &parsed(program(app))))
 }
 
-/// Reads the command line of a program that has commands of its own, with the exit codes below its help and the options that every program
-/// has, and starts the logs. Ends the program where the command line is wrong or asks for help.
+/// Reads the command line of a program that has commands of its own, with the exit codes below its help and the commands and options that
+/// every program has, and starts the logs. Ends the program where the command line is wrong or asks for help, completions, or the manual.
 pub fn command_line<C: CommandFactory + FromArgMatches>() -> C {
     parsed(C::command())
 }
 
-fn parsed<C: FromArgMatches>(command: clap::Command) -> C {
-    let matches = logs::with_log_format(command.after_help(exit::EXIT_CODES)).get_matches();
+fn program<A: Application>(app: &A) -> clap::Command {
+    let command = clap::Command::new(app.name().to_owned()).about(app.about().to_owned());
+    let command =
+        command.version(version(app.version())).subcommand_required(true).arg_required_else_help(true);
+    Command::augment_subcommands(command)
+}
+
+// The program's version, and that of the library that it was built with.
+fn version(own: Option<&str>) -> String {
+    let library = concat!("(Millstream ", env!("CARGO_PKG_VERSION"), ")");
+    own.map_or_else(|| library.to_owned(), |own| format!("{own} {library}"))
+}
+
+/// Adds what every program has.
+fn complete(program: clap::Command) -> clap::Command {
+    let program = logs::with_log_format(program.after_help(exit::EXIT_CODES));
+    examples::add(program).subcommand(completions::command()).subcommand(man::command())
+}
+
+fn parsed<C: FromArgMatches>(program: clap::Command) -> C {
+    let program = complete(program);
+    let matches = program.clone().get_matches();
     logs::start_as_told(&matches);
-    C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    match matches.subcommand() {
+        Some((completions::NAME, matches)) => end(completions::print(program, matches)),
+        Some((man::NAME, _)) => end(man::print(program)),
+        _ => C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()),
+    }
+}
+
+fn end(printed: Result<()>) -> ! {
+    if let Err(error) = &printed {
+        logs::error(error);
+    }
+    std::process::exit(i32::from(printed.is_err()))
 }
 
 /// Runs one of the common commands: for a program that has more of its own.
@@ -148,18 +192,30 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
     logs::start();
     match command {
         Command::Run(args) => {
-            let config = load(&args.config.config, &args.config.set)?;
+            let config = load_for(app, &args.config)?;
             let from = args.from_savepoint.as_deref().map(restore::as_url).transpose()?;
             run::run_from(app, &config, from.as_deref(), args.allow_non_restored_state)
         }
         Command::Restore(args) => restore::restore(app, args),
         Command::Control(command) => control(command),
         Command::Plan(args) => {
-            let config = load(&args.config.config, &args.config.set)?;
+            let config = load_for(app, &args.config)?;
             let plan = run::plan(app, &config).map_err(|error| run::placed(app, &config, error))?;
-            logs::out(&if args.dot { show_plan::as_dot(&plan) } else { show_plan::as_text(&plan) })
+            logs::out(&if args.dot {
+                show_plan::as_dot(&plan)
+            } else {
+                format!("{}: {}\n\n{}", app.name(), app.about(), show_plan::as_text(&plan))
+            })
         }
     }
+}
+
+/// Reads the configuration of an application.
+///
+/// # Errors
+/// As [`load`](crate::load).
+pub fn load_for<A: Application>(app: &A, args: &ConfigArgs) -> Result<Config<A::Options>> {
+    load_named(app.job_name(), &args.config, &args.set)
 }
 
 /// Prints an error, if there is one, and gives the exit code.
@@ -172,3 +228,7 @@ pub fn finish(result: Result<()>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod tests;

@@ -14,6 +14,9 @@ use crate::set;
 use crate::state_keys::{STORAGE_MAP, StateKeys, is_state_key};
 use crate::strict::{self, Mistake};
 
+/// The job's name where neither the configuration nor the program has one.
+pub(crate) const DEFAULT_JOB_NAME: &str = "job";
+
 /// Keys that every pipeline has; the rest belongs to the application.
 const KEYS: [&str; 9] = [
     "pipeline.name",
@@ -65,7 +68,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            name: "job".to_owned(),
+            name: DEFAULT_JOB_NAME.to_owned(),
             key_groups: millstream_record::key_group::DEFAULT_KEY_GROUPS,
             parallelism: 1,
             dir: None,
@@ -127,10 +130,18 @@ pub struct Config<T> {
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): a file that cannot be read or is no YAML, a key that is not known
 /// (the nearest known one is named), a value of the wrong kind.
 pub fn load<T: DeserializeOwned>(file: &Path, set: &[String]) -> Result<Config<T>> {
+    load_named(DEFAULT_JOB_NAME, file, set)
+}
+
+/// The same for a program whose job has this name where the file has no `pipeline.name`.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_named<T: DeserializeOwned>(name: &str, file: &Path, set: &[String]) -> Result<Config<T>> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::configuration(format!("{} cannot be read", file.display())).caused_by(error)
     })?;
-    read(&text, set, Origin::of(&text, Some(file)))
+    read(name, &text, set, Origin::of(&text, Some(file)))
 }
 
 /// Reads a configuration from its text.
@@ -138,22 +149,43 @@ pub fn load<T: DeserializeOwned>(file: &Path, set: &[String]) -> Result<Config<T
 /// # Errors
 /// As [`load`].
 pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T>> {
-    read(text, set, Origin::of(text, None))
+    read(DEFAULT_JOB_NAME, text, set, Origin::of(text, None))
 }
 
-fn read<T: DeserializeOwned>(text: &str, set: &[String], origin: Origin) -> Result<Config<T>> {
+fn read<T: DeserializeOwned>(name: &str, text: &str, set: &[String], origin: Origin) -> Result<Config<T>> {
+    let read = |set: &[String], origin: &Origin| read_changed::<T>(name, text, set, origin);
+    let error = match read(set, &origin) {
+        Ok(config) => return Ok(Config { origin: origin.changed_by(set), ..config }),
+        Err(error) => error,
+    };
+    // A mistake that is there without any change is the file's; else it is that of the change with which it appears.
+    let is_there_after =
+        |count: &usize| read(&set[..*count], &origin).is_err_and(|other| other.chain() == error.chain());
+    match (0..=set.len()).find(is_there_after) {
+        None | Some(0) => Err(error),
+        Some(count) => Err(read(set, &origin.of_change(&set[count - 1])).err().unwrap_or(error)),
+    }
+}
+
+fn read_changed<T: DeserializeOwned>(
+    name: &str,
+    text: &str,
+    set: &[String],
+    origin: &Origin,
+) -> Result<Config<T>> {
     let mut map = map_of(text).map_err(|error| origin.here(error))?;
     set::resolve_paths(&mut map, "runtime").map_err(|error| origin.here(error))?;
     for change in set {
         set::apply(&mut map, change)?;
     }
+    map.entry("pipeline.name").or_insert_with(|| name.into());
     let mut map = resolve_variables(Value::Object(map)).map_err(|error| origin.here(error))?;
     let state =
-        map.as_object_mut().map_or_else(|| Ok(StateKeys::default()), |map| StateKeys::take(map, &origin))?;
+        map.as_object_mut().map_or_else(|| Ok(StateKeys::default()), |map| StateKeys::take(map, origin))?;
     let engine = take_engine(&mut map);
     let engine: EngineOptions = strict::read(engine).map_err(|mistake| origin.mistake(&mistake))?;
     let app = read_app(map).map_err(|mistake| origin.mistake(&mistake))?;
-    Ok(Config { engine: EngineOptions { state, ..engine }, app, origin })
+    Ok(Config { engine: EngineOptions { state, ..engine }, app, origin: origin.clone() })
 }
 
 fn map_of(text: &str) -> Result<Map<String, Value>> {
@@ -234,7 +266,9 @@ fn resolve_text(text: &str) -> Result<String> {
             .split_once('}')
             .ok_or_else(|| Error::configuration(format!("{text:?}: `${{` is not closed by `}}`")))?;
         let value = std::env::var(name).map_err(|_| {
-            Error::configuration(format!("the environment has no variable {name}, which the file asks for"))
+            Error::configuration(format!(
+                "the environment has no variable {name}, which the configuration asks for"
+            ))
         })?;
         resolved.push_str(before);
         resolved.push_str(&value);
@@ -332,6 +366,36 @@ mod tests {
         assert!(error.to_string().starts_with("unknown key \"stop-timeuot\", did you mean"), "{error}");
         let place = format!("runtime.stop-timeuot in {}, line 5", file.display());
         assert_eq!(error.places(), [place]);
+    }
+
+    #[test]
+    fn a_wrong_change_is_blamed_and_not_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("job.yaml");
+        let places = |text: &str, set: &[&str]| {
+            std::fs::write(&file, text).unwrap();
+            let set: Vec<_> = set.iter().map(|&change| change.to_owned()).collect();
+            load::<App>(&file, &set).unwrap_err().places()
+        };
+        let (right, wrong) = ("parallelism.default: 2\n", "parallelism.default: many\n");
+        assert_eq!(places(right, &["parallelism.default=some"]), ["--set parallelism.default"]);
+        assert_eq!(places(right, &["rest.port=1", "jobz=[a]"]), ["--set jobz"]);
+        assert_eq!(
+            places(right, &["rest.port=1", "runtime={stop-timeuot: 5s}"]),
+            ["runtime.stop-timeuot in --set runtime"]
+        );
+        assert_eq!(
+            places(right, &["state.checkpoints.num-retained=x", "rest.port=1"]),
+            ["--set state.checkpoints.num-retained"]
+        );
+        let line = format!("parallelism.default in {}, line 1", file.display());
+        assert_eq!(places(wrong, &["rest.port=1"]), [line.clone()]);
+        // What the file has wrong and a change has right is no mistake: the next one is told.
+        assert_eq!(places(wrong, &["parallelism.default=3", "rest.port=x"]), ["--set rest.port"]);
+        std::fs::write(&file, "source: {rate: 1}\n").unwrap();
+        let config: Config<App> = load(&file, &["source.rate=2".to_owned()]).unwrap();
+        let changed = format!("source in {}, line 1, changed by --set source.rate", file.display());
+        assert_eq!(config.origin.place("source"), changed);
     }
 
     #[test]

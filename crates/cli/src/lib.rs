@@ -1,4 +1,7 @@
-//! The commands `run`, `plan` and `restore` for any pipeline, its configuration file, its exit codes.
+//! The commands `run`, `plan`, `stop` and so on for any pipeline, its configuration file, its exit codes.
+//!
+//! A pipeline that is one function becomes a program by [`App`]. One that needs more, such as a page of its own, implements
+//! [`Application`]:
 //!
 //! ```no_run
 //! use millstream_api::Environment;
@@ -13,8 +16,14 @@
 //!
 //! impl Application for Clicks {
 //!     type Options = Options;
-//!     const NAME: &'static str = "clicks";
-//!     const ABOUT: &'static str = "Counts clicks";
+//!
+//!     fn name(&self) -> &str {
+//!         "clicks"
+//!     }
+//!
+//!     fn about(&self) -> &str {
+//!         "Counts clicks"
+//!     }
 //!
 //!     fn build(&self, options: &Options, env: &Environment) -> millstream_record::Result<()> {
 //!         // env.source(...)
@@ -28,11 +37,15 @@
 //! ```
 
 mod app;
-mod backend;
+mod builder;
+mod completions;
 mod config;
 mod control;
+mod examples;
 mod exit;
+mod history;
 pub mod logs;
+mod man;
 mod origin;
 mod places;
 mod progress;
@@ -47,8 +60,9 @@ mod strict;
 
 pub use app::{
     Application, Command, ConfigArgs, PlanArgs, RestoreArgs, RunArgs, Running, command_line, execute, finish,
-    main,
+    load_for, main,
 };
+pub use builder::{App, NoOptions};
 pub use config::{Config, EngineOptions, load, parse};
 pub use control::{Control, TargetArgs};
 pub use exit::EXIT_CODES;

@@ -5,8 +5,7 @@ use std::path::Path;
 use millstream_record::{Error, Result};
 use millstream_runtime::dry_run;
 
-use crate::app::{Application, RestoreArgs};
-use crate::config::load;
+use crate::app::{Application, RestoreArgs, load_for};
 use crate::{logs, run};
 
 /// Prints what a start would do with a job's state, and refuses what the start would refuse.
@@ -14,7 +13,7 @@ use crate::{logs, run};
 /// # Errors
 /// Those of the configuration, the pipeline and the storage; state that does not fit, or would be lost.
 pub(crate) fn restore<A: Application>(app: &A, args: &RestoreArgs) -> Result<()> {
-    let config = load(&args.config.config, &args.config.set)?;
+    let config = load_for(app, &args.config)?;
     let env = run::environment(app, &config)?;
     let settings = config.engine.state.over(&env.settings())?;
     let from = args.from.as_deref().map(as_url).transpose()?;

@@ -9,7 +9,7 @@ use millstream_stage::plan::Plan;
 
 use crate::app::Application;
 use crate::config::Config;
-use crate::{backend, logs, progress};
+use crate::{logs, progress};
 
 /// How long a start is waited for before the page is served.
 const QUICK_START: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub fn environment<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
 pub(crate) fn plan<A: Application>(app: &A, config: &Config<A::Options>) -> Result<Plan> {
     let env = environment(app, config)?;
     let settings = config.engine.state.over(&env.settings())?;
-    backend::is_built_in(&settings.backend)?;
+    millstream_state::is_built_in(&settings.backend)?;
     app.check(config, false)?;
     let plan = env.plan()?;
     Launch::new(plan.clone(), config.engine.runtime(&settings)).validate()?;
@@ -54,7 +54,7 @@ pub fn launch<A: Application>(app: &A, config: &Config<A::Options>) -> Result<La
     let settings = config.engine.state.over(&env.settings())?;
     let plan = env.plan()?;
     let launch = Launch::new(plan.clone(), config.engine.runtime(&settings));
-    backend::add(launch, &plan, &settings.backend)
+    millstream_state::with_backend(launch, &plan, &settings.backend)
 }
 
 /// Runs a job to its end and prints its report.

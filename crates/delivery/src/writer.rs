@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use millstream_record::record::Data;
 use millstream_record::Result;
+use millstream_record::record::Data;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen};

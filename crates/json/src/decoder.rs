@@ -48,8 +48,12 @@ pub struct JsonDecoder<T> {
     slots: Box<[Slot]>,
     times: Times,
     plausible: PlausibleTimes,
+    advice: Option<Advice>,
     record: PhantomData<fn() -> T>,
 }
+
+/// What to say to a message that lacks a field, from the keys that it has.
+pub type Advice = fn(&[String]) -> Option<&'static str>;
 
 impl<T> Clone for JsonDecoder<T> {
     fn clone(&self) -> Self {
@@ -71,8 +75,15 @@ impl<T: FromJson> JsonDecoder<T> {
             slots: vec![Slot::default(); T::FIELDS.len() + 1].into(),
             times: Times { unit: options.time_unit, plausible: plausible.at(0) },
             plausible,
+            advice: None,
             record: PhantomData,
         })
+    }
+
+    /// Adds advice to the reason for which a message is refused that lacks a field: what the function says to the message's keys.
+    #[must_use]
+    pub fn with_advice(self, advice: Advice) -> Self {
+        Self { advice: Some(advice), ..self }
     }
 
     /// One message and its event time ([`MIN_TIME`] where the record has none). It is copied: a whole [`RawBatch`] is faster.
@@ -99,7 +110,7 @@ impl<T: FromJson> JsonDecoder<T> {
             let text = &padded[BYTE_ORDER_MARK.len()..];
             return self.one(text, length - BYTE_ORDER_MARK.len(), rows);
         }
-        Err(with_hint(bad, padded, length))
+        Err(with_hint(bad, padded, length, self.advice))
     }
 
     /// Appends one message, at the start of a buffer that goes on for [`PADDING`](millstream_stage::raw::PADDING) bytes behind it.
@@ -115,11 +126,16 @@ impl<T: FromJson> JsonDecoder<T> {
 }
 
 // What the message is instead, or which keys it has where a wanted one is missing.
-fn with_hint(bad: Bad, padded: &[u8], length: usize) -> Bad {
+fn with_hint(bad: Bad, padded: &[u8], length: usize, advice: Option<Advice>) -> Bad {
     match Shape::of(&padded[..length]) {
         Some(Shape::Json) if bad.field().is_some() && bad.position().is_none() => {
             let names = names(padded, length);
-            if names.is_empty() { bad } else { bad.with_hint(format_args!("the message has {names}")) }
+            let advice = advice.and_then(|advice| advice(&names));
+            match (names.join(", "), advice) {
+                (names, _) if names.is_empty() => bad,
+                (names, None) => bad.with_hint(format_args!("the message has {names}")),
+                (names, Some(advice)) => bad.with_hint(format_args!("the message has {names}: {advice}")),
+            }
         }
         None | Some(Shape::Json) => bad,
         Some(shape) => bad.with_hint(shape),

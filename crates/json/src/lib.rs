@@ -41,7 +41,7 @@ mod value;
 mod walk;
 
 pub use bad::Bad;
-pub use decoder::JsonDecoder;
+pub use decoder::{Advice, JsonDecoder};
 pub use millstream_derive::FromJson;
 pub use options::JsonOptions;
 pub use record::{FieldSpec, FromJson, Values};

@@ -38,7 +38,7 @@ const NAMED: usize = 12;
 
 /// The keys of an object, for people: as they are written, without those of nested objects, the first few.
 #[cold]
-pub(crate) fn names(data: &[u8], len: usize) -> String {
+pub(crate) fn names(data: &[u8], len: usize) -> Vec<String> {
     let mut cursor = Cursor::new(data, len);
     let mut names = Vec::new();
     while let Some(name) = next_name(&mut cursor) {
@@ -48,7 +48,7 @@ pub(crate) fn names(data: &[u8], len: usize) -> String {
         }
         names.push(name);
     }
-    names.join(", ")
+    names
 }
 
 fn next_name(cursor: &mut Cursor<'_>) -> Option<String> {

@@ -1,10 +1,13 @@
 //! Millstream: a stream processor with Flink's semantics in one process.
 //!
-//! This crate only re-exports: a pipeline depends on it and on nothing else of Millstream. Systems to read from and to write to, the
-//! command line and the operator rig are features of it.
+//! A pipeline depends on this crate and on nothing else of Millstream. It re-exports the other crates and adds [`Execute`], which runs a
+//! pipeline in this process. Systems to read from and to write to, the command line and the operator rig are features of it.
 //!
 //! Start with [`prelude`], [`Environment`] and [`DataStream`].
 
+mod execute;
+
+pub use execute::{Execute, run};
 pub use millstream_api::{
     ConnectedStreams, DataStream, Environment, KeyedStream, SinkHandle, WindowedStream, Windows,
 };
@@ -17,8 +20,10 @@ pub use {
     millstream_stage as stage,
 };
 
+pub use millstream_runtime::{JobHandle, JobReport};
+
 #[cfg(feature = "cli")]
-pub use millstream_cli as cli;
+pub use millstream_cli::{self as cli, App};
 #[cfg(feature = "server")]
 pub use millstream_server as server;
 #[cfg(feature = "sim")]
@@ -46,6 +51,7 @@ pub mod connectors {
 pub mod prelude {
     pub use std::time::Duration;
 
+    pub use crate::execute::Execute;
     pub use millstream_api::{DataStream, Environment, KeyedStream};
     pub use millstream_operators::collection::{Collected, Collection};
     pub use millstream_operators::operators::{KeyedCoProcess, KeyedProcess, WatermarkStrategy};

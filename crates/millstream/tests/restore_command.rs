@@ -27,8 +27,14 @@ where
     A: AggregateFunction<Purchase, Out = (i64, i64)>,
 {
     type Options = serde_json::Map<String, serde_json::Value>;
-    const NAME: &'static str = "evolving";
-    const ABOUT: &'static str = "A job in several versions";
+
+    fn name(&self) -> &'static str {
+        "evolving"
+    }
+
+    fn about(&self) -> &'static str {
+        "A job in several versions"
+    }
 
     fn build(&self, _: &Self::Options, env: &Environment) -> Result<()> {
         define(env, input(), self.version.clone(), &self.results);

@@ -26,7 +26,9 @@ pub enum ErrorKind {
 }
 
 /// An error with a kind, a message that says what to do, and its cause.
-#[derive(Debug)]
+///
+/// `Display` is the message alone. `Debug` is what `fn main() -> Result<()>` and `unwrap` print: the message, every cause and where it
+/// happened, each on a line of its own. `{:#?}` shows the fields.
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -137,6 +139,28 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f
+                .debug_struct("Error")
+                .field("kind", &self.kind)
+                .field("message", &self.message)
+                .field("source", &self.source)
+                .field("operator", &self.operator)
+                .field("places", &self.places)
+                .finish();
+        }
+        f.write_str(&self.message)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, "\n  because: {error}")?;
+            cause = error.source();
+        }
+        self.places().iter().try_for_each(|place| write!(f, "\n  at: {place}"))
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
@@ -154,6 +178,16 @@ mod tests {
             Error::retry("no broker answers at 127.0.0.1:1").caused_by(io).in_context("source clicks");
         assert_eq!(error.chain(), "source clicks: no broker answers at 127.0.0.1:1: connection refused");
         assert_eq!(error.kind(), ErrorKind::Retry);
+    }
+
+    #[test]
+    fn an_error_that_main_returns_reads_as_prose() {
+        let io = std::io::Error::other("connection refused");
+        let error = Error::retry("no broker answers at 127.0.0.1:1").caused_by(io).in_operator("clicks");
+        let printed =
+            "no broker answers at 127.0.0.1:1\n  because: connection refused\n  at: operator clicks";
+        assert_eq!(format!("{error:?}"), printed);
+        assert!(format!("{error:#?}").contains("kind: Retry"));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! With the feature `rocksdb`: [`RocksBackend`], one RocksDB for each keyed operator and subtask, all within one memory budget. The
 //! databases are only a working copy: what counts is the checkpoint, so they have no write-ahead log and their folder is emptied at
-//! every start. Without the feature the crate is empty.
+//! every start. [`with_backend`] gives a job the backend that its settings name, with and without the feature.
 
+mod configured;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 
+pub use configured::{is_built_in, with_backend};
 #[cfg(feature = "rocksdb")]
 pub use rocks::{FORMAT, RocksBackend, RocksOptions, RocksReader};

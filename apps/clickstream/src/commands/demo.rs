@@ -22,22 +22,31 @@ use crate::options::{
 /// Time-lapse traffic begins this long ago, so that it does not reach the present while somebody watches.
 const AGO: Time = 30 * 24 * 60 * 60 * 1000;
 
+/// What is shown behind the options.
+const EXAMPLES: &str = "\
+Examples:
+  clickstream demo                         then open http://127.0.0.1:8081/; Ctrl-C stops it
+  clickstream demo --for 60s --rate 20000
+  clickstream demo --port 0 --dir /tmp/demo
+  sqlite3 clickstream-demo/clicks.db 'select * from hot_items order by window_end desc, rank limit 10'";
+
 /// What the demo can be told.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct DemoArgs {
     /// Events per second
     #[arg(long, default_value_t = 5000.0, value_name = "N")]
     rate: f64,
-    /// Stop after this time, such as 60s; runs until Ctrl-C without
+    /// Stop after this time, such as 60s; without it, Ctrl-C stops the demo
     #[arg(long = "for", value_parser = parse_typed_duration, value_name = "TIME")]
     duration: Option<Duration>,
-    /// Port of the live page on 127.0.0.1; 0 takes a free one
+    /// Port of the live page on 127.0.0.1; 0 takes a free one, and the program prints which
     #[arg(long, default_value_t = 8081, value_name = "P")]
     port: u16,
-    /// How many seconds of the shop pass in one second; 1 shows the present, and the first hot items after some minutes
+    /// How many seconds of the shop's time pass in one second, 1 to 3600; with 1 the first hot items come after some minutes
     #[arg(long, default_value_t = 60.0, value_name = "FACTOR")]
     speed: f64,
-    /// Where results and dead letters are written; results of an earlier demo in it are replaced
+    /// Directory for results and dead letters; those of an earlier demo in it are replaced
     #[arg(long, default_value = "clickstream-demo", value_name = "DIR")]
     dir: PathBuf,
 }

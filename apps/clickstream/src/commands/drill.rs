@@ -12,22 +12,33 @@ use millstream::{Error, Result};
 
 use crate::drill::{Blow, DrillPlan, Hook, drill};
 
+/// What is shown behind the options.
+const EXAMPLES: &str = "\
+Examples:
+  clickstream drill --config job.yaml
+  clickstream drill --config job.yaml --blows 50 --kinds kill,stop --rate 5000
+  clickstream drill --config job.yaml --hook 'systemctl restart minio'
+
+A drill runs beside the live job, with topics, an index prefix, a job name and a directory of its own. In the end it counts every row in
+the stores against a count by brute force; it exits with 4 if a result is missing, wrong or doubled.";
+
 /// What `drill` can be told.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct DrillArgs {
     /// The job's configuration: Kafka as its source; Elasticsearch, Redis, SQLite and Kafka as sinks are audited
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Change a key of the file (may be repeated)
+    /// Override a key of the file, such as parallelism.default=4 (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// How many blows
+    /// How often the job is killed, stopped, paused or rescaled
     #[arg(long, default_value_t = 10)]
     blows: u32,
-    /// Which kinds; all by default
+    /// Only blows of these kinds; all kinds by default
     #[arg(long, value_enum, value_delimiter = ',')]
     kinds: Vec<Blow>,
-    /// Events per second
+    /// Events per second that the drill sends
     #[arg(long, default_value_t = 2000)]
     rate: u32,
     /// The shortest time between two blows
@@ -36,16 +47,16 @@ pub struct DrillArgs {
     /// The longest time between two blows
     #[arg(long, default_value = "5s", value_parser = parse_typed_duration)]
     longest: Duration,
-    /// Chooses times, parallelisms and events; the time of day without it
+    /// Random seed of times, parallelisms and events; without it, the drill chooses one and prints it
     #[arg(long)]
     seed: Option<u64>,
-    /// A shell command that harms a server, run once in the middle, such as "systemctl restart minio" (may be repeated)
+    /// Shell command that harms a server, run once in the middle of the drill (may be repeated)
     #[arg(long, value_name = "COMMAND")]
     hook: Vec<String>,
-    /// How long the results may come no nearer to the truth while the job catches up in the end
+    /// How long the drill waits at the end while the results come no nearer to the right ones
     #[arg(long, default_value = "2m", value_parser = parse_typed_duration)]
     patience: Duration,
-    /// Where the drill keeps its files
+    /// Directory for the drill's files
     #[arg(long, default_value = "drill", value_name = "DIR")]
     dir: PathBuf,
 }

@@ -30,13 +30,13 @@ Checkpoints, savepoints, Kafka topics, CSV files and dead letters stay. The job 
 pub struct ForgetArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Only this store, as the names of operators have it: elasticsearch, redis, redis-2 (may be repeated)
+    /// Only this store, such as elasticsearch, redis, or redis-2 for the second one of its kind (may be repeated)
     #[arg(long, value_name = "NAME")]
     sink: Vec<String>,
-    /// Count what would be deleted, and delete nothing
+    /// Count the rows that would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
-    /// Delete without a question
+    /// Delete; without it and without --dry-run, nothing is done
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
 }

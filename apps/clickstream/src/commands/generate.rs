@@ -10,33 +10,46 @@ use millstream::stage::options::parse_typed_duration;
 
 use super::target::{TargetArgs, send};
 
+/// What is shown behind the options.
+const EXAMPLES: &str = "\
+Examples:
+  clickstream generate --count 5 --to -                        to look at
+  clickstream generate --count 1000000 --to events.jsonl.gz
+  clickstream generate --count 1000000 --topic user-clicks     the topic must exist
+  clickstream generate --rate 2000 --topic user-clicks --broken 0.001 --duplicates 0.001 --disorder 3s
+  clickstream generate --rate 2000 --topic user-clicks --brokers kafka:9093 --command-config client.properties
+
+Let a job read a file of them with `source: {type: files, path: events.jsonl.gz}`, and a topic with
+`source: {type: kafka, brokers: \"127.0.0.1:9092\", topic: user-clicks}`.";
+
 /// What `generate` can be told.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct GenerateArgs {
     #[command(flatten)]
     target: TargetArgs,
-    /// How many events; goes on until Ctrl-C without
+    /// How many events; without it, the traffic goes on until Ctrl-C
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Events per second, of the present; without it as fast as the target takes them, of 26 November 2017
+    /// Events per second, with the times of the present; without it, events of 26 November 2017 as fast as the target takes them
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
-    /// Chooses the traffic: the same seed gives the same events
+    /// The traffic's random seed: the same seed gives the same events
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How far events are out of order
+    /// How far events are out of order, such as 3s
     #[arg(long, default_value = "0s", value_parser = parse_typed_duration, value_name = "TIME")]
     disorder: Duration,
-    /// Share of events that come twice
+    /// Share of events that come twice, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     duplicates: f64,
-    /// Share of broken records
+    /// Share of broken records, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     broken: f64,
-    /// Share of events from the year 2037
+    /// Share of events with a time in the year 2037, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     future: f64,
-    /// Share of events of a single user
+    /// Share of events that come from one and the same user, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     hot: f64,
 }

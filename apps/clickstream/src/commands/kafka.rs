@@ -6,7 +6,7 @@ use millstream::connectors::kafka::{KafkaSinkOptions, KafkaSourceOptions, Proper
 /// Brokers, and what they want to know.
 #[derive(Clone, Debug, Args)]
 pub(super) struct KafkaArgs {
-    /// Kafka's brokers, such as 127.0.0.1:9092
+    /// Kafka's brokers, separated by commas
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
     brokers: String,
     /// A file of properties of the Kafka client for TLS and logins, one NAME=VALUE per line as Kafka's own tools read it, with librdkafka's

@@ -17,10 +17,13 @@ use super::target::{TargetArgs, send};
 
 /// What is shown behind the options.
 const EXAMPLES: &str = "\
-Recorded events, as fast as they came:
+Examples for recorded events: at the speed at which they were recorded, sixty times as fast, and as fast as the target takes them
   clickstream replay clicks.csv.gz --format taobao-csv --speed 1x --topic user-clicks
+  clickstream replay events.jsonl --format jsonl --speed 60x --topic user-clicks
+  clickstream replay events.jsonl --format jsonl --shuffle 5s --broken 0.001 --to again.jsonl.gz
 
-Dead letters, once their cause is gone: first look at what would be sent, then send it. Each message is sent once, with its original bytes.
+Examples for dead letters, once their cause is gone: first look at what would be sent, then send it. Each message is sent once, with
+its original bytes.
   clickstream replay dead-letter.jsonl --format dead-letters --dry-run
   clickstream replay dead-letter.jsonl --format dead-letters              back to the topics and partitions that they came from
   clickstream replay --from-topic clicks-dead --format dead-letters --stage decode --topic user-clicks
@@ -32,33 +35,33 @@ late for. Send such events (--stage late) to a topic of their own, and let a job
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReplayArgs {
-    /// The recording or the dead letters: a file, a directory, a pattern; `.gz` is read as it is
+    /// The recording or the dead letters: a file, a directory or a pattern such as 'day-*.gz'; files may be packed by gzip
     #[arg(value_name = "FILE", required_unless_present = "from_topic", conflicts_with = "from_topic")]
     file: Option<String>,
-    /// Read dead letters from a Kafka topic, up to its present end
+    /// Kafka topic to read dead letters from, up to its present end
     #[arg(long, value_name = "TOPIC")]
     from_topic: Option<String>,
-    /// How events are written in it
+    /// Format of the file or topic
     #[arg(long, value_enum)]
     format: RecordedFormat,
-    /// Of dead letters: only those of one stage, such as decode or late
+    /// Send only the dead letters of this stage, such as decode or late
     #[arg(long, value_name = "STAGE")]
     stage: Option<String>,
-    /// Of dead letters: say what would be sent, and send nothing
+    /// Count the dead letters that would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     target: TargetArgs,
-    /// max, or how many times as fast as it was recorded, such as 1x or 60x
+    /// How many times as fast as they were recorded events are sent, such as 1x or 60x; max is as fast as the target takes them
     #[arg(long, default_value = "max")]
     speed: Speed,
-    /// Let events change places within this much event time
+    /// Shuffle events within this much event time, such as 5s
     #[arg(long, default_value = "0s", value_parser = parse_typed_duration, value_name = "TIME")]
     shuffle: Duration,
-    /// Share of events that are followed by a broken copy
+    /// Share of events that are followed by a broken copy, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     broken: f64,
-    /// Chooses the places and the broken ones
+    /// Random seed of --shuffle and --broken
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -70,7 +73,7 @@ pub(super) enum RecordedFormat {
     TaobaoCsv,
     /// One JSON object per line
     Jsonl,
-    /// What a job has written under `dead-letter`
+    /// What a job has written to its `dead-letter`
     DeadLetters,
 }
 
@@ -85,8 +88,15 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
     match args.format {
         RecordedFormat::TaobaoCsv => recording(args, TaobaoCsv),
         RecordedFormat::Jsonl => recording(args, JsonLines),
+        RecordedFormat::DeadLetters if is_for_recordings(args) => Err(Error::configuration(
+            "--speed, --shuffle and --broken are for recordings: dead letters are sent as they are, as fast as the target takes them",
+        )),
         RecordedFormat::DeadLetters => dead_letters::replay(args),
     }
+}
+
+fn is_for_recordings(args: &ReplayArgs) -> bool {
+    args.speed != Speed::Max || !args.shuffle.is_zero() || args.broken > 0.0
 }
 
 fn recording(args: &ReplayArgs, format: impl Format) -> Result<()> {

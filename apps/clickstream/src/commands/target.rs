@@ -17,10 +17,10 @@ use super::kafka::KafkaArgs;
 /// Where to.
 #[derive(Clone, Debug, Args)]
 pub(super) struct TargetArgs {
-    /// A file, replaced if it is there (`.gz` is packed), or - for standard output
+    /// File to write to, replaced if it exists and packed if it ends in `.gz`, or - for standard output
     #[arg(long, value_name = "FILE", conflicts_with = "topic")]
     pub(super) to: Option<String>,
-    /// A Kafka topic, which must exist
+    /// Kafka topic to write to; it must exist
     #[arg(long)]
     pub(super) topic: Option<String>,
     #[command(flatten)]

@@ -30,7 +30,7 @@ impl Local {
 
     /// Begins a file.
     pub(crate) fn begin(&self, name: String) -> Result<Growing> {
-        fs::create_dir_all(&self.dir).map_err(|error| errors::writing(self.dir.display(), error))?;
+        fs::create_dir_all(&self.dir).map_err(|error| errors::making(self.dir.display(), error))?;
         let path = self.staged(&name);
         if self.dir.join(&name).exists() {
             return Err(Error::configuration(format!(

@@ -78,7 +78,6 @@ impl Numbers {
     pub fn endless(splits: i64) -> Self {
         Self { bounded: false, ..Self::new(&(0..splits).map(|_| (0, i64::MAX)).collect::<Vec<_>>()) }
     }
-
 }
 
 impl Source for Numbers {

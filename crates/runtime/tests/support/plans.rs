@@ -85,10 +85,7 @@ pub fn then<O: Operator>(
     Arc::new(move || Box::new(Chained::new(name.clone(), operator(), next())))
 }
 
-pub fn sink<T: Data>(
-    name: &str,
-    sink: impl Sink<T>,
-) -> MakePush<T> {
+pub fn sink<T: Data>(name: &str, sink: impl Sink<T>) -> MakePush<T> {
     let (name, sink): (Arc<str>, Arc<dyn Sink<T>>) = (name.into(), Arc::new(sink));
     Arc::new(move || Box::new(SinkEnd::new(name.clone(), sink.clone(), Fanout::of(Vec::new()))))
 }

@@ -60,7 +60,10 @@ mod tests {
         assert_eq!(rows.ts, [1, MIN_TIME]);
         assert_eq!((letters.rec[0].position, letters.rec[0].reason.as_str()), (10, "too long"));
         let letter = &letters.rec[1];
-        assert_eq!((letter.id.as_str(), letter.raw.as_slice()), ("clicks/clicks-3/9/decode", &[b'a', 0xff][..]));
+        assert_eq!(
+            (letter.id.as_str(), letter.raw.as_slice()),
+            ("clicks/clicks-3/9/decode", &[b'a', 0xff][..])
+        );
         assert_eq!((letter.position, letter.time, letter.stage.as_str()), (9, 99, "decode"));
         assert!(letter.reason.starts_with("the line is not valid UTF-8: "), "{}", letter.reason);
     }

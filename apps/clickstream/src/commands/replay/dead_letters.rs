@@ -34,6 +34,9 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
     }
     let summary = count(args)?;
     logs::err(&summary.lock().to_string());
+    if let Some(stage) = &args.stage {
+        summary.lock().expect_stage(stage)?;
+    }
     if args.dry_run || summary.lock().count() == 0 {
         logs::err("nothing was sent");
         return Ok(());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use millstream::Error;
 use millstream::connectors::files::StoredDeadLetter;
 
 /// Where a letter's message goes.
@@ -15,12 +16,12 @@ pub(super) enum Goal {
 }
 
 /// Why a letter is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kept {
     /// The line is no dead letter.
     NoLetter,
-    /// It is of another stage than the one that was asked for.
-    OtherStage,
+    /// It is of this stage, and another one was asked for.
+    OtherStage(String),
     /// Only a part of its bytes is there.
     Cut,
     /// It is a result that a store refused: its bytes are no event.
@@ -33,7 +34,7 @@ impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoLetter => "no dead letters",
-            Self::OtherStage => "of other stages",
+            Self::OtherStage(stage) => return write!(f, "of the stage {stage}"),
             Self::Cut => "cut when they were written: their source has all bytes, at their position",
             Self::NoEvent => {
                 "rows that a store refused, not events: a job that starts earlier computes them anew"
@@ -51,7 +52,7 @@ pub(super) fn judge(
 ) -> Result<(StoredDeadLetter, Goal), Kept> {
     let stored = StoredDeadLetter::parse(line).map_err(|_| Kept::NoLetter)?;
     if stage.is_some_and(|stage| stage != stored.letter.stage) {
-        return Err(Kept::OtherStage);
+        return Err(Kept::OtherStage(stored.letter.stage));
     }
     if stored.letter.position < 0 {
         return Err(Kept::NoEvent);
@@ -94,6 +95,29 @@ impl Summary {
     /// How many are to be sent.
     pub(super) fn count(&self) -> usize {
         self.wanted.len()
+    }
+
+    /// Refuses a stage that no letter is of, as a misspelt one would be: somebody expects that something is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream::ErrorKind::Configuration), naming the stages that there are.
+    pub(super) fn expect_stage(&self, stage: &str) -> Result<(), Error> {
+        let mut others = Vec::new();
+        for (kept, count) in &self.kept {
+            match kept {
+                Kept::OtherStage(stage) => others.push(format!("{stage} ({count})")),
+                Kept::NoLetter => {}
+                // One of the wanted stage that cannot be sent.
+                Kept::Cut | Kept::NoEvent | Kept::NoTopic => return Ok(()),
+            }
+        }
+        if others.is_empty() || self.count() > 0 {
+            return Ok(());
+        }
+        let there = others.join(", ");
+        Err(Error::configuration(format!(
+            "--stage {stage}: no dead letter is of this stage; the stages are {there}"
+        )))
     }
 
     /// The topics that they go to.
@@ -150,11 +174,35 @@ mod tests {
         assert_eq!(goal(&of_topic, None, Some(&other)), Ok(other.clone()));
         assert_eq!(goal(&of_file, None, None), Err(Kept::NoTopic));
         assert_eq!(goal(&of_file, Some("late"), Some(&Goal::Target)), Ok(Goal::Target));
-        assert_eq!(goal(&of_file, Some("decode"), Some(&Goal::Target)), Err(Kept::OtherStage));
+        assert_eq!(goal(&of_file, Some("decode"), Some(&Goal::Target)), Err(Kept::OtherStage("late".into())));
         assert_eq!(goal(&letter("", -1, "elasticsearch"), None, None), Err(Kept::NoEvent));
         let cut = shorter_dead_letter_json(&of_topic).unwrap();
         assert_eq!(goal(&cut, None, None), Err(Kept::Cut));
         assert_eq!(goal(b"{}", None, None), Err(Kept::NoLetter));
+    }
+
+    #[test]
+    fn a_stage_that_no_letter_is_of_is_refused_with_the_stages_that_there_are() {
+        let summary = |stage: &str| {
+            let mut summary = Summary::default();
+            for line in
+                [letter("clicks-3", 7, "decode"), letter("clicks-3", 8, "late"), letter("", -1, "redis")]
+            {
+                summary.note(judge(&line, Some(stage), None));
+            }
+            summary.expect_stage(stage)
+        };
+        let error = summary("lat").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "--stage lat: no dead letter is of this stage; the stages are decode (1), late (1), redis (1)"
+        );
+        assert!(summary("late").is_ok());
+        assert!(summary("redis").is_ok(), "there are such letters, though none can be sent");
+        assert!(
+            Summary::default().expect_stage("late").is_ok(),
+            "where nothing was read nothing is misspelt"
+        );
     }
 
     #[test]

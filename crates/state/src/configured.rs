@@ -1,4 +1,4 @@
-//! The state backend that a configuration names.
+//! The state backend that a job's settings name.
 
 #[cfg(feature = "rocksdb")]
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use millstream_runtime::Launch;
 #[cfg(feature = "rocksdb")]
 use millstream_runtime::ReadOptions;
 use millstream_stage::plan::Plan;
+
 #[cfg(feature = "rocksdb")]
-use millstream_state::{RocksBackend, RocksOptions, RocksReader};
+use crate::{RocksBackend, RocksOptions, RocksReader};
 
 /// Refuses a backend that this program was built without.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
-pub(crate) fn is_built_in(options: &BackendOptions) -> Result<()> {
+pub fn is_built_in(options: &BackendOptions) -> Result<()> {
     if options.kind == BackendKind::RocksDb && cfg!(not(feature = "rocksdb")) {
         return Err(Error::configuration(
             "state.backend.type is rocksdb, but this program was built without it: build it with the feature `rocksdb`",
@@ -29,7 +30,7 @@ pub(crate) fn is_built_in(options: &BackendOptions) -> Result<()> {
 ///
 /// # Errors
 /// A backend that this program was built without, or whose folder cannot be used.
-pub(crate) fn add(launch: Launch, plan: &Plan, options: &BackendOptions) -> Result<Launch> {
+pub fn with_backend(launch: Launch, plan: &Plan, options: &BackendOptions) -> Result<Launch> {
     is_built_in(options)?;
     match options.kind {
         BackendKind::Heap => Ok(reading_rocksdb(launch, options)),
