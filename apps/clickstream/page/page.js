@@ -2,108 +2,176 @@
 "use strict";
 
 const by = id => document.getElementById(id);
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const set = (id, text) => { by(id).textContent = text; };
 
-function duration(ms) {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
-  return `${number.format(Math.round(seconds / 86400))} days`;
-}
-
-const latency = ms => (ms === null ? "–" : ms < 10 ? `${ms.toFixed(1)} ms` : `${number.format(ms)} ms`);
-const clock = ms => new Date(ms).toISOString().slice(11, 19);
-
-// Wide enough for the longest number.
-const widest = (_, labels) => 24 + 8 * Math.max(0, ...(labels ?? []).map(label => label.length));
-
-const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name);
-const chart = new uPlot({
-  width: 600,
-  height: 260,
-  tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-  series: [
-    {},
-    { label: "PV", stroke: colour("--pv"), width: 2, points: { show: true, size: 5 } },
-    { label: "UV", stroke: colour("--uv"), width: 2, points: { show: true, size: 5 } },
-  ],
-  axes: [
-    { stroke: "#8b98a5", grid: { show: false } },
-    { stroke: "#8b98a5", grid: { stroke: "#8b98a533" }, size: widest },
-  ],
-  scales: { y: { range: (_, __, max) => [0, Math.max(10, max * 1.1)] } },
-}, [[], [], []], by("chart"));
-new ResizeObserver(([entry]) => chart.setSize({ width: entry.contentRect.width, height: 260 })).observe(by("chart"));
-
-function figures(picture) {
-  set("job", picture.job);
-  set("state", picture.state.toLowerCase());
-  set("rate", number.format(picture.events_per_second));
-  set("events", number.format(picture.events));
-  set("data-time", picture.data_time === null ? "–" : clock(picture.data_time));
-  set("behind", picture.data_time === null ? "–" : duration(picture.wall_time - picture.data_time));
-  set("holder", picture.watermark_held_by === "" ? "–" : picture.watermark_held_by);
-  set("p50", latency(picture.latency_p50_ms));
-  set("p99", latency(picture.latency_p99_ms));
-}
-
-function minutes(picture) {
-  const starts = Object.keys(picture.minutes).map(Number).sort((a, b) => a - b);
-  const rows = starts.map(start => picture.minutes[start]);
-  chart.setData([starts.map(ms => ms / 1000), rows.map(row => row.pv), rows.map(row => row.uv)]);
-  const last = rows.at(-1);
-  set("pv", last ? number.format(last.pv) : "–");
-  set("uv", last ? number.format(last.uv) : "–");
-}
-
-function element(tag, text) {
+function element(tag, text, name) {
   const made = document.createElement(tag);
   made.textContent = text;
+  if (name) made.className = name;
   return made;
 }
 
-function hotItems(picture) {
-  const hot = picture.hot_items;
-  set("hot-window", hot ? `hour until ${clock(hot.window_end)}` : "none yet: the first comes after 5 minutes of data");
-  by("hot").dataset.end = hot ? hot.window_end : "";
-  by("hot").replaceChildren(...(hot ? hot.items : []).map(([item, count]) => {
-    const row = element("li", item);
-    row.append(element("b", number.format(count)));
-    return row;
-  }));
+let clock = new Clock("UTC");
+// The last picture, and whether it is the last one of all.
+let latest = null;
+const chart = new Chart(by("chart"));
+
+function header(picture) {
+  if (clock.name !== picture.zone) clock = new Clock(picture.zone);
+  set("job", picture.job);
+  document.title = `${picture.health.word} · ${picture.job}`;
+  set("wall", clock.second(picture.wall_time));
+  set("zone", picture.zone);
+  by("health").dataset.level = picture.health.level;
+  set("state", picture.health.word);
+  set("cause", picture.health.text);
 }
 
-function deadLetters(picture) {
-  set("dead", number.format(picture.dead_letters));
-  by("samples").replaceChildren(...picture.samples.map(sample => {
-    const row = element("li", `${sample.place} · ${sample.stage}: ${sample.reason}`);
-    row.append(element("code", sample.raw));
-    return row;
-  }));
+const WORDS = { fine: "fine", slow: "slow", away: "away" };
+
+function store(one, now) {
+  const card = element("div", "", `store ${one.state}`);
+  const title = element("h3", one.title);
+  const since = one.state === "away" && one.since !== null ? ` since ${clock.near(one.since, now)}` : "";
+  title.append(element("span", WORDS[one.state] + since, "word"));
+  card.append(title);
+  if (one.place) card.append(element("p", one.place, "place"));
+  const within = one.latency ? `, 99 % within ${latency(one.latency.p99)}` : "";
+  const written = `${number(one.written)} rows written${within}`;
+  const late = one.oldest_ms >= 1000;
+  const waits = one.unwritten > 0 && (late || one.state !== "fine") ? `${number(one.unwritten)} wait${one.oldest_ms === null ? "" : `, the oldest for ${duration(one.oldest_ms)}`}` : "";
+  card.append(element("p", waits || written, waits ? "waits" : "written"));
+  if (one.why) {
+    const tried = one.attempts > 1 ? ` (${number(one.attempts)} attempts)` : "";
+    card.append(element("p", one.why + tried, "why"));
+  }
+  return card;
+}
+
+// What hurts comes first.
+const ORDER = { away: 0, slow: 1, fine: 2 };
+
+function stores(picture) {
+  const all = [...picture.stores].sort((one, other) => ORDER[one.state] - ORDER[other.state]);
+  by("stores").hidden = all.length === 0;
+  by("stores").replaceChildren(...all.map(one => store(one, picture.wall_time)));
 }
 
 function troubles(picture) {
   by("troubles").hidden = picture.troubles.length === 0;
   by("trouble-list").replaceChildren(...picture.troubles.map(one => {
     const row = element("li", `${one.subject}: ${one.why}`);
-    const attempts = one.attempts === 0 ? "" : `, ${number.format(one.attempts)} attempts`;
+    const attempts = one.attempts === 0 ? "" : `, ${number(one.attempts)} attempts`;
     row.append(element("small", ` for ${duration(one.lasts_ms)}${attempts}`));
     return row;
   }));
 }
 
-const size = bytes => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`);
+// Label, large text and note for where the job is in event time.
+function progress(picture) {
+  const { progress: { kind, at, behind, speed, left }, wall_time: now, watermark_held_by: holder } = picture;
+  const held = holder === "" ? "" : `held by ${holder}`;
+  const fast = speed === null || speed === undefined ? "" : `, at ${speed < 10 ? Number(speed.toFixed(1)) : number(speed)}× real time`;
+  switch (kind) {
+    case "live": return ["Event time", clock.near(at, now), `${duration(behind)} behind the clock${held && `, ${held}`}`];
+    case "quiet": return ["Newest event", clock.near(at, now), "all is read, nothing newer has come"];
+    case "replay": return ["Replay, event time", clock.near(at, now), `old data${fast}`];
+    case "behind": return ["Behind the clock", duration(behind), left === null ? `not catching up${held && `, ${held}`}` : `caught up in about ${duration(left)}`];
+    case "ended": return ["Last event", clock.near(at, now), "the input has ended"];
+    default: return ["Event time", "–", held || "no event yet"];
+  }
+}
+
+function tile(id, state) {
+  by(`${id}-tile`).dataset.level = state;
+}
+
+function figures(picture) {
+  const { latency: both, oldest_ms: oldest, unread } = picture;
+  set("rate-label", picture.over ? "Events" : "Events per second");
+  set("rate", number(picture.over ? picture.events : picture.events_per_second));
+  set("events", picture.over ? "in all" : `${number(picture.events)} in all`);
+  const [label, large, note] = progress(picture);
+  set("progress-label", label);
+  set("progress", large);
+  set("progress-note", note);
+  tile("progress", picture.progress.kind === "behind" ? "warn" : "");
+  by("unread-tile").hidden = unread === null;
+  set("unread", unread === null ? "–" : number(unread));
+  set("unwritten", number(picture.unwritten));
+  const late = oldest >= 1000;
+  set("oldest", picture.unwritten > 0 && late ? `rows, the oldest for ${duration(oldest)}` : "rows");
+  const away = picture.stores.some(one => one.state === "away");
+  tile("unwritten", away && picture.unwritten > 0 ? "bad" : "");
+  for (const part of ["p50", "p99"]) {
+    const bound = both?.[part];
+    set(part, bound ? latency(bound) : "–");
+    tile(part, bound?.at_least ? "bad" : "");
+  }
+}
+
+function minute(rows, starts, index) {
+  const row = rows[index];
+  set("pv", row ? number(row.pv) : "–");
+  set("uv", row ? number(row.uv) : "–");
+  set("minute", row ? `in the minute from ${clock.minute(starts[index])}` : "");
+}
+
+function minutes(picture) {
+  const starts = Object.keys(picture.minutes).map(Number).sort((a, b) => a - b);
+  const rows = starts.map(start => picture.minutes[start]);
+  by("chart").hidden = rows.length === 0;
+  if (rows.length === 0) {
+    minute(rows, starts, 0);
+    return set("minute", "A minute is shown when event time has passed its end.");
+  }
+  const shown = index => minute(rows, starts, index ?? rows.length - 1);
+  chart.onCursor = shown;
+  chart.show(clock, [starts.map(ms => ms / 1000), rows.map(row => row.pv), rows.map(row => row.uv)]);
+  shown(chart.plot.cursor.idx ?? null);
+}
+
+function hotItems(picture) {
+  const { hot_items: hot, data_until: until, wall_time: now } = picture;
+  const window = () => `the hour until ${clock.near(hot.window_end, now, "minute")}`;
+  const partial = () => `not a whole hour: data until ${clock.near(until, now)}`;
+  set("hot-window", hot ? (until === null ? window() : partial()) : "The first ranking comes after five minutes of event time.");
+  by("hot").dataset.end = hot ? hot.window_end : "";
+  const most = Math.max(1, ...(hot ? hot.items : []).map(([, count]) => count));
+  by("hot").replaceChildren(...(hot ? hot.items : []).map(([item, count]) => {
+    const row = element("li", item);
+    row.style.setProperty("--share", `${(100 * count) / most}%`);
+    row.append(element("b", number(count)));
+    return row;
+  }));
+}
+
+function deadLetters(picture) {
+  const { dead_letters: all, reasons, samples } = picture;
+  set("dead", all === 0 ? "none" : number(all));
+  by("reason-table").hidden = reasons.length === 0;
+  by("reasons").replaceChildren(...reasons.map(one => {
+    const row = document.createElement("tr");
+    row.append(element("td", number(one.letters), "count"), element("td", one.stage, "stage"), element("td", one.reason));
+    return row;
+  }));
+  by("newest").hidden = samples.length === 0;
+  by("samples").replaceChildren(...samples.map(sample => {
+    const row = element("li", `${sample.place} · ${sample.stage}: ${sample.reason}`);
+    row.append(element("code", sample.raw));
+    return row;
+  }));
+}
 
 function checkpoints(picture) {
   const { counts, history } = picture.checkpoints;
   by("checkpoints").hidden = counts.total === 0 && counts.restored === 0;
-  for (const count of ["completed", "failed", "restored"]) set(count, number.format(counts[count]));
+  for (const count of ["completed", "failed", "restored"]) set(count, number(counts[count]));
   by("history").replaceChildren(...history.map(one => {
     const row = document.createElement("tr");
-    const took = one.end_to_end === null ? "–" : `${number.format(one.end_to_end)} ms`;
-    const cells = [one.id, one.kind, one.status.toLowerCase().replace("_", " "), clock(one.trigger_time), took, size(one.bytes), size(one.bytes_written)];
+    const took = one.end_to_end === null ? "–" : `${number(one.end_to_end)} ms`;
+    const at = clock.near(one.trigger_time, picture.wall_time);
+    const cells = [one.id, one.kind, one.status.toLowerCase().replace("_", " "), at, took, size(one.bytes), size(one.bytes_written)];
     row.append(...cells.map(cell => element("td", cell)));
     if (one.failure !== null) {
       row.className = "failed";
@@ -113,10 +181,22 @@ function checkpoints(picture) {
   }));
 }
 
+function show(picture) {
+  latest = picture;
+  document.body.classList.toggle("lost", false);
+  for (const part of [header, stores, troubles, figures, minutes, hotItems, checkpoints, deadLetters]) part(picture);
+}
+
 const events = new EventSource("/live");
 events.onmessage = event => {
   const picture = JSON.parse(event.data);
-  if (picture === null) return;
-  for (const part of [figures, troubles, minutes, hotItems, checkpoints, deadLetters]) part(picture);
+  if (picture !== null) show(picture);
 };
-events.onerror = () => set("state", "not connected; trying again…");
+events.onerror = () => {
+  // The job is over, and its process has ended: what stands here stays.
+  if (latest?.over) return events.close();
+  by("health").dataset.level = "bad";
+  document.body.classList.toggle("lost", true);
+  set("state", "Not connected");
+  set("cause", latest === null ? "The job's process does not answer. It is tried again." : `The job's process does not answer. What stands below is of ${clock.near(latest.wall_time, Date.now())}. It is tried again.`);
+};

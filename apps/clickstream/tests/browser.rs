@@ -3,46 +3,13 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use chromiumoxide::{Browser, BrowserConfig, Page};
-use common::program::clickstream;
-use futures::StreamExt;
-use millstream_testkit::Chromium;
+use chromiumoxide::Page;
+use common::window::{Demo, Window, until};
 use serde::Deserialize;
-
-/// A running demo; ended when dropped.
-struct Demo {
-    process: Child,
-    url: String,
-}
-
-impl Demo {
-    fn start(dir: &Path) -> Result<Self> {
-        Self::run(dir, &["demo", "--rate", "4000", "--speed", "120", "--port", "0", "--dir", "."])
-    }
-
-    fn run(dir: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut process = clickstream(dir).args(arguments).stderr(Stdio::piped()).spawn()?;
-        let said = BufReader::new(process.stderr.take().context("standard error is piped")?);
-        let mut lines = said.lines();
-        let found = lines.find_map(|line| Some(line.ok()?.strip_prefix("live page: ")?.to_owned()));
-        // Goes on reading: a program that cannot write its errors would stand still.
-        std::thread::Builder::new().spawn(move || lines.for_each(drop))?;
-        Ok(Self { process, url: found.context("the demo says where its page is")? })
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// What can be read on the page.
 #[derive(Debug, Deserialize)]
@@ -55,6 +22,8 @@ struct Shown {
     p99: String,
     dead: String,
     samples: Vec<String>,
+    /// Count, stage, reason.
+    reasons: Vec<Vec<String>>,
     pv: String,
 }
 
@@ -67,6 +36,7 @@ const READ: &str = r##"(() => {
     hot: [...document.querySelectorAll("#hot li")].map(row),
     hot_end: Number(document.getElementById("hot").dataset.end) || null,
     rate: text("rate"), p99: text("p99"), dead: text("dead"), pv: text("pv"),
+    reasons: [...document.querySelectorAll("#reasons tr")].map(row => [...row.children].map(cell => cell.textContent)),
     samples: [...document.querySelectorAll("#samples li")].map(li => li.textContent),
   };
 })()"##;
@@ -75,26 +45,11 @@ const READ: &str = r##"(() => {
 async fn the_numbers_on_the_page_are_those_in_sqlite() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let demo = Demo::start(dir.path())?;
-    let profile = tempfile::tempdir()?;
-    let (mut browser, mut events) = Browser::launch(chromium(profile.path())?).await?;
-    let handler = tokio::spawn(async move { while events.next().await.is_some() {} });
-    let page = browser.new_page(&demo.url).await?;
+    let mut window = Window::open().await?;
+    let page = window.page(&demo.url).await?;
     let shown = until_it_shows_everything(&page).await?;
     compare(&shown, &dir.path().join("clicks.db")).await?;
-    browser.close().await?;
-    handler.abort();
-    Ok(())
-}
-
-fn chromium(profile: &Path) -> Result<BrowserConfig> {
-    BrowserConfig::builder()
-        .chrome_executable(Chromium::executable()?)
-        .user_data_dir(profile)
-        .no_sandbox()
-        .args(Chromium::ARGUMENTS.map(|argument| argument.trim_start_matches("--")))
-        .window_size(1280, 900)
-        .build()
-        .map_err(anyhow::Error::msg)
+    window.close().await
 }
 
 /// Two checkpoints that stand, what ails the next one while its storage is gone, and that they go on when it is back.
@@ -113,10 +68,8 @@ async fn the_page_shows_checkpoints_and_what_ails_one() -> Result<()> {
     }
     std::os::unix::fs::symlink(&storage, &checkpoints)?;
     let job = Demo::run(dir.path(), &["run", "--config", "job.yaml"])?;
-    let profile = tempfile::tempdir()?;
-    let (mut browser, mut events) = Browser::launch(chromium(profile.path())?).await?;
-    let handler = tokio::spawn(async move { while events.next().await.is_some() {} });
-    let page = browser.new_page(&job.url).await?;
+    let mut window = Window::open().await?;
+    let page = window.page(&job.url).await?;
     until(&page, "Number(document.getElementById('completed').textContent) >= 2").await?;
     until(&page, "[...document.querySelectorAll('#history td:nth-child(5)')].some(td => td.textContent.endsWith(' ms'))").await?;
     std::fs::write(dir.path().join("nothing"), "no directory")?;
@@ -127,21 +80,7 @@ async fn the_page_shows_checkpoints_and_what_ails_one() -> Result<()> {
     std::fs::rename(dir.path().join("back"), &checkpoints)?;
     page.evaluate("window.before = Number(document.getElementById('completed').textContent)").await?;
     until(&page, "Number(document.getElementById('completed').textContent) > window.before").await?;
-    browser.close().await?;
-    handler.abort();
-    Ok(())
-}
-
-async fn until(page: &Page, condition: &str) -> Result<()> {
-    for _ in 0..240 {
-        let holds: bool = page.evaluate(format!("Boolean({condition})")).await?.into_value().unwrap_or(false);
-        if holds {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    let text = page.evaluate("document.body.innerText").await?;
-    anyhow::bail!("not on the page after a minute: {condition}\n{:?}", text.value())
+    window.close().await
 }
 
 // Five minutes of the shop for the first hot items, and a broken record: some seconds of the demo.
@@ -171,6 +110,10 @@ async fn compare(shown: &Shown, database: &Path) -> Result<()> {
         shown.dead.replace(',', "").parse::<u64>()? > 0 && shown.samples[0].contains("decode"),
         "{shown:?}"
     );
+    let letters = |text: &str| text.replace(',', "").parse::<u64>();
+    let by_reason: u64 = shown.reasons.iter().map(|row| letters(&row[0])).sum::<Result<u64, _>>()?;
+    assert_eq!(by_reason, letters(&shown.dead)?, "{:?}", shown.reasons);
+    assert!(shown.reasons.iter().all(|row| row[1] == "decode" && !row[2].is_empty()), "{:?}", shown.reasons);
     let database = rusqlite::Connection::open(database)?;
     let minutes =
         "select pv, uv from pv_uv where granularity = '1min' and dimension = 'all' and window_start = ?1";

@@ -23,7 +23,12 @@ pub(crate) struct Outage {
 impl Outage {
     /// Of these brokers.
     pub(crate) fn of(brokers: &str, cx: &OpenContext) -> Self {
-        Self::new(cx.reporter_of(format!("Kafka at {brokers}")))
+        Self::new(cx.reporter_of(Self::subject(brokers)))
+    }
+
+    /// The name of these brokers in log lines and on the page.
+    pub(crate) fn subject(brokers: &str) -> String {
+        format!("Kafka at {brokers}")
     }
 
     fn new(reporter: Reporter) -> Self {

@@ -93,6 +93,7 @@ impl<T: Data> KafkaWriter<T> {
             name: name.to_owned(),
             metrics: cx.metrics_of(name),
         };
+        writer.metrics.set_system(&Outage::subject(&writer.options.brokers));
         writer.check_start(cx.io.as_ref(), &cx.waker);
         Ok(writer)
     }

@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 use millstream_stage::time::Nanos;
+use millstream_stage::unwritten::Backlog;
 
+use crate::ages::Ages;
 use crate::pending::Pending;
 use crate::store::Item;
 
@@ -40,12 +42,13 @@ pub(crate) struct Buffer<I> {
     queue: VecDeque<SlotId>,
     ready_bytes: usize,
     bytes: usize,
+    ages: Ages,
 }
 
 impl<I> Default for Buffer<I> {
     fn default() -> Self {
         let (slots, free, by_id, queue) = (Vec::new(), Vec::new(), HashTable::new(), VecDeque::new());
-        Self { slots, free, by_id, queue, ready_bytes: 0, bytes: 0 }
+        Self { slots, free, by_id, queue, ready_bytes: 0, bytes: 0, ages: Ages::default() }
     }
 }
 
@@ -54,6 +57,7 @@ impl<I: Item> Buffer<I> {
     pub(crate) fn insert(&mut self, new: Pending<I>) -> bool {
         let size = new.size();
         self.bytes += size;
+        self.ages.add(new.ingest, new.weight());
         let id = self.slot_of(&new.item);
         let slot = &mut self.slots[id as usize];
         let Some(old) = slot.waiting.take() else {
@@ -64,7 +68,8 @@ impl<I: Item> Buffer<I> {
             }
             return false;
         };
-        let (before, kept) = (old.size(), old.fold(new));
+        let before = old.size();
+        let kept = folded(&mut self.ages, old, new);
         self.bytes -= before + size - kept.size();
         if slot.sent.is_none() {
             self.ready_bytes = self.ready_bytes - before + kept.size();
@@ -131,6 +136,7 @@ impl<I: Item> Buffer<I> {
             return None;
         }
         self.bytes += item.size();
+        self.ages.add(item.ingest, item.weight());
         slot.sent = Some(item);
         Some(id)
     }
@@ -140,6 +146,7 @@ impl<I: Item> Buffer<I> {
         let slot = &mut self.slots[id as usize];
         let settled = slot.sent.take().expect("what was taken keeps its slot");
         self.bytes -= settled.size();
+        self.ages.remove(settled.ingest, settled.weight());
         if let Some(waiting) = &mut slot.waiting {
             waiting.ready_at = now;
             self.ready_bytes += waiting.size();
@@ -162,7 +169,7 @@ impl<I: Item> Buffer<I> {
             None => sent,
             Some(newer) => {
                 let before = newer.size() + sent.size();
-                let kept = newer.fold(sent);
+                let kept = folded(&mut self.ages, newer, sent);
                 self.bytes -= before - kept.size();
                 kept
             }
@@ -195,6 +202,11 @@ impl<I: Item> Buffer<I> {
         self.bytes
     }
 
+    /// The rows of all that was not acknowledged.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.ages.backlog()
+    }
+
     /// Since when the first one waits that could be sent.
     pub(crate) fn ready_since(&self) -> Option<Nanos> {
         let slot = &self.slots[*self.queue.front()? as usize];
@@ -218,6 +230,16 @@ impl<I: Item> Buffer<I> {
     pub(crate) fn all(&self) -> impl Iterator<Item = &Pending<I>> {
         self.slots.iter().flat_map(|slot| slot.waiting.iter().chain(&slot.sent))
     }
+}
+
+// Two items of one id become one, which is as old as the older of them.
+fn folded<I: Item>(ages: &mut Ages, one: Pending<I>, other: Pending<I>) -> Pending<I> {
+    for pending in [&one, &other] {
+        ages.remove(pending.ingest, pending.weight());
+    }
+    let kept = one.fold(other);
+    ages.add(kept.ingest, kept.weight());
+    kept
 }
 
 /// The items of one request, in order.

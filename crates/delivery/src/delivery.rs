@@ -14,6 +14,7 @@ use millstream_stage::backoff::Backoff;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::io::Completions;
 use millstream_stage::time::{Nanos, Time, nanos};
+use millstream_stage::unwritten::Backlog;
 use millstream_stage::{Context, OpenContext, Rows, Step, Version, Versions};
 use start::Start;
 
@@ -156,6 +157,11 @@ impl<S: Store> Delivery<S> {
         for (_, group) in std::mem::take(&mut self.later) {
             group.into_iter().rev().for_each(|slot| self.buffer.put_back(slot));
         }
+    }
+
+    /// What was taken and not acknowledged; what the store writes at its start counts as well.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.buffer.backlog().and(self.start.backlog())
     }
 
     fn is_empty(&self) -> bool {

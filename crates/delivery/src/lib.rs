@@ -15,6 +15,7 @@
 //! | written, stale, refused, to be repeated, to be halved | `delivery/answers` |
 //! | whose fault a refusal of an unknown kind is | `suspects` |
 //! | the snapshot, and what was restored | `delivery/restore` |
+//! | how many rows wait, and since when | `ages` |
 //! | one log line per trouble, metrics | `meters`, and [`trouble`](millstream_stage::trouble) |
 //!
 //! **What becomes of a refusal.** What lies in the store, in a part of it (an index that is closed) or in between is waited for: the item is sent
@@ -24,6 +25,7 @@
 //!
 //! The list `millstream_sim::conformance::sink` tries a connector with its system; `tests/delivery` tries the engine with a scripted store.
 
+mod ages;
 mod buffer;
 mod delivery;
 mod limits;

@@ -29,6 +29,7 @@ pub(crate) struct Meters {
 impl Meters {
     pub(crate) fn new(operator: &str, names: &Names, subject: String, cx: &OpenContext) -> Self {
         let metrics = cx.metrics_of(operator);
+        metrics.set_system(&subject);
         Self {
             retries: metrics.counter("retries"),
             overloaded: names.overloaded.map(|name| metrics.counter(name)),

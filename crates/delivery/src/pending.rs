@@ -39,6 +39,11 @@ impl<I: Item> Pending<I> {
         Self { rows: 0, ..Self::new(item, version, now, now) }
     }
 
+    /// How many rows are not written as long as it is not; a restored item stands for one.
+    pub(crate) fn weight(&self) -> u64 {
+        self.rows.max(1)
+    }
+
     /// The memory that it holds, about.
     pub(crate) fn size(&self) -> usize {
         self.item.memory() + size_of::<Self>()

@@ -8,6 +8,7 @@ use millstream_record::record::Data;
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::unwritten::Backlog;
 use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
 
 use crate::delivery::Delivery;
@@ -82,5 +83,9 @@ impl<T: Data, M: Mapping<T>> SinkWriter<T> for Writer<T, M> {
     fn snapshot(&mut self, _: CheckpointId, frozen: &mut Frozen) -> Result<()> {
         frozen.lists.push(self.delivery.freeze());
         Ok(())
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        Some(self.delivery.backlog())
     }
 }

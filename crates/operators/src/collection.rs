@@ -16,6 +16,7 @@ use millstream_stage::source::{
 };
 use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Time};
+use millstream_stage::unwritten::Backlog;
 use millstream_stage::{Budget, Context, OpenContext, Step};
 
 /// Records in memory, as Flink's `fromData`.
@@ -187,6 +188,10 @@ impl<T: Data> SinkWriter<T> for Writer<T> {
 
     fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
         Ok(())
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        Some(Backlog::default())
     }
 }
 

@@ -152,6 +152,16 @@ impl JobControl {
         self.state.status()
     }
 
+    /// Whether somebody wants the job to end in order: sources read no more, and sinks write what they have.
+    pub fn is_stopping(&self) -> bool {
+        self.state.is_stopping()
+    }
+
+    /// When the next attempt begins, in epoch milliseconds, where the job waits for it.
+    pub fn next_attempt_at(&self) -> Option<Time> {
+        self.state.next_attempt_at()
+    }
+
     /// When the first attempt of this process began, in epoch milliseconds.
     pub fn started_at(&self) -> Time {
         self.state.started_at

@@ -57,6 +57,10 @@ struct Now {
     has_run: bool,
     // When the termination was requested.
     termination_requested_at: Option<Nanos>,
+    // Whether the sources of the present attempt were told to end.
+    stopping: bool,
+    // While the next attempt is waited for.
+    next_attempt_at: Option<Time>,
 }
 
 /// How a wait for the job has ended.
@@ -95,6 +99,8 @@ impl JobState {
             phase: Phase::Preparing,
             has_run: false,
             termination_requested_at: None,
+            stopping: false,
+            next_attempt_at: None,
         };
         let (started_at, began) = (setup.clock.now(), setup.clock.nanos());
         Self {
@@ -110,6 +116,7 @@ impl JobState {
     /// An attempt begins; none where the job is to end instead.
     pub(crate) fn begin(&self, attempt: &Arc<Shared>) -> Option<TerminationRequest> {
         let mut now = self.lock();
+        now.stopping = false;
         if now.termination.is_none() {
             now.attempt = Some(Arc::clone(attempt));
             now.attempts += 1;
@@ -131,7 +138,13 @@ impl JobState {
 
     /// An attempt is being prepared: nothing of it runs.
     pub(crate) fn preparing(&self) {
-        self.lock().phase = Phase::Preparing;
+        let mut now = self.lock();
+        (now.phase, now.next_attempt_at) = (Phase::Preparing, None);
+    }
+
+    /// The sources of the attempt are told to end.
+    pub(crate) fn stopping(&self) {
+        self.lock().stopping = true;
     }
 
     /// All subtasks of the attempt run.
@@ -182,7 +195,10 @@ impl JobState {
 
     /// Waits before the next attempt; returns at once when a termination is requested.
     pub(crate) fn pause(&self, time: Duration) -> Option<TerminationRequest> {
-        self.lock().status = JobStatus::Restarting;
+        let begins = self.setup.clock.now().saturating_add(time.as_millis() as Time);
+        let mut now = self.lock();
+        (now.status, now.next_attempt_at) = (JobStatus::Restarting, Some(begins));
+        drop(now);
         self.rest(time)
     }
 
@@ -203,7 +219,7 @@ impl JobState {
     pub(crate) fn end(&self, status: JobStatus) {
         let mut now = self.lock();
         now.status = status;
-        now.attempt = None;
+        (now.attempt, now.next_attempt_at) = (None, None);
         now.asked.clear();
         self.over.store(true, Ordering::Release);
         self.changed.notify_all();
@@ -285,6 +301,15 @@ impl JobState {
 
     pub(crate) fn status(&self) -> JobStatus {
         self.lock().status
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        let now = self.lock();
+        !now.status.is_over() && (now.stopping || now.termination == Some(TerminationRequest::Stop))
+    }
+
+    pub(crate) fn next_attempt_at(&self) -> Option<Time> {
+        self.lock().next_attempt_at
     }
 
     pub(crate) fn attempts(&self) -> u64 {

@@ -28,6 +28,7 @@ mod report;
 mod setup;
 mod shared;
 mod signals;
+mod sinks;
 mod status;
 mod subtask;
 mod supervisor;
@@ -44,6 +45,7 @@ pub use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
 pub use millstream_storage::StorageOptions;
 pub use options::RuntimeOptions;
 pub use report::{JobReport, OperatorReport, UnwrittenRows, UnwrittenState};
+pub use sinks::SinkStatus;
 pub use status::{JobFailure, JobStatus};
 
 use millstream_protocol::{job_snapshot as snapshot, layout};

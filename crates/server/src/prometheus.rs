@@ -1,6 +1,7 @@
 //! Metrics in Prometheus' text format, with Flink's names and meaning, so that boards and alerts made for Flink go on working.
 
 pub(crate) mod job;
+mod sinks;
 
 use std::fmt::Write;
 
@@ -38,6 +39,7 @@ pub fn metrics(job: &JobMetrics) -> String {
     counters(job, &mut text);
     states(job, &mut text);
     latencies(job, &mut text);
+    sinks::reasons(job, &mut text);
     text.0
 }
 

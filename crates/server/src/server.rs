@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use futures::FutureExt;
 use millstream_record::{Error, Result};
 use millstream_runtime::JobControl;
 use millstream_stage::metrics::JobMetrics;
@@ -80,7 +81,11 @@ pub struct Server {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     requests: Requests,
+    live: Live,
 }
+
+/// How long a page may take to read the last document, once nothing is served any more.
+const LAST_DOCUMENT: Duration = Duration::from_secs(1);
 
 /// How long a job that has ended waits for those who ended it over HTTP to ask how it went.
 /// Flink's client asks every two seconds at least.
@@ -93,9 +98,9 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn for_job(options: &ServerOptions, job: &JobControl, pages: &[Page], live: Live) -> Result<Self> {
         let requests = Requests::default();
-        let router = router(job.metrics(), Some(job.clone()), pages, live)
+        let router = router(job.metrics(), Some(job.clone()), pages, live.clone())
             .merge(rest::routes(job.clone(), requests.clone()));
-        Self::serve(options, router, requests)
+        Self::serve(options, router, requests, live)
     }
 
     /// Starts to listen: the files of the page, `/live` (server-sent events of `live`) and `/metrics`.
@@ -109,10 +114,10 @@ impl Server {
         pages: &[Page],
         live: Live,
     ) -> Result<Self> {
-        Self::serve(options, router(metrics, None, pages, live), Requests::default())
+        Self::serve(options, router(metrics, None, pages, live.clone()), Requests::default(), live)
     }
 
-    fn serve(options: &ServerOptions, router: Router, requests: Requests) -> Result<Self> {
+    fn serve(options: &ServerOptions, router: Router, requests: Requests, live: Live) -> Result<Self> {
         let listener = listen(options)?;
         let address = listener.local_addr().map_err(|error| failed("the address is unknown", error))?;
         let router = router.layer(from_fn_with_state(options.password.clone(), auth::check));
@@ -122,7 +127,7 @@ impl Server {
         let serve = move || runtime.block_on(serve(listener, router, stopped));
         let thread = Builder::new().name("millstream-http".into()).spawn(serve);
         let thread = thread.map_err(|error| failed("no thread can be started", error))?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread), requests })
+        Ok(Self { address, stop: Some(stop), thread: Some(thread), requests, live })
     }
 
     /// Where it listens.
@@ -140,6 +145,7 @@ impl std::fmt::Debug for Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.requests.wait_until_told(LAST_ANSWER);
+        self.live.close();
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // A server that panicked has said so; there is nothing to add.
@@ -182,18 +188,21 @@ fn router(metrics: Arc<JobMetrics>, job: Option<JobControl>, pages: &[Page], liv
     })
 }
 
-// Pages hold their event stream open for ever: when it is time to stop, they are not waited for.
+// When it is time to stop, answers that are under way are finished: pages get the last document. Nobody is waited for longer than that
+// takes.
 async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the page cannot be served: {error}"),
     };
+    let stopped = stopped.map(drop).shared();
+    let over = stopped.clone().then(|()| tokio::time::sleep(LAST_DOCUMENT));
     tokio::select! {
-        served = axum::serve(listener, router) => {
+        served = axum::serve(listener, router).with_graceful_shutdown(stopped) => {
             if let Err(error) = served {
                 tracing::error!("the page is no longer served: {error}");
             }
         }
-        _ = stopped => {}
+        () = over => {}
     }
 }

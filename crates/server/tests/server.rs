@@ -56,6 +56,10 @@ fn the_page_the_metrics_and_what_is_pushed() {
     assert!(lines.any(|line| line.unwrap() == r#"data: {"events":1}"#));
     live.publish(&serde_json::json!({"events": 2}));
     assert!(lines.any(|line| line.unwrap() == r#"data: {"events":2}"#));
+    live.publish(&serde_json::json!({"events": 3}));
+    drop(server);
+    let rest: Vec<_> = lines.map(Result::unwrap).collect();
+    assert!(rest.contains(&r#"data: {"events":3}"#.to_owned()), "the page has missed the end: {rest:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod options;
 pub mod origin;
 pub mod plan;
 pub mod raw;
+pub mod reasons;
 pub mod refusals;
 pub mod sink;
 pub mod snapshot;
@@ -28,6 +29,7 @@ pub mod state_backend;
 pub mod step;
 pub mod time;
 pub mod trouble;
+pub mod unwritten;
 pub mod version;
 pub mod watermark;
 

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
+use crate::reasons::Reasons;
 use crate::split::SplitId;
 use crate::time::{MIN_TIME, Nanos, Time};
 use crate::trouble::Troubles;
+use crate::unwritten::Unwritten;
 
 /// A counter that only grows.
 #[derive(Debug, Default)]
@@ -106,6 +108,13 @@ pub struct OperatorMetrics {
     pub pending: Gauge,
     /// Ingest-to-sink latency, at sinks.
     pub latency: Latency,
+    /// Of a sink: the rows that its system has not acknowledged.
+    pub unwritten: Unwritten,
+    /// Records that it refused, by reason.
+    pub reasons: Arc<Reasons>,
+    /// Of what assigns event times: the last watermark before the end of the input, which the final one replaces.
+    pub event_time: Gauge,
+    system: Mutex<String>,
     named: Mutex<BTreeMap<&'static str, Arc<Counter>>>,
     states: Mutex<BTreeMap<String, Arc<StateMetrics>>>,
     holder: Mutex<String>,
@@ -128,6 +137,8 @@ impl OperatorMetrics {
         watermark.set(MIN_TIME);
         let pending = Gauge::default();
         pending.set(-1);
+        let event_time = Gauge::default();
+        event_time.set(MIN_TIME);
         Arc::new(Self {
             name: name.to_owned(),
             records_in: Counter::default(),
@@ -138,6 +149,10 @@ impl OperatorMetrics {
             watermark,
             pending,
             latency: Latency::default(),
+            unwritten: Unwritten::default(),
+            reasons: Arc::default(),
+            event_time,
+            system: Mutex::default(),
             named: Mutex::default(),
             states: Mutex::default(),
             holder: Mutex::default(),
@@ -150,6 +165,16 @@ impl OperatorMetrics {
     pub fn unacknowledged(&self) -> u64 {
         let done = self.latency.count() + self.counter("deadLetters").get();
         self.records_in.get().saturating_sub(done)
+    }
+
+    /// Of a sink: names the system that it writes to as troubles name it, such as "Redis at redis://shop:6379".
+    pub fn set_system(&self, subject: &str) {
+        subject.clone_into(&mut self.system.lock());
+    }
+
+    /// Of a sink: the system that it writes to; empty where its writer does not say.
+    pub fn system(&self) -> String {
+        self.system.lock().clone()
     }
 
     /// A counter of the operator's own, such as `deadLetters`; the same one for the same name.

@@ -8,6 +8,7 @@ use crate::context::{Context, OpenContext};
 use crate::dead_letter::DeadLetter;
 use crate::snapshot::{CheckpointId, Frozen};
 use crate::step::{Budget, Step};
+use crate::unwritten::Backlog;
 
 /// What a reader of the system can rely on after crashes and replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,4 +82,9 @@ pub trait SinkWriter<T: Data>: Send {
     }
     /// The checkpoint will not complete.
     fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {}
+    /// The rows that were taken and not acknowledged, where the writer knows better than whoever counts `latency`: asked after each
+    /// call. A writer that acknowledges out of order, or that counts no latency, says it itself.
+    fn backlog(&self) -> Option<Backlog> {
+        None
+    }
 }

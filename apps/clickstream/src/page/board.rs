@@ -11,6 +11,8 @@ use crate::results::PvUv;
 
 /// Minutes of the chart.
 const MINUTES: usize = 180;
+/// Rankings: those of the last complete hour, and the incomplete ones that the end of the input brings.
+const RANKINGS: usize = 24;
 /// Dead letters to look at.
 const SAMPLES: usize = 5;
 /// Bytes of a dead letter to look at.
@@ -21,20 +23,18 @@ const SHOWN: usize = 160;
 pub struct Board(Mutex<Shown>);
 
 /// What is on the board.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Shown {
     /// By start of the minute: views and visitors of the whole shop.
     pub minutes: BTreeMap<i64, Minute>,
-    /// The newest ranking.
-    pub hot_items: Option<Hot>,
-    /// How many records could not be used.
-    pub dead_letters: u64,
-    /// The newest of them.
+    /// The newest rankings, by the end of their window.
+    pub rankings: BTreeMap<i64, Hot>,
+    /// The newest records that could not be used.
     pub samples: VecDeque<Sample>,
 }
 
 /// Views and visitors.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Minute {
     /// Views.
     pub pv: u64,
@@ -43,7 +43,7 @@ pub struct Minute {
 }
 
 /// A ranking.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hot {
     /// End of its window.
     pub window_end: i64,
@@ -86,16 +86,16 @@ impl Board {
     }
 
     pub(super) fn hot_items(&self, ranking: &Ranking) {
+        let items = ranking.items.iter().map(|(item, count)| (item.to_string(), *count)).collect();
         let mut shown = self.lock();
-        if shown.hot_items.as_ref().is_none_or(|hot| hot.window_end <= ranking.window_end) {
-            let items = ranking.items.iter().map(|(item, count)| (item.to_string(), *count)).collect();
-            shown.hot_items = Some(Hot { window_end: ranking.window_end, items });
+        shown.rankings.insert(ranking.window_end, Hot { window_end: ranking.window_end, items });
+        if shown.rankings.len() > RANKINGS {
+            shown.rankings.pop_first();
         }
     }
 
     pub(super) fn dead_letter(&self, letter: &DeadLetter) {
         let mut shown = self.lock();
-        shown.dead_letters += 1;
         let raw = &letter.raw[..letter.raw.len().min(SHOWN)];
         let place = match letter.position {
             -1 => letter.source.clone(),

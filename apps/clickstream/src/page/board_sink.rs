@@ -7,6 +7,7 @@ use millstream::Rows;
 use millstream::prelude::*;
 use millstream::stage::sink::{Guarantee, Sink, SinkWriter};
 use millstream::stage::snapshot::{CheckpointId, Frozen};
+use millstream::stage::unwritten::Backlog;
 use millstream::stage::{Budget, Context, OpenContext, Step};
 
 use super::Board;
@@ -72,5 +73,10 @@ impl<T: Data> SinkWriter<T> for BoardWriter<T> {
 
     fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
         Ok(())
+    }
+
+    // The board has it at once.
+    fn backlog(&self) -> Option<Backlog> {
+        Some(Backlog::default())
     }
 }

@@ -5,3 +5,4 @@ pub mod brute_force;
 pub mod program;
 pub mod recording;
 pub mod stores;
+pub mod window;

@@ -20,6 +20,7 @@ use super::origin::{Origin, looked_after};
 use super::start::{Start, Started};
 use super::transaction::{Rejected, Transactions};
 use crate::encode::Message;
+use crate::outage::Outage;
 use crate::retry::Fault;
 use crate::sink::Mapping;
 use crate::sink_config::KafkaSinkOptions;
@@ -76,6 +77,7 @@ impl<T: Data> TransactionalWriter<T> {
             warned: false,
             metrics: cx.metrics_of(name),
         };
+        writer.metrics.set_system(&Outage::subject(&writer.options.brokers));
         writer.start(restored, cx);
         Ok(writer)
     }

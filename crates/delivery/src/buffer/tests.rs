@@ -166,6 +166,11 @@ impl World {
         assert_eq!(self.buffer.bytes(), self.buffer.all().map(Pending::size).sum::<usize>());
         assert!(self.buffer.ready_bytes() <= self.buffer.bytes());
         assert_eq!(self.buffer.ready_bytes() == 0, self.buffer.ready() == 0);
+        let (rows, oldest) = (
+            self.buffer.all().map(Pending::weight).sum(),
+            self.buffer.all().map(|pending| pending.ingest).min(),
+        );
+        assert_eq!(self.buffer.backlog(), Backlog { rows, oldest });
         // A snapshot sees the newest of whatever is not stored.
         for (id, newest) in &self.newest {
             let frozen = self.buffer.newest().find(|pending| pending.item.0 == *id);

@@ -8,6 +8,7 @@ use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::backoff::Backoff;
 use millstream_stage::time::{Nanos, nanos};
 use millstream_stage::trouble::rounded;
+use millstream_stage::unwritten::Backlog;
 
 use super::{Delivery, Event};
 use crate::store::{NotReady, Store};
@@ -56,6 +57,12 @@ impl<I> Start<I> {
         if self.due_at().is_some() {
             self.state = State::WaitsUntil(0);
         }
+    }
+
+    /// The rows that it has to write.
+    pub(super) fn backlog(&self) -> Backlog {
+        let rows = self.frozen.len() as u64;
+        Backlog { rows, oldest: (rows > 0).then_some(self.began) }
     }
 
     /// Whether a flush has to wait for it: for what it writes, and for its first attempt, which may say that the job is set up wrongly.

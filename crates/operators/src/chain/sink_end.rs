@@ -14,6 +14,7 @@ use millstream_stage::sink::{Sink, SinkWriter};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::stage::End;
 use millstream_stage::step::{Budget, Step};
+use millstream_stage::unwritten::Taken;
 use millstream_stage::watermark::WatermarkEvent;
 
 /// A sink, and where its dead letters go. The writer is made when the chain is opened.
@@ -33,6 +34,7 @@ struct OpenSink<T: Data> {
     refusals: Refusals,
     // Records that its system had acknowledged when they were last counted.
     acknowledged: u64,
+    taken: Taken,
 }
 
 impl<T: Data> SinkEnd<T> {
@@ -58,6 +60,7 @@ impl<T: Data> SinkEnd<T> {
             return Ok(step);
         }
         sink.metrics.counter("deadLetters").add(sink.dead.len() as u64);
+        sink.metrics.reasons.count(&sink.dead.rec);
         let step = step.and(self.dead_letters.rows(cx, &mut sink.dead)?);
         sink.dead.clear();
         Ok(step)
@@ -74,6 +77,8 @@ impl<T: Data> OpenSink<T> {
         let acknowledged = self.metrics.latency.count();
         let written = acknowledged.saturating_sub(std::mem::replace(&mut self.acknowledged, acknowledged));
         let refused = self.dead.len() as u64;
+        self.taken.done(written + refused);
+        self.metrics.unwritten.set(self.writer.backlog().unwrap_or_else(|| self.taken.backlog()));
         if written + refused == 0 {
             return self.refusals.look_in(cx);
         }
@@ -88,13 +93,16 @@ impl<T: Data> Push<T> for SinkEnd<T> {
         let refusals = cx.refusals_of(&self.name);
         let acknowledged = metrics.latency.count();
         let writer = self.sink.writer(&self.name, cx).map_err(|error| error.in_operator(&self.name))?;
-        self.opened = Some(OpenSink { writer, dead: Rows::default(), metrics, refusals, acknowledged });
+        metrics.unwritten.set(writer.backlog().unwrap_or_default());
+        let (dead, taken) = (Rows::default(), Taken::default());
+        self.opened = Some(OpenSink { writer, dead, metrics, refusals, acknowledged, taken });
         self.dead_letters.open(cx)
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>) -> Result<Step> {
         self.call(cx, |sink, cx| {
             sink.metrics.records_in.add(rows.len() as u64);
+            sink.taken.take(cx.ingest, rows.len() as u64);
             sink.writer.write(cx, rows, &mut sink.dead)
         })
     }

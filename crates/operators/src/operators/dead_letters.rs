@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_record::{Record, Result};
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::metrics::Counter;
+use millstream_stage::reasons::Reasons;
 use millstream_stage::{Context, OpenContext, Operator, Output, Rows, Step};
 
 /// Turns each record into a [`DeadLetter`] with its encoded value.
@@ -14,6 +15,7 @@ pub struct DeadLetters<T> {
     stage: String,
     reason: String,
     letters: Arc<Counter>,
+    reasons: Arc<Reasons>,
     of: PhantomData<fn(T)>,
 }
 
@@ -21,7 +23,8 @@ impl<T> DeadLetters<T> {
     /// Dead letters of the stage `stage`, such as `late`, all for the same reason.
     pub fn new(stage: &str, reason: &str) -> Self {
         let (stage, reason) = (stage.to_owned(), reason.to_owned());
-        Self { operator: String::new(), stage, reason, letters: Arc::default(), of: PhantomData }
+        let (letters, reasons) = (Arc::default(), Arc::default());
+        Self { operator: String::new(), stage, reason, letters, reasons, of: PhantomData }
     }
 }
 
@@ -31,7 +34,8 @@ impl<T: Record> Operator for DeadLetters<T> {
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         name.clone_into(&mut self.operator);
-        self.letters = cx.metrics_of(name).counter("deadLetters");
+        let metrics = cx.metrics_of(name);
+        (self.letters, self.reasons) = (metrics.counter("deadLetters"), Arc::clone(&metrics.reasons));
         Ok(())
     }
 
@@ -42,11 +46,13 @@ impl<T: Record> Operator for DeadLetters<T> {
         out: &mut Output<DeadLetter>,
     ) -> Result<Step> {
         self.letters.add(rows.len() as u64);
+        let before = out.rows.len();
         for (record, ts) in rows.drain() {
             let value = millstream_record::record::to_bytes(&record);
             let reason = format_args!("{}; event time {ts}", self.reason);
             out.rows.push(DeadLetter::of_value(&self.operator, &self.stage, value, cx.now(), reason), ts);
         }
+        self.reasons.count(&out.rows.rec[before..]);
         Ok(Step::DONE)
     }
 }

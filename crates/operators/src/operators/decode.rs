@@ -61,6 +61,7 @@ impl<T: Data> Decode<T> {
         self.metrics.records_in.add((batch.len() as u64).saturating_sub(1));
         let (all, refused) = (batch.len() + batch.refused().len(), letters.len() - before);
         self.refused.add(refused as u64);
+        self.metrics.reasons.count(&letters.rec[before..]);
         let refusals = || Refusal::of(&letters.rec[before..]);
         let step = self.refusals.count_in(cx, all as u64, refused as u64, refusals);
         if self.keeps_origins {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use millstream_record::{Record, Result};
 use millstream_stage::dead_letter::DeadLetter;
 use millstream_stage::metrics::{Counter, OperatorMetrics};
+use millstream_stage::reasons::Reasons;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::time::{Time, written};
 use millstream_stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
@@ -85,6 +86,7 @@ pub struct OneLetter {
     gone: u64,
     bytes: usize,
     letters: Arc<Counter>,
+    reasons: Arc<Reasons>,
 }
 
 struct Waiting {
@@ -97,7 +99,14 @@ struct Waiting {
 impl Default for OneLetter {
     fn default() -> Self {
         let letters = OperatorMetrics::new("").counter("deadLetters");
-        Self { waiting: VecDeque::new(), numbers: HashMap::new(), gone: 0, bytes: 0, letters }
+        Self {
+            waiting: VecDeque::new(),
+            numbers: HashMap::new(),
+            gone: 0,
+            bytes: 0,
+            letters,
+            reasons: Arc::default(),
+        }
     }
 }
 
@@ -105,8 +114,7 @@ impl OneLetter {
     fn take(&mut self, Late { letter, event_time, job }: Late, now: Time, out: &mut Rows<DeadLetter>) {
         // Without a position two records of the same value are not told apart.
         if letter.position < 0 {
-            self.letters.add(1);
-            return out.push(reasoned(letter, event_time, &mut [job]), event_time);
+            return self.give(reasoned(letter, event_time, &mut [job]), event_time, out);
         }
         if let Some(number) = self.numbers.get(&letter.id) {
             let known = &mut self.waiting[(number - self.gone) as usize];
@@ -137,8 +145,13 @@ impl OneLetter {
         self.numbers.remove(&letter.id);
         self.gone += 1;
         self.bytes -= letter.raw.len();
+        self.give(reasoned(letter, event_time, &mut jobs), event_time, out);
+    }
+
+    fn give(&self, letter: DeadLetter, event_time: Time, out: &mut Rows<DeadLetter>) {
         self.letters.add(1);
-        out.push(reasoned(letter, event_time, &mut jobs), event_time);
+        self.reasons.count([&letter]);
+        out.push(letter, event_time);
     }
 
     fn let_all_go(&mut self, out: &mut Rows<DeadLetter>) {
@@ -161,7 +174,8 @@ impl Operator for OneLetter {
     type Out = DeadLetter;
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.letters = cx.metrics_of(name).counter("deadLetters");
+        let metrics = cx.metrics_of(name);
+        (self.letters, self.reasons) = (metrics.counter("deadLetters"), Arc::clone(&metrics.reasons));
         Ok(())
     }
 

@@ -212,6 +212,7 @@ impl<T: Data> AssignWatermarks<T> {
         };
         if target > self.watermark {
             self.watermark = target;
+            self.metrics.event_time.set(target);
             out.watermarks.push_back(WatermarkEvent::Watermark(target));
         }
         // Behind the watermark: nobody waits for what comes from somebody who is idle.

@@ -65,6 +65,7 @@ impl Coordinator<'_> {
 
     /// What comes before all are open waits until they are.
     pub(super) fn stop_sources(&mut self, end: End) {
+        self.state.stopping();
         let deadline = self.stop_deadline();
         self.stopping.deadline.get_or_insert(deadline);
         if self.stopping.stop_sent.replace(end).is_none() && self.is_running() {

@@ -19,6 +19,7 @@ pub(crate) fn metrics(job: &JobControl) -> String {
     text.family(JOB, "numRestarts", "counter", "How often the job was started again in this process");
     text.sample(JOB, "numRestarts", &labels, restarts as f64);
     troubles(job, &labels, &mut text);
+    super::sinks::backlog(job, &mut text);
     for (name, kind, help, value) in METRICS {
         if let Some(value) = value(&history) {
             text.family(JOB, name, kind, help);
