@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use millstream::checkpoint::CheckpointStats;
 use millstream::prelude::*;
-use millstream::protocol::checkpoint_stats::CheckpointStats;
 use millstream::runtime::{RuntimeOptions, start};
 
 use crate::Arguments;

@@ -4,7 +4,7 @@
 use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use millstream::stage::raw::RawBatch;
+use millstream::RawBatch;
 use serde::Deserialize;
 
 use crate::jobs::Row;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use millstream::RawBatch;
 use millstream::prelude::*;
 use millstream::runtime::{JobHandle, RuntimeOptions, SystemClock, start};
-use millstream::stage::raw::RawBatch;
-use millstream::stage::time::{Clock as _, MIN_TIME, nanos};
+use millstream::time::{Clock as _, MIN_TIME, nanos};
 
 use crate::discard::Discard;
 use crate::live::Live;

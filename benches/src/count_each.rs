@@ -1,7 +1,7 @@
 //! A keyed function that counts.
 
-use millstream::operators::state::ValueState;
 use millstream::prelude::*;
+use millstream::state::ValueState;
 
 /// Counts each number; gives the count back each time.
 #[derive(Clone, Default)]

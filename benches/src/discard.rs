@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream::stage::context::{Context, OpenContext};
-use millstream::stage::dead_letter::DeadLetter;
-use millstream::stage::metrics::OperatorMetrics;
-use millstream::stage::sink::{Guarantee, Sink, SinkWriter};
-use millstream::stage::snapshot::{CheckpointId, Frozen};
-use millstream::stage::step::{Budget, Step};
+use millstream::DeadLetter;
+use millstream::metrics::OperatorMetrics;
+use millstream::sink::{Guarantee, Sink, SinkWriter};
+use millstream::snapshot::{CheckpointId, Frozen};
+use millstream::{Budget, Step};
+use millstream::{Context, OpenContext};
 use millstream::{Data, Result, Rows};
 
 /// Counts rows, adds up what a function reads from each, and drops them.

@@ -1,8 +1,8 @@
 //! Lines as a source would have fetched them.
 
+use millstream::RawBatch;
 use millstream::connectors::generator::{Field, GeneratorOptions, ShopTraffic};
-use millstream::stage::raw::RawBatch;
-use millstream::stage::time::MIN_TIME;
+use millstream::time::MIN_TIME;
 
 /// Messages in one fetched buffer, as many as the Kafka source takes in one call.
 const BATCH: usize = 4096;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
+use millstream::RawBatch;
 use millstream::json::{JsonDecoder, JsonOptions};
 use millstream::prelude::*;
-use millstream::stage::raw::RawBatch;
 
 use crate::click::{Click, Counted};
 

@@ -4,10 +4,10 @@ use std::ptr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use millstream::RawBatch;
 use millstream::connectors::kafka::{Bounded, KafkaSource, KafkaSourceOptions};
 use millstream::prelude::*;
 use millstream::runtime::{RuntimeOptions, run as run_job};
-use millstream::stage::raw::RawBatch;
 use millstream_testkit::{Kafka, unique_name};
 use rdkafka::bindings as sys;
 use rdkafka::config::ClientConfig;

@@ -4,10 +4,10 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use millstream::RawBatch;
 use millstream::prelude::*;
 use millstream::runtime::{RuntimeOptions, start};
-use millstream::stage::raw::RawBatch;
-use millstream::stage::time::MIN_TIME;
+use millstream::time::MIN_TIME;
 
 use crate::discard::Discard;
 use crate::live::{Live, LiveInput};

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-use millstream::stage::context::{Context, OpenContext};
-use millstream::stage::raw::RawBatch;
-use millstream::stage::snapshot::CheckpointId;
-use millstream::stage::source::{Enumerator, Polled, Source, Split, SplitReader};
-use millstream::stage::step::Budget;
-use millstream::stage::time::MIN_TIME;
+use millstream::Budget;
+use millstream::RawBatch;
+use millstream::snapshot::CheckpointId;
+use millstream::source::{Enumerator, Polled, Source, Split, SplitReader};
+use millstream::time::MIN_TIME;
+use millstream::{Context, OpenContext};
 use millstream::{Result, Rows};
 use parking_lot::{Mutex, MutexGuard};
 

@@ -1,9 +1,9 @@
 //! Lines in memory to counts per key and minute, against the hand-written loop over the same buffers.
 
 use anyhow::{Result, ensure};
+use millstream::RawBatch;
 use millstream::prelude::*;
 use millstream::runtime::{RuntimeOptions, run as run_job};
-use millstream::stage::raw::RawBatch;
 
 use crate::by_hand::{self, CategoryLine, Line, UserLine};
 use crate::discard::Discard;

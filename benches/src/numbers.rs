@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use millstream::stage::context::{Context, OpenContext};
-use millstream::stage::snapshot::CheckpointId;
-use millstream::stage::source::{
+use millstream::Budget;
+use millstream::snapshot::CheckpointId;
+use millstream::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
     split_state,
 };
-use millstream::stage::step::Budget;
-use millstream::stage::time::Time;
+use millstream::time::Time;
+use millstream::{Context, OpenContext};
 use millstream::{Result, Rows};
 
 const SPLITS: u64 = 4;
@@ -71,7 +71,7 @@ struct Reader {
 }
 
 fn at(id: Arc<str>, position: u64) -> Split {
-    Split { id, state: millstream::record::record::to_bytes(&position) }
+    Split { id, state: millstream::record::to_bytes(&position) }
 }
 
 impl SplitReader for Reader {

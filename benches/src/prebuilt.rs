@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream::stage::context::{Context, OpenContext};
-use millstream::stage::raw::RawBatch;
-use millstream::stage::snapshot::CheckpointId;
-use millstream::stage::source::{
+use millstream::Budget;
+use millstream::RawBatch;
+use millstream::snapshot::CheckpointId;
+use millstream::source::{
     Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, Polled, Source, Split, SplitReader, deal,
 };
-use millstream::stage::step::Budget;
-use millstream::stage::time::{MIN_TIME, Nanos, Time, nanos};
+use millstream::time::{MIN_TIME, Nanos, Time, nanos};
+use millstream::{Context, OpenContext};
 use millstream::{Result, Rows};
 use parking_lot::Mutex;
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use millstream::RawBatch;
 use millstream::prelude::*;
 use millstream::runtime::{JobHandle, RuntimeOptions, start};
-use millstream::stage::raw::RawBatch;
-use millstream::stage::time::MIN_TIME;
+use millstream::time::MIN_TIME;
 
 use crate::discard::Discard;
 use crate::live::Live;

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use millstream::cli::logs;
 use millstream::runtime::SystemClock;
-use millstream::stage::time::Clock;
+use millstream::time::Clock;
 use millstream::{Error, Result};
 use rand::{RngExt, SeedableRng};
 

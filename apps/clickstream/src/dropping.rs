@@ -3,11 +3,11 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use millstream::metrics::{Counter, OperatorMetrics};
 use millstream::prelude::*;
-use millstream::stage::metrics::{Counter, OperatorMetrics};
-use millstream::stage::refusals::{Refusal, Refusals};
-use millstream::stage::trouble::Troubles;
-use millstream::stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
+use millstream::refusals::{Refusal, Refusals};
+use millstream::trouble::Troubles;
+use millstream::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
 
 use crate::event::{Event, Placeholders};
 use crate::options::Behaviors;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use millstream::connectors::files::{CsvDecoder, Fields};
+use millstream::decode::Decoder;
 use millstream::json::{FromJson, JsonDecoder, JsonOptions, TimeUnit};
-use millstream::stage::decode::Decoder;
-use millstream::stage::time::PlausibleTimes;
+use millstream::time::PlausibleTimes;
 use millstream::{DataStream, KeyedStream, Record, Result};
 use serde::Deserialize;
 
@@ -201,9 +201,9 @@ fn plain(field: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use millstream::stage::Rows;
-    use millstream::stage::decode::Refused;
-    use millstream::stage::raw::RawBatch;
+    use millstream::RawBatch;
+    use millstream::Rows;
+    use millstream::decode::Refused;
 
     use super::*;
 

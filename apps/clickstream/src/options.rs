@@ -12,8 +12,8 @@ use millstream::connectors::kafka::{KafkaSinkOptions, KafkaSourceOptions};
 #[cfg(feature = "servers")]
 use millstream::connectors::redis::RedisOptions;
 use millstream::connectors::sqlite::SqliteOptions;
-use millstream::stage::options::duration;
-use millstream::stage::time::{PlausibleTimes, Zone};
+use millstream::options::duration;
+use millstream::time::{PlausibleTimes, Zone};
 use serde::Deserialize;
 
 use crate::event::{EventOptions, Format};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use millstream::RawBatch;
 use millstream::Result;
 use millstream::connectors::files::FilesSource;
 use millstream::connectors::generator::GeneratorSource;
 #[cfg(feature = "servers")]
 use millstream::connectors::kafka::KafkaSource;
 use millstream::prelude::*;
-use millstream::stage::raw::RawBatch;
 
 use crate::dropping::{Counted, Dropping, WithUser};
 use crate::event::{Event, Format};

@@ -6,9 +6,9 @@ use ::rocksdb::{
 };
 use anyhow::{Context, Result, ensure};
 use hashbrown::HashMap;
-use millstream::record::key::hash_bytes;
-use millstream::stage::state_backend::{Change, ColdStore, Scope, StateBackend};
-use millstream::state::{RocksBackend, RocksOptions};
+use millstream::key::hash_bytes;
+use millstream::state_backend::{Change, ColdStore, Scope, StateBackend};
+use millstream::state_backend::{RocksBackend, RocksOptions};
 use tempfile::TempDir;
 
 use crate::Arguments;

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use millstream::plan::Plan;
 use millstream::prelude::*;
 use millstream::runtime::{Launch, ReadOptions, RuntimeOptions};
-use millstream::stage::plan::Plan;
-use millstream::state::{RocksBackend, RocksOptions};
+use millstream::state_backend::{RocksBackend, RocksOptions};
 use tempfile::TempDir;
 
 use crate::Arguments;
@@ -48,7 +48,8 @@ pub(super) fn on_rocksdb(launch: Launch, folder: &Path, memory: u64) -> millstre
 #[cfg(test)]
 pub(super) fn on_heap(launch: Launch, folder: &Path) -> Launch {
     let options = RocksOptions { localdir: Some(folder.join("rocksdb")), memory: 0 };
-    let (local, reader) = (Some(folder.join("restored")), millstream::state::RocksReader::new(options));
+    let (local, reader) =
+        (Some(folder.join("restored")), millstream::state_backend::RocksReader::new(options));
     launch.with_native_files(ReadOptions { local, natives: Some(Arc::new(reader)) })
 }
 

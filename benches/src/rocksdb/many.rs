@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use millstream::protocol::checkpoint_stats::{CheckpointHistory, CheckpointStats, CheckpointStatus};
+use millstream::checkpoint::{CheckpointHistory, CheckpointStats, CheckpointStatus};
+use millstream::plan::Plan;
 use millstream::runtime::{JobHandle, Launch, RuntimeOptions};
-use millstream::stage::plan::Plan;
 use tempfile::TempDir;
 
 use super::job;

@@ -5,12 +5,12 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::Ident;
 
-/// `millstream-record`: directly, or as `record` of the facade.
+/// `millstream-record`: directly, or by way of the facade.
 pub(crate) fn record() -> TokenStream {
     room("millstream-record", "millstream_record", "record")
 }
 
-/// `millstream-json`: directly, or as `json` of the facade.
+/// `millstream-json`: directly, or by way of the facade.
 pub(crate) fn json() -> TokenStream {
     room("millstream-json", "millstream_json", "json")
 }
@@ -29,7 +29,7 @@ fn room(package: &str, own: &str, module: &str) -> TokenStream {
 fn path(name: &str, module: Option<&Ident>) -> TokenStream {
     let name = Ident::new(name, Span::call_site());
     let module = module.into_iter();
-    quote!(::#name #(::#module)*)
+    quote!(::#name #(::__private::#module)*)
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn a_crate_that_depends_on_no_room_goes_by_the_facade() {
         // The manifest that is looked at is this crate's own.
-        assert_eq!(json().to_string(), ":: millstream :: json");
+        assert_eq!(json().to_string(), ":: millstream :: __private :: json");
         assert_eq!(record().to_string(), ":: millstream_record");
     }
 }

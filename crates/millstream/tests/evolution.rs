@@ -5,12 +5,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream::operators::state::ValueState;
+use millstream::checkpoint::RestoreReport;
+use millstream::plan::Plan;
 use millstream::prelude::*;
-use millstream::protocol::restore_check::RestoreReport;
 use millstream::runtime::{JobHandle, Launch, RuntimeOptions, dry_run};
-use millstream::stage::plan::Plan;
-use millstream::stage::state_backend::{Heap, StateBackend};
+use millstream::state::ValueState;
+use millstream::state_backend::{Heap, StateBackend};
 use millstream_sim::MemoryCold;
 use support::paused::Paused;
 use support::versions::{Purchase, Results, Row, SPLITS, broken, first, input, job, purchases, second};

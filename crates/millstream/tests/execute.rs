@@ -2,10 +2,10 @@
 
 mod support;
 
+use millstream::End;
+use millstream::checkpoint::{BackendKind, BackendOptions};
 use millstream::prelude::*;
-use millstream::protocol::job_settings::{BackendKind, BackendOptions};
 use millstream::runtime::JobStatus;
-use millstream::stage::stage::End;
 use support::paused::Paused;
 
 fn numbers() -> Collection<i64> {

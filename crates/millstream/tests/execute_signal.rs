@@ -2,8 +2,8 @@
 
 mod support;
 
+use millstream::End;
 use millstream::prelude::*;
-use millstream::stage::stage::End;
 use rustix::process::{Signal, getpid, kill_process};
 use support::paused::Paused;
 

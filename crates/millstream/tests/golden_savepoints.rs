@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millstream::runtime::{Launch, RuntimeOptions, dry_run, run};
-use millstream::stage::state_backend::{Heap, StateBackend};
+use millstream::state_backend::{Heap, StateBackend};
 use millstream_sim::MemoryCold;
 use support::golden::{BEFORE, JOBS, Results, SPLITS, input, plan};
 

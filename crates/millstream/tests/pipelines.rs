@@ -142,7 +142,7 @@ fn late_records_go_to_the_side_output_and_are_counted() {
     let counts = env
         .source("clicks", Collection::of(input))
         .transform("one-by-one", || {
-            millstream::operators::operators::Map::new(std::sync::Arc::new(|click: Click| click))
+            millstream::operators::Map::new(std::sync::Arc::new(|click: Click| click))
         })
         .assign_timestamps_and_watermarks(
             "times",
@@ -164,7 +164,7 @@ fn late_records_go_to_the_side_output_and_are_counted() {
 /// Matches an order with its payment: two inputs, state, timers, a side output.
 #[derive(Clone)]
 struct Match {
-    order: Option<millstream::operators::state::ValueState<i64>>,
+    order: Option<millstream::state::ValueState<i64>>,
     unpaid: SideTag<String>,
 }
 

@@ -6,10 +6,10 @@ mod support;
 use std::path::Path;
 
 use clap::{FromArgMatches, Subcommand};
-use millstream::operators::operators::KeyedProcess;
-use millstream::operators::window::AggregateFunction;
+use millstream::operators::KeyedProcess;
 use millstream::prelude::*;
 use millstream::runtime::Launch;
+use millstream::window::AggregateFunction;
 use millstream_cli::{Application, Command, execute, parse};
 use support::paused::Paused;
 use support::versions::{Purchase, Results, Row, SPLITS, broken, define, first, input, purchases, second};

@@ -7,9 +7,9 @@ use clap::Args;
 use millstream::cli::{Config, EngineOptions, Origin, logs, run};
 use millstream::connectors::generator::{Field, GeneratorOptions};
 use millstream::connectors::sqlite::SqliteOptions;
+use millstream::options::parse_typed_duration;
 use millstream::runtime::{SystemClock, epoch};
-use millstream::stage::options::parse_typed_duration;
-use millstream::stage::time::{Clock, Time, Zone};
+use millstream::time::{Clock, Time, Zone};
 use millstream::{Error, Result};
 
 use crate::app::Shop;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use millstream::cli::logs;
+use millstream::options::parse_typed_duration;
 use millstream::runtime::SystemClock;
-use millstream::stage::options::parse_typed_duration;
-use millstream::stage::time::Clock;
+use millstream::time::Clock;
 use millstream::{Error, Result};
 
 use crate::drill::{Blow, DrillPlan, Hook, drill};

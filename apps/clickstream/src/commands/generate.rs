@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use millstream::Result;
 use millstream::connectors::generator::{GeneratorOptions, GeneratorSource};
+use millstream::options::parse_typed_duration;
 use millstream::prelude::Environment;
-use millstream::stage::options::parse_typed_duration;
 
 use super::target::{TargetArgs, send};
 

@@ -9,8 +9,8 @@ use clap::Args;
 use millstream::connectors::files::{FilesSource, FilesSourceOptions};
 use millstream::connectors::generator::replay::{Format, JsonLines, Speed, TaobaoCsv};
 use millstream::connectors::generator::{Replay, ReplayOptions};
+use millstream::options::parse_typed_duration;
 use millstream::prelude::Environment;
-use millstream::stage::options::parse_typed_duration;
 use millstream::{Error, Result};
 
 use super::target::{TargetArgs, send};

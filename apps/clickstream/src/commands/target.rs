@@ -3,14 +3,14 @@
 use std::sync::{Arc, Once};
 
 use clap::Args;
+use millstream::Collected;
 use millstream::ErrorKind;
+use millstream::RawBatch;
 use millstream::cli::{logs, watch};
 use millstream::connectors::files::{FilesSink, FilesSinkOptions};
 use millstream::connectors::kafka::{KafkaSink, KafkaSinkOptions};
-use millstream::operators::collection::Collected;
 use millstream::prelude::*;
 use millstream::runtime::{JobReport, RuntimeOptions, start};
-use millstream::stage::raw::RawBatch;
 
 use super::kafka::KafkaArgs;
 

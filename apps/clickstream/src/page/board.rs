@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use millstream::stage::dead_letter::DeadLetter;
+use millstream::DeadLetter;
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use millstream::Result;
 use millstream::Rows;
 use millstream::prelude::*;
-use millstream::stage::sink::{Guarantee, Sink, SinkWriter};
-use millstream::stage::snapshot::{CheckpointId, Frozen};
-use millstream::stage::unwritten::Backlog;
-use millstream::stage::{Budget, Context, OpenContext, Step};
+use millstream::sink::{Backlog, Guarantee, Sink, SinkWriter};
+use millstream::snapshot::{CheckpointId, Frozen};
+use millstream::{Budget, Context, OpenContext, Step};
 
 use super::Board;
 use crate::pipeline::Pipeline;

@@ -7,11 +7,11 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use millstream::metrics::JobMetrics;
 use millstream::runtime::{JobControl, SystemClock};
 use millstream::server::Live;
-use millstream::stage::metrics::JobMetrics;
-use millstream::stage::time::{Clock, MAX_TIME, MIN_TIME, Nanos, Time};
-use millstream::stage::trouble::Ongoing;
+use millstream::time::{Clock, MAX_TIME, MIN_TIME, Nanos, Time};
+use millstream::trouble::Ongoing;
 use millstream::{Error, Result};
 
 use super::board::Board;

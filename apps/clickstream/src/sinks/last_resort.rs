@@ -1,9 +1,9 @@
 //! The end of the line: a dead letter that its own place refuses.
 
 use millstream::prelude::*;
-use millstream::stage::sink::{Guarantee, Sink, SinkWriter};
-use millstream::stage::snapshot::{CheckpointId, Frozen};
-use millstream::stage::{Budget, Context, OpenContext, Rows, Step};
+use millstream::sink::{Guarantee, Sink, SinkWriter};
+use millstream::snapshot::{CheckpointId, Frozen};
+use millstream::{Budget, Context, OpenContext, Rows, Step};
 
 /// Stops the job at the first record: there is no other place for it, and nothing is lost silently.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use millstream::operators::state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
+use millstream::plan::Plan;
 use millstream::prelude::*;
-use millstream::stage::plan::Plan;
-use millstream::stage::source::Source;
+use millstream::source::Source;
+use millstream::state::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 
 /// The jobs by name.
 pub(crate) const JOBS: [&str; 5] = ["tumbling", "sliding", "session", "triggered", "process"];

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use millstream::SplitId;
 use millstream::prelude::*;
-use millstream::stage::snapshot::CheckpointId;
-use millstream::stage::source::{Enumerator, Polled, Source, Split, SplitReader};
-use millstream::stage::split::SplitId;
-use millstream::stage::{Budget, Context, OpenContext, Rows};
+use millstream::snapshot::CheckpointId;
+use millstream::source::{Enumerator, Polled, Source, Split, SplitReader};
+use millstream::{Budget, Context, OpenContext, Rows};
 
 /// A collection that each split of which gives `records` and then waits.
 pub(crate) struct Paused<T> {

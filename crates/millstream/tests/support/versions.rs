@@ -1,9 +1,9 @@
 //! One job in three versions: the state of the first can be restored by the second, not by the broken one.
 
-use millstream::operators::state::{ListState, ValueState};
+use millstream::plan::Plan;
 use millstream::prelude::*;
-use millstream::stage::plan::Plan;
-use millstream::stage::source::Source;
+use millstream::source::Source;
+use millstream::state::{ListState, ValueState};
 
 #[derive(Clone, Debug, PartialEq, Record)]
 pub(crate) struct Purchase {

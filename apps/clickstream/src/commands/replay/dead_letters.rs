@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use millstream::Collected;
+use millstream::RawBatch;
 use millstream::cli::logs;
 use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource, FilesSourceOptions};
 use millstream::connectors::kafka::{Bounded, KafkaSink, KafkaSinkOptions, KafkaSource, KafkaSourceOptions};
-use millstream::operators::collection::Collected;
 use millstream::prelude::*;
-use millstream::stage::raw::RawBatch;
 use parking_lot::Mutex;
 
 use super::letters::{Goal, Summary, judge};

@@ -150,8 +150,8 @@ impl fmt::Display for Summary {
 
 #[cfg(test)]
 mod tests {
+    use millstream::DeadLetter;
     use millstream::connectors::files::{dead_letter_json, shorter_dead_letter_json};
-    use millstream::stage::dead_letter::DeadLetter;
 
     use super::*;
 
