@@ -5,7 +5,6 @@
 
 use millstream::connectors::files::{FilesSink, FilesSinkOptions};
 use millstream::prelude::*;
-use millstream::runtime::{RuntimeOptions, run};
 use millstream::state::MapState;
 
 const MINUTE: Time = 60_000;
@@ -88,7 +87,7 @@ fn main() -> Result<()> {
         line.extend_from_slice(format!("{customer} {minute}: {orders} orders, {cents} cents\n").as_bytes());
     });
     per_minute(&env.source("orders", orders())).sink_to("sums", sink);
-    run(env.plan()?, RuntimeOptions::default())?;
+    env.execute()?;
     Ok(())
 }
 
@@ -100,7 +99,7 @@ mod tests {
     fn each_customer_has_one_sum_per_minute() {
         let (env, results) = (Environment::new("test"), Collected::default());
         per_minute(&env.source("orders", orders())).sink_to("sums", results.clone());
-        run(env.plan().unwrap(), RuntimeOptions::default()).unwrap();
+        env.execute().unwrap();
         let sum = |customer: &str, minute, orders, cents| Sum {
             customer: customer.to_owned(),
             minute,

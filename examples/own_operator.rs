@@ -5,7 +5,6 @@
 use millstream::connectors::files::{FilesSink, FilesSinkOptions};
 use millstream::prelude::*;
 use millstream::record::{from_bytes, to_bytes};
-use millstream::runtime::{RuntimeOptions, run};
 use millstream::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream::{Context, OpenContext, Operator, Output, Rows, Step};
 
@@ -69,7 +68,7 @@ fn main() -> Result<()> {
         line.extend_from_slice(format!("{number}\n").as_bytes());
     });
     every_third(&env.source("numbers", Collection::of(1..=30))).sink_to("out", sink);
-    run(env.plan()?, RuntimeOptions::default())?;
+    env.execute()?;
     Ok(())
 }
 
@@ -81,7 +80,7 @@ mod tests {
     fn every_third_number_is_handed_on() {
         let (env, results) = (Environment::new("test"), Collected::default());
         every_third(&env.source("numbers", Collection::of(1..=10))).sink_to("out", results.clone());
-        run(env.plan().unwrap(), RuntimeOptions::default()).unwrap();
+        env.execute().unwrap();
         assert_eq!(results.take(), [3, 6, 9]);
     }
 

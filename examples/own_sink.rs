@@ -9,7 +9,6 @@ use std::sync::Arc;
 use millstream::io::Completions;
 use millstream::metrics::OperatorMetrics;
 use millstream::prelude::*;
-use millstream::runtime::{RuntimeOptions, run};
 use millstream::snapshot::{CheckpointId, Frozen};
 use millstream::time::Nanos;
 use millstream::{Budget, Context, Guarantee, OpenContext, Rows, Sink, SinkWriter, Step};
@@ -114,7 +113,7 @@ fn greet(address: String) -> Environment {
 
 fn main() -> Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
-    run(greet(address).plan()?, RuntimeOptions::default())?;
+    greet(address).execute()?;
     Ok(())
 }
 
@@ -134,7 +133,7 @@ mod tests {
                 let mut text = String::new();
                 listener.accept().unwrap().0.read_to_string(&mut text).map(|_| text)
             });
-            run(greet(address).plan().unwrap(), RuntimeOptions::default()).unwrap();
+            greet(address).execute().unwrap();
             server.join().unwrap().unwrap()
         });
         assert_eq!(received, "hello, world\nhello, Millstream\n");

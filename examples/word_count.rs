@@ -4,7 +4,6 @@
 
 use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource};
 use millstream::prelude::*;
-use millstream::runtime::{RuntimeOptions, run};
 use millstream::window::EventTimeTrigger;
 
 /// Counts the words of the file `input` and writes one line per word to the file `output`, where `-` is standard output.
@@ -33,7 +32,7 @@ fn words(line: &str) -> Vec<String> {
 
 fn main() -> Result<()> {
     let input = std::env::args().nth(1).unwrap_or_else(|| "README.md".to_owned());
-    run(word_count(&input, "-").plan()?, RuntimeOptions::default())?;
+    word_count(&input, "-").execute()?;
     Ok(())
 }
 
@@ -47,7 +46,7 @@ mod tests {
         let path = |name| dir.path().join(name).display().to_string();
         let (input, output) = (path("input.txt"), path("output.txt"));
         std::fs::write(&input, "To be, or not to be:\n\nthat is the question.\n").unwrap();
-        run(word_count(&input, &output).plan().unwrap(), RuntimeOptions::default()).unwrap();
+        word_count(&input, &output).execute().unwrap();
         let output = std::fs::read_to_string(&output).unwrap();
         let mut lines: Vec<_> = output.lines().collect();
         lines.sort_unstable();
