@@ -36,7 +36,7 @@ pub(crate) struct Client {
 
 /// What a node answered, and which one.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) host: String,
     pub(crate) status: u16,
     pub(crate) body: Bytes,
@@ -125,7 +125,7 @@ impl Client {
     ///
     /// # Errors
     /// That of the last node that was tried.
-    pub(crate) async fn ask(&self, question: &Question) -> Result<Answer, Trouble> {
+    pub(crate) async fn ask(&self, question: &Question) -> Result<HttpAnswer, Trouble> {
         let mut last = Trouble::Unreachable("no host is configured".to_owned());
         for host in self.hosts.order(self.clock.nanos()) {
             match self.ask_node(host, question).await {
@@ -157,7 +157,7 @@ impl Client {
         None
     }
 
-    async fn ask_node(&self, host: usize, question: &Question) -> Result<Answer, Trouble> {
+    async fn ask_node(&self, host: usize, question: &Question) -> Result<HttpAnswer, Trouble> {
         let base = self.hosts.base(host);
         let url = format!("{base}/{}", question.path);
         let mut request = self.http.request(question.method.clone(), url).timeout(question.timeout);
@@ -171,7 +171,7 @@ impl Client {
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(failed)?;
-        Ok(Answer { host: base.to_owned(), status, body })
+        Ok(HttpAnswer { host: base.to_owned(), status, body })
     }
 
     fn login(&self) -> MutexGuard<'_, Option<HeaderValue>> {

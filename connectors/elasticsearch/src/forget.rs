@@ -7,7 +7,7 @@ use millstream_stage::time::Clock;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::client::{Answer, Client, Question};
+use crate::client::{Client, HttpAnswer, Question};
 use crate::config::ElasticsearchOptions;
 use crate::response::describe_refusal;
 use crate::target::{self, Target};
@@ -62,11 +62,11 @@ pub async fn forget(
     Ok(count.count)
 }
 
-fn expected(answer: &Answer) -> Result<&Answer> {
+fn expected(answer: &HttpAnswer) -> Result<&HttpAnswer> {
     if answer.status == 200 { Ok(answer) } else { Err(refused(answer)) }
 }
 
-fn refused(answer: &Answer) -> Error {
+fn refused(answer: &HttpAnswer) -> Error {
     Error::configuration(format!(
         "{} says {}: {}",
         answer.host,

@@ -50,14 +50,14 @@ impl Cause {
 
 /// An answer that refuses the whole request.
 #[derive(Debug, Deserialize)]
-struct Refusal {
-    error: RefusalCause,
+struct ErrorBody {
+    error: ErrorBodyCause,
 }
 
 // Some errors of the HTTP layer are a mere sentence.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum RefusalCause {
+enum ErrorBodyCause {
     Cause(Cause),
     Text(String),
 }
@@ -65,17 +65,17 @@ enum RefusalCause {
 /// Why the whole request was refused. What is no JSON (a proxy's page) is quoted, cut short.
 pub(crate) fn describe_refusal(body: &[u8]) -> String {
     const QUOTED: usize = 200;
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(Refusal { error: RefusalCause::Cause(cause) }) => cause.describe(),
-        Ok(Refusal { error: RefusalCause::Text(text) }) => text,
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(ErrorBody { error: ErrorBodyCause::Cause(cause) }) => cause.describe(),
+        Ok(ErrorBody { error: ErrorBodyCause::Text(text) }) => text,
         Err(_) => String::from_utf8_lossy(&body[..body.len().min(QUOTED)]).trim().to_owned(),
     }
 }
 
 /// The type of the error for which the store has refused the whole request; none if the answer is somebody else's.
 pub(crate) fn refusal_type(body: &[u8]) -> Option<String> {
-    match serde_json::from_slice::<Refusal>(body).ok()?.error {
-        RefusalCause::Cause(cause) if !cause.kind.is_empty() => Some(cause.kind),
+    match serde_json::from_slice::<ErrorBody>(body).ok()?.error {
+        ErrorBodyCause::Cause(cause) if !cause.kind.is_empty() => Some(cause.kind),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ use millstream_delivery::NotReady;
 use millstream_record::{Error, Result};
 use serde::Deserialize;
 
-use crate::client::{Answer, Client, Question};
+use crate::client::{Client, HttpAnswer, Question};
 use crate::response::{describe_refusal, refusal_type};
 use crate::retry::Trouble;
 use crate::template::Template;
@@ -48,7 +48,7 @@ impl Start {
     }
 
     // None where the store, or the login, does not allow the question: then nothing is compared, which is said once.
-    async fn look(&self, question: &Question, what: &str) -> Result<Option<Answer>, NotReady> {
+    async fn look(&self, question: &Question, what: &str) -> Result<Option<HttpAnswer>, NotReady> {
         let answer = self.reach(question).await?;
         if matches!(answer.status, 200 | 404) {
             return Ok(Some(answer));
@@ -63,7 +63,7 @@ impl Start {
         Ok(None)
     }
 
-    async fn ask(&self, question: &Question) -> Result<Answer, NotReady> {
+    async fn ask(&self, question: &Question) -> Result<HttpAnswer, NotReady> {
         let answer = self.reach(question).await?;
         match answer.status {
             401 => Err(NotReady::Stop(refused(
@@ -74,7 +74,7 @@ impl Start {
         }
     }
 
-    async fn reach(&self, question: &Question) -> Result<Answer, NotReady> {
+    async fn reach(&self, question: &Question) -> Result<HttpAnswer, NotReady> {
         let answer = match self.client.ask(question).await {
             Ok(answer) => answer,
             Err(Trouble::Untrusted(reason)) => return Err(NotReady::Stop(Error::configuration(reason))),
@@ -93,13 +93,13 @@ impl Start {
 }
 
 // The cluster or an index is read-only, such as after its disk was full: nothing that the login lacks, and it passes.
-fn is_blocked(answer: &Answer) -> bool {
+fn is_blocked(answer: &HttpAnswer) -> bool {
     refusal_type(&answer.body).as_deref() == Some("cluster_block_exception")
 }
 
 // A login that may write but not look at the cluster gets 403, and a service without clusters has no such question: each is known by the
 // form of its refusal, and that is enough.
-fn check_health(answer: &Answer) -> Result<(), NotReady> {
+fn check_health(answer: &HttpAnswer) -> Result<(), NotReady> {
     let health = || serde_json::from_slice::<Health>(&answer.body);
     match answer.status {
         403 => Ok(()),
@@ -113,11 +113,11 @@ fn check_health(answer: &Answer) -> Result<(), NotReady> {
     }
 }
 
-fn refused(answer: &Answer, advice: &str) -> Error {
+fn refused(answer: &HttpAnswer, advice: &str) -> Error {
     Error::configuration(format!("{advice} ({})", told(answer)))
 }
 
-fn told(answer: &Answer) -> String {
+fn told(answer: &HttpAnswer) -> String {
     format!("{} says {}: {}", answer.host, answer.status, describe_refusal(&answer.body))
 }
 
@@ -125,8 +125,8 @@ fn told(answer: &Answer) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &'static str) -> Answer {
-        Answer { host: "http://es:9200".to_owned(), status, body: body.into() }
+    fn answer(status: u16, body: &'static str) -> HttpAnswer {
+        HttpAnswer { host: "http://es:9200".to_owned(), status, body: body.into() }
     }
 
     #[test]

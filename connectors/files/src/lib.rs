@@ -30,7 +30,7 @@ pub use dead_letter_json::dead_letter_json;
 pub use encode::{Csv, Encode, JsonLines, Lines};
 #[cfg(feature = "parquet")]
 pub use rolling::ParquetFormat;
-pub use rolling::{Part, PartFormat, RollingFilesSink, RollingOptions};
+pub use rolling::{PartFile, PartFormat, RollingFilesSink, RollingOptions};
 pub use shorter_dead_letter::shorter_dead_letter_json;
 pub use sink::FilesSink;
 pub use source::FilesSource;

@@ -84,20 +84,20 @@ impl FilesReader {
     }
 
     // One file's turn: what it has, or nothing for now.
-    fn turn(&mut self, cx: &Context<'_>, index: usize, budget: Budget) -> Option<Turn> {
+    fn turn(&mut self, cx: &Context<'_>, index: usize, budget: Budget) -> Option<FileTurn> {
         let file = &mut self.files[index];
         let batch = file.take_lines(budget.records.max(1), self.options.header);
         if file.wants_fetch() {
             fetch(file, &mut self.fetches, cx, &self.options);
         }
         if batch.len() + batch.refused().len() > 0 {
-            return Some(Turn::Rows(batch));
+            return Some(FileTurn::Rows(batch));
         }
-        file.is_finished().then_some(Turn::Finished)
+        file.is_finished().then_some(FileTurn::Finished)
     }
 }
 
-enum Turn {
+enum FileTurn {
     Rows(RawBatch),
     Finished,
 }
@@ -247,7 +247,7 @@ impl SplitReader for FilesReader {
             let turn = if paused { None } else { self.turn(cx, 0, budget) };
             match turn {
                 None => self.files.rotate_left(1),
-                Some(Turn::Finished) => {
+                Some(FileTurn::Finished) => {
                     let file = self.files.remove(0);
                     self.paused.remove(&file.id);
                     if let State::Damaged(damage) = file.state {
@@ -255,7 +255,7 @@ impl SplitReader for FilesReader {
                     }
                     return Ok(Polled::Finished(file.id));
                 }
-                Some(Turn::Rows(batch)) => {
+                Some(FileTurn::Rows(batch)) => {
                     let split = Arc::clone(&batch.split);
                     rows.push(batch, MIN_TIME);
                     self.files.rotate_left(1);

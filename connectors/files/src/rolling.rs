@@ -4,10 +4,10 @@ mod config;
 mod format;
 mod local;
 mod name;
+mod output_directory;
 #[cfg(feature = "parquet")]
 mod parquet;
-mod pending;
-mod place;
+mod pending_file;
 mod remote;
 mod writer;
 
@@ -21,7 +21,7 @@ use millstream_stage::OpenContext;
 use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
 
 pub use config::RollingOptions;
-pub use format::{Part, PartFormat};
+pub use format::{PartFile, PartFormat};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetFormat;
 

@@ -40,7 +40,7 @@ pub(crate) struct FileWriter<T: Data> {
     buffer: Block,
     buffered_since: Time,
     unsynced: bool,
-    writes: Completions<Written>,
+    writes: Completions<WrittenBlock>,
     metrics: Arc<OperatorMetrics>,
 }
 
@@ -51,7 +51,7 @@ struct Block {
     ingest: Nanos,
 }
 
-struct Written {
+struct WrittenBlock {
     appender: Appender,
     records: u64,
     ingest: Nanos,
@@ -148,7 +148,7 @@ impl<T: Data> FileWriter<T> {
         self.unsynced |= !lines.is_empty() || header.is_some();
         self.writes.spawn_blocking(cx.io().as_ref(), cx.waker(), move || {
             let bytes = appender.append(header.as_deref(), &lines, sync);
-            Written { appender, records, ingest, synced: sync, bytes }
+            WrittenBlock { appender, records, ingest, synced: sync, bytes }
         });
     }
 }

@@ -22,19 +22,19 @@ use crate::traffic::ShopTraffic;
 /// One per subtask.
 pub(crate) struct GeneratorReader {
     options: Arc<GeneratorOptions>,
-    parts: Vec<Part>,
+    parts: Vec<GeneratedSplit>,
     paused: BTreeSet<SplitId>,
     bytes: Vec<u8>,
 }
 
-struct Part {
+struct GeneratedSplit {
     id: SplitId,
     split: TrafficSplit,
     traffic: ShopTraffic,
     pace: Option<Pace>,
 }
 
-enum Turn {
+enum GeneratorTurn {
     Rows(RawBatch),
     Finished,
     Wait(Time),
@@ -45,34 +45,34 @@ impl GeneratorReader {
         Self { options, parts: Vec::new(), paused: BTreeSet::new(), bytes: Vec::new() }
     }
 
-    fn part(&self, split: &Split) -> Result<Part> {
+    fn part(&self, split: &Split) -> Result<GeneratedSplit> {
         let state: TrafficSplit = split_state(split)?;
         let mut traffic = ShopTraffic::new(Arc::clone(&self.options), state.number, state.start);
         traffic.seek(state.position);
         let share = |rate| rate / f64::from(self.options.splits);
         let pace = self.options.rate.map(|rate| Pace::new(share(rate), self.options.catch_up));
-        Ok(Part { id: Arc::clone(&split.id), split: state, traffic, pace })
+        Ok(GeneratedSplit { id: Arc::clone(&split.id), split: state, traffic, pace })
     }
 }
 
-impl Part {
+impl GeneratedSplit {
     fn turn(
         &mut self,
         cx: &Context<'_>,
         budget: Budget,
         bytes: &mut Vec<u8>,
         options: &GeneratorOptions,
-    ) -> Turn {
+    ) -> GeneratorTurn {
         if self.traffic.left() == Some(0) {
-            return Turn::Finished;
+            return GeneratorTurn::Finished;
         }
         let nanos = cx.nanos();
         let position = self.traffic.position();
         let due = self.pace.as_mut().map_or(u64::MAX, |pace| pace.due(nanos, position));
         let most = due.min(budget.records.max(1) as u64) as usize;
         match &self.pace {
-            Some(pace) if most == 0 => Turn::Wait(wake_at(cx.now(), pace.wait(nanos, position))),
-            _ => Turn::Rows(self.generate(most, bytes, options)),
+            Some(pace) if most == 0 => GeneratorTurn::Wait(wake_at(cx.now(), pace.wait(nanos, position))),
+            _ => GeneratorTurn::Rows(self.generate(most, bytes, options)),
         }
     }
 
@@ -118,23 +118,23 @@ impl SplitReader for GeneratorReader {
                 continue;
             }
             match part.turn(cx, budget, &mut self.bytes, &self.options) {
-                Turn::Rows(batch) => {
+                GeneratorTurn::Rows(batch) => {
                     rows.push(batch, MIN_TIME);
                     return Ok(Polled::Rows(Arc::clone(&part.id)));
                 }
-                Turn::Finished => {
+                GeneratorTurn::Finished => {
                     let part = self.parts.remove(last);
                     self.paused.remove(&part.id);
                     return Ok(Polled::Finished(part.id));
                 }
-                Turn::Wait(time) => wait = Some(wait.map_or(time, |earlier| earlier.min(time))),
+                GeneratorTurn::Wait(time) => wait = Some(wait.map_or(time, |earlier| earlier.min(time))),
             }
         }
         Ok(Polled::Pending(wait))
     }
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<Vec<Split>> {
-        let split = |part: &Part| Split { id: Arc::clone(&part.id), state: to_bytes(&part.split) };
+        let split = |part: &GeneratedSplit| Split { id: Arc::clone(&part.id), state: to_bytes(&part.split) };
         Ok(self.parts.iter().map(split).collect())
     }
 }

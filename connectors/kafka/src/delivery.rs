@@ -41,13 +41,13 @@ pub(crate) struct Sent {
 #[derive(Default)]
 pub(crate) struct Reports {
     /// Messages that every replica in sync has.
-    pub(crate) written: Vec<Written>,
+    pub(crate) written: Vec<DeliveredMessages>,
     /// Messages that were not written.
-    pub(crate) refused: Vec<Refused>,
+    pub(crate) refused: Vec<RefusedDelivery>,
 }
 
 /// Messages of one batch that were written.
-pub(crate) struct Written {
+pub(crate) struct DeliveredMessages {
     /// When they entered the job.
     pub(crate) ingest: Nanos,
     /// How many.
@@ -59,7 +59,7 @@ pub(crate) struct Written {
 }
 
 /// A message that was not written.
-pub(crate) struct Refused {
+pub(crate) struct RefusedDelivery {
     /// Why.
     pub(crate) code: RDKafkaErrorCode,
     /// The message itself.
@@ -79,7 +79,7 @@ impl Reports {
     fn add_written(&mut self, ingest: Nanos, bytes: usize) {
         let same = self.written.last().is_some_and(|last| last.ingest == ingest);
         if !same {
-            self.written.push(Written { ingest, messages: 0, bytes: 0, size: 0 });
+            self.written.push(DeliveredMessages { ingest, messages: 0, bytes: 0, size: 0 });
         }
         let last = self.written.last_mut().expect("pushed above where there was none");
         last.messages += 1;
@@ -107,7 +107,7 @@ impl ProducerContext for Deliveries {
             Ok(message) => reports.add_written(ingest, message.key_len() + message.payload_len()),
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                reports.refused.push(Refused { code, message: again(message, sent.time), ingest });
+                reports.refused.push(RefusedDelivery { code, message: again(message, sent.time), ingest });
             }
         }
     }

@@ -105,7 +105,7 @@ impl Describer {
         let milliseconds = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
         // SAFETY: the queue is alive.
         let event = unsafe { sys::rd_kafka_queue_poll(self.queue.as_ptr(), milliseconds) };
-        let answer = Answer(NonNull::new(event)?);
+        let answer = DescribeTopicsEvent(NonNull::new(event)?);
         let answer = answer.read();
         (self.asked, self.unanswered) = (false, if answer.is_ok() { 0 } else { self.unanswered + 1 });
         Some(answer)
@@ -121,9 +121,9 @@ fn rhythm(unanswered: u32) -> (Duration, Time) {
 }
 
 /// An answer as it came; given back to the client on drop.
-struct Answer(NonNull<sys::rd_kafka_event_t>);
+struct DescribeTopicsEvent(NonNull<sys::rd_kafka_event_t>);
 
-impl Answer {
+impl DescribeTopicsEvent {
     fn read(&self) -> Result<Descriptions, RDKafkaErrorCode> {
         let event = self.0.as_ptr();
         // SAFETY: the event is alive until `drop`, and with it all that the calls give.
@@ -144,7 +144,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for DescribeTopicsEvent {
     fn drop(&mut self) {
         // SAFETY: given to us by the client, and destroyed once.
         unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) };

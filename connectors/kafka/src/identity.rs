@@ -19,7 +19,7 @@ const ASK_AGAIN: Time = 100;
 
 /// What follows from what a broker says about the topic of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TopicIdVerdict {
     /// It is the same one, as far as its brokers tell topics apart.
     Same(Option<TopicId>),
     /// The one that the position belongs to was deleted, and this one was created under its name.
@@ -36,14 +36,14 @@ pub(crate) enum Verdict {
 }
 
 /// Judges a topic by the id that is kept with a position.
-pub(crate) fn judge(kept: Option<TopicId>, description: Option<&Description>) -> Verdict {
+pub(crate) fn judge(kept: Option<TopicId>, description: Option<&Description>) -> TopicIdVerdict {
     match (kept, description) {
         (Some(was), Some(Description::Topic { id: Some(is), .. })) if was != *is => {
-            Verdict::Anew { was, is: *is }
+            TopicIdVerdict::Anew { was, is: *is }
         }
-        (_, Some(Description::Topic { id, .. })) => Verdict::Same(id.or(kept)),
-        (_, Some(Description::Missing)) => Verdict::Missing,
-        (_, Some(Description::Unsaid(_)) | None) => Verdict::Unsaid,
+        (_, Some(Description::Topic { id, .. })) => TopicIdVerdict::Same(id.or(kept)),
+        (_, Some(Description::Missing)) => TopicIdVerdict::Missing,
+        (_, Some(Description::Unsaid(_)) | None) => TopicIdVerdict::Unsaid,
     }
 }
 
@@ -63,14 +63,16 @@ pub(crate) enum Settled {
 }
 
 /// Settles a doubt that arose before the question to which this is the answer. `there`: the topic has a partition of that number.
-pub(crate) fn settle(doubt: Option<Doubt>, verdict: Verdict, there: bool) -> Settled {
+pub(crate) fn settle(doubt: Option<Doubt>, verdict: TopicIdVerdict, there: bool) -> Settled {
     match (doubt, verdict) {
         (None, _) => Settled::Nothing,
-        (Some(Doubt::Gone), Verdict::Missing) => Settled::Gone,
-        (Some(Doubt::Gone), Verdict::Same(_)) if !there => Settled::Gone,
-        (Some(Doubt::Unasked | Doubt::Gone), Verdict::Same(_)) => Settled::Confirmed,
-        (Some(Doubt::OutOfRange), Verdict::Same(_)) => Settled::OutOfRange,
-        (Some(_), Verdict::Missing | Verdict::Unsaid | Verdict::Anew { .. }) => Settled::Open,
+        (Some(Doubt::Gone), TopicIdVerdict::Missing) => Settled::Gone,
+        (Some(Doubt::Gone), TopicIdVerdict::Same(_)) if !there => Settled::Gone,
+        (Some(Doubt::Unasked | Doubt::Gone), TopicIdVerdict::Same(_)) => Settled::Confirmed,
+        (Some(Doubt::OutOfRange), TopicIdVerdict::Same(_)) => Settled::OutOfRange,
+        (Some(_), TopicIdVerdict::Missing | TopicIdVerdict::Unsaid | TopicIdVerdict::Anew { .. }) => {
+            Settled::Open
+        }
     }
 }
 
@@ -130,36 +132,36 @@ mod tests {
     fn only_another_id_is_another_topic() {
         let [old, new] = [1, 2].map(|low| TopicId::new(7, low));
         let topic = |id| Description::Topic { id, partitions: 1 };
-        assert_eq!(judge(old, Some(&topic(old))), Verdict::Same(old));
+        assert_eq!(judge(old, Some(&topic(old))), TopicIdVerdict::Same(old));
         let (was, is) = (old.unwrap(), new.unwrap());
-        assert_eq!(judge(old, Some(&topic(new))), Verdict::Anew { was, is });
-        assert_eq!(judge(None, Some(&topic(new))), Verdict::Same(new), "from an old savepoint");
-        assert_eq!(judge(old, Some(&topic(None))), Verdict::Same(old), "old brokers have no ids");
-        assert_eq!(judge(old, Some(&Description::Missing)), Verdict::Missing);
+        assert_eq!(judge(old, Some(&topic(new))), TopicIdVerdict::Anew { was, is });
+        assert_eq!(judge(None, Some(&topic(new))), TopicIdVerdict::Same(new), "from an old savepoint");
+        assert_eq!(judge(old, Some(&topic(None))), TopicIdVerdict::Same(old), "old brokers have no ids");
+        assert_eq!(judge(old, Some(&Description::Missing)), TopicIdVerdict::Missing);
         let unsaid = Description::Unsaid(RDKafkaErrorCode::TopicAuthorizationFailed);
-        assert_eq!(judge(old, Some(&unsaid)), Verdict::Unsaid);
-        assert_eq!(judge(old, None), Verdict::Unsaid);
+        assert_eq!(judge(old, Some(&unsaid)), TopicIdVerdict::Unsaid);
+        assert_eq!(judge(old, None), TopicIdVerdict::Unsaid);
     }
 
     #[test]
     fn a_doubt_stays_until_a_broker_knows_better() {
         for doubt in [Doubt::Unasked, Doubt::OutOfRange, Doubt::Gone] {
-            assert_eq!(settle(Some(doubt), Verdict::Unsaid, false), Settled::Open);
+            assert_eq!(settle(Some(doubt), TopicIdVerdict::Unsaid, false), Settled::Open);
         }
         assert_eq!(
-            settle(Some(Doubt::Gone), Verdict::Same(None), true),
+            settle(Some(Doubt::Gone), TopicIdVerdict::Same(None), true),
             Settled::Confirmed,
             "of another topic"
         );
-        assert_eq!(settle(Some(Doubt::Gone), Verdict::Same(None), false), Settled::Gone);
-        assert_eq!(settle(Some(Doubt::Unasked), Verdict::Same(None), true), Settled::Confirmed);
+        assert_eq!(settle(Some(Doubt::Gone), TopicIdVerdict::Same(None), false), Settled::Gone);
+        assert_eq!(settle(Some(Doubt::Unasked), TopicIdVerdict::Same(None), true), Settled::Confirmed);
         assert_eq!(
-            settle(Some(Doubt::Unasked), Verdict::Missing, true),
+            settle(Some(Doubt::Unasked), TopicIdVerdict::Missing, true),
             Settled::Open,
             "it may come back anew"
         );
-        assert_eq!(settle(Some(Doubt::OutOfRange), Verdict::Same(None), true), Settled::OutOfRange);
-        assert_eq!(settle(Some(Doubt::Gone), Verdict::Missing, true), Settled::Gone);
-        assert_eq!(settle(None, Verdict::Missing, true), Settled::Nothing);
+        assert_eq!(settle(Some(Doubt::OutOfRange), TopicIdVerdict::Same(None), true), Settled::OutOfRange);
+        assert_eq!(settle(Some(Doubt::Gone), TopicIdVerdict::Missing, true), Settled::Gone);
+        assert_eq!(settle(None, TopicIdVerdict::Missing, true), Settled::Nothing);
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 ///
 /// Numbers and booleans can be written without quotes. Whatever may be a secret is neither printed nor written out again.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "BTreeMap<String, Written>")]
+#[serde(from = "BTreeMap<String, PropertyValue>")]
 pub struct Properties(BTreeMap<String, String>);
 
 const HIDDEN: &str = "******";
@@ -58,26 +58,26 @@ impl Serialize for Properties {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum PropertyValue {
     Truth(bool),
     Number(i64),
     Fraction(f64),
     Text(String),
 }
 
-impl From<Written> for String {
-    fn from(written: Written) -> Self {
+impl From<PropertyValue> for String {
+    fn from(written: PropertyValue) -> Self {
         match written {
-            Written::Truth(value) => value.to_string(),
-            Written::Number(value) => value.to_string(),
-            Written::Fraction(value) => value.to_string(),
-            Written::Text(value) => value,
+            PropertyValue::Truth(value) => value.to_string(),
+            PropertyValue::Number(value) => value.to_string(),
+            PropertyValue::Fraction(value) => value.to_string(),
+            PropertyValue::Text(value) => value,
         }
     }
 }
 
-impl From<BTreeMap<String, Written>> for Properties {
-    fn from(properties: BTreeMap<String, Written>) -> Self {
+impl From<BTreeMap<String, PropertyValue>> for Properties {
+    fn from(properties: BTreeMap<String, PropertyValue>) -> Self {
         properties.into_iter().collect()
     }
 }

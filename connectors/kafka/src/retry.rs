@@ -187,12 +187,13 @@ impl Fault {
     /// A message was refused, and no other would be taken.
     pub(crate) fn of_refusal(code: Code, topic: &str, brokers: &str) -> Self {
         let (topic, brokers, reason) = (topic.to_owned(), brokers.to_owned(), code.to_string());
-        match refusal(code) {
-            Refusal::UnknownTopic => Self::UnknownTopic { topic, brokers },
-            Refusal::NotAllowed => Self::NotAllowed { topic, verb: "write to", reason },
-            Refusal::Record | Refusal::Neighbour | Refusal::Closing | Refusal::GaveUp => {
-                Self::NotDelivered { topic, reason }
-            }
+        match delivery_verdict(code) {
+            DeliveryVerdict::UnknownTopic => Self::UnknownTopic { topic, brokers },
+            DeliveryVerdict::NotAllowed => Self::NotAllowed { topic, verb: "write to", reason },
+            DeliveryVerdict::Refused
+            | DeliveryVerdict::RefusedAlong
+            | DeliveryVerdict::Closing
+            | DeliveryVerdict::GaveUp => Self::NotDelivered { topic, reason },
         }
     }
 
@@ -259,11 +260,11 @@ pub(crate) fn trouble(code: Code) -> Trouble {
 
 /// What the failed delivery of a message means to a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum DeliveryVerdict {
     /// It can never be written, or shared a batch with one that cannot.
-    Record,
+    Refused,
     /// It only shared a batch with one that cannot be written.
-    Neighbour,
+    RefusedAlong,
     /// The topic is not there.
     UnknownTopic,
     /// May not write.
@@ -275,16 +276,20 @@ pub(crate) enum Refusal {
 }
 
 /// Sorts the error codes of delivery reports and of handing a message to the client.
-pub(crate) fn refusal(code: Code) -> Refusal {
+pub(crate) fn delivery_verdict(code: Code) -> DeliveryVerdict {
     match code {
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => Refusal::Record,
-        Code::InvalidTimestamp | Code::InvalidRecord => Refusal::Record,
-        Code::InvalidDifferentRecord => Refusal::Neighbour,
-        Code::UnknownPartition => Refusal::Record,
-        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => Refusal::UnknownTopic,
-        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => Refusal::NotAllowed,
-        Code::PurgeQueue | Code::PurgeInflight => Refusal::Closing,
-        _ => Refusal::GaveUp,
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
+            DeliveryVerdict::Refused
+        }
+        Code::InvalidTimestamp | Code::InvalidRecord => DeliveryVerdict::Refused,
+        Code::InvalidDifferentRecord => DeliveryVerdict::RefusedAlong,
+        Code::UnknownPartition => DeliveryVerdict::Refused,
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => {
+            DeliveryVerdict::UnknownTopic
+        }
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => DeliveryVerdict::NotAllowed,
+        Code::PurgeQueue | Code::PurgeInflight => DeliveryVerdict::Closing,
+        _ => DeliveryVerdict::GaveUp,
     }
 }
 
@@ -295,7 +300,7 @@ pub(crate) fn is_too_large(code: Code) -> bool {
 
 /// What an error in a transaction asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TransactionVerdict {
     /// The same call once more.
     Repeat,
     /// The transaction is to be aborted.
@@ -311,21 +316,25 @@ pub(crate) enum Verdict {
 }
 
 /// Sorts the errors of transactional calls.
-pub(crate) fn verdict(error: &KafkaError) -> Verdict {
+pub(crate) fn transaction_verdict(error: &KafkaError) -> TransactionVerdict {
     let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
     let KafkaError::Transaction(error) = error else {
         // A flush that is not through, and the like.
-        return if code == Code::OperationTimedOut { Verdict::Repeat } else { Verdict::Abort };
+        return if code == Code::OperationTimedOut {
+            TransactionVerdict::Repeat
+        } else {
+            TransactionVerdict::Abort
+        };
     };
     match code {
-        Code::InvalidTransactionTimeout => Verdict::TimeoutTooLong,
-        _ if is_forbidden(code) => Verdict::NotAllowed,
-        Code::Fenced | Code::ProducerFenced => Verdict::Fenced,
-        Code::InvalidProducerEpoch if error.is_fatal() => Verdict::Fenced,
-        _ if error.is_fatal() => Verdict::Fatal,
-        _ if error.txn_requires_abort() => Verdict::Abort,
-        _ if error.is_retriable() => Verdict::Repeat,
-        _ => Verdict::Fatal,
+        Code::InvalidTransactionTimeout => TransactionVerdict::TimeoutTooLong,
+        _ if is_forbidden(code) => TransactionVerdict::NotAllowed,
+        Code::Fenced | Code::ProducerFenced => TransactionVerdict::Fenced,
+        Code::InvalidProducerEpoch if error.is_fatal() => TransactionVerdict::Fenced,
+        _ if error.is_fatal() => TransactionVerdict::Fatal,
+        _ if error.txn_requires_abort() => TransactionVerdict::Abort,
+        _ if error.is_retriable() => TransactionVerdict::Repeat,
+        _ => TransactionVerdict::Fatal,
     }
 }
 
@@ -364,11 +373,11 @@ mod tests {
 
     #[test]
     fn only_what_a_record_is_to_blame_for_is_a_dead_letter() {
-        assert_eq!(refusal(Code::MessageSizeTooLarge), Refusal::Record);
-        assert_eq!(refusal(Code::InvalidTimestamp), Refusal::Record);
-        assert_eq!(refusal(Code::MessageTimedOut), Refusal::GaveUp);
-        assert_eq!(refusal(Code::NotEnoughReplicas), Refusal::GaveUp);
-        assert_eq!(refusal(Code::UnknownTopicOrPartition), Refusal::UnknownTopic);
+        assert_eq!(delivery_verdict(Code::MessageSizeTooLarge), DeliveryVerdict::Refused);
+        assert_eq!(delivery_verdict(Code::InvalidTimestamp), DeliveryVerdict::Refused);
+        assert_eq!(delivery_verdict(Code::MessageTimedOut), DeliveryVerdict::GaveUp);
+        assert_eq!(delivery_verdict(Code::NotEnoughReplicas), DeliveryVerdict::GaveUp);
+        assert_eq!(delivery_verdict(Code::UnknownTopicOrPartition), DeliveryVerdict::UnknownTopic);
     }
 
     #[test]

@@ -18,11 +18,11 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, Producer as _};
 
 use crate::client::{Patience, Peer, producer_config};
-use crate::delivery::{Deliveries, Producer, Refused, Sent};
+use crate::delivery::{Deliveries, Producer, RefusedDelivery, Sent};
 use crate::encode::{Message, Parts};
 use crate::lasting::Reminder;
 use crate::outage::Outage;
-use crate::retry::{Fault, Refusal, Trouble, is_too_large, refusal, trouble};
+use crate::retry::{DeliveryVerdict, Fault, Trouble, delivery_verdict, is_too_large, trouble};
 use crate::sink::{Mapping, Shorten};
 use crate::sink_config::KafkaSinkOptions;
 use crate::waking::WakingQueue;
@@ -44,8 +44,8 @@ pub(crate) struct KafkaWriter<T> {
     waits: Reminder,
     outage: Outage,
     in_flight: InFlight,
-    // Refused, perhaps for what another message of the same request is to blame for: sent once more, each alone.
-    suspects: VecDeque<Refused>,
+    // RefusedDelivery, perhaps for what another message of the same request is to blame for: sent once more, each alone.
+    suspects: VecDeque<RefusedDelivery>,
     alone: bool,
     name: String,
     metrics: Arc<OperatorMetrics>,
@@ -124,17 +124,17 @@ impl<T: Data> KafkaWriter<T> {
         dead: &mut Rows<DeadLetter>,
     ) -> Result<()> {
         let Err(code) = self.send(message, ingest) else { return Ok(()) };
-        if refusal(code) != Refusal::Record {
+        if delivery_verdict(code) != DeliveryVerdict::Refused {
             return Err(self.fault(code).into());
         }
-        self.refuse(cx, Refused { code, message: message.clone(), ingest }, dead);
+        self.refuse(cx, RefusedDelivery { code, message: message.clone(), ingest }, dead);
         Ok(())
     }
 
-    fn refuse(&mut self, cx: &Context<'_>, refused: Refused, dead: &mut Rows<DeadLetter>) {
-        let Refused { code, message, ingest } = refused;
+    fn refuse(&mut self, cx: &Context<'_>, refused: RefusedDelivery, dead: &mut Rows<DeadLetter>) {
+        let RefusedDelivery { code, message, ingest } = refused;
         if let Some(value) = self.shorter(code, message.parts().value) {
-            self.suspects.push_front(Refused { code, message: message.with_value(value), ingest });
+            self.suspects.push_front(RefusedDelivery { code, message: message.with_value(value), ingest });
             return;
         }
         let reason = format!("Kafka refuses it for topic {}: {code}", self.options.topic);
@@ -237,17 +237,24 @@ impl<T: Data> KafkaWriter<T> {
         Ok(())
     }
 
-    fn judge(&mut self, cx: &Context<'_>, refused: Refused, dead: &mut Rows<DeadLetter>) -> Result<()> {
-        match refusal(refused.code) {
-            Refusal::Record if self.alone => self.refuse(cx, refused, dead),
-            Refusal::Record => self.suspects.push_back(refused),
+    fn judge(
+        &mut self,
+        cx: &Context<'_>,
+        refused: RefusedDelivery,
+        dead: &mut Rows<DeadLetter>,
+    ) -> Result<()> {
+        match delivery_verdict(refused.code) {
+            DeliveryVerdict::Refused if self.alone => self.refuse(cx, refused, dead),
+            DeliveryVerdict::Refused => self.suspects.push_back(refused),
             // The time that a message has begins anew while nobody has answered yet.
-            Refusal::GaveUp if self.started.in_flight() > 0 => {
+            DeliveryVerdict::GaveUp if self.started.in_flight() > 0 => {
                 self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?;
             }
-            Refusal::Neighbour => self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?,
-            Refusal::Closing => {}
-            Refusal::UnknownTopic | Refusal::NotAllowed | Refusal::GaveUp => {
+            DeliveryVerdict::RefusedAlong => {
+                self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?
+            }
+            DeliveryVerdict::Closing => {}
+            DeliveryVerdict::UnknownTopic | DeliveryVerdict::NotAllowed | DeliveryVerdict::GaveUp => {
                 return Err(self.fault(refused.code).into());
             }
         }

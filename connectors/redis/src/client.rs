@@ -26,12 +26,12 @@ pub(crate) struct Link {
 
 #[derive(Default)]
 struct State {
-    open: Option<Open>,
+    open: Option<OpenConnection>,
     connections: u64,
 }
 
 #[derive(Clone)]
-struct Open {
+struct OpenConnection {
     connection: MultiplexedConnection,
     number: u64,
 }
@@ -100,7 +100,7 @@ impl Link {
 
     async fn run_on(
         &self,
-        mut open: Open,
+        mut open: OpenConnection,
         pipeline: &Pipeline,
         count: usize,
     ) -> Result<Vec<Value>, RedisError> {
@@ -125,7 +125,7 @@ impl Link {
     }
 
     // The lock is held while connecting: pipelines that come meanwhile wait for the one connection.
-    async fn open(&self) -> Result<Open, NotReady> {
+    async fn open(&self) -> Result<OpenConnection, NotReady> {
         let mut state = self.state.lock().await;
         if let Some(open) = &state.open {
             return Ok(open.clone());
@@ -137,7 +137,7 @@ impl Link {
         Ok(open)
     }
 
-    async fn connect(&self, client: &Client, number: u64) -> Result<Open, RedisError> {
+    async fn connect(&self, client: &Client, number: u64) -> Result<OpenConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.options.connect_timeout))
             .set_response_timeout(Some(self.options.request_timeout))
@@ -145,7 +145,7 @@ impl Link {
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let script = script_of(&mut connection).await?;
         self.script.get_or_init(|| script);
-        Ok(Open { connection, number })
+        Ok(OpenConnection { connection, number })
     }
 
     async fn drop_connection(&self, number: u64) {

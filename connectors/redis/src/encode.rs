@@ -15,19 +15,19 @@ use crate::write::{RedisWrite, VERSION_FIELD, Value, version_key};
 
 /// A write on its way.
 #[derive(Clone, Debug)]
-pub(crate) struct Pending {
+pub(crate) struct PendingWrite {
     write: RedisWrite,
     /// [`RedisWrite::size`].
     size: usize,
 }
 
-impl From<RedisWrite> for Pending {
+impl From<RedisWrite> for PendingWrite {
     fn from(write: RedisWrite) -> Self {
         Self { size: write.size(), write }
     }
 }
 
-impl Pending {
+impl PendingWrite {
     /// The command for it, by the script with this hash.
     pub(crate) fn command(&self, version: Version, script: &str, expiry: Duration) -> Cmd {
         let seconds = self.write.expiry.unwrap_or(expiry).as_secs();
@@ -66,7 +66,7 @@ impl Pending {
     }
 }
 
-impl Item for Pending {
+impl Item for PendingWrite {
     fn hash(&self) -> u64 {
         hash_bytes(self.write.key.as_bytes())
     }
@@ -215,15 +215,15 @@ mod tests {
     #[test]
     fn snapshots_bring_every_kind_back() {
         for write in writes() {
-            let item = Pending::from(write.clone()).freeze(version());
-            let (copy, its_version) = Pending::thaw(&item).unwrap();
+            let item = PendingWrite::from(write.clone()).freeze(version());
+            let (copy, its_version) = PendingWrite::thaw(&item).unwrap();
             assert_eq!((copy.write, its_version), (write, version()));
         }
-        assert!(Pending::thaw(b"nonsense").is_err());
+        assert!(PendingWrite::thaw(b"nonsense").is_err());
     }
 
     fn arguments(write: RedisWrite) -> Vec<String> {
-        let command = Pending::from(write).command(version(), "sha", Duration::from_secs(9));
+        let command = PendingWrite::from(write).command(version(), "sha", Duration::from_secs(9));
         let text = |argument: redis::Arg<&[u8]>| match argument {
             redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
             other => panic!("{other:?}"),

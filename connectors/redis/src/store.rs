@@ -10,7 +10,7 @@ use redis::Pipeline;
 
 use crate::client::Link;
 use crate::config::RedisOptions;
-use crate::encode::{Pending, to_json};
+use crate::encode::{PendingWrite, to_json};
 use crate::write::RedisWrite;
 
 /// What makes a write of a record, and where that goes.
@@ -29,7 +29,7 @@ impl<T: Data> Mapping<T> for Writes<T> {
         Ok((Server { link, options }, limits))
     }
 
-    fn item(&self, record: &T, _: Version) -> Result<Pending, Fault> {
+    fn item(&self, record: &T, _: Version) -> Result<PendingWrite, Fault> {
         let write = (self.map)(record);
         match write.fault() {
             Some(reason) => Err(Fault::Refused { value: to_json(&write), reason }),
@@ -63,7 +63,7 @@ pub(crate) struct Server {
 }
 
 impl Store for Server {
-    type Item = Pending;
+    type Item = PendingWrite;
 
     fn names(&self) -> Names {
         Names {
@@ -80,12 +80,12 @@ impl Store for Server {
         format!("Redis at {}", self.options.url)
     }
 
-    fn start(&mut self, _: &Arc<Vec<Pending>>) -> Work<Result<(), NotReady>> {
+    fn start(&mut self, _: &Arc<Vec<PendingWrite>>) -> Work<Result<(), NotReady>> {
         let link = Arc::clone(&self.link);
         Work::future(async move { link.start().await })
     }
 
-    fn request(&mut self, items: Items<'_, Pending>) -> Work<Reply> {
+    fn request(&mut self, items: Items<'_, PendingWrite>) -> Work<Reply> {
         let (link, count) = (Arc::clone(&self.link), items.len());
         let mut pipeline = Pipeline::with_capacity(count);
         for (item, version) in items.iter() {
@@ -94,7 +94,7 @@ impl Store for Server {
         Work::future(async move { link.send(&pipeline, count).await })
     }
 
-    fn thaw(&self, item: &[u8]) -> Result<(Pending, Version)> {
-        Pending::thaw(item)
+    fn thaw(&self, item: &[u8]) -> Result<(PendingWrite, Version)> {
+        PendingWrite::thaw(item)
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use crate::config::{SqliteOptions, Synchronous};
 use crate::encode::Value;
-use crate::retry::{Outcome, of_error};
+use crate::retry::{ErrorVerdict, of_error};
 use crate::table::Table;
 use crate::wal::Wal;
 
@@ -26,13 +26,13 @@ pub(crate) struct Identity {
 }
 
 /// Rows that were refused: their index in the request, and why.
-pub(crate) type Rejected = Vec<(usize, String)>;
+pub(crate) type RefusedRows = Vec<(usize, String)>;
 
 /// Why a transaction did not take place.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum TransactionFailure {
     /// Somebody else writes to the file.
-    Busy(String),
+    Wait(String),
     /// Nothing can be written.
     Stop(Error),
 }
@@ -55,7 +55,10 @@ impl Database {
 
     /// Opens the file and claims it for this attempt, if that is still to do. `restored` is what the attempt before had not written, of all
     /// its subtasks.
-    pub(crate) fn prepare<'a>(&mut self, restored: impl Iterator<Item = &'a [Value]>) -> Result<(), Failure> {
+    pub(crate) fn prepare<'a>(
+        &mut self,
+        restored: impl Iterator<Item = &'a [Value]>,
+    ) -> Result<(), TransactionFailure> {
         if self.connection.is_none() {
             let mut connection = self.connect()?;
             self.claim(&mut connection, restored)?;
@@ -66,36 +69,38 @@ impl Database {
     }
 
     // SQLite goes on writing to a file that was deleted or replaced, and nobody would ever see that.
-    fn check_place(&mut self) -> Result<(), Failure> {
+    fn check_place(&mut self) -> Result<(), TransactionFailure> {
         if self.connection.is_none() || self.file == FileId::of(&self.options.path) {
             return Ok(());
         }
         self.connection = None;
-        Err(Failure::Busy(format!(
+        Err(TransactionFailure::Wait(format!(
             "{}: the file was deleted or replaced, and with it what was written before; the file that is there now is opened",
             self.path()
         )))
     }
 
     /// Writes rows in one transaction.
-    pub(crate) fn write(&mut self, rows: &[Arc<[Value]>]) -> Result<Rejected, Failure> {
+    pub(crate) fn write(&mut self, rows: &[Arc<[Value]>]) -> Result<RefusedRows, TransactionFailure> {
         self.check_place()?;
         self.prepare(std::iter::empty())?;
         let Some(mut connection) = self.connection.take() else {
-            return Err(Failure::Stop(Error::bug("sqlite: the file is not open after it was opened")));
+            return Err(TransactionFailure::Stop(Error::bug(
+                "sqlite: the file is not open after it was opened",
+            )));
         };
         let written = self.transact(&mut connection, rows.iter().map(AsRef::as_ref));
         if written.is_ok() {
             self.wal.keep_small(&connection);
         }
         // After any other failure the file is opened anew.
-        if matches!(written, Ok(_) | Err(Failure::Busy(_))) {
+        if matches!(written, Ok(_) | Err(TransactionFailure::Wait(_))) {
             self.connection = Some(connection);
         }
         written
     }
 
-    fn connect(&self) -> Result<Connection, Failure> {
+    fn connect(&self) -> Result<Connection, TransactionFailure> {
         let connection = Connection::open(&self.options.path).map_err(|error| self.failure(error))?;
         let synchronous = match self.options.synchronous {
             Synchronous::Full => "FULL",
@@ -119,7 +124,7 @@ impl Database {
         &self,
         connection: &mut Connection,
         restored: impl Iterator<Item = &'a [Value]>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TransactionFailure> {
         let transaction = self.begin(connection)?;
         let created = transaction.execute_batch(&format!(
             "CREATE TABLE IF NOT EXISTS {EPOCHS} (job TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, \
@@ -139,26 +144,26 @@ impl Database {
         &self,
         connection: &mut Connection,
         rows: impl Iterator<Item = &'a [Value]>,
-    ) -> Result<Rejected, Failure> {
+    ) -> Result<RefusedRows, TransactionFailure> {
         let transaction = self.begin(connection)?;
         self.fence(&transaction)?;
-        let rejected = self.upsert(&transaction, rows)?;
+        let refused = self.upsert(&transaction, rows)?;
         transaction.commit().map_err(|error| self.failure(error))?;
-        Ok(rejected)
+        Ok(refused)
     }
 
     // Immediate: a transaction that reads first and then wants to write could deadlock with another one.
-    fn begin<'a>(&self, connection: &'a mut Connection) -> Result<Transaction<'a>, Failure> {
+    fn begin<'a>(&self, connection: &'a mut Connection) -> Result<Transaction<'a>, TransactionFailure> {
         let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         begun.map_err(|error| self.failure(error))
     }
 
     // Whether this attempt is new to the file.
-    fn fence(&self, transaction: &Transaction<'_>) -> Result<bool, Failure> {
+    fn fence(&self, transaction: &Transaction<'_>) -> Result<bool, TransactionFailure> {
         let Identity { job, sink, epoch } = &self.identity;
         let there = self.last_epoch(transaction).map_err(|error| self.failure(error))?;
         match there {
-            Some(there) if there > *epoch => Err(Failure::Stop(Error::new(
+            Some(there) if there > *epoch => Err(TransactionFailure::Stop(Error::new(
                 ErrorKind::Fenced,
                 format!(
                     "sqlite: {} was written by attempt {there} of job {job}, sink {sink}; this is attempt {epoch}: a newer attempt runs, or \
@@ -186,25 +191,25 @@ impl Database {
         &self,
         transaction: &Transaction<'_>,
         rows: impl Iterator<Item = &'a [Value]>,
-    ) -> Result<Rejected, Failure> {
+    ) -> Result<RefusedRows, TransactionFailure> {
         let upsert = transaction.prepare_cached(&self.table.upsert_sql());
         let mut upsert = upsert.map_err(|error| self.failure(error))?;
-        let mut rejected = Rejected::new();
+        let mut refused = RefusedRows::new();
         for (index, row) in rows.enumerate() {
             // A row that breaks a rule of the table is undone alone; the transaction goes on.
             let Err(error) = upsert.execute(params_from_iter(row)) else {
                 continue;
             };
             match of_error(error, &self.path()) {
-                Outcome::Reject(reason) => rejected.push((index, reason)),
-                Outcome::Busy(reason) => return Err(Failure::Busy(reason)),
-                Outcome::Stop(error) => return Err(Failure::Stop(error)),
+                ErrorVerdict::Refused(reason) => refused.push((index, reason)),
+                ErrorVerdict::Wait(reason) => return Err(TransactionFailure::Wait(reason)),
+                ErrorVerdict::Stop(error) => return Err(TransactionFailure::Stop(error)),
             }
         }
-        Ok(rejected)
+        Ok(refused)
     }
 
-    fn compare(&self, transaction: &Transaction<'_>) -> Result<(), Failure> {
+    fn compare(&self, transaction: &Transaction<'_>) -> Result<(), TransactionFailure> {
         let there = columns_of(transaction, self.table.name()).map_err(|error| self.failure(error))?;
         let wanted: BTreeMap<_, _> = self
             .table
@@ -218,7 +223,7 @@ impl Database {
         let text = |columns: &BTreeMap<String, String>| {
             columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect::<Vec<_>>().join(", ")
         };
-        Err(Failure::Stop(Error::configuration(format!(
+        Err(TransactionFailure::Stop(Error::configuration(format!(
             "sqlite: table {} of {} has the columns ({}), the job writes ({}): rename or drop that table, or write to another one",
             self.table.name(),
             self.path(),
@@ -231,13 +236,13 @@ impl Database {
         self.options.path.display().to_string()
     }
 
-    fn failure(&self, error: rusqlite::Error) -> Failure {
+    fn failure(&self, error: rusqlite::Error) -> TransactionFailure {
         match of_error(error, &self.path()) {
-            Outcome::Busy(reason) => Failure::Busy(reason),
-            Outcome::Reject(reason) => Failure::Stop(
+            ErrorVerdict::Wait(reason) => TransactionFailure::Wait(reason),
+            ErrorVerdict::Refused(reason) => TransactionFailure::Stop(
                 Error::bug(format!("sqlite: {} refused what is no row", self.path())).caused_by(reason),
             ),
-            Outcome::Stop(error) => Failure::Stop(error),
+            ErrorVerdict::Stop(error) => TransactionFailure::Stop(error),
         }
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::client::EPOCHS;
 use crate::config::SqliteOptions;
-use crate::retry::{Outcome, of_error};
+use crate::retry::{ErrorVerdict, of_error};
 
 /// Deletes all rows of a table, and the note about the last attempt of this job and sink, which would fence a job that begins anew; answers
 /// how many rows there were. A `dry_run` only counts. Blocks.
@@ -19,8 +19,8 @@ pub fn forget(options: &SqliteOptions, table: &str, job: &str, sink: &str, dry_r
     }
     let path = options.path.display().to_string();
     forget_in(options, table, (job, sink), dry_run).map_err(|error| match of_error(error, &path) {
-        Outcome::Stop(error) => error,
-        Outcome::Busy(reason) | Outcome::Reject(reason) => {
+        ErrorVerdict::Stop(error) => error,
+        ErrorVerdict::Wait(reason) | ErrorVerdict::Refused(reason) => {
             Error::retry(format!("sqlite: {path} could not be written")).caused_by(reason)
         }
     })

@@ -5,28 +5,28 @@ use rusqlite::{ErrorCode, ffi};
 
 /// What an error means.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum ErrorVerdict {
     /// Somebody else writes to the file, or there is no room: the same transaction may succeed later.
-    Busy(String),
+    Wait(String),
     /// This row can never be written, others can.
-    Reject(String),
+    Refused(String),
     /// Nothing can be written.
     Stop(Error),
 }
 
 /// What an error of SQLite means. `path` is for the message.
-pub(crate) fn of_error(error: rusqlite::Error, path: &str) -> Outcome {
+pub(crate) fn of_error(error: rusqlite::Error, path: &str) -> ErrorVerdict {
     let code = error.sqlite_error_code();
-    let stop = |kind, what: &str| Outcome::Stop(Error::new(kind, format!("sqlite: {path} {what}")));
+    let stop = |kind, what: &str| ErrorVerdict::Stop(Error::new(kind, format!("sqlite: {path} {what}")));
     let outcome = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
-            return Outcome::Busy(format!("{path}: another program has locked the file: {error}"));
+            return ErrorVerdict::Wait(format!("{path}: another program has locked the file: {error}"));
         }
         Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
-            return Outcome::Reject(error.to_string());
+            return ErrorVerdict::Refused(error.to_string());
         }
         _ if is_full(&error) => {
-            return Outcome::Busy(format!(
+            return ErrorVerdict::Wait(format!(
                 "{path}: the disk, or the file's quota, is full; free some space: {error}"
             ));
         }
@@ -50,7 +50,7 @@ pub(crate) fn of_error(error: rusqlite::Error, path: &str) -> Outcome {
         _ => stop(ErrorKind::Restart, "could not be written"),
     };
     match outcome {
-        Outcome::Stop(stop) => Outcome::Stop(stop.caused_by(error)),
+        ErrorVerdict::Stop(stop) => ErrorVerdict::Stop(stop.caused_by(error)),
         other => other,
     }
 }
@@ -65,17 +65,17 @@ fn is_full(error: &rusqlite::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn outcome(code: i32) -> Outcome {
+    fn outcome(code: i32) -> ErrorVerdict {
         of_error(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None), "clicks.db")
     }
 
     #[test]
     fn errors_by_kind() {
         for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_PROTOCOL] {
-            assert!(matches!(outcome(code), Outcome::Busy(_)), "{code}");
+            assert!(matches!(outcome(code), ErrorVerdict::Wait(_)), "{code}");
         }
         for code in [ffi::SQLITE_CONSTRAINT_CHECK, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH] {
-            assert!(matches!(outcome(code), Outcome::Reject(_)), "{code}");
+            assert!(matches!(outcome(code), ErrorVerdict::Refused(_)), "{code}");
         }
         for (code, kind) in [
             (ffi::SQLITE_IOERR_FSYNC, ErrorKind::Restart),
@@ -85,7 +85,7 @@ mod tests {
             (ffi::SQLITE_NOTADB, ErrorKind::Configuration),
             (ffi::SQLITE_CORRUPT, ErrorKind::Data),
         ] {
-            let Outcome::Stop(error) = outcome(code) else { panic!("{code}") };
+            let ErrorVerdict::Stop(error) = outcome(code) else { panic!("{code}") };
             assert_eq!(error.kind(), kind, "{code}");
             assert!(error.to_string().contains("clicks.db"), "{error}");
         }
@@ -99,7 +99,7 @@ mod tests {
         let full = database.execute("INSERT INTO t VALUES (zeroblob(100000))", []).unwrap_err();
         let no_shared_memory = outcome(ffi::SQLITE_IOERR_SHMSIZE);
         for outcome in [of_error(full, "clicks.db"), no_shared_memory] {
-            let Outcome::Busy(reason) = outcome else { panic!("there may be room later") };
+            let ErrorVerdict::Wait(reason) = outcome else { panic!("there may be room later") };
             assert!(reason.contains("full"), "{reason}");
         }
     }

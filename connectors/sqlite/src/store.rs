@@ -10,7 +10,7 @@ use millstream_record::{Data, Error, Result};
 use millstream_stage::{OpenContext, Version};
 use parking_lot::Mutex;
 
-use crate::client::{Database, Failure, Identity};
+use crate::client::{Database, Identity, TransactionFailure};
 use crate::config::SqliteOptions;
 use crate::encode::{Value, fault_of, to_json};
 use crate::item::{Layout, Row};
@@ -110,8 +110,8 @@ impl Store for File {
             let rows = restored.iter().map(|row| row.values().as_ref());
             let mut database = database.lock();
             database.prepare(rows).map_err(|failure| match failure {
-                Failure::Busy(reason) => NotReady::Wait(reason),
-                Failure::Stop(error) => NotReady::Stop(error),
+                TransactionFailure::Wait(reason) => NotReady::Wait(reason),
+                TransactionFailure::Stop(error) => NotReady::Stop(error),
             })
         })
     }
@@ -122,11 +122,11 @@ impl Store for File {
         Work::blocking(move || {
             let mut database = database.lock();
             match database.write(&rows) {
-                Err(Failure::Busy(reason)) => Reply::Wait { reason, overloaded: false },
-                Err(Failure::Stop(error)) => Reply::Stop(error),
-                Ok(rejected) => {
+                Err(TransactionFailure::Wait(reason)) => Reply::Wait { reason, overloaded: false },
+                Err(TransactionFailure::Stop(error)) => Reply::Stop(error),
+                Ok(refused) => {
                     let mut verdicts: Vec<_> = rows.iter().map(|_| Verdict::Written).collect();
-                    rejected.into_iter().for_each(|(at, reason)| verdicts[at] = Verdict::Refused(reason));
+                    refused.into_iter().for_each(|(at, reason)| verdicts[at] = Verdict::Refused(reason));
                     Reply::Items(verdicts)
                 }
             }

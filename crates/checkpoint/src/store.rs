@@ -48,7 +48,7 @@ use crate::manifest::{FileManifest, Manifest};
 pub use attempt::{Attempt, Recovered};
 pub use millstream_stage::snapshot::NativeReader;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
-pub use writer::{CheckpointWriter, PartMetrics, Written};
+pub use writer::{CheckpointWriter, PartMetrics, WrittenCheckpoint};
 
 /// What a store needs to know beyond the place and the job.
 #[derive(Clone)]

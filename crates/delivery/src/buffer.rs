@@ -12,7 +12,7 @@ use millstream_stage::time::Nanos;
 use millstream_stage::unwritten::Backlog;
 
 use crate::ages::Ages;
-use crate::pending::Pending;
+use crate::pending_item::PendingItem;
 use crate::store::Item;
 
 /// Numbers a slot.
@@ -22,12 +22,12 @@ pub(crate) type SlotId = u32;
 #[derive(Debug)]
 struct Slot<I> {
     hash: u64,
-    waiting: Option<Pending<I>>,
-    sent: Option<Pending<I>>,
+    waiting: Option<PendingItem<I>>,
+    sent: Option<PendingItem<I>>,
 }
 
 impl<I> Slot<I> {
-    fn any(&self) -> Option<&Pending<I>> {
+    fn any(&self) -> Option<&PendingItem<I>> {
         self.waiting.as_ref().or(self.sent.as_ref())
     }
 }
@@ -54,7 +54,7 @@ impl<I> Default for Buffer<I> {
 
 impl<I: Item> Buffer<I> {
     /// Adds an item; folds it with one of its id that waits. Whether it was folded.
-    pub(crate) fn insert(&mut self, new: Pending<I>) -> bool {
+    pub(crate) fn insert(&mut self, new: PendingItem<I>) -> bool {
         let size = new.size();
         self.bytes += size;
         self.ages.add(new.ingest, new.weight());
@@ -119,17 +119,17 @@ impl<I: Item> Buffer<I> {
     }
 
     /// What is on its way under this number.
-    pub(crate) fn sent(&self, id: SlotId) -> &Pending<I> {
+    pub(crate) fn sent(&self, id: SlotId) -> &PendingItem<I> {
         self.slots[id as usize].sent.as_ref().expect("what was taken keeps its slot")
     }
 
     /// The same, to note what has become of it.
-    pub(crate) fn sent_mut(&mut self, id: SlotId) -> &mut Pending<I> {
+    pub(crate) fn sent_mut(&mut self, id: SlotId) -> &mut PendingItem<I> {
         self.slots[id as usize].sent.as_mut().expect("what was taken keeps its slot")
     }
 
     /// Adds an item as if it had been taken already; none if another item of its id is there.
-    pub(crate) fn insert_taken(&mut self, item: Pending<I>) -> Option<SlotId> {
+    pub(crate) fn insert_taken(&mut self, item: PendingItem<I>) -> Option<SlotId> {
         let id = self.slot_of(&item.item);
         let slot = &mut self.slots[id as usize];
         if slot.any().is_some() {
@@ -142,7 +142,7 @@ impl<I: Item> Buffer<I> {
     }
 
     /// An item that was taken needs nothing more. What waits behind it can be sent from now on.
-    pub(crate) fn settle(&mut self, id: SlotId, now: Nanos) -> Pending<I> {
+    pub(crate) fn settle(&mut self, id: SlotId, now: Nanos) -> PendingItem<I> {
         let slot = &mut self.slots[id as usize];
         let settled = slot.sent.take().expect("what was taken keeps its slot");
         self.bytes -= settled.size();
@@ -219,7 +219,7 @@ impl<I: Item> Buffer<I> {
     }
 
     /// The newest item of each id that was not acknowledged.
-    pub(crate) fn newest(&self) -> impl Iterator<Item = &Pending<I>> {
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &PendingItem<I>> {
         self.slots.iter().filter_map(|slot| match (&slot.waiting, &slot.sent) {
             (Some(waiting), Some(sent)) if waiting.version < sent.version => Some(sent),
             _ => slot.any(),
@@ -227,7 +227,7 @@ impl<I: Item> Buffer<I> {
     }
 
     #[cfg(test)]
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Pending<I>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &PendingItem<I>> {
         self.slots.iter().flat_map(|slot| slot.waiting.iter().chain(&slot.sent))
     }
 }

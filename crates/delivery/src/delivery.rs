@@ -22,10 +22,10 @@ use crate::buffer::{Buffer, Items, SlotId};
 use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::pace::Pace;
-use crate::pending::Pending;
+use crate::pending_item::PendingItem;
 use crate::store::{Names, NotReady, Reply, Store};
 use crate::suspects::Suspects;
-use crate::work::Place;
+use crate::work::TaskContext;
 
 /// What a store's call reports.
 enum Event {
@@ -100,7 +100,7 @@ impl<S: Store> Delivery<S> {
             store,
         };
         delivery.restore(cx)?;
-        delivery.ask_whether_ready(Place::from(&*cx));
+        delivery.ask_whether_ready(TaskContext::from(&*cx));
         Ok(delivery)
     }
 
@@ -111,7 +111,7 @@ impl<S: Store> Delivery<S> {
 
     /// Takes an item.
     pub(crate) fn insert(&mut self, item: S::Item, version: Version, ingest: Nanos, now: Nanos) {
-        if self.buffer.insert(Pending::new(item, version, ingest, now)) {
+        if self.buffer.insert(PendingItem::new(item, version, ingest, now)) {
             self.meters.folded.add(1);
         }
     }
@@ -131,7 +131,7 @@ impl<S: Store> Delivery<S> {
         }
         let now = cx.nanos();
         if self.start.is_due(now) {
-            self.ask_whether_ready(Place::from(cx));
+            self.ask_whether_ready(TaskContext::from(cx));
         }
         self.requeue(now);
         if self.start.is_done() {
@@ -194,7 +194,7 @@ impl<S: Store> Delivery<S> {
         let lost =
             move || Reply::Wait { reason: format!("no answer within {patience:?}"), overloaded: false };
         let event = move |reply| Event::Answered(request, reply);
-        work.spawn(Place::from(cx), &mut self.events, patience, event, lost);
+        work.spawn(TaskContext::from(cx), &mut self.events, patience, event, lost);
     }
 
     fn is_due(&self, now: Nanos) -> bool {

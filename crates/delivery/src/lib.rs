@@ -31,7 +31,7 @@ mod delivery;
 mod limits;
 mod meters;
 mod pace;
-mod pending;
+mod pending_item;
 mod store;
 mod suspects;
 mod work;

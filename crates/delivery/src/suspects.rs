@@ -34,11 +34,11 @@ impl Suspicion {
 /// The places in which something was refused for an unknown reason.
 #[derive(Debug, Default)]
 pub(crate) struct Suspects {
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, SuspectPlace>,
 }
 
 #[derive(Debug, Default)]
-struct Place {
+struct SuspectPlace {
     /// When something was written there last.
     passed_at: Option<Nanos>,
     /// Of the last request with several items for it, all were refused.

@@ -30,7 +30,7 @@ impl<R: Send + 'static> Work<R> {
     /// Runs it; what comes of it is reported as `event`. A future that has not ended after `patience` is dropped and reported as `late`.
     pub(crate) fn spawn<E: Send + 'static>(
         self,
-        place: Place<'_>,
+        place: TaskContext<'_>,
         events: &mut Completions<E>,
         patience: Duration,
         event: impl FnOnce(R) -> E + Send + 'static,
@@ -51,18 +51,18 @@ impl<R: Send + 'static> Work<R> {
 
 /// Where work is run and whom it wakes.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct TaskContext<'a> {
     io: &'a Arc<dyn Io>,
     waker: &'a std::task::Waker,
 }
 
-impl<'a> From<&'a Context<'_>> for Place<'a> {
+impl<'a> From<&'a Context<'_>> for TaskContext<'a> {
     fn from(cx: &'a Context<'_>) -> Self {
         Self { io: cx.io(), waker: cx.waker() }
     }
 }
 
-impl<'a> From<&'a OpenContext> for Place<'a> {
+impl<'a> From<&'a OpenContext> for TaskContext<'a> {
     fn from(cx: &'a OpenContext) -> Self {
         Self { io: &cx.io, waker: &cx.waker }
     }

@@ -10,7 +10,7 @@ impl Cursor<'_> {
     /// An object or an array with all that is in it.
     pub(crate) fn nested(&mut self, depth: u32) -> Result<Slot, Bad> {
         let start = self.at;
-        let mut open = Open { objects: 0, depth, below: depth };
+        let mut open = OpenContainers { objects: 0, depth, below: depth };
         loop {
             if self.opens(&mut open)? {
                 continue;
@@ -22,7 +22,7 @@ impl Cursor<'_> {
     }
 
     /// Reads one value of a nested one; whether it is an object or array that has values of its own.
-    fn opens(&mut self, open: &mut Open) -> Result<bool, Bad> {
+    fn opens(&mut self, open: &mut OpenContainers) -> Result<bool, Bad> {
         let byte = self.byte()?;
         if byte != b'{' && byte != b'[' {
             match byte {
@@ -50,7 +50,7 @@ impl Cursor<'_> {
     }
 
     /// Goes behind a value within a nested one: to the next value, or out of all of them (true).
-    fn closes(&mut self, open: &mut Open) -> Result<bool, Bad> {
+    fn closes(&mut self, open: &mut OpenContainers) -> Result<bool, Bad> {
         while open.depth > open.below {
             self.space();
             match (self.byte()?, open.in_object()) {
@@ -84,14 +84,14 @@ impl Cursor<'_> {
 }
 
 /// The objects and arrays that are open around a value.
-struct Open {
+struct OpenContainers {
     // Bit n: whether the one at depth n is an object. MAX_DEPTH bits are in use.
     objects: u128,
     depth: u32,
     below: u32,
 }
 
-impl Open {
+impl OpenContainers {
     fn push(&mut self, object: bool) {
         let bit = 1 << self.depth;
         self.objects = if object { self.objects | bit } else { self.objects & !bit };

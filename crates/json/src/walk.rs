@@ -78,7 +78,7 @@ fn empty(cursor: &mut Cursor<'_>) -> Result<bool, Bad> {
 }
 
 /// What a [`Cursor`] holds, in registers: the buffer, the length of the message, the place.
-type Place<'a> = (&'a [u8], usize, usize);
+type CursorParts<'a> = (&'a [u8], usize, usize);
 
 /// The keys and values from behind the opening brace to behind the closing one.
 ///
@@ -121,7 +121,7 @@ fn pairs(
 #[inline(always)]
 fn key(
     keys: &mut Keys,
-    (data, len, at): Place<'_>,
+    (data, len, at): CursorParts<'_>,
     previous: KeyId,
     guessing: bool,
 ) -> Result<(Found, usize), Bad> {

@@ -142,6 +142,7 @@ pub mod trouble {
 
 /// Records that are refused, and how many of them.
 pub mod refusals {
+    pub use millstream_stage::reasons::*;
     pub use millstream_stage::refusals::*;
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Snapshot {
 #[derive(Clone)]
 pub(crate) struct WrittenCheckpoint {
     /// What the log is told of it; none where it is in memory.
-    pub(crate) stored: Option<millstream_checkpoint::store::Written>,
+    pub(crate) stored: Option<millstream_checkpoint::store::WrittenCheckpoint>,
     /// Its URL.
     pub(crate) url: Option<String>,
     /// Where it is in memory: itself.

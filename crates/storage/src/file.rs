@@ -11,7 +11,7 @@ use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::chance::Chance;
 
 use super::disk::{self, Draft};
-use super::store::{Attempt, Failure, Store, StoreUpload};
+use super::store::{Attempt, StorageFailure, Store, StoreUpload};
 use super::{Created, Listed};
 
 /// A directory. Blocking calls run on threads for such calls.
@@ -59,7 +59,7 @@ impl Store for FileStore {
         let wanted = range.clone();
         let outcome = spawned(move || disk::read(&place, wanted)).await;
         outcome.map_err(|error| match (error.kind(), range) {
-            (io::ErrorKind::UnexpectedEof, Some(range)) => Failure::too_short(path, &range),
+            (io::ErrorKind::UnexpectedEof, Some(range)) => StorageFailure::too_short(path, &range),
             _ => failure(error),
         })
     }
@@ -77,7 +77,7 @@ impl Store for FileStore {
     async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
         let (source, target, chance) = (self.at(from), self.at(to), self.chance.clone());
         let copied = blocking(move || disk::copy(&source, target, &chance)).await?;
-        copied.ok_or_else(|| Failure::nothing_to_copy(from))
+        copied.ok_or_else(|| StorageFailure::nothing_to_copy(from))
     }
 
     async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64> {
@@ -97,13 +97,13 @@ impl StoreUpload for FileUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let mut draft = self.take()?;
         let written = blocking(move || draft.write(&bytes).map(|()| draft)).await;
-        self.draft = Some(written.map_err(Failure::into_error)?);
+        self.draft = Some(written.map_err(StorageFailure::into_error)?);
         Ok(())
     }
 
     async fn finish(&mut self) -> Result<()> {
         let draft = self.take()?;
-        blocking(move || draft.replace()).await.map_err(Failure::into_error)
+        blocking(move || draft.replace()).await.map_err(StorageFailure::into_error)
     }
 
     async fn abort(&mut self) -> Result<()> {
@@ -134,7 +134,7 @@ async fn spawned<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send 
 }
 
 /// What an error of the file system means.
-pub(super) fn failure(error: io::Error) -> Failure {
+pub(super) fn failure(error: io::Error) -> StorageFailure {
     use io::ErrorKind as Io;
     let (kind, advice) = match error.kind() {
         Io::StorageFull => (ErrorKind::Retry, "the disk is full: free some space"),
@@ -149,7 +149,7 @@ pub(super) fn failure(error: io::Error) -> Failure {
         Io::FileTooLarge => {
             (ErrorKind::Configuration, "the file is larger than this file system or user may write")
         }
-        _ => return Failure::passing(Error::retry("the file system failed").caused_by(error)),
+        _ => return StorageFailure::passing(Error::retry("the file system failed").caused_by(error)),
     };
-    Failure::lasting(Error::new(kind, advice).caused_by(error))
+    StorageFailure::lasting(Error::new(kind, advice).caused_by(error))
 }

@@ -23,7 +23,7 @@ use self::refusal::failure;
 use self::spool::Spool;
 use super::path::{is_draft, join};
 use super::patience::Patience;
-use super::store::{Attempt, Failure, Store, StoreUpload};
+use super::store::{Attempt, StorageFailure, Store, StoreUpload};
 use super::{Created, Listed, StorageOptions};
 
 /// A directory of HDFS.
@@ -77,7 +77,7 @@ impl HdfsStore {
     async fn vanished(&self, directory: &str) -> Attempt<Vec<FileStatus>> {
         match self.status(directory).await? {
             None => Ok(Vec::new()),
-            Some(_) => Err(Failure::passing(Error::retry("a directory vanished while it was listed"))),
+            Some(_) => Err(StorageFailure::passing(Error::retry("a directory vanished while it was listed"))),
         }
     }
 
@@ -146,7 +146,7 @@ impl Store for HdfsStore {
         let length = reader.file_length() as u64;
         let wanted = range.unwrap_or(0..length);
         if wanted.end > length {
-            return Err(Failure::too_short(path, &wanted));
+            return Err(StorageFailure::too_short(path, &wanted));
         }
         let (start, bytes) = (position(wanted.start)?, position(wanted.end - wanted.start)?);
         reader.read_range(start, bytes).await.map(Some).map_err(failure)
@@ -174,7 +174,7 @@ impl Store for HdfsStore {
     async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
         let reader = match self.client.read(&self.at(from)).await {
             Ok(reader) => reader,
-            Err(error) if refusal::is_missing(&error) => return Err(Failure::nothing_to_copy(from)),
+            Err(error) if refusal::is_missing(&error) => return Err(StorageFailure::nothing_to_copy(from)),
             Err(error) => return Err(failure(error)),
         };
         let content = Content::Remote(Box::new(reader));
@@ -232,5 +232,5 @@ fn modified(file: &FileStatus) -> SystemTime {
 }
 
 fn position(bytes: u64) -> Attempt<usize> {
-    usize::try_from(bytes).map_err(|_| Failure::lasting(Error::bug("a range is larger than memory")))
+    usize::try_from(bytes).map_err(|_| StorageFailure::lasting(Error::bug("a range is larger than memory")))
 }

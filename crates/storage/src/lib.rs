@@ -63,7 +63,7 @@ use self::patience::Patience;
 
 pub use self::options::StorageOptions;
 pub use self::reports::Reports;
-pub use self::store::{Attempt, Failure, Store, StoreUpload};
+pub use self::store::{Attempt, StorageFailure, Store, StoreUpload};
 pub use self::upload::Upload;
 
 /// How many single-file requests one call has in flight.

@@ -10,7 +10,7 @@ use millstream_stage::chance::Chance;
 
 use super::StorageOptions;
 use super::reports::Watch;
-use super::store::{Attempt, Failure};
+use super::store::{Attempt, StorageFailure};
 
 /// What even a slow store moves within the time-out.
 const LARGE: u64 = 64 << 20;
@@ -95,7 +95,9 @@ impl Patience {
     pub(super) async fn within<T>(&self, attempt: impl Future<Output = Attempt<T>>) -> Attempt<T> {
         match tokio::time::timeout(self.timeout, self.said_if_silent(attempt)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::passing(Error::retry(format!("no answer within {:?}", self.timeout)))),
+            Err(_) => {
+                Err(StorageFailure::passing(Error::retry(format!("no answer within {:?}", self.timeout))))
+            }
         }
     }
 
@@ -115,7 +117,7 @@ impl Patience {
     }
 }
 
-fn after(tries: u32, failure: Failure) -> Error {
+fn after(tries: u32, failure: StorageFailure) -> Error {
     let error = failure.into_error();
     if tries > 1 { error.in_context(format_args!("{tries} attempts failed, lastly")) } else { error }
 }
@@ -143,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_pass_is_tried_again_up_to_the_limit() {
-        let away = || Failure::passing(Error::retry("connection refused"));
+        let away = || StorageFailure::passing(Error::retry("connection refused"));
         let (result, calls) = tried(5, |call| if call < 3 { Err(away()) } else { Ok(call) }).await;
         assert_eq!((result.unwrap(), calls), (3, 3));
         let (result, calls) = tried(2, |_| Err(away())).await;
@@ -155,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_pass_is_not() {
         let (result, calls) =
-            tried(5, |_| Err(Failure::lasting(Error::configuration("no such bucket")))).await;
+            tried(5, |_| Err(StorageFailure::lasting(Error::configuration("no such bucket")))).await;
         assert_eq!((result.unwrap_err().kind(), calls), (ErrorKind::Configuration, 1));
     }
 

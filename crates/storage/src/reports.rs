@@ -8,7 +8,7 @@ use millstream_stage::time::Clock;
 use millstream_stage::trouble::{Reporter, Troubles};
 use parking_lot::Mutex;
 
-use super::store::Failure;
+use super::store::StorageFailure;
 
 /// The board of troubles that storages report to; nowhere by default.
 #[derive(Clone, Default)]
@@ -49,7 +49,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// An attempt failed. What waiting does not cure is the caller's error alone.
-    pub(super) fn failed(&self, failure: &Failure) {
+    pub(super) fn failed(&self, failure: &StorageFailure) {
         if failure.kind() == ErrorKind::Retry {
             self.waits(failure.chain());
         }

@@ -26,7 +26,7 @@ use self::refusal::{Meaning, meaning};
 use self::upload::S3Upload;
 use super::path::join;
 use super::patience::Patience;
-use super::store::{Attempt, Failure, Store, StoreUpload};
+use super::store::{Attempt, StorageFailure, Store, StoreUpload};
 use super::{Created, Listed, StorageOptions};
 
 /// A bucket, or the part of it below a prefix.
@@ -65,7 +65,7 @@ impl S3Store {
     async fn size_or_why_not(&self, path: &str) -> Attempt<Option<u64>> {
         match self.get(path, Some(0..1)).await? {
             None => Ok(None),
-            Some(_) => Err(Failure::passing(Error::retry("the file was just written"))),
+            Some(_) => Err(StorageFailure::passing(Error::retry("the file was just written"))),
         }
     }
 }
@@ -107,11 +107,11 @@ impl Store for S3Store {
         let read = async { self.bucket.get_opts(&self.at(path), options).await?.bytes().await };
         match (read.await.map_err(meaning), range) {
             (Ok(bytes), Some(range)) if (bytes.len() as u64) < range.end - range.start => {
-                Err(Failure::too_short(path, &range))
+                Err(StorageFailure::too_short(path, &range))
             }
             (Ok(bytes), _) => Ok(Some(bytes)),
             (Err(Meaning::NoFile), _) => Ok(None),
-            (Err(Meaning::BeyondEnd), Some(range)) => Err(Failure::too_short(path, &range)),
+            (Err(Meaning::BeyondEnd), Some(range)) => Err(StorageFailure::too_short(path, &range)),
             (Err(other), _) => Err(other.failure(path)),
         }
     }
@@ -135,7 +135,7 @@ impl Store for S3Store {
     async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
         let copied = self.bucket.copy(&self.at(from), &self.at(to)).await;
         copied.map_err(|error| match meaning(error) {
-            Meaning::NoFile => Failure::nothing_to_copy(from),
+            Meaning::NoFile => StorageFailure::nothing_to_copy(from),
             other => other.failure(from),
         })
     }

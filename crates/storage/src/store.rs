@@ -12,7 +12,7 @@ use millstream_record::{Error, ErrorKind, Result};
 use super::{Created, Listed, transfer};
 
 /// The outcome of one attempt.
-pub type Attempt<T> = Result<T, Failure>;
+pub type Attempt<T> = Result<T, StorageFailure>;
 
 /// A kind of storage. Paths are relative to its root, `/` between segments; `""` is the root itself.
 ///
@@ -51,7 +51,7 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Writes a local file here, in pieces of `part_bytes`; repeats what it needs to repeat by itself.
     async fn upload_file(&self, path: &str, local: &Path, part_bytes: usize) -> Result<()> {
-        let upload = self.upload(path).await.map_err(Failure::into_error)?;
+        let upload = self.upload(path).await.map_err(StorageFailure::into_error)?;
         transfer::send(upload, local, part_bytes).await
     }
 }
@@ -72,12 +72,12 @@ pub trait StoreUpload: Send {
 
 /// Why an attempt failed, and whether another one may succeed within seconds.
 #[derive(Debug)]
-pub struct Failure {
+pub struct StorageFailure {
     error: Error,
     may_pass: bool,
 }
 
-impl Failure {
+impl StorageFailure {
     /// Worth another attempt: the store is busy, restarting or out of reach.
     pub fn passing(error: Error) -> Self {
         Self { error, may_pass: true }

@@ -13,7 +13,7 @@ use millstream_record::{Error, Result};
 use super::Storage;
 use super::disk::Draft;
 use super::file::failure;
-use super::store::{Failure, StoreUpload};
+use super::store::{StorageFailure, StoreUpload};
 
 /// How many ranges of one file are read ahead.
 const READ_AHEAD: usize = 4;
@@ -125,7 +125,7 @@ async fn local_call<T: Send + 'static>(
     let ended = tokio::task::spawn_blocking(move || call(&path)).await;
     let outcome = ended.unwrap_or_else(|cause| Err(io::Error::other(cause)));
     outcome.map_err(|error| {
-        let error: Failure = failure(error);
+        let error: StorageFailure = failure(error);
         error.into_error().in_context(format_args!("local file {}", local.display()))
     })
 }

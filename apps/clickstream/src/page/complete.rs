@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream::stage::time::Time;
+use millstream::time::Time;
 
 use super::board::{Hot, Minute, Shown};
 

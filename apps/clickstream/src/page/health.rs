@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream::runtime::JobStatus;
-use millstream::stage::trouble::rounded;
+use millstream::trouble::rounded;
 use serde::Serialize;
 
 use super::store::State;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use millstream::stage::time::Nanos;
+use millstream::time::Nanos;
 use serde::Serialize;
 
 /// What counts as recent.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use millstream::protocol::checkpoint_stats::{
+use millstream::checkpoint::{
     CheckpointCounts, CheckpointHistory, CheckpointKind, CheckpointStatus,
 };
 use millstream::runtime::JobStatus;
-use millstream::stage::reasons::ReasonCount;
-use millstream::stage::time::Time;
-use millstream::stage::trouble::Ongoing;
+use millstream::refusals::ReasonCount;
+use millstream::time::Time;
+use millstream::trouble::Ongoing;
 use serde::Serialize;
 
 use super::board::{Hot, Minute, Sample};

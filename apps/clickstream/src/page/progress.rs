@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use millstream::stage::time::{MAX_TIME, MIN_TIME, Time};
+use millstream::time::{MAX_TIME, MIN_TIME, Time};
 use serde::Serialize;
 
 /// Less than this is no lag.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream::runtime::SinkStatus;
-use millstream::stage::trouble::Ongoing;
+use millstream::trouble::Ongoing;
 use serde::Serialize;
 
 /// A row that waits longer makes its store slow.

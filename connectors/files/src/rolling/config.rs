@@ -8,7 +8,7 @@ use millstream_record::{Error, Result};
 use millstream_stage::options::{duration, size};
 use millstream_storage::StorageOptions;
 
-use super::place::Place;
+use super::output_directory::OutputDirectory;
 
 /// Settings of a [`RollingFilesSink`](crate::RollingFilesSink).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl RollingOptions {
         if self.dir.is_empty() {
             return Err(Error::configuration("dir is empty: name the directory to write to"));
         }
-        Place::new(self)?;
+        OutputDirectory::new(self)?;
         if self.roll_size == 0 || self.buffer_size == 0 {
             return Err(Error::configuration("roll-size and buffer-size must be at least 1 byte"));
         }

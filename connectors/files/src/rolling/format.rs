@@ -11,13 +11,13 @@ pub trait PartFormat<T>: Send + Sync + 'static {
     /// Whether a file may be cut behind any record: such files stay open over checkpoints.
     fn can_be_cut(&self) -> bool;
     /// A new file.
-    fn part(&self) -> Box<dyn Part<T>>;
+    fn part(&self) -> Box<dyn PartFile<T>>;
     /// What a dead letter shows of a record that cannot be written.
     fn describe(&self, record: &T) -> Vec<u8>;
 }
 
 /// A file that is being made.
-pub trait Part<T>: Send {
+pub trait PartFile<T>: Send {
     /// Adds a record.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl<T: 'static, E: Encode<T>> PartFormat<T> for LinesFormat<E> {
         true
     }
 
-    fn part(&self) -> Box<dyn Part<T>> {
+    fn part(&self) -> Box<dyn PartFile<T>> {
         Box::new(LinesPart { encode: Arc::clone(&self.encode), lines: Vec::new(), begun: false })
     }
 
@@ -71,7 +71,7 @@ struct LinesPart<E> {
     begun: bool,
 }
 
-impl<T: 'static, E: Encode<T>> Part<T> for LinesPart<E> {
+impl<T: 'static, E: Encode<T>> PartFile<T> for LinesPart<E> {
     fn add(&mut self, record: &T) -> Result<(), String> {
         let before = self.lines.len();
         if !self.begun {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use millstream_record::{Error, Result};
 
-use super::pending::Pending;
+use super::pending_file::PendingFile;
 use crate::errors;
 
 /// The directory.
@@ -52,15 +52,15 @@ impl Local {
     }
 
     /// Waits until the disk has all of it, and its name.
-    pub(crate) fn sync(&self, growing: &Growing) -> Result<Pending> {
+    pub(crate) fn sync(&self, growing: &Growing) -> Result<PendingFile> {
         let synced = growing.file.sync_all().and_then(|()| self.sync_names());
         synced.map_err(|error| errors::writing(self.staged(&growing.name).display(), error))?;
         let Growing { name, length, .. } = growing;
-        Ok(Pending { name: name.clone(), length: *length, open: true })
+        Ok(PendingFile { name: name.clone(), length: *length, open: true })
     }
 
     /// Shows a file. Does nothing where that was done before.
-    pub(crate) fn show(&self, pending: &Pending) -> Result<()> {
+    pub(crate) fn show(&self, pending: &PendingFile) -> Result<()> {
         let (staged, shown) = (self.staged(&pending.name), self.dir.join(&pending.name));
         let done =
             if pending.open { self.cut(&staged, &shown, pending.length) } else { rename(&staged, &shown) };

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 
-use super::format::{Part, PartFormat};
+use super::format::{PartFile, PartFormat};
 
 // Rows that become one Arrow batch.
 const BATCH: usize = 1024;
@@ -52,7 +52,7 @@ impl<T: Data + Serialize> PartFormat<T> for ParquetFormat<T> {
         false
     }
 
-    fn part(&self) -> Box<dyn Part<T>> {
+    fn part(&self) -> Box<dyn PartFile<T>> {
         Box::new(ParquetPart {
             fields: self.fields.clone(),
             rows: Vec::new(),
@@ -113,7 +113,7 @@ impl<T: Data + Serialize> ParquetPart<T> {
     }
 }
 
-impl<T: Data + Serialize> Part<T> for ParquetPart<T> {
+impl<T: Data + Serialize> PartFile<T> for ParquetPart<T> {
     fn add(&mut self, record: &T) -> Result<(), String> {
         self.rows.push(record.clone());
         if self.rows.len() < BATCH { Ok(()) } else { self.write_rows() }

@@ -5,7 +5,7 @@ use millstream_record::{Error, Result};
 use millstream_storage::{Storage, StorageOptions, Upload};
 
 use super::name::FileName;
-use super::pending::Pending;
+use super::pending_file::PendingFile;
 
 /// The place.
 #[derive(Clone, Debug)]
@@ -36,13 +36,13 @@ impl Remote {
     }
 
     /// Ends it: it is durable then.
-    pub(crate) async fn finish(&self, growing: Growing) -> Result<Pending> {
+    pub(crate) async fn finish(&self, growing: Growing) -> Result<PendingFile> {
         let length = growing.upload.finish().await?;
-        Ok(Pending { name: growing.name, length, open: false })
+        Ok(PendingFile { name: growing.name, length, open: false })
     }
 
     /// Shows a file. Does nothing where that was done before.
-    pub(crate) async fn show(&self, pending: Pending) -> Result<()> {
+    pub(crate) async fn show(&self, pending: PendingFile) -> Result<()> {
         let staged = staged(&pending.name);
         if self.storage.size(&staged).await?.is_some() {
             self.storage.copy(&staged, &pending.name).await?;

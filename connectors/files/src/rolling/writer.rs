@@ -16,10 +16,10 @@ use millstream_stage::time::{MIN_TIME, Nanos, Time, millis};
 use millstream_stage::{Budget, Step};
 
 use super::config::RollingOptions;
-use super::format::{Part, PartFormat};
+use super::format::{PartFile, PartFormat};
 use super::name::FileName;
-use super::pending::Pending;
-use super::place::{Outcome, Place, Task};
+use super::output_directory::{OutputDirectory, Task, TaskOutcome};
+use super::pending_file::PendingFile;
 
 // Smaller appends wait for company, or for the checkpoint.
 const APPEND: usize = 256 << 10;
@@ -32,26 +32,26 @@ pub(crate) struct RollingWriter<T: Data> {
     names: FileName,
     subtask: u16,
     number: u64,
-    part: Option<OpenPart<T>>,
+    part: Option<OpenPartFile<T>>,
     tasks: Vec<Task>,
     queued: usize,
     // None while its work is being done.
-    place: Option<Place>,
+    place: Option<OutputDirectory>,
     is_local: bool,
-    done: Completions<(Place, Result<Outcome>)>,
+    done: Completions<(OutputDirectory, Result<TaskOutcome>)>,
     // Closed files by the checkpoint that shows them; none: by the next one.
-    closed: Vec<(Option<CheckpointId>, Pending)>,
+    closed: Vec<(Option<CheckpointId>, PendingFile)>,
     // Files that are being shown: part of every snapshot until they are.
-    showing: Vec<Pending>,
-    synced: Option<Pending>,
+    showing: Vec<PendingFile>,
+    synced: Option<PendingFile>,
     prepared: bool,
     cleaned: bool,
     metrics: Arc<OperatorMetrics>,
     ingests: Vec<(Nanos, u64)>,
 }
 
-struct OpenPart<T> {
-    part: Box<dyn Part<T>>,
+struct OpenPartFile<T> {
+    part: Box<dyn PartFile<T>>,
     name: String,
     since: Time,
     size: usize,
@@ -68,9 +68,10 @@ impl<T: Data> RollingWriter<T> {
         name: &str,
         cx: &mut OpenContext,
     ) -> Result<Self> {
-        let place = Place::new(&options)?;
+        let place = OutputDirectory::new(&options)?;
         let restored = cx.restored.take_commits(name);
-        let files = restored.iter().map(|handle| Pending::of_handle(handle)).collect::<Result<Vec<_>>>()?;
+        let files =
+            restored.iter().map(|handle| PendingFile::of_handle(handle)).collect::<Result<Vec<_>>>()?;
         let mut writer = Self {
             is_local: place.is_local(),
             place: Some(place),
@@ -102,7 +103,7 @@ impl<T: Data> RollingWriter<T> {
             none => {
                 let name = self.names.of(self.number, self.format.extension());
                 self.number += 1;
-                none.insert(OpenPart { part: self.format.part(), name, since: now, size: 0 })
+                none.insert(OpenPartFile { part: self.format.part(), name, since: now, size: 0 })
             }
         };
         part.part.add(record)
@@ -123,7 +124,7 @@ impl<T: Data> RollingWriter<T> {
     }
 
     fn close_part(&mut self) -> Result<()> {
-        let Some(OpenPart { part, name, .. }) = self.part.take() else { return Ok(()) };
+        let Some(OpenPartFile { part, name, .. }) = self.part.take() else { return Ok(()) };
         let rest = part.finish().map_err(|reason| broken(&name, &reason))?;
         self.queued += rest.len();
         self.tasks.extend([Task::Append(name, rest), Task::Close]);
@@ -158,7 +159,7 @@ impl<T: Data> RollingWriter<T> {
         }
     }
 
-    fn take(&mut self, cx: &Context<'_>, outcome: Outcome) {
+    fn take(&mut self, cx: &Context<'_>, outcome: TaskOutcome) {
         self.closed.extend(outcome.closed.into_iter().map(|file| (None, file)));
         if let Some(synced) = outcome.synced {
             self.synced = synced;
@@ -181,7 +182,7 @@ impl<T: Data> RollingWriter<T> {
         Ok(if self.is_idle() { Step::DONE } else { Step::BLOCKED })
     }
 
-    fn show(&mut self, files: Vec<Pending>) {
+    fn show(&mut self, files: Vec<PendingFile>) {
         if !files.is_empty() {
             self.showing.extend(files.iter().cloned());
             self.tasks.push(Task::Show(files));
@@ -190,7 +191,7 @@ impl<T: Data> RollingWriter<T> {
 
     // Object stores cannot keep a file open; a format may not allow it; a large or old file need not.
     fn closes_at_checkpoint(&self, now: Time) -> bool {
-        let old = |part: &OpenPart<T>| now - part.since >= millis(self.options.roll_interval);
+        let old = |part: &OpenPartFile<T>| now - part.since >= millis(self.options.roll_interval);
         !self.is_local || !self.format.can_be_cut() || self.part.as_ref().is_some_and(old)
     }
 }
@@ -250,7 +251,7 @@ impl<T: Data> SinkWriter<T> for RollingWriter<T> {
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        let due = |(checkpoint, _): &mut (Option<CheckpointId>, Pending)| {
+        let due = |(checkpoint, _): &mut (Option<CheckpointId>, PendingFile)| {
             checkpoint.is_some_and(|checkpoint| checkpoint <= id)
         };
         let files = self.closed.extract_if(.., due).map(|(_, file)| file).collect();

@@ -73,21 +73,21 @@ impl Format for JsonLines {
 #[derive(Deserialize)]
 struct Times<'a> {
     #[serde(borrow)]
-    timestamp: Option<Written<'a>>,
+    timestamp: Option<TimestampValue<'a>>,
     #[serde(borrow)]
-    ts: Option<Written<'a>>,
+    ts: Option<TimestampValue<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written<'a> {
+enum TimestampValue<'a> {
     Millis(Time),
     Number(f64),
     #[serde(borrow)]
     Text(Cow<'a, str>),
 }
 
-impl Written<'_> {
+impl TimestampValue<'_> {
     fn time(self) -> Option<Time> {
         match self {
             Self::Millis(time) => Some(time),

@@ -29,14 +29,14 @@ pub(crate) struct ReplayReader {
     inner: Box<dyn SplitReader<Out = RawBatch>>,
     options: Arc<ReplayOptions>,
     format: Arc<dyn Format>,
-    parts: Vec<Part>,
+    parts: Vec<ReplayedSplit>,
     // Everything of them was given. One that the source below keeps in its snapshot is damaged, and stays in this one, too.
-    finished: Vec<Part>,
+    finished: Vec<ReplayedSplit>,
     paused: BTreeSet<SplitId>,
     rows: Rows<RawBatch>,
 }
 
-struct Part {
+struct ReplayedSplit {
     id: SplitId,
     shuffle: Shuffle,
     given: i64,
@@ -45,7 +45,7 @@ struct Part {
     inner_paused: bool,
 }
 
-enum Turn {
+enum ReplayTurn {
     Rows(RawBatch),
     Finished,
     // The next message is not due before this time.
@@ -73,7 +73,7 @@ impl ReplayReader {
         let (stream, given) = (hash_bytes(split.id.as_bytes()), state.given);
         let shuffle = Shuffle::new(options, format, stream, state);
         let id = Arc::clone(&split.id);
-        self.parts.push(Part { id, shuffle, given, begun: None, inner_paused: false });
+        self.parts.push(ReplayedSplit { id, shuffle, given, begun: None, inner_paused: false });
         Ok(())
     }
 
@@ -88,13 +88,13 @@ impl ReplayReader {
                 continue;
             }
             let turn = part.turn(cx, budget, self.options.speed);
-            part.hold_back(&mut *self.inner, matches!(turn, Turn::Wait(_)));
+            part.hold_back(&mut *self.inner, matches!(turn, ReplayTurn::Wait(_)));
             match turn {
-                Turn::Rows(batch) => {
+                ReplayTurn::Rows(batch) => {
                     rows.push(batch, MIN_TIME);
                     return Given::Polled(Polled::Rows(Arc::clone(&part.id)));
                 }
-                Turn::Finished => {
+                ReplayTurn::Finished => {
                     let part = self.parts.remove(last);
                     self.paused.remove(&part.id);
                     let id = Arc::clone(&part.id);
@@ -144,10 +144,10 @@ enum Given {
 }
 
 impl Given {
-    fn note(&mut self, turn: &Turn) {
+    fn note(&mut self, turn: &ReplayTurn) {
         if let Self::Nothing { wait, read } = self {
             match turn {
-                Turn::Wait(time) => *wait = earliest(*wait, Some(*time)),
+                ReplayTurn::Wait(time) => *wait = earliest(*wait, Some(*time)),
                 _ => *read = true,
             }
         }
@@ -158,21 +158,21 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     one.into_iter().chain(other).min()
 }
 
-impl Part {
-    fn turn(&mut self, cx: &Context<'_>, budget: Budget, speed: Speed) -> Turn {
+impl ReplayedSplit {
+    fn turn(&mut self, cx: &Context<'_>, budget: Budget, speed: Speed) -> ReplayTurn {
         if self.shuffle.is_finished() {
-            return Turn::Finished;
+            return ReplayTurn::Finished;
         }
-        let Some(place) = self.shuffle.next_place() else { return Turn::Read };
+        let Some(place) = self.shuffle.next_place() else { return ReplayTurn::Read };
         let until = match speed {
             Speed::Max => Time::MAX,
             Speed::Times(times) => self.due_until(cx.nanos(), place, times),
         };
         if let (true, Speed::Times(times)) = (place > until, speed) {
             let wait = (place - until) as f64 / times;
-            return Turn::Wait(wake_at(cx.now(), std::time::Duration::from_secs_f64(wait / 1000.0)));
+            return ReplayTurn::Wait(wake_at(cx.now(), std::time::Duration::from_secs_f64(wait / 1000.0)));
         }
-        Turn::Rows(self.take(until, budget.records.max(1)))
+        ReplayTurn::Rows(self.take(until, budget.records.max(1)))
     }
 
     // The place up to which everything is due by the clock. What has no time is due at once.
@@ -262,7 +262,7 @@ impl SplitReader for ReplayReader {
     }
 
     fn is_at_end(&self, split: &SplitId) -> bool {
-        let holds = |part: &Part| part.id == *split && !part.shuffle.is_empty();
+        let holds = |part: &ReplayedSplit| part.id == *split && !part.shuffle.is_empty();
         self.inner.is_at_end(split) && !self.parts.iter().any(holds)
     }
 
@@ -276,7 +276,7 @@ impl SplitReader for ReplayReader {
 
     fn snapshot(&mut self, id: CheckpointId) -> Result<Vec<Split>> {
         let inner = self.inner.snapshot(id)?;
-        let of = |part: &Part| inner.iter().find(|split| split.id == part.id);
+        let of = |part: &ReplayedSplit| inner.iter().find(|split| split.id == part.id);
         let damaged = self.finished.iter().filter_map(|part| Some(part.snapshot(false, Some(of(part)?))));
         let open = self.parts.iter().map(|part| part.snapshot(part.shuffle.is_read(), of(part)));
         Ok(open.chain(damaged).collect())

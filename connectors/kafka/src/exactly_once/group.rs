@@ -19,7 +19,7 @@ pub(crate) struct Group {
 }
 
 /// What a transaction needs to move the marker.
-pub(crate) struct Place {
+pub(crate) struct MarkerOffset {
     /// The group.
     pub(crate) group: ConsumerGroupMetadata,
     /// The topic whose partition 0 stands for the origin.
@@ -82,14 +82,14 @@ impl Group {
     }
 
     /// What transactions need; it outlives the client.
-    pub(crate) fn place(&self) -> Result<Place, Fault> {
+    pub(crate) fn place(&self) -> Result<MarkerOffset, Fault> {
         let none = || Fault::Fatal { reason: "the client knows no consumer groups".to_owned() };
         let group = self.client.group_metadata().ok_or_else(none)?;
-        Ok(Place { group, topic: self.topic.clone() })
+        Ok(MarkerOffset { group, topic: self.topic.clone() })
     }
 }
 
-impl Place {
+impl MarkerOffset {
     /// The offset to commit.
     pub(crate) fn offsets(&self, marker: Marker) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();

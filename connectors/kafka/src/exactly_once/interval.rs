@@ -31,13 +31,13 @@ pub(crate) struct Interval {
 
 /// The output of an interval that goes on.
 #[derive(Debug, Default)]
-pub(crate) struct Open {
+pub(crate) struct OpenInterval {
     segments: Vec<Vec<u8>>,
     ingest: Vec<(Nanos, u64)>,
     bytes: usize,
 }
 
-impl Open {
+impl OpenInterval {
     /// Adds a message that entered the job at `ingest`.
     pub(crate) fn push(&mut self, parts: Parts<'_>, ingest: Nanos) {
         let full = |segment: &Vec<u8>| !segment.is_empty() && segment.len() + parts.size() > SEGMENT_BYTES;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn interval(messages: usize, length: usize) -> Interval {
-        let mut open = Open::default();
+        let mut open = OpenInterval::default();
         for number in 0..messages {
             let mut message = Message::default();
             message.value().resize(length, b'v');
@@ -212,6 +212,6 @@ mod tests {
 
     #[test]
     fn an_empty_interval_is_none() {
-        assert!(Open::default().seal(&origin(), Stamp { epoch: 1, checkpoint: 1 }).is_none());
+        assert!(OpenInterval::default().seal(&origin(), Stamp { epoch: 1, checkpoint: 1 }).is_none());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::time::Nanos;
 
-use super::interval::{Interval, Open};
+use super::interval::{Interval, OpenInterval};
 use super::origin::{Origin, Stamp};
 use crate::encode::Parts;
 
@@ -16,7 +16,7 @@ pub(crate) struct Ledger {
     epoch: u64,
     // Frozen in this attempt; older ones first.
     sealed: VecDeque<Arc<Interval>>,
-    open: Open,
+    open: OpenInterval,
     // Everything in `sealed`.
     bytes: usize,
     // The latest complete checkpoint.
@@ -28,7 +28,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// For output of this origin in this attempt.
     pub(crate) fn new(origin: Arc<Origin>, epoch: u64) -> Self {
-        let (sealed, open) = (VecDeque::new(), Open::default());
+        let (sealed, open) = (VecDeque::new(), OpenInterval::default());
         Self { origin, epoch, sealed, open, bytes: 0, completed: None, writing: 0 }
     }
 

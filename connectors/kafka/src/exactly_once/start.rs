@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use millstream_record::Result;
 
-use super::group::{Group, Place};
+use super::group::{Group, MarkerOffset};
 use super::interval::Interval;
 use super::marker::Marker;
 use super::origin::Origin;
-use super::transaction::{Rejected, Transactions};
+use super::transaction::{RefusedOutput, Transactions};
 use crate::client::Patience;
 use crate::retry::Fault;
 use crate::sink_config::{KafkaSinkOptions, MissingMarker};
@@ -34,8 +34,8 @@ pub(crate) struct Start {
 /// The writer of the own origin, and what came of the start.
 pub(crate) struct Started {
     pub(crate) transactions: Transactions,
-    pub(crate) place: Place,
-    pub(crate) rejected: Vec<Rejected>,
+    pub(crate) place: MarkerOffset,
+    pub(crate) refused: Vec<RefusedOutput>,
 }
 
 impl Start {
@@ -44,24 +44,24 @@ impl Start {
     /// # Errors
     /// When a newer attempt is there, the brokers cannot be reached or refuse, or the markers are gone.
     pub(crate) fn run(self) -> Result<Started, Fault> {
-        let mut rejected = Vec::new();
+        let mut refused = Vec::new();
         // The higher ones are only taken up; the own one stays.
         for origin in self.origins.iter().skip(1) {
-            self.take_up_again(origin, &mut rejected)?;
+            self.take_up_again(origin, &mut refused)?;
         }
-        let (transactions, place) = self.take_up_again(&self.origins[0], &mut rejected)?;
-        Ok(Started { transactions, place, rejected })
+        let (transactions, place) = self.take_up_again(&self.origins[0], &mut refused)?;
+        Ok(Started { transactions, place, refused })
     }
 
     fn take_up_again(
         &self,
         origin: &Arc<Origin>,
-        rejected: &mut Vec<Rejected>,
-    ) -> Result<(Transactions, Place), Fault> {
+        refused: &mut Vec<RefusedOutput>,
+    ) -> Result<(Transactions, MarkerOffset), Fault> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.take_up(origin, rejected) {
+            match self.take_up(origin, refused) {
                 Err(Fault::TakenOver { .. }) if tries < MOST_TRIES => {}
                 done => return done,
             }
@@ -71,8 +71,8 @@ impl Start {
     fn take_up(
         &self,
         origin: &Arc<Origin>,
-        rejected: &mut Vec<Rejected>,
-    ) -> Result<(Transactions, Place), Fault> {
+        refused: &mut Vec<RefusedOutput>,
+    ) -> Result<(Transactions, MarkerOffset), Fault> {
         if self.closed.load(Relaxed) {
             return Err(Fault::Closed);
         }
@@ -89,9 +89,9 @@ impl Start {
         let of_subtask = self.restored.iter().filter(|interval| interval.origin.subtask == origin.subtask);
         let (own, adopted): (Vec<_>, Vec<_>) =
             of_subtask.cloned().partition(|interval| interval.origin == *origin);
-        rejected.extend(self.adopt(&transactions, adopted)?);
+        refused.extend(self.adopt(&transactions, adopted)?);
         let place = group.place()?;
-        rejected.extend(self.write_own(&transactions, &place, marker, own)?);
+        refused.extend(self.write_own(&transactions, &place, marker, own)?);
         Ok((transactions, place))
     }
 
@@ -99,10 +99,10 @@ impl Start {
     fn write_own(
         &self,
         transactions: &Transactions,
-        place: &Place,
+        place: &MarkerOffset,
         marker: Option<Marker>,
         mut own: Vec<Arc<Interval>>,
-    ) -> Result<Vec<Rejected>, Fault> {
+    ) -> Result<Vec<RefusedOutput>, Fault> {
         let mut marker = match marker {
             Some(marker) => marker,
             None => self.without_marker(&transactions.id(), &place.topic, &own)?,
@@ -144,12 +144,12 @@ impl Start {
         &self,
         transactions: &Transactions,
         intervals: Vec<Arc<Interval>>,
-    ) -> Result<Vec<Rejected>, Fault> {
+    ) -> Result<Vec<RefusedOutput>, Fault> {
         let mut by_origin: BTreeMap<Arc<Origin>, Vec<Arc<Interval>>> = BTreeMap::new();
         for interval in intervals {
             by_origin.entry(Arc::clone(&interval.origin)).or_default().push(interval);
         }
-        let mut rejected = Vec::new();
+        let mut refused = Vec::new();
         for (origin, mut intervals) in by_origin {
             let here = origin.adopted_by(&self.origins[0].sink, &self.origins[0].topic);
             let here = Group::new(&self.options, &self.job, &here)?;
@@ -166,10 +166,10 @@ impl Start {
                 .retain(|interval| !markers.iter().flatten().any(|marker| marker.covers(interval.stamp)));
             if let Some(last) = intervals.last() {
                 let marker = Marker { attempt: self.attempt, written: Some(last.stamp) };
-                rejected.extend(transactions.write(&intervals, &here.place()?, marker)?);
+                refused.extend(transactions.write(&intervals, &here.place()?, marker)?);
             }
         }
-        Ok(rejected)
+        Ok(refused)
     }
 
     fn patience(&self) -> Patience {

@@ -8,14 +8,14 @@ use millstream_record::Result;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
 
-use super::group::{Group, Place};
+use super::group::{Group, MarkerOffset};
 use super::interval::Interval;
 use super::marker::Marker;
 use super::origin::Origin;
 use super::reports::{Producer, Reports};
 use crate::client::{Patience, SLICE, transactional_config};
 use crate::encode::{Message, Parts};
-use crate::retry::{Fault, Refusal, Verdict, refusal, verdict};
+use crate::retry::{DeliveryVerdict, Fault, TransactionVerdict, delivery_verdict, transaction_verdict};
 use crate::sink_config::KafkaSinkOptions;
 
 /// How often the client's reports are looked at while messages are handed to it.
@@ -38,7 +38,7 @@ pub(crate) struct Transactions {
 
 /// A message that Kafka refuses for ever.
 #[derive(Debug)]
-pub(crate) struct Rejected {
+pub(crate) struct RefusedOutput {
     pub(crate) message: Message,
     pub(crate) code: Code,
 }
@@ -62,7 +62,7 @@ impl From<Fault> for Setback {
 struct Blame {
     suspects: BTreeSet<usize>,
     guilty: BTreeSet<usize>,
-    rejected: Vec<Rejected>,
+    refused: Vec<RefusedOutput>,
 }
 
 impl Transactions {
@@ -87,8 +87,10 @@ impl Transactions {
     fn initialise(&self, patience: &Patience) -> Result<(), Fault> {
         patience.partitions(&self.client, &self.options.topic)?;
         while let Err(error) = self.client.init_transactions(SLICE) {
-            match verdict(&error) {
-                Verdict::Repeat | Verdict::Abort => patience.go_on_after(&self.client, &error)?,
+            match transaction_verdict(&error) {
+                TransactionVerdict::Repeat | TransactionVerdict::Abort => {
+                    patience.go_on_after(&self.client, &error)?
+                }
                 verdict => return Err(self.fault(verdict, &error)),
             }
         }
@@ -103,14 +105,14 @@ impl Transactions {
     pub(crate) fn write(
         &self,
         intervals: &[Arc<Interval>],
-        place: &Place,
+        place: &MarkerOffset,
         marker: Marker,
-    ) -> Result<Vec<Rejected>, Fault> {
+    ) -> Result<Vec<RefusedOutput>, Fault> {
         let patience = Patience::new(&self.options.brokers, self.options.delivery_timeout);
         let mut blame = Blame::default();
         loop {
             match self.try_write(intervals, place, marker, &mut blame, &patience) {
-                Ok(()) => return Ok(blame.rejected),
+                Ok(()) => return Ok(blame.refused),
                 Err(Setback::Over(fault)) => return Err(fault),
                 Err(Setback::Again(reason)) => {
                     self.judge(intervals, &mut blame)?;
@@ -123,7 +125,7 @@ impl Transactions {
     fn try_write(
         &self,
         intervals: &[Arc<Interval>],
-        place: &Place,
+        place: &MarkerOffset,
         marker: Marker,
         blame: &mut Blame,
         patience: &Patience,
@@ -156,9 +158,9 @@ impl Transactions {
         }
         while let Err((error, _)) = self.client.send(record(&self.origin.topic, parts, number)) {
             let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-            match (code, refusal(code)) {
+            match (code, delivery_verdict(code)) {
                 (Code::QueueFull, _) if !patience.is_over() => self.client.poll(PAUSE),
-                (_, Refusal::Record) => {
+                (_, DeliveryVerdict::Refused) => {
                     blame.condemn(number, parts, code);
                     break;
                 }
@@ -185,16 +187,16 @@ impl Transactions {
     // Which messages are at fault for a transaction that was not committed?
     fn judge(&self, intervals: &[Arc<Interval>], blame: &mut Blame) -> Result<(), Fault> {
         for (number, code) in self.client.context().take() {
-            match refusal(code) {
-                Refusal::Record if blame.suspects.contains(&number) => {
+            match delivery_verdict(code) {
+                DeliveryVerdict::Refused if blame.suspects.contains(&number) => {
                     let parts = intervals.iter().flat_map(|interval| interval.messages()).nth(number);
                     blame.condemn(number, parts.expect("it was sent from there"), code);
                 }
-                Refusal::Record => drop(blame.suspects.insert(number)),
-                Refusal::UnknownTopic | Refusal::NotAllowed => {
+                DeliveryVerdict::Refused => drop(blame.suspects.insert(number)),
+                DeliveryVerdict::UnknownTopic | DeliveryVerdict::NotAllowed => {
                     return Err(Fault::of_refusal(code, &self.options.topic, &self.options.brokers));
                 }
-                Refusal::Neighbour | Refusal::Closing | Refusal::GaveUp => {}
+                DeliveryVerdict::RefusedAlong | DeliveryVerdict::Closing | DeliveryVerdict::GaveUp => {}
             }
         }
         Ok(())
@@ -207,12 +209,12 @@ impl Transactions {
         mut call: impl FnMut(Duration) -> KafkaResult<()>,
     ) -> Result<(), Setback> {
         while let Err(error) = call(SLICE) {
-            match verdict(&error) {
-                Verdict::Repeat if patience.is_over() => {
+            match transaction_verdict(&error) {
+                TransactionVerdict::Repeat if patience.is_over() => {
                     return Err(self.gave_up(&error.to_string()).into());
                 }
-                Verdict::Repeat => self.client.poll(PAUSE),
-                Verdict::Abort => return Err(Setback::Again(error.to_string())),
+                TransactionVerdict::Repeat => self.client.poll(PAUSE),
+                TransactionVerdict::Abort => return Err(Setback::Again(error.to_string())),
                 verdict => return Err(self.fault(verdict, &error).into()),
             }
         }
@@ -248,15 +250,17 @@ impl Transactions {
         Fault::NotCommitted { topic, seconds: self.options.delivery_timeout.as_secs(), reason }
     }
 
-    fn fault(&self, verdict: Verdict, error: &KafkaError) -> Fault {
+    fn fault(&self, verdict: TransactionVerdict, error: &KafkaError) -> Fault {
         let (id, reason) = (self.origin.transactional_id(), error.to_string());
         match verdict {
-            Verdict::Fenced => self.fenced(reason),
-            Verdict::NotAllowed => Fault::TransactionsNotAllowed { id, reason },
-            Verdict::TimeoutTooLong => {
+            TransactionVerdict::Fenced => self.fenced(reason),
+            TransactionVerdict::NotAllowed => Fault::TransactionsNotAllowed { id, reason },
+            TransactionVerdict::TimeoutTooLong => {
                 Fault::TimeoutTooLong { timeout: self.options.transaction_timeout.as_secs() }
             }
-            Verdict::Repeat | Verdict::Abort | Verdict::Fatal => Fault::Fatal { reason },
+            TransactionVerdict::Repeat | TransactionVerdict::Abort | TransactionVerdict::Fatal => {
+                Fault::Fatal { reason }
+            }
         }
     }
 
@@ -292,7 +296,7 @@ impl Transactions {
 impl Blame {
     fn condemn(&mut self, number: usize, parts: Parts<'_>, code: Code) {
         if self.guilty.insert(number) {
-            self.rejected.push(Rejected { message: parts.to_message(), code });
+            self.refused.push(RefusedOutput { message: parts.to_message(), code });
         }
     }
 }

@@ -12,13 +12,13 @@ use millstream_stage::sink::SinkWriter;
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
 use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
 
-use super::group::Place;
+use super::group::MarkerOffset;
 use super::interval::Interval;
 use super::ledger::Ledger;
 use super::marker::Marker;
 use super::origin::{Origin, looked_after};
 use super::start::{Start, Started};
-use super::transaction::{Rejected, Transactions};
+use super::transaction::{RefusedOutput, Transactions};
 use crate::encode::Message;
 use crate::outage::Outage;
 use crate::retry::Fault;
@@ -38,7 +38,7 @@ pub(crate) struct TransactionalWriter<T> {
     origins: Vec<Arc<Origin>>,
     ledger: Ledger,
     // None until the start, which blocks, is done.
-    started: Option<Arc<(Transactions, Place)>>,
+    started: Option<Arc<(Transactions, MarkerOffset)>>,
     tasks: Completions<Result<Done, Fault>>,
     closed: Arc<AtomicBool>,
     warned: bool,
@@ -47,7 +47,7 @@ pub(crate) struct TransactionalWriter<T> {
 
 enum Done {
     Started(Box<Started>),
-    Written { intervals: Vec<Arc<Interval>>, rejected: Vec<Rejected> },
+    Written { intervals: Vec<Arc<Interval>>, refused: Vec<RefusedOutput> },
 }
 
 impl<T: Data> TransactionalWriter<T> {
@@ -100,9 +100,9 @@ impl<T: Data> TransactionalWriter<T> {
         for done in self.tasks.drain()? {
             match done? {
                 Done::Started(started) => self.begin(cx, *started, dead),
-                Done::Written { intervals, rejected } => {
+                Done::Written { intervals, refused } => {
                     self.count(cx, &intervals);
-                    self.bury(cx, rejected, dead);
+                    self.bury(cx, refused, dead);
                     self.ledger.written();
                 }
             }
@@ -129,8 +129,8 @@ impl<T: Data> TransactionalWriter<T> {
     }
 
     fn begin(&mut self, cx: &Context<'_>, started: Started, dead: &mut Rows<DeadLetter>) {
-        let Started { transactions, place, rejected } = started;
-        self.bury(cx, rejected, dead);
+        let Started { transactions, place, refused } = started;
+        self.bury(cx, refused, dead);
         self.started = Some(Arc::new((transactions, place)));
     }
 
@@ -141,8 +141,8 @@ impl<T: Data> TransactionalWriter<T> {
         self.tasks.spawn_blocking(cx.io().as_ref(), cx.waker(), move || {
             let (transactions, place) = &*started;
             let written = intervals.last().map(|interval| interval.stamp);
-            let rejected = transactions.write(&intervals, place, Marker { attempt, written })?;
-            Ok(Done::Written { intervals, rejected })
+            let refused = transactions.write(&intervals, place, Marker { attempt, written })?;
+            Ok(Done::Written { intervals, refused })
         });
     }
 
@@ -157,8 +157,8 @@ impl<T: Data> TransactionalWriter<T> {
         }
     }
 
-    fn bury(&self, cx: &Context<'_>, rejected: Vec<Rejected>, dead: &mut Rows<DeadLetter>) {
-        for Rejected { message, code } in rejected {
+    fn bury(&self, cx: &Context<'_>, refused: Vec<RefusedOutput>, dead: &mut Rows<DeadLetter>) {
+        for RefusedOutput { message, code } in refused {
             let reason = format!("Kafka refuses it for topic {}: {code}", self.options.topic);
             let letter = DeadLetter::of_value(&self.name, "kafka", message.into_value(), cx.now(), reason);
             dead.push(letter, cx.now());

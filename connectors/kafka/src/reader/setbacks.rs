@@ -10,7 +10,7 @@ use super::KafkaReader;
 use crate::client::Peer as _;
 use crate::config::MissingOffset;
 use crate::describe::{Description, Descriptions};
-use crate::identity::{Settled, Verdict, judge, settle};
+use crate::identity::{Settled, TopicIdVerdict, judge, settle};
 use crate::partition::Doubt;
 use crate::partitions::Failed;
 use crate::retry::{Fault, Trouble, trouble};
@@ -148,7 +148,7 @@ impl KafkaReader {
         let there = has_partition(description, partition.split.partition);
         let verdict = judge(partition.split.topic_id, description);
         match verdict {
-            Verdict::Anew { was, is } => {
+            TopicIdVerdict::Anew { was, is } => {
                 let (split, offset) = (partition.id.to_string(), partition.split.next);
                 if self.options.on_missing_offset == MissingOffset::Fail {
                     return Err(Fault::Anew { split, offset, was, is }.into());
@@ -160,8 +160,8 @@ impl KafkaReader {
                 let why = "the topic was deleted and created anew";
                 return self.go_on_elsewhere(now, index, why, |split| split.topic_id = Some(is));
             }
-            Verdict::Same(topic_id) => partition.split.topic_id = topic_id,
-            Verdict::Missing | Verdict::Unsaid => {}
+            TopicIdVerdict::Same(topic_id) => partition.split.topic_id = topic_id,
+            TopicIdVerdict::Missing | TopicIdVerdict::Unsaid => {}
         }
         let doubt = partition.doubt.filter(|(_, since)| *since <= asked_at);
         match settle(doubt.map(|(doubt, _)| doubt), verdict, there) {

@@ -17,7 +17,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::in_flight::InFlight;
 use super::read::{self, Opened};
-use super::writer::{CheckpointWriter, Writing, Written};
+use super::writer::{CheckpointWriter, Writing, WrittenCheckpoint};
 use super::{CheckpointStore, paths};
 use crate::job_log::LogFolder;
 use crate::manifest::{Manifest, StageManifest};
@@ -39,14 +39,14 @@ pub struct Attempt {
 struct Entries {
     log: JobLog,
     /// An entry that may stand or not.
-    doubtful: Option<Pending>,
+    doubtful: Option<DoubtfulEntry>,
 }
 
-struct Pending {
+struct DoubtfulEntry {
     change: Change,
     append: Append,
     /// What it completes.
-    written: Option<Written>,
+    written: Option<WrittenCheckpoint>,
 }
 
 /// What clean-up has to do.
@@ -251,7 +251,7 @@ impl Attempt {
     /// # Errors
     /// [`ErrorKind::Fenced`]: a newer attempt runs the job, this one must end at once and touch nothing more. **With any other error the
     /// checkpoint may stand or not**: call again with the same until it is known; a new attempt finds out as well.
-    pub async fn complete(&self, written: &Written, keep: usize) -> Result<Vec<CheckpointRef>> {
+    pub async fn complete(&self, written: &WrittenCheckpoint, keep: usize) -> Result<Vec<CheckpointRef>> {
         self.append(Change::Complete(written.reference.clone(), keep), Some(written.clone())).await
     }
 
@@ -259,7 +259,7 @@ impl Attempt {
     ///
     /// # Errors
     /// See [`complete`](Self::complete).
-    pub async fn savepoint_complete(&self, written: &Written) -> Result<()> {
+    pub async fn savepoint_complete(&self, written: &WrittenCheckpoint) -> Result<()> {
         self.append(Change::Savepoint(written.reference.id), None).await.map(drop)
     }
 
@@ -284,7 +284,7 @@ impl Attempt {
         self.entries.lock().await.log.last().retained.clone()
     }
 
-    async fn append(&self, change: Change, written: Option<Written>) -> Result<Vec<CheckpointRef>> {
+    async fn append(&self, change: Change, written: Option<WrittenCheckpoint>) -> Result<Vec<CheckpointRef>> {
         let mut entries = self.entries.lock().await;
         let before = entries.log.last().clone();
         let doubtful = entries.doubtful.take();
@@ -294,14 +294,14 @@ impl Attempt {
         }
         if !same && !stands(&change, entries.log.last()) {
             let append = entries.log.propose(change.clone(), self.store.inner.options.clock.now());
-            self.stand(&mut entries, Pending { change, append, written }).await?;
+            self.stand(&mut entries, DoubtfulEntry { change, append, written }).await?;
         }
         let retired: Vec<_> = before.retired_by(entries.log.last()).cloned().collect();
         self.cleaning().retired.extend(retired.iter().cloned());
         Ok(retired)
     }
 
-    async fn stand(&self, entries: &mut Entries, mut pending: Pending) -> Result<()> {
+    async fn stand(&self, entries: &mut Entries, mut pending: DoubtfulEntry) -> Result<()> {
         match self.log.append(&mut pending.append).await {
             Ok(done) => entries.log.stands(done.entry),
             Err(error) => {
@@ -309,7 +309,7 @@ impl Attempt {
                 return Err(error);
             }
         }
-        if let Some(Written { reference, manifest, ticket: Some(ticket), .. }) = &pending.written {
+        if let Some(WrittenCheckpoint { reference, manifest, ticket: Some(ticket), .. }) = &pending.written {
             ticket.stands();
             self.remember(reference, manifest);
             self.store.build_on(manifest);

@@ -68,12 +68,12 @@ fn encode(sources: Vec<Source>, pieces: &mpsc::Sender<Bytes>) -> Result<(Vec<Sec
 }
 
 /// All bytes of a file, not yet visible.
-enum Pending {
+enum UnfinishedFile {
     Small(Bytes),
     Large(Upload),
 }
 
-impl Pending {
+impl UnfinishedFile {
     async fn finish(self, storage: &Storage, path: &str) -> Result<()> {
         match self {
             Self::Small(bytes) => storage.put(path, bytes).await,
@@ -82,7 +82,7 @@ impl Pending {
     }
 }
 
-async fn send(storage: &Storage, path: &str, mut pieces: mpsc::Receiver<Bytes>) -> Result<Pending> {
+async fn send(storage: &Storage, path: &str, mut pieces: mpsc::Receiver<Bytes>) -> Result<UnfinishedFile> {
     let mut first = BytesMut::new();
     while let Some(piece) = pieces.recv().await {
         first.extend_from_slice(&piece);
@@ -92,8 +92,8 @@ async fn send(storage: &Storage, path: &str, mut pieces: mpsc::Receiver<Bytes>) 
             while let Some(piece) = pieces.recv().await {
                 upload.write(piece).await?;
             }
-            return Ok(Pending::Large(upload));
+            return Ok(UnfinishedFile::Large(upload));
         }
     }
-    Ok(Pending::Small(first.freeze()))
+    Ok(UnfinishedFile::Small(first.freeze()))
 }

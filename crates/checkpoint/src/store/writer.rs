@@ -59,7 +59,7 @@ pub struct PartMetrics {
 
 /// A checkpoint or savepoint that is there whole. It does not stand before the log says so.
 #[derive(Clone)]
-pub struct Written {
+pub struct WrittenCheckpoint {
     /// For the log.
     pub reference: CheckpointRef,
     /// Where it is.
@@ -97,7 +97,7 @@ impl CheckpointWriter {
     ///
     /// # Errors
     /// Those of the storage; [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) when parts are missing.
-    pub async fn finish(self, enumerators: Vec<Option<Vec<u8>>>) -> Result<Written> {
+    pub async fn finish(self, enumerators: Vec<Option<Vec<u8>>>) -> Result<WrittenCheckpoint> {
         let mut manifest = self.writing.complete(enumerators)?;
         manifest.bytes += manifest.encode()?.len() as u64;
         let manifest = Arc::new(manifest);
@@ -107,7 +107,7 @@ impl CheckpointWriter {
         let path = if self.writing.folder.is_empty() { url.clone() } else { self.writing.folder.clone() };
         let Manifest { checkpoint: id, epoch, kind, time, bytes, .. } = *manifest;
         let reference = CheckpointRef { id, epoch, kind, path, time, bytes };
-        Ok(Written { reference, url, manifest, ticket: self.writing.ticket.clone() })
+        Ok(WrittenCheckpoint { reference, url, manifest, ticket: self.writing.ticket.clone() })
     }
 
     /// Gives up. An unfinished savepoint is deleted; a checkpoint's files are left to the clean-up.
@@ -224,9 +224,9 @@ fn keyed_manifest(
     }
 }
 
-impl fmt::Debug for Written {
+impl fmt::Debug for WrittenCheckpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Written")
+        f.debug_struct("WrittenCheckpoint")
             .field("reference", &self.reference)
             .field("url", &self.url)
             .finish_non_exhaustive()

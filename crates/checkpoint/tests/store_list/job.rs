@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Result, ensure};
 use millstream_checkpoint::store::{
-    Attempt, CheckpointStore, CheckpointWriter, NativeReader, PartMetrics, ReadOptions, StoreOptions, Written,
+    Attempt, CheckpointStore, CheckpointWriter, NativeReader, PartMetrics, ReadOptions, StoreOptions,
+    WrittenCheckpoint,
 };
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_snapshot::JobSnapshot;
@@ -193,7 +194,7 @@ impl Job {
         machine: &Machine,
         writer: CheckpointWriter,
         parallelism: u16,
-    ) -> Result<(Written, PartMetrics)> {
+    ) -> Result<(WrittenCheckpoint, PartMetrics)> {
         let parts = subtasks(&plan("any", parallelism)).into_iter().map(|place| {
             let writer = writer.clone();
             async move {

@@ -34,8 +34,8 @@ impl Item for Thing {
     }
 }
 
-fn pending(id: u8, sequence: u64, size: usize) -> Pending<Thing> {
-    Pending::new(Thing(id, size), Version::new(1, sequence).unwrap(), sequence, sequence)
+fn pending(id: u8, sequence: u64, size: usize) -> PendingItem<Thing> {
+    PendingItem::new(Thing(id, size), Version::new(1, sequence).unwrap(), sequence, sequence)
 }
 
 fn buffer(items: &[(u8, u64)]) -> Buffer<Thing> {
@@ -163,7 +163,7 @@ impl World {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), count, "twice on its way");
-        assert_eq!(self.buffer.bytes(), self.buffer.all().map(Pending::size).sum::<usize>());
+        assert_eq!(self.buffer.bytes(), self.buffer.all().map(PendingItem::size).sum::<usize>());
         assert!(self.buffer.ready_bytes() <= self.buffer.bytes());
         assert_eq!(self.buffer.ready_bytes() == 0, self.buffer.ready() == 0);
         let (rows, oldest) = (

@@ -12,7 +12,7 @@ use millstream_stage::{Context, Rows};
 
 use super::Delivery;
 use crate::buffer::SlotId;
-use crate::pending::Pending;
+use crate::pending_item::PendingItem;
 use crate::store::{Item, Reply, Store, Verdict};
 use crate::suspects::Tally;
 
@@ -149,7 +149,7 @@ impl<S: Store> Delivery<S> {
         self.meters.acknowledged(&self.buffer, written, now);
         for slot in written {
             self.meters.done_with(self.buffer.sent(*slot).tries);
-            let Pending { item, version, .. } = self.buffer.settle(*slot, now);
+            let PendingItem { item, version, .. } = self.buffer.settle(*slot, now);
             self.witness = Some((item, version));
         }
         if !written.is_empty() {
@@ -228,7 +228,7 @@ impl<S: Store> Delivery<S> {
     fn call_witness(&mut self, in_doubt: SlotId, now: Nanos) -> Option<SlotId> {
         let place = self.buffer.sent(in_doubt).item.place();
         let (item, version) = self.witness.take_if(|(item, _)| item.place() == place)?;
-        self.buffer.insert_taken(Pending::restored(item, version, now))
+        self.buffer.insert_taken(PendingItem::restored(item, version, now))
     }
 
     fn failed_again(&mut self, slot: SlotId, reason: &str, now: Nanos) -> Result<()> {

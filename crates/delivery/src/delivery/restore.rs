@@ -10,7 +10,7 @@ use millstream_stage::OpenContext;
 use millstream_stage::snapshot::{OperatorList, Redistribute};
 
 use super::Delivery;
-use crate::pending::Pending;
+use crate::pending_item::PendingItem;
 use crate::store::{Item, Restoring, Store};
 
 /// The name of the state.
@@ -34,7 +34,7 @@ impl<S: Store> Delivery<S> {
             match self.store.restoring() {
                 Restoring::AtStart => items.push(item),
                 Restoring::Resend => {
-                    self.buffer.insert(Pending::restored(item, version, cx.clock.nanos()));
+                    self.buffer.insert(PendingItem::restored(item, version, cx.clock.nanos()));
                 }
             }
         }

@@ -12,7 +12,7 @@ use millstream_stage::unwritten::Backlog;
 
 use super::{Delivery, Event};
 use crate::store::{NotReady, Store};
-use crate::work::Place;
+use crate::work::TaskContext;
 
 /// How far the start has come.
 pub(super) struct Start<I> {
@@ -72,7 +72,7 @@ impl<I> Start<I> {
 }
 
 impl<S: Store> Delivery<S> {
-    pub(super) fn ask_whether_ready(&mut self, place: Place<'_>) {
+    pub(super) fn ask_whether_ready(&mut self, place: TaskContext<'_>) {
         self.start.state = State::Asked;
         let work = self.store.start(&self.start.restored);
         let patience = self.limits.answer_timeout.max(self.limits.start_timeout);

@@ -5,7 +5,7 @@ use std::io;
 use hdfs_native::HdfsError;
 use millstream_record::Error;
 
-use crate::store::Failure;
+use crate::store::StorageFailure;
 
 /// Whether there is no such file.
 pub(super) fn is_missing(error: &HdfsError) -> bool {
@@ -17,10 +17,10 @@ pub(super) fn is_missing(error: &HdfsError) -> bool {
 }
 
 /// What to do about an error.
-pub(super) fn failure(error: HdfsError) -> Failure {
+pub(super) fn failure(error: HdfsError) -> StorageFailure {
     use HdfsError as E;
-    let passing = |what: &str| Failure::passing(Error::retry(what));
-    let configuration = |what: &str| Failure::lasting(Error::configuration(what));
+    let passing = |what: &str| StorageFailure::passing(Error::retry(what));
+    let configuration = |what: &str| StorageFailure::lasting(Error::configuration(what));
     let failure = match &error {
         E::IOError(cause) => passing(unanswered(cause)),
         E::RPCError(_, why) if places_no_block(why) => passing(
@@ -28,7 +28,7 @@ pub(super) fn failure(error: HdfsError) -> Failure {
              (dfs.client.use.datanode.hostname in hdfs.config)?",
         ),
         E::RPCError(class, _) | E::FatalRPCError(class, _) => of_class(simple(class)),
-        E::ChecksumError => Failure::passing(Error::data("a block is damaged")),
+        E::ChecksumError => StorageFailure::passing(Error::data("a block is damaged")),
         E::DataTransferError(_) | E::BlocksNotFound(_) | E::OperationFailed(_) => {
             passing("a DataNode failed")
         }
@@ -69,30 +69,30 @@ fn places_no_block(why: &str) -> bool {
 }
 
 /// By the exception's name.
-fn of_class(class: &str) -> Failure {
+fn of_class(class: &str) -> StorageFailure {
     match class {
         "AccessControlException"
         | "AuthorizationException"
         | "SecretManager$InvalidToken"
         | "SaslException" => {
             let advice = "HDFS does not let this user do that: check hdfs.user, owner and mode";
-            Failure::lasting(Error::configuration(advice))
+            StorageFailure::lasting(Error::configuration(advice))
         }
         "DSQuotaExceededException" | "NSQuotaExceededException" | "QuotaByStorageTypeExceededException" => {
-            Failure::lasting(Error::retry(
+            StorageFailure::lasting(Error::retry(
                 "the quota of the directory is used up: raise it or free some space",
             ))
         }
         "ParentNotDirectoryException" => {
-            Failure::lasting(Error::configuration("a file is where a directory should be"))
+            StorageFailure::lasting(Error::configuration("a file is where a directory should be"))
         }
-        "SafeModeException" => Failure::passing(Error::retry("HDFS is in safe mode")),
+        "SafeModeException" => StorageFailure::passing(Error::retry("HDFS is in safe mode")),
         "StandbyException" => {
             let advice = "this NameNode is on standby: name the name service in the URL, and hdfs.config-dir";
-            Failure::passing(Error::retry(advice))
+            StorageFailure::passing(Error::retry(advice))
         }
         // Mostly java.io.IOException: no DataNode takes the block (dead, full), or the lease was lost.
-        _ => Failure::passing(Error::retry("HDFS cannot do that now")),
+        _ => StorageFailure::passing(Error::retry("HDFS cannot do that now")),
     }
 }
 

@@ -13,7 +13,7 @@ use millstream_record::Result;
 use super::HdfsStore;
 use super::draft::Content;
 use crate::file::failure;
-use crate::store::{Attempt, Failure, StoreUpload};
+use crate::store::{Attempt, StorageFailure, StoreUpload};
 
 /// How much is read from the disk and sent at once.
 const PIECE: usize = 1 << 20;
@@ -36,7 +36,7 @@ impl Spool {
 impl StoreUpload for Spool {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let file = Arc::clone(&self.file);
-        blocking(move || (&*file).write_all(&bytes)).await.map_err(Failure::into_error)
+        blocking(move || (&*file).write_all(&bytes)).await.map_err(StorageFailure::into_error)
     }
 
     async fn finish(&mut self) -> Result<()> {

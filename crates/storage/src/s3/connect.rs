@@ -16,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::credentials::{NoCredentials, gives_credentials};
-use super::refusal::Refusal;
+use super::refusal::S3Refusal;
 use crate::StorageOptions;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ impl HttpConnector for Connector {
 
 #[async_trait]
 impl HttpService for Connector {
-    /// The answers of the store alone become [`Refusal`]s: a missing file must not be mixed up with a missing role of the
+    /// The answers of the store alone become [`S3Refusal`]s: a missing file must not be mixed up with a missing role of the
     /// machine, which is asked for by requests without a signature.
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let signed = request.headers().contains_key("authorization");
@@ -62,7 +62,7 @@ impl HttpService for Connector {
         }
         let status = response.status().as_u16();
         let body = response.into_body().bytes().await.unwrap_or_default(); // a HEAD has none
-        Err(HttpError::new(HttpErrorKind::Unknown, Refusal::read(status, &String::from_utf8_lossy(&body))))
+        Err(HttpError::new(HttpErrorKind::Unknown, S3Refusal::read(status, &String::from_utf8_lossy(&body))))
     }
 }
 

@@ -8,11 +8,11 @@ use rustls::CertificateError;
 use serde::Deserialize;
 
 use super::credentials::NoCredentials;
-use crate::store::Failure;
+use crate::store::StorageFailure;
 
 /// An answer that is no success.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct S3Refusal {
     status: u16,
     /// S3's word for it, such as `NoSuchBucket`; empty if the answer had none.
     code: String,
@@ -40,10 +40,10 @@ pub(super) enum Meaning {
     /// The upload is not known: it was finished, or removed.
     NoUpload,
     /// Anything else.
-    Failed(Failure),
+    Failed(StorageFailure),
 }
 
-impl Refusal {
+impl S3Refusal {
     /// Reads an answer; one that is no XML has no code, and its text is the message unless it is a page.
     pub(super) fn read(status: u16, body: &str) -> Self {
         const QUOTED: usize = 200;
@@ -100,21 +100,21 @@ impl Refusal {
 
 impl Meaning {
     /// As a failure, where it is one; `path` is what was asked for.
-    pub(super) fn failure(self, path: &str) -> Failure {
-        let unexpected = |what: &str| Failure::passing(Error::retry(format!("{what} {path}")));
+    pub(super) fn failure(self, path: &str) -> StorageFailure {
+        let unexpected = |what: &str| StorageFailure::passing(Error::retry(format!("{what} {path}")));
         match self {
             Self::Failed(failure) => failure,
             Self::NoFile => unexpected("the store answers 404 for"),
             Self::ConditionFailed => unexpected("the store answers 412 for"),
             Self::BeyondEnd => unexpected("the store answers 416 for"),
             Self::NoUpload => {
-                Failure::lasting(Error::retry(format!("the upload of {path} was removed meanwhile")))
+                StorageFailure::lasting(Error::retry(format!("the upload of {path} was removed meanwhile")))
             }
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for S3Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the store answers {}", self.status)?;
         let words = [&self.code, &self.message].into_iter().filter(|text| !text.is_empty());
@@ -122,11 +122,11 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl StdError for Refusal {}
+impl StdError for S3Refusal {}
 
 /// What an error means; one without an answer of the store in it means that the store is away.
 pub(super) fn meaning(error: object_store::Error) -> Meaning {
-    let Some(refusal) = found_in::<Refusal>(&error) else {
+    let Some(refusal) = found_in::<S3Refusal>(&error) else {
         return Meaning::Failed(unanswered(error));
     };
     match refusal.meaning() {
@@ -136,9 +136,9 @@ pub(super) fn meaning(error: object_store::Error) -> Meaning {
 }
 
 /// No answer came from the store: by the reason, which may be that it was not even asked.
-fn unanswered(error: object_store::Error) -> Failure {
+fn unanswered(error: object_store::Error) -> StorageFailure {
     if let Some(missing) = found_in::<NoCredentials>(&error) {
-        return Failure::passing(NoCredentials::advice()).caused_by(missing.to_string());
+        return StorageFailure::passing(NoCredentials::advice()).caused_by(missing.to_string());
     }
     if let Some(rustls::Error::InvalidCertificate(reason)) = found_in(&error) {
         return untrusted(reason).caused_by(error);
@@ -146,7 +146,7 @@ fn unanswered(error: object_store::Error) -> Failure {
     if found_in::<rustls::Error>(&error).is_some() {
         let advice =
             "the endpoint speaks no TLS that we understand: does s3.endpoint begin with http:// there?";
-        return Failure::passing(Error::retry(advice)).caused_by(error);
+        return StorageFailure::passing(Error::retry(advice)).caused_by(error);
     }
     let io = found_in::<io::Error>(&error);
     let advice = if error_text(&error).contains("dns error") {
@@ -156,23 +156,25 @@ fn unanswered(error: object_store::Error) -> Failure {
     } else {
         "the store does not answer"
     };
-    Failure::passing(Error::retry(advice)).caused_by(error)
+    StorageFailure::passing(Error::retry(advice)).caused_by(error)
 }
 
 /// A certificate may be renewed while we wait, but hardly become another authority's or another host's.
-fn untrusted(reason: &CertificateError) -> Failure {
+fn untrusted(reason: &CertificateError) -> StorageFailure {
     use CertificateError as E;
     match reason {
-        E::UnknownIssuer => Failure::lasting(Error::configuration(
+        E::UnknownIssuer => StorageFailure::lasting(Error::configuration(
             "nobody whom this machine trusts has signed the store's certificate: name its authority's in s3.ca-file",
         )),
-        E::NotValidForName | E::NotValidForNameContext { .. } => Failure::lasting(Error::configuration(
-            "the store's certificate is for another host name: use that one in s3.endpoint",
-        )),
-        E::Expired | E::ExpiredContext { .. } => {
-            Failure::passing(Error::retry("the store's certificate has expired: renew it there"))
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            StorageFailure::lasting(Error::configuration(
+                "the store's certificate is for another host name: use that one in s3.endpoint",
+            ))
         }
-        _ => Failure::passing(Error::retry("the store's certificate is not accepted")),
+        E::Expired | E::ExpiredContext { .. } => {
+            StorageFailure::passing(Error::retry("the store's certificate has expired: renew it there"))
+        }
+        _ => StorageFailure::passing(Error::retry("the store's certificate is not accepted")),
     }
 }
 
@@ -201,11 +203,11 @@ fn found_in<T: StdError + 'static>(error: &object_store::Error) -> Option<&T> {
 }
 
 fn lasting(error: Error) -> Meaning {
-    Meaning::Failed(Failure::lasting(error))
+    Meaning::Failed(StorageFailure::lasting(error))
 }
 
 fn passing(what: &str) -> Meaning {
-    Meaning::Failed(Failure::passing(Error::retry(what)))
+    Meaning::Failed(StorageFailure::passing(Error::retry(what)))
 }
 
 fn away() -> Meaning {
@@ -222,7 +224,7 @@ mod tests {
         let body = format!(
             "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message><Key>k</Key></Error>"
         );
-        match Refusal::read(status, &body).meaning() {
+        match S3Refusal::read(status, &body).meaning() {
             Meaning::Failed(failure) => (failure.may_pass(), failure.into_error().kind()),
             other => panic!("{other:?}"),
         }
@@ -254,10 +256,10 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_not_a_missing_bucket() {
-        let missing = Refusal::read(404, "<Error><Code>NoSuchKey</Code></Error>");
+        let missing = S3Refusal::read(404, "<Error><Code>NoSuchKey</Code></Error>");
         assert!(matches!(missing.meaning(), Meaning::NoFile));
-        assert!(matches!(Refusal::read(404, "").meaning(), Meaning::NoFile));
-        assert!(matches!(Refusal::read(412, "no XML").meaning(), Meaning::ConditionFailed));
+        assert!(matches!(S3Refusal::read(404, "").meaning(), Meaning::NoFile));
+        assert!(matches!(S3Refusal::read(412, "no XML").meaning(), Meaning::ConditionFailed));
     }
 
     #[test]
@@ -265,17 +267,17 @@ mod tests {
         for (status, page) in
             [(404, "404 page not found\n"), (404, "<html>"), (403, "<html>"), (503, "<html>")]
         {
-            let Meaning::Failed(failure) = Refusal::read(status, page).meaning() else { panic!("{page}") };
+            let Meaning::Failed(failure) = S3Refusal::read(status, page).meaning() else { panic!("{page}") };
             assert!(failure.may_pass() && failure.kind() == ErrorKind::Retry, "{status} {page}");
         }
     }
 
     #[test]
     fn a_refusal_says_what_the_store_said() {
-        let refusal = Refusal::read(403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
+        let refusal = S3Refusal::read(403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
         assert_eq!(refusal.to_string(), "the store answers 403, AccessDenied, no");
-        assert_eq!(Refusal::read(502, "<html>").to_string(), "the store answers 502");
-        let mistaken = Refusal::read(400, "Client sent an HTTP request to an HTTPS server.\n").to_string();
+        assert_eq!(S3Refusal::read(502, "<html>").to_string(), "the store answers 502");
+        let mistaken = S3Refusal::read(400, "Client sent an HTTP request to an HTTPS server.\n").to_string();
         assert_eq!(mistaken, "the store answers 400, Client sent an HTTP request to an HTTPS server.");
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::S3Store;
 use super::refusal::{Meaning, meaning};
-use crate::store::{Failure, Store, StoreUpload};
+use crate::store::{StorageFailure, Store, StoreUpload};
 
 /// How many parts travel at the same time.
 const IN_FLIGHT: usize = 4;
@@ -169,7 +169,7 @@ async fn remove(store: &S3Store, path: &str, id: &MultipartId) -> Result<()> {
     let attempt = || async {
         match store.bucket.abort_multipart(&location, id).await.map_err(meaning) {
             Ok(()) | Err(Meaning::NoUpload | Meaning::NoFile) => Ok(()),
-            Err(other) => Err::<(), Failure>(other.failure(path)),
+            Err(other) => Err::<(), StorageFailure>(other.failure(path)),
         }
     };
     store.patience.attempts(attempt).await

@@ -4,7 +4,7 @@ use millstream_record::{Record, Result, record};
 
 /// What is needed to show a file, by whoever restores the checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Record)]
-pub(crate) struct Pending {
+pub(crate) struct PendingFile {
     /// Its name when it is visible, within the sink's directory.
     pub(crate) name: String,
     /// How many of the staged bytes belong to it.
@@ -13,7 +13,7 @@ pub(crate) struct Pending {
     pub(crate) open: bool,
 }
 
-impl Pending {
+impl PendingFile {
     pub(crate) fn to_handle(&self) -> Vec<u8> {
         record::to_bytes(self)
     }

@@ -8,7 +8,7 @@ use crate::suspects::Suspicion;
 
 /// An item, its version, and what has become of it so far.
 #[derive(Debug)]
-pub(crate) struct Pending<I> {
+pub(crate) struct PendingItem<I> {
     /// What is to be written.
     pub(crate) item: I,
     /// With which version.
@@ -27,7 +27,7 @@ pub(crate) struct Pending<I> {
     pub(crate) suspicion: Suspicion,
 }
 
-impl<I: Item> Pending<I> {
+impl<I: Item> PendingItem<I> {
     /// An item for one record that entered the job at `ingest`.
     pub(crate) fn new(item: I, version: Version, ingest: Nanos, now: Nanos) -> Self {
         let suspicion = Suspicion::default();

@@ -5,7 +5,7 @@ use millstream_record::Result;
 use super::config::RollingOptions;
 use super::local::{self, Local};
 use super::name::FileName;
-use super::pending::Pending;
+use super::pending_file::PendingFile;
 use super::remote::{self, Remote};
 
 /// One thing to do, in order.
@@ -18,18 +18,18 @@ pub(crate) enum Task {
     /// Ends the file that is open.
     Close,
     /// Shows these files.
-    Show(Vec<Pending>),
+    Show(Vec<PendingFile>),
     /// Removes what older attempts have left for this writer.
     Clean(FileName),
 }
 
 /// What came of the tasks.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct TaskOutcome {
     /// The files that were closed, in order.
-    pub(crate) closed: Vec<Pending>,
+    pub(crate) closed: Vec<PendingFile>,
     /// If that was among the tasks: the file that is open, as far as it is durable.
-    pub(crate) synced: Option<Option<Pending>>,
+    pub(crate) synced: Option<Option<PendingFile>>,
     /// How many files were shown.
     pub(crate) shown: usize,
     /// Bytes that were appended.
@@ -38,14 +38,14 @@ pub(crate) struct Outcome {
 
 /// A directory, and the file of it that one subtask has open.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum OutputDirectory {
     /// On a file system. Its work blocks.
     Local(Local, Option<local::Growing>),
     /// In an object store or HDFS.
     Remote(Remote, Option<remote::Growing>),
 }
 
-impl Place {
+impl OutputDirectory {
     /// # Errors
     /// A URL or an option that can never work.
     pub(crate) fn new(options: &RollingOptions) -> Result<Self> {
@@ -65,8 +65,8 @@ impl Place {
     ///
     /// # Errors
     /// The first that cannot be done.
-    pub(crate) async fn run(&mut self, tasks: Vec<Task>) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
+    pub(crate) async fn run(&mut self, tasks: Vec<Task>) -> Result<TaskOutcome> {
+        let mut outcome = TaskOutcome::default();
         for task in tasks {
             match task {
                 Task::Append(name, bytes) => {
@@ -108,17 +108,17 @@ impl Place {
     }
 
     // An object store has nothing of a file before its end.
-    fn sync(&self) -> Result<Option<Pending>> {
+    fn sync(&self) -> Result<Option<PendingFile>> {
         match self {
             Self::Local(dir, open) => open.as_ref().map(|file| dir.sync(file)).transpose(),
             Self::Remote(..) => Ok(None),
         }
     }
 
-    async fn finish(&mut self) -> Result<Option<Pending>> {
+    async fn finish(&mut self) -> Result<Option<PendingFile>> {
         match self {
             Self::Local(dir, open) => match open.take() {
-                Some(file) => Ok(Some(Pending { open: false, ..dir.sync(&file)? })),
+                Some(file) => Ok(Some(PendingFile { open: false, ..dir.sync(&file)? })),
                 None => Ok(None),
             },
             Self::Remote(dir, open) => match open.take() {
@@ -128,7 +128,7 @@ impl Place {
         }
     }
 
-    async fn show(&mut self, files: Vec<Pending>) -> Result<()> {
+    async fn show(&mut self, files: Vec<PendingFile>) -> Result<()> {
         for file in files {
             match self {
                 Self::Local(dir, _) => dir.show(&file)?,
