@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
 
 fn documents(url: &str) -> ElasticsearchSink<Row> {
     let options = ElasticsearchOptions { hosts: vec![url.to_owned()], ..Default::default() };
-    ElasticsearchSink::new(options).documents(|(user_id, window_start, window_end, count): &Row| {
+    ElasticsearchSink::new(options, |(user_id, window_start, window_end, count): &Row| {
         let (window_start, window_end, count) = (*window_start, *window_end, *count);
         let body = Clicks { user_id, window_start, window_end, count };
         Document::new("user_clicks", format!("{user_id}-{window_start}"), &body)

@@ -18,11 +18,10 @@
 //!         "count": { "type": "long" },
 //!     }}},
 //! });
-//! let sink = ElasticsearchSink::new(options)
-//!     .documents(|clicks: &Clicks| {
-//!         Document::new("user_clicks", format!("{}-{}", clicks.user_id, clicks.window_start), clicks)
-//!     })
-//!     .with_template("user_clicks", template);
+//! let sink = ElasticsearchSink::new(options, |clicks: &Clicks| {
+//!     Document::new("user_clicks", format!("{}-{}", clicks.user_id, clicks.window_start), clicks)
+//! })
+//! .with_template("user_clicks", template);
 //! # let _: &dyn millstream_stage::sink::Sink<Clicks> = &sink;
 //! ```
 //!
@@ -76,4 +75,4 @@ mod tls;
 pub use config::ElasticsearchOptions;
 pub use document::Document;
 pub use forget::forget;
-pub use sink::{ElasticsearchSink, ElasticsearchSinkBuilder};
+pub use sink::ElasticsearchSink;

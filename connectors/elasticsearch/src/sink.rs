@@ -16,7 +16,7 @@ use crate::document::Document;
 use crate::store::{Documents, Map};
 use crate::template::Template;
 
-/// Writes each record as one document. Made by [`ElasticsearchSink::new`].
+/// Writes each record as one document.
 ///
 /// [`Guarantee::IdempotentFenced`]: a repeated write changes nothing, an older one is refused. A document's newest state becomes visible
 /// with the index's next refresh (1 s by default).
@@ -65,31 +65,12 @@ impl Settings {
     }
 }
 
-/// A sink that does not know yet what a record becomes.
-#[derive(Debug)]
-pub struct ElasticsearchSinkBuilder {
-    options: ElasticsearchOptions,
-}
-
-impl ElasticsearchSinkBuilder {
-    /// What a record becomes. The closure must depend on the record alone: a replay must give the same ids.
-    pub fn documents<T: Data>(
-        self,
-        mapping: impl Fn(&T) -> Document + Send + Sync + 'static,
-    ) -> ElasticsearchSink<T> {
-        let settings = Settings { options: self.options, templates: Vec::new(), said_unseen: Arc::default() };
-        ElasticsearchSink::of(settings, Arc::new(mapping))
-    }
-}
-
-impl ElasticsearchSink<()> {
-    /// A sink with these options; [`documents`](ElasticsearchSinkBuilder::documents) makes it complete.
-    #[allow(
-        clippy::new_ret_no_self,
-        reason = "a sink is complete only with its mapping, which alone says what it takes"
-    )]
-    pub fn new(options: ElasticsearchOptions) -> ElasticsearchSinkBuilder {
-        ElasticsearchSinkBuilder { options }
+impl<T: Data> ElasticsearchSink<T> {
+    /// A sink that writes the document that `map` makes of each record. The closure must depend on the record alone: a replay must give
+    /// the same ids.
+    pub fn new(options: ElasticsearchOptions, map: impl Fn(&T) -> Document + Send + Sync + 'static) -> Self {
+        let settings = Settings { options, templates: Vec::new(), said_unseen: Arc::default() };
+        Self::of(settings, Arc::new(map))
     }
 }
 

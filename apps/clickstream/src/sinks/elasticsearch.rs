@@ -13,25 +13,23 @@ pub(super) fn sink(
     name: impl Fn(&str) -> String,
 ) -> Vec<DataStream<DeadLetter>> {
     let mut refused = Vec::new();
-    let builder = || ElasticsearchSink::new(options.clone());
     if let Some(clicks) = &tables.user_clicks {
-        let sink = builder()
-            .documents(|row: &UserClicks| {
-                Document::new("user_clicks", format!("{}-{}", row.user_id, row.window_start), row)
-            })
-            .with_template("user_clicks", user_clicks());
+        let sink = ElasticsearchSink::new(options.clone(), |row: &UserClicks| {
+            Document::new("user_clicks", format!("{}-{}", row.user_id, row.window_start), row)
+        });
+        let sink = sink.with_template("user_clicks", user_clicks());
         refused.push(clicks.sink_to(&name("user-clicks"), sink).dead_letters());
     }
     if let Some((_, rows)) = &tables.hot_items {
-        let sink = builder()
-            .documents(|row: &HotItem| {
-                Document::new("hot_items", format!("{}-{}", row.window_end, row.rank), row)
-            })
-            .with_template("hot_items", hot_items());
+        let sink = ElasticsearchSink::new(options.clone(), |row: &HotItem| {
+            Document::new("hot_items", format!("{}-{}", row.window_end, row.rank), row)
+        });
+        let sink = sink.with_template("hot_items", hot_items());
         refused.push(rows.sink_to(&name("hot-items"), sink).dead_letters());
     }
     if let Some(rows) = &tables.pv_uv {
-        let sink = builder().documents(|row: &PvUv| Document::new("pv_uv", row.id(), row));
+        let sink =
+            ElasticsearchSink::new(options.clone(), |row: &PvUv| Document::new("pv_uv", row.id(), row));
         let sink = sink.with_template("pv_uv", pv_uv());
         refused.push(rows.sink_to(&name("pv-uv"), sink).dead_letters());
     }

@@ -65,8 +65,7 @@ pub(crate) fn sink(options: ElasticsearchOptions, index: &str) -> ElasticsearchS
         },
     });
     let name = index.to_owned();
-    ElasticsearchSink::new(options)
-        .documents(move |row: &Row| Document::new(name.as_str(), row.key.to_string(), row))
+    ElasticsearchSink::new(options, move |row: &Row| Document::new(name.as_str(), row.key.to_string(), row))
         .with_template(index, template)
 }
 
