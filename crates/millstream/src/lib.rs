@@ -206,3 +206,8 @@ pub mod __private {
     pub use millstream_json as json;
     pub use millstream_record as record;
 }
+
+/// The README's Rust code: `cargo test --doc` compiles it.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct ReadmeDoctests;
