@@ -233,7 +233,7 @@ impl<I: Item> Buffer<I> {
 }
 
 // Two items of one id become one, which is as old as the older of them.
-fn folded<I: Item>(ages: &mut Ages, one: Pending<I>, other: Pending<I>) -> Pending<I> {
+fn folded<I: Item>(ages: &mut Ages, one: PendingItem<I>, other: PendingItem<I>) -> PendingItem<I> {
     for pending in [&one, &other] {
         ages.remove(pending.ingest, pending.weight());
     }

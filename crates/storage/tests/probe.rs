@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use millstream_record::{Error, ErrorKind};
-use millstream_storage::{Attempt, Created, Failure, Listed, Storage, StorageOptions, Store, StoreUpload};
+use millstream_storage::{
+    Attempt, Created, Listed, Storage, StorageFailure, StorageOptions, Store, StoreUpload,
+};
 
 /// How a store breaks the promise.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,7 @@ struct Flawed {
 }
 
 fn attempt<T>(outcome: millstream_record::Result<T>) -> Attempt<T> {
-    outcome.map_err(Failure::lasting)
+    outcome.map_err(StorageFailure::lasting)
 }
 
 #[async_trait]
@@ -49,7 +51,7 @@ impl Store for Flawed {
             }
             Flaw::RefusesAll => Ok(Created::Exists),
             Flaw::ForgetsToList => attempt(self.files.create(path, bytes).await),
-            Flaw::Unsupported => Err(Failure::lasting(Error::configuration("501"))),
+            Flaw::Unsupported => Err(StorageFailure::lasting(Error::configuration("501"))),
         }
     }
 
@@ -58,7 +60,7 @@ impl Store for Flawed {
     }
 
     async fn upload(&self, _: &str) -> Attempt<Box<dyn StoreUpload>> {
-        Err(Failure::lasting(Error::bug("the probe uploads nothing")))
+        Err(StorageFailure::lasting(Error::bug("the probe uploads nothing")))
     }
 
     async fn size(&self, path: &str) -> Attempt<Option<u64>> {

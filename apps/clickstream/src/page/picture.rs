@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use millstream::checkpoint::{
-    CheckpointCounts, CheckpointHistory, CheckpointKind, CheckpointStatus,
-};
-use millstream::runtime::JobStatus;
+use millstream::checkpoint::{CheckpointCounts, CheckpointHistory, CheckpointKind, CheckpointStatus};
 use millstream::refusals::ReasonCount;
+use millstream::runtime::JobStatus;
 use millstream::time::Time;
 use millstream::trouble::Ongoing;
 use serde::Serialize;

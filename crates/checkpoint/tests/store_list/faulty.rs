@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use millstream_record::{Error, Result};
 use millstream_storage::{
-    Attempt, Created, Failure, Listed, Storage, StorageOptions, Store, StoreUpload, Upload,
+    Attempt, Created, Listed, Storage, StorageFailure, StorageOptions, Store, StoreUpload, Upload,
 };
 
 /// What happens at the chosen call.
@@ -44,14 +44,14 @@ pub(crate) fn faulty(inner: &Storage, fault: Fault, at: usize) -> Result<(Storag
 impl Faulty {
     async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Attempt<T> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let failure = || Failure::lasting(Error::retry(format!("{:?} at call {number}", self.fault)));
+        let failure = || StorageFailure::lasting(Error::retry(format!("{:?} at call {number}", self.fault)));
         match self.fault {
             Fault::Refused if number == self.at => Err(failure()),
             Fault::Outage if number >= self.at => Err(failure()),
             Fault::AnswerLost if number == self.at => {
-                call.await.map_err(Failure::lasting).and(Err(failure()))
+                call.await.map_err(StorageFailure::lasting).and(Err(failure()))
             }
-            _ => call.await.map_err(Failure::lasting),
+            _ => call.await.map_err(StorageFailure::lasting),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Store for Faulty {
     }
 
     async fn upload_file(&self, path: &str, local: &Path, _: usize) -> Result<()> {
-        self.call(self.inner.upload_file(path, local)).await.map_err(Failure::into_error)
+        self.call(self.inner.upload_file(path, local)).await.map_err(StorageFailure::into_error)
     }
 }
 
@@ -116,16 +116,16 @@ fn over() -> Error {
 impl StoreUpload for FaultyUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let upload = self.inner.as_mut().ok_or_else(over)?;
-        self.faulty.call(upload.write(bytes)).await.map_err(Failure::into_error)
+        self.faulty.call(upload.write(bytes)).await.map_err(StorageFailure::into_error)
     }
 
     async fn finish(&mut self) -> Result<()> {
         let upload = self.inner.take().ok_or_else(over)?;
-        self.faulty.call(upload.finish()).await.map(drop).map_err(Failure::into_error)
+        self.faulty.call(upload.finish()).await.map(drop).map_err(StorageFailure::into_error)
     }
 
     async fn abort(&mut self) -> Result<()> {
         let upload = self.inner.take().ok_or_else(over)?;
-        self.faulty.call(upload.abort()).await.map_err(Failure::into_error)
+        self.faulty.call(upload.abort()).await.map_err(StorageFailure::into_error)
     }
 }

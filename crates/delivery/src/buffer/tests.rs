@@ -167,7 +167,7 @@ impl World {
         assert!(self.buffer.ready_bytes() <= self.buffer.bytes());
         assert_eq!(self.buffer.ready_bytes() == 0, self.buffer.ready() == 0);
         let (rows, oldest) = (
-            self.buffer.all().map(Pending::weight).sum(),
+            self.buffer.all().map(PendingItem::weight).sum(),
             self.buffer.all().map(|pending| pending.ingest).min(),
         );
         assert_eq!(self.buffer.backlog(), Backlog { rows, oldest });
