@@ -56,7 +56,7 @@ pub(crate) fn job(dir: &Path) -> Result<()> {
     let discard = Discard::new(|count: &u64| *count);
     env.source("numbers", Numbers { keys: KEYS, passes: 1 << 30, ..Numbers::default() })
         .key_by(|number| *number)
-        .process("count", CountEach::default())
+        .process("count", |states| CountEach::declare(states, false))
         .sink_to("discard", discard.clone());
     let mut options = RuntimeOptions {
         checkpoints_dir: Some(format!("file://{}", dir.display())),

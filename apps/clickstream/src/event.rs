@@ -56,7 +56,7 @@ impl Event {
 }
 
 /// Events by user; what is done with them shares one exchange.
-pub type ByUser = KeyedStream<CompactString, Event, fn(&Event) -> CompactString>;
+pub type ByUser = KeyedStream<CompactString, Event>;
 
 /// Partitions events by user.
 pub fn by_user(events: &DataStream<Event>) -> ByUser {

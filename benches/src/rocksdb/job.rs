@@ -28,10 +28,9 @@ pub(super) fn plan(
 ) -> millstream::Result<(Plan, Discard<u64>)> {
     let env = Environment::new("keys").with_parallelism(parallelism);
     let discard = Discard::new(|count: &u64| *count);
-    let count = CountEach::new(timers);
     env.source("numbers", numbers)
         .key_by(|number| *number)
-        .process("count", count)
+        .process("count", move |states| CountEach::declare(states, timers))
         .sink_to("discard", discard.clone());
     Ok((env.plan()?, discard))
 }

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use millstream_operators::chain::hash_by;
-use millstream_operators::operators::{KeyedProcess, Process};
-use millstream_operators::state::States;
-use millstream_record::{Key, Record};
+use millstream_operators::KeySelector;
+use millstream_operators::chain::{Chained, hash_by};
+use millstream_operators::operators::{KeyedProcessFunction, Process};
+use millstream_operators::state::{KeyedStates, States};
+use millstream_record::{Data, Key, Record, Result};
 use millstream_stage::plan::{Exchange, StageId};
 
 use crate::connected::ConnectedStreams;
@@ -15,92 +16,78 @@ use crate::windows::Windows;
 
 /// A stream whose records with equal keys meet in one subtask. All that is done with one `KeyedStream`, or with its clones,
 /// shares one exchange and one stage.
-pub struct KeyedStream<K, T: Record, KF> {
+pub struct KeyedStream<K, T: Record> {
     upstream: DataStream<T>,
-    key: Arc<KF>,
+    key: KeySelector<T, K>,
     exchanged: Arc<OnceLock<DataStream<T>>>,
-    of: std::marker::PhantomData<fn() -> K>,
 }
 
-impl<K, T: Record, KF> Clone for KeyedStream<K, T, KF> {
+impl<K, T: Record> Clone for KeyedStream<K, T> {
     fn clone(&self) -> Self {
         Self {
             upstream: self.upstream.clone(),
-            key: Arc::clone(&self.key),
+            key: self.key.clone(),
             exchanged: Arc::clone(&self.exchanged),
-            of: std::marker::PhantomData,
         }
     }
 }
 
-impl<K, T, KF> KeyedStream<K, T, KF>
-where
-    K: Key,
-    T: Record,
-    KF: Fn(&T) -> K + Send + Sync + 'static,
-{
-    pub(crate) fn new(upstream: DataStream<T>, key: KF) -> Self {
-        Self { upstream, key: Arc::new(key), exchanged: Arc::default(), of: std::marker::PhantomData }
+impl<K: Key, T: Record> KeyedStream<K, T> {
+    pub(crate) fn new(upstream: DataStream<T>, key: KeySelector<T, K>) -> Self {
+        Self { upstream, key, exchanged: Arc::default() }
     }
 
     /// Groups records into windows per key.
-    pub fn window<W: Windows>(&self, windows: W) -> WindowedStream<K, T, KF, W, W::Trigger> {
+    pub fn window<W: Windows>(&self, windows: W) -> WindowedStream<K, T, W, W::Trigger> {
         WindowedStream::new(self.clone(), windows)
     }
 
-    /// Runs a function with state and timers.
+    /// Runs a function with state and timers. `make` declares the states and returns the function: it is called once while the pipeline is
+    /// described, which finds missing and double names, and then by each subtask when it is opened.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use millstream_operators::collection::{Collected, Collection};
     /// # let env = millstream_api::Environment::new("doc");
     /// # let results = Collected::default();
-    /// # use millstream_operators::operators::KeyedProcess;
-    /// # use millstream_operators::state::{KeyedContext, States, ValueState};
+    /// # use millstream_operators::operators::KeyedProcessFunction;
+    /// # use millstream_operators::state::{KeyedContext, ValueState};
     /// # use millstream_record::Result;
-    /// #[derive(Clone, Default)]
-    /// struct RunningSum(Option<ValueState<i64>>);
+    /// struct RunningSum {
+    ///     sum: ValueState<i64>,
+    /// }
     ///
-    /// impl KeyedProcess for RunningSum {
+    /// impl KeyedProcessFunction for RunningSum {
     ///     type Key = bool;
     ///     type In = i64;
     ///     type Out = i64;
     ///
-    ///     fn open(&mut self, states: &mut States) -> Result<()> {
-    ///         self.0 = Some(states.value("sum")?);
-    ///         Ok(())
-    ///     }
-    ///
     ///     fn process(&mut self, n: i64, cx: &mut KeyedContext<'_, bool, i64>) -> Result<()> {
-    ///         let Some(state) = &self.0 else { return Ok(()) };
-    ///         let sum = state.get(cx).copied().unwrap_or(0) + n;
-    ///         state.set(cx, sum);
+    ///         let sum = self.sum.get(cx).copied().unwrap_or(0) + n;
+    ///         self.sum.set(cx, sum);
     ///         cx.collect(sum);
     ///         Ok(())
     ///     }
     /// }
     ///
     /// let numbers = env.source("numbers", Collection::of([1_i64, 2, 3]));
-    /// numbers.key_by(|n| n % 2 == 0).process("sum", RunningSum::default()).sink_to("results", results.clone());
+    /// numbers
+    ///     .key_by(|n| n % 2 == 0)
+    ///     .process("sum", |states| Ok(RunningSum { sum: states.value("sum")? }))
+    ///     .sink_to("results", results.clone());
     /// # millstream_runtime::run(env.plan()?, millstream_runtime::RuntimeOptions::default())?;
     /// assert_eq!(results.take(), [1, 2, 4]);
     /// # Ok::<(), millstream_record::Error>(())
     /// ```
-    pub fn process<P>(&self, name: &str, function: P) -> DataStream<P::Out>
+    pub fn process<P, F>(&self, name: &str, make: F) -> DataStream<P::Out>
     where
-        P: KeyedProcess<Key = K, In = T>,
+        P: KeyedProcessFunction<Key = K, In = T>,
+        F: Fn(&mut States) -> Result<P> + Send + Sync + 'static,
     {
-        check_states(&self.upstream, name, |states| function.clone().open(states));
-        let key = Arc::clone(&self.key);
-        self.exchanged().then(name, "process", move || Process::new(function.clone(), Arc::clone(&key)))
+        process(self.exchanged(), name, "process", make, &self.key)
     }
 
     /// Joins with another stream of the same key, for one function over both.
-    pub fn connect<U, UF>(&self, other: &KeyedStream<K, U, UF>) -> ConnectedStreams<K, T, KF, U, UF>
-    where
-        U: Record,
-        UF: Fn(&U) -> K + Send + Sync + 'static,
-    {
+    pub fn connect<U: Record>(&self, other: &KeyedStream<K, U>) -> ConnectedStreams<K, T, U> {
         ConnectedStreams::new(self.clone(), other.clone())
     }
 
@@ -111,8 +98,8 @@ where
         self
     }
 
-    pub(crate) fn key(&self) -> Arc<KF> {
-        Arc::clone(&self.key)
+    pub(crate) fn key(&self) -> &KeySelector<T, K> {
+        &self.key
     }
 
     pub(crate) fn upstream(&self) -> &DataStream<T> {
@@ -130,17 +117,29 @@ where
     }
 
     pub(crate) fn exchange_to(&self, stage: StageId) {
-        let key = Arc::clone(&self.key);
-        self.upstream.exchange_to(stage, Exchange::Hash, Some(hash_by(move |record| key(record))));
+        self.upstream.exchange_to(stage, Exchange::Hash, Some(hash_by(self.key.clone())));
     }
 }
 
-/// Lets a function declare its states once, so that a missing or double name is found when the pipeline is described.
-pub(crate) fn check_states<T: Record>(
-    stream: &DataStream<T>,
+/// Adds an operator that runs the function which `make` returns. Declares the function's states once, so that a missing or double name
+/// is found when the pipeline is described.
+pub(crate) fn process<P, F>(
+    stream: &DataStream<P::In>,
     name: &str,
-    open: impl FnOnce(&mut States) -> millstream_record::Result<()>,
-) {
-    let declared = open(&mut States::default());
-    stream.env().graph().check(name, declared);
+    kind: &str,
+    make: F,
+    key: &KeySelector<P::In, P::Key>,
+) -> DataStream<P::Out>
+where
+    P: KeyedProcessFunction<In: Data>,
+    F: Fn(&mut States) -> Result<P> + Send + Sync + 'static,
+{
+    let mut states = States::default();
+    stream.env().graph().check(name, make(&mut states).map(drop));
+    let (make, key) = (Arc::new(make), key.clone());
+    stream.then_push(name, kind, KeyedStates::<P::Key>::spec(&states), move |name, next, sides| {
+        let make = Arc::clone(&make);
+        let operator = Process::new(move |states| make(states), key.clone());
+        Box::new(Chained::new(name, operator, next).with_sides(sides))
+    })
 }

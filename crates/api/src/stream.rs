@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_operators::KeySelector;
 use millstream_operators::chain::{Chained, Exchanged, HashRows, InputStage, OneInput, Side, SinkEnd};
 use millstream_operators::operators::{
     AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Filter, FlatMap, FoldBatch, Inspect, Late, LateFor,
@@ -259,12 +260,8 @@ impl<T: Data> DataStream<T> {
 
 impl<T: Record> DataStream<T> {
     /// Partitions by key: equal keys go to the same subtask, which keeps their state. The key is hashed here and nowhere else.
-    pub fn key_by<K, KF>(&self, key: KF) -> KeyedStream<K, T, KF>
-    where
-        K: Key,
-        KF: Fn(&T) -> K + Send + Sync + 'static,
-    {
-        KeyedStream::new(self.clone(), key)
+    pub fn key_by<K: Key>(&self, key: impl Fn(&T) -> K + Send + Sync + 'static) -> KeyedStream<K, T> {
+        KeyedStream::new(self.clone(), KeySelector::new(key))
     }
 
     /// Deals batches out to the subtasks of the next stage in turn.

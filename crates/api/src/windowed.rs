@@ -1,51 +1,39 @@
 //! A keyed stream in windows.
 
 use std::cmp::Ordering;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_operators::KeySelector;
 use millstream_operators::window::WindowSpec;
 use millstream_operators::window::{
     AggregateFunction, Collect, Reduce, TopN, Trigger, Window, WindowFunction,
 };
 use millstream_record::{Data, Key, Record};
 use millstream_stage::operator::SideTag;
-use millstream_stage::time::millis;
 
 use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
 use crate::windows::Windows;
 
 /// Records of one key in windows. Ends in what becomes of them: `aggregate`, `reduce`, `process_window`, `top_n`.
-pub struct WindowedStream<K, T: Record, KF, W, G> {
-    keyed: KeyedStream<K, T, KF>,
+pub struct WindowedStream<K, T: Record, W, G> {
+    keyed: KeyedStream<K, T>,
     windows: W,
     trigger: G,
     allowed_lateness: Duration,
     late: SideTag<T>,
 }
 
-impl<K, T, KF, W> WindowedStream<K, T, KF, W, W::Trigger>
-where
-    K: Key,
-    T: Record,
-    KF: Fn(&T) -> K + Send + Sync + 'static,
-    W: Windows,
-{
-    pub(crate) fn new(keyed: KeyedStream<K, T, KF>, windows: W) -> Self {
+impl<K: Key, T: Record, W: Windows> WindowedStream<K, T, W, W::Trigger> {
+    pub(crate) fn new(keyed: KeyedStream<K, T>, windows: W) -> Self {
         let trigger = windows.default_trigger();
         Self { keyed, windows, trigger, allowed_lateness: Duration::ZERO, late: SideTag::new("late") }
     }
 }
 
-impl<K, T, KF, W, G> WindowedStream<K, T, KF, W, G>
-where
-    K: Key,
-    T: Record,
-    KF: Fn(&T) -> K + Send + Sync + 'static,
-    W: Windows,
-    G: Trigger,
-{
+impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
     /// When windows fire, in place of their end.
     ///
     /// ```
@@ -62,7 +50,7 @@ where
     /// assert_eq!(results.take(), [1, 2, 1]);
     /// # Ok::<(), millstream_record::Error>(())
     /// ```
-    pub fn trigger<H: Trigger>(self, trigger: H) -> WindowedStream<K, T, KF, W, H> {
+    pub fn trigger<H: Trigger>(self, trigger: H) -> WindowedStream<K, T, W, H> {
         let Self { keyed, windows, allowed_lateness, late, .. } = self;
         WindowedStream { keyed, windows, trigger, allowed_lateness, late }
     }
@@ -222,23 +210,80 @@ where
         F: WindowFunction<K, A::Out, R>,
     {
         let exchanged = self.keyed.exchanged();
-        let checked = self.windows.check();
-        exchanged.env().graph().check(name, checked);
-        let (key, function) = (self.keyed.key(), Arc::new(function));
-        let (assigner, trigger, late) = (self.windows, self.trigger, self.late);
-        let allowed_lateness = millis(self.allowed_lateness);
-        let spec = move || WindowSpec {
-            key: Arc::clone(&key),
-            assigner: assigner.clone(),
-            trigger: trigger.clone(),
-            aggregate: aggregate.clone(),
-            function: Arc::clone(&function),
-            allowed_lateness,
-            late: late.clone(),
+        exchanged.env().graph().check(name, self.windows.check());
+        let parts = Parts {
+            key: self.keyed.key().clone(),
+            trigger: self.trigger,
+            aggregate,
+            function: Arc::new(function),
+            allowed_lateness: self.allowed_lateness,
+            late: self.late,
+            of: PhantomData,
         };
-        let keyed = W::keyed::<K, T, R, KF, G, A, F>(spec());
-        exchanged.then_push(name, kind, keyed, move |name, next, sides| {
-            W::chain::<K, T, R, KF, G, A, F>(spec(), name, next, sides)
-        })
+        let windows = self.windows;
+        exchanged.then(name, kind, move || windows.clone().operator(&parts))
+    }
+}
+
+/// What a window operator is made of, apart from the kind of its windows: the types of all parts, and that they fit each other.
+pub trait WindowParts {
+    /// The key.
+    type Key: Key;
+    /// What comes in.
+    type In: Data;
+    /// What goes out.
+    type Out: Data;
+    /// When windows fire.
+    type Trigger: Trigger;
+    /// What they keep.
+    type Aggregate: AggregateFunction<Self::In>;
+    /// What becomes of the result.
+    type Function: WindowFunction<Self::Key, <Self::Aggregate as AggregateFunction<Self::In>>::Out, Self::Out>;
+
+    /// The parts together with windows.
+    fn spec<W>(&self, windows: W) -> SpecOf<Self, W>;
+}
+
+/// The specification of a window operator that has these parts.
+pub type SpecOf<P, W> = WindowSpec<
+    <P as WindowParts>::Key,
+    <P as WindowParts>::In,
+    W,
+    <P as WindowParts>::Trigger,
+    <P as WindowParts>::Aggregate,
+    <P as WindowParts>::Function,
+>;
+
+struct Parts<K, T, R, G, A, F> {
+    key: KeySelector<T, K>,
+    trigger: G,
+    aggregate: A,
+    function: Arc<F>,
+    allowed_lateness: Duration,
+    late: SideTag<T>,
+    of: PhantomData<fn() -> R>,
+}
+
+impl<K, T, R, G, A, F> WindowParts for Parts<K, T, R, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    G: Trigger,
+    A: AggregateFunction<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    type Key = K;
+    type In = T;
+    type Out = R;
+    type Trigger = G;
+    type Aggregate = A;
+    type Function = F;
+
+    fn spec<W>(&self, windows: W) -> SpecOf<Self, W> {
+        let function = Arc::clone(&self.function);
+        WindowSpec::new(self.key.clone(), windows, self.trigger.clone(), self.aggregate.clone(), function)
+            .with_allowed_lateness(self.allowed_lateness)
+            .with_late_output(self.late.clone())
     }
 }

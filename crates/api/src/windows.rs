@@ -1,16 +1,13 @@
 //! The kinds of windows and the operator that runs each.
 
-use std::sync::Arc;
-
-use millstream_operators::chain::{Chained, Side};
-use millstream_operators::window::WindowSpec;
 use millstream_operators::window::{
-    AggregateFunction, Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding,
-    Trigger, Tumbling, WindowAssigner, WindowFunction, WindowOperator,
+    Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding, Trigger, Tumbling,
+    WindowAssigner, WindowOperator,
 };
-use millstream_record::{Data, Key, Result};
-use millstream_stage::plan::KeyedSpec;
-use millstream_stage::{Operator, Push};
+use millstream_record::Result;
+use millstream_stage::Operator;
+
+use crate::windowed::WindowParts;
 
 /// A kind of window: tumbling, days and hours of a time zone, sliding, cumulating, global, session.
 pub trait Windows: Clone + Send + Sync + 'static {
@@ -23,31 +20,8 @@ pub trait Windows: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     fn check(&self) -> Result<()>;
-    /// What the operator keeps per key.
-    fn keyed<K, T, R, KF, G, A, F>(spec: WindowSpec<T, KF, Self, G, A, F>) -> KeyedSpec
-    where
-        K: Key,
-        T: Data,
-        R: Data,
-        KF: Fn(&T) -> K + Send + Sync + 'static,
-        G: Trigger,
-        A: AggregateFunction<T>,
-        F: WindowFunction<K, A::Out, R>;
-    /// Makes the operator with what follows it.
-    fn chain<K, T, R, KF, G, A, F>(
-        spec: WindowSpec<T, KF, Self, G, A, F>,
-        name: Arc<str>,
-        next: Box<dyn Push<R>>,
-        sides: Vec<Side>,
-    ) -> Box<dyn Push<T>>
-    where
-        K: Key,
-        T: Data,
-        R: Data,
-        KF: Fn(&T) -> K + Send + Sync + 'static,
-        G: Trigger,
-        A: AggregateFunction<T>,
-        F: WindowFunction<K, A::Out, R>;
+    /// The operator that runs such windows.
+    fn operator<P: WindowParts>(self, parts: &P) -> impl Operator<In = P::In, Out = P::Out> + use<Self, P>;
 }
 
 fn by_time(event_time: bool) -> DefaultTrigger {
@@ -67,35 +41,8 @@ macro_rules! windows {
                 $check(self)
             }
 
-            fn keyed<K, T, R, KF, G, A, F>(spec: WindowSpec<T, KF, Self, G, A, F>) -> KeyedSpec
-            where
-                K: Key,
-                T: Data,
-                R: Data,
-                KF: Fn(&T) -> K + Send + Sync + 'static,
-                G: Trigger,
-                A: AggregateFunction<T>,
-                F: WindowFunction<K, A::Out, R>,
-            {
-                $operator::new(spec).keyed()
-            }
-
-            fn chain<K, T, R, KF, G, A, F>(
-                spec: WindowSpec<T, KF, Self, G, A, F>,
-                name: Arc<str>,
-                next: Box<dyn Push<R>>,
-                sides: Vec<Side>,
-            ) -> Box<dyn Push<T>>
-            where
-                K: Key,
-                T: Data,
-                R: Data,
-                KF: Fn(&T) -> K + Send + Sync + 'static,
-                G: Trigger,
-                A: AggregateFunction<T>,
-                F: WindowFunction<K, A::Out, R>,
-            {
-                Box::new(Chained::new(name, $operator::new(spec), next).with_sides(sides))
+            fn operator<P: WindowParts>(self, parts: &P) -> impl Operator<In = P::In, Out = P::Out> + use<P> {
+                $operator::new(parts.spec(self))
             }
         }
     };

@@ -5,24 +5,20 @@ use std::time::Duration;
 
 use millstream_api::Environment;
 use millstream_operators::collection::{Collected, Collection};
-use millstream_operators::operators::KeyedProcess;
-use millstream_operators::state::{KeyedContext, States, ValueState};
+use millstream_operators::operators::KeyedProcessFunction;
+use millstream_operators::state::{KeyedContext, ValueState};
 use millstream_operators::window::{Count, Session, Tumbling};
 use millstream_record::Result;
 use millstream_stage::plan::{Kept, OperatorSpec};
 
-#[derive(Clone, Default)]
-struct Sum(Option<ValueState<i64>>);
+struct Sum {
+    _sum: ValueState<i64>,
+}
 
-impl KeyedProcess for Sum {
+impl KeyedProcessFunction for Sum {
     type Key = i64;
     type In = i64;
     type Out = i64;
-
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(states.value("sum")?);
-        Ok(())
-    }
 
     fn process(&mut self, _: i64, _: &mut KeyedContext<'_, i64, i64>) -> Result<()> {
         Ok(())
@@ -34,7 +30,9 @@ fn a_plan_names_tables_and_states_and_warns_of_what_grows_for_ever() {
     let env = Environment::new("plan");
     let second = Duration::from_secs(1);
     let numbers = env.source("numbers", Collection::of([1_i64])).key_by(|n| *n);
-    numbers.process("sum", Sum::default()).sink_to("sums", Collected::default());
+    numbers
+        .process("sum", |states| Ok(Sum { _sum: states.value("sum")? }))
+        .sink_to("sums", Collected::default());
     let counts = numbers.window(Tumbling::of(second)).aggregate("count", Count, |_, _, count| count);
     counts.sink_to("counts", Collected::default());
     let visits = numbers.window(Session::with_gap(second)).aggregate("visit", Count, |_, _, count| count);

@@ -8,7 +8,7 @@
 //! | to write | use |
 //! |---|---|
 //! | a pipeline | [`Environment`], [`DataStream`], [`KeyedStream`], [`window`], [`connectors`] |
-//! | a function with state and timers | [`KeyedProcess`](operators::KeyedProcess), [`state`] |
+//! | a function with state and timers | [`KeyedProcessFunction`](operators::KeyedProcessFunction), [`state`] |
 //! | an operator | [`Operator`], [`operator`], [`snapshot`] |
 //! | a sink | [`Sink`], [`SinkWriter`], [`sink`], [`snapshot`] |
 //! | a source | [`Source`], [`SplitReader`], [`Enumerator`], [`source`] |
@@ -83,7 +83,7 @@ pub mod state {
 pub mod operators {
     pub use millstream_operators::operators::{
         AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Either, Filter, FlatMap, FoldBatch, Inspect,
-        KeyedCoProcess, KeyedProcess, Late, LateFor, Map, OneLetter, WatermarkStrategy,
+        KeyedCoProcessFunction, KeyedProcessFunction, Late, LateFor, Map, OneLetter, WatermarkStrategy,
     };
 }
 
@@ -187,7 +187,7 @@ pub mod prelude {
     pub use crate::execute::Execute;
     pub use millstream_api::{DataStream, Environment, KeyedStream};
     pub use millstream_operators::collection::{Collected, Collection};
-    pub use millstream_operators::operators::{KeyedCoProcess, KeyedProcess, WatermarkStrategy};
+    pub use millstream_operators::operators::{KeyedCoProcessFunction, KeyedProcessFunction, WatermarkStrategy};
     pub use millstream_operators::state::{KeyedContext, States, Timer, TimerKind, Ttl, ValueState};
     pub use millstream_operators::window::{
         AggregateFunction, Calendar, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum,

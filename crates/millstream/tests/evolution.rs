@@ -49,7 +49,7 @@ impl Saved {
 /// The first version, running, with a third of its input read.
 fn first_version(dir: &TempDir, results: &Results, backend: Arc<dyn StateBackend>) -> JobHandle {
     let (source, reached) = Paused::after(333, input());
-    let plan = job(source, (first::Count::default(), first::PerHour), 2, results);
+    let plan = job(source, (first::Count::declare, first::PerHour), 2, results);
     let job = Launch::new(plan, stored(dir, "checkpoints")).with_backend(backend).start().expect("it starts");
     reached.wait(SPLITS);
     job
@@ -68,7 +68,7 @@ fn a_changed_struct_is_restored_from_one_backend_into_the_other() {
     for (before, after) in [(cold(), heap()), (heap(), cold()), (cold(), cold())] {
         let saved = Saved::by_the_first_version(before);
         let results = Results::default();
-        let plan = job(input(), (second::Count::default(), second::PerHour), 2, &results);
+        let plan = job(input(), (second::Count::declare, second::PerHour), 2, &results);
         let job = saved.launch(plan, "checkpoints").with_backend(after).start().expect("it fits");
         job.wait().expect("it ends");
         assert_eq!(totals(results.running.take()), expected(|purchase| purchase.user.clone()));
@@ -109,7 +109,7 @@ fn counts_go_on_exact_when_the_structs_in_state_have_changed() {
     let saved = Saved::of_the_first_version();
     for parallelism in [1, 3] {
         let after = Results::default();
-        let plan = job(input(), (second::Count::default(), second::PerHour), parallelism, &after);
+        let plan = job(input(), (second::Count::declare, second::PerHour), parallelism, &after);
         let job = saved.launch(plan, &format!("checkpoints-{parallelism}")).start().expect("it fits");
         job.wait().expect("it ends");
         let running = after.running.take();
@@ -129,7 +129,7 @@ fn in_one_line(report: &RestoreReport) -> String {
 #[test]
 fn the_dry_run_says_what_becomes_of_each_state() {
     let saved = Saved::of_the_first_version();
-    let plan = job(input(), (second::Count::default(), second::PerHour), 2, &Results::default());
+    let plan = job(input(), (second::Count::declare, second::PerHour), 2, &Results::default());
     let report = saved.report(&plan);
     report.refusal(false).expect("it fits");
     let text = in_one_line(&report);
@@ -151,7 +151,7 @@ fn the_dry_run_says_what_becomes_of_each_state() {
 #[test]
 fn a_version_that_does_not_fit_is_refused_before_anything_starts_and_says_what_to_do() {
     let saved = Saved::of_the_first_version();
-    let plan = job(input(), (broken::Count, first::PerHour), 2, &Results::default());
+    let plan = job(input(), (broken::Count::declare, first::PerHour), 2, &Results::default());
     let report = saved.report(&plan);
     let text = in_one_line(&report);
     for line in [
@@ -169,26 +169,27 @@ fn a_version_that_does_not_fit_is_refused_before_anything_starts_and_says_what_t
 }
 
 /// The first version, but without a state that it had.
-#[derive(Clone, Default)]
-struct Forgetful(Option<ValueState<first::Totals>>);
+struct Forgetful {
+    totals: ValueState<first::Totals>,
+}
 
-impl KeyedProcess for Forgetful {
+impl Forgetful {
+    fn declare(states: &mut States) -> Result<Self> {
+        Ok(Self { totals: states.value("totals")? })
+    }
+}
+
+impl KeyedProcessFunction for Forgetful {
     type Key = String;
     type In = Purchase;
     type Out = Row;
 
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(states.value("totals")?);
-        Ok(())
-    }
-
     fn process(&mut self, purchase: Purchase, cx: &mut KeyedContext<'_, String, Row>) -> Result<()> {
-        let Some(state) = &self.0 else { return Ok(()) };
-        let mut totals = state.get(cx).cloned().unwrap_or_default();
+        let mut totals = self.totals.get(cx).cloned().unwrap_or_default();
         totals.count += 1;
         totals.cents += i64::from(purchase.cents);
         cx.collect((purchase.user, i64::from(totals.count), totals.cents));
-        state.set(cx, totals);
+        self.totals.set(cx, totals);
         Ok(())
     }
 }
@@ -196,12 +197,12 @@ impl KeyedProcess for Forgetful {
 #[test]
 fn a_state_is_given_up_only_by_whoever_says_so() {
     let saved = Saved::of_the_first_version();
-    let plan = || job(input(), (Forgetful::default(), first::PerHour), 2, &Results::default());
+    let plan = || job(input(), (Forgetful::declare, first::PerHour), 2, &Results::default());
     let error = saved.launch(plan(), "checkpoints").start().expect_err("it would be lost");
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("`count` (`recent`), the job has none"), "{error}");
     let after = Results::default();
-    let plan = job(input(), (Forgetful::default(), first::PerHour), 2, &after);
+    let plan = job(input(), (Forgetful::declare, first::PerHour), 2, &after);
     let job = saved.launch(plan, "checkpoints").allowing_non_restored_state(true).start();
     job.expect("it is allowed").wait().expect("it ends");
     assert_eq!(totals(after.running.take()), expected(|purchase| purchase.user.clone()));
@@ -231,7 +232,7 @@ fn what_runs_is_not_disturbed_by_a_version_that_does_not_fit() {
     let (dir, results) = (tempfile::tempdir().expect("a folder"), Results::default());
     let running = first_version(&dir, &results, heap());
     running.checkpoint_now().expect("a checkpoint");
-    let plan = job(input(), (broken::Count, first::PerHour), 2, &Results::default());
+    let plan = job(input(), (broken::Count::declare, first::PerHour), 2, &Results::default());
     let seen = dry_run(&plan, &stored(&dir, "checkpoints"), None).expect("the latest checkpoint");
     assert!(seen.url.contains("/chk-"), "{}", seen.url);
     let error = Launch::new(plan, stored(&dir, "checkpoints")).start().expect_err("it does not fit");

@@ -162,31 +162,23 @@ fn late_records_go_to_the_side_output_and_are_counted() {
 }
 
 /// Matches an order with its payment: two inputs, state, timers, a side output.
-#[derive(Clone)]
 struct Match {
-    order: Option<millstream::state::ValueState<i64>>,
+    order: millstream::state::ValueState<i64>,
     unpaid: SideTag<String>,
 }
 
-impl KeyedCoProcess for Match {
+impl KeyedCoProcessFunction for Match {
     type Key = String;
     type First = (String, i64);
     type Second = (String, i64);
     type Out = (String, i64);
-
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.order = Some(states.value("order")?);
-        Ok(())
-    }
 
     fn first(
         &mut self,
         order: (String, i64),
         cx: &mut KeyedContext<'_, String, (String, i64)>,
     ) -> Result<()> {
-        if let Some(state) = &self.order {
-            state.set(cx, order.1);
-        }
+        self.order.set(cx, order.1);
         cx.register_timer(TimerKind::EventTime, order.1 + 900_000);
         Ok(())
     }
@@ -196,8 +188,7 @@ impl KeyedCoProcess for Match {
         paid: (String, i64),
         cx: &mut KeyedContext<'_, String, (String, i64)>,
     ) -> Result<()> {
-        let ordered = self.order.as_ref().and_then(|state| state.take(cx));
-        if let Some(ordered) = ordered {
+        if let Some(ordered) = self.order.take(cx) {
             cx.delete_timer(TimerKind::EventTime, ordered + 900_000);
             cx.collect((paid.0, paid.1 - ordered));
         }
@@ -228,7 +219,10 @@ fn two_keyed_streams_share_state_and_timers() {
     let matched = orders
         .key_by(|order| order.0.clone())
         .connect(&payments.key_by(|payment| payment.0.clone()))
-        .process("match", Match { order: None, unpaid: tag.clone() });
+        .process("match", {
+            let unpaid = tag.clone();
+            move |states| Ok(Match { order: states.value("order")?, unpaid: unpaid.clone() })
+        });
     matched.sink_to("paid", paid.clone());
     matched.side_output(&tag).sink_to("unpaid", unpaid.clone());
     run_to_end(&env);

@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use clap::{FromArgMatches, Subcommand};
-use millstream::operators::KeyedProcess;
+use millstream::operators::KeyedProcessFunction;
 use millstream::prelude::*;
 use millstream::runtime::Launch;
 use millstream::window::AggregateFunction;
@@ -16,14 +16,15 @@ use support::versions::{Purchase, Results, Row, SPLITS, broken, define, first, i
 use tempfile::TempDir;
 
 /// A program around one version of the job.
-struct Program<P, A> {
-    version: (P, A),
+struct Program<F, A> {
+    version: (F, A),
     results: Results,
 }
 
-impl<P, A> Application for Program<P, A>
+impl<P, F, A> Application for Program<F, A>
 where
-    P: KeyedProcess<Key = String, In = Purchase, Out = Row>,
+    P: KeyedProcessFunction<Key = String, In = Purchase, Out = Row>,
+    F: Fn(&mut States) -> Result<P> + Clone + Send + Sync + 'static,
     A: AggregateFunction<Purchase, Out = (i64, i64)>,
 {
     type Options = serde_json::Map<String, serde_json::Value>;
@@ -42,8 +43,8 @@ where
     }
 }
 
-fn program<P, A>(function: P, aggregate: A) -> Program<P, A> {
-    Program { version: (function, aggregate), results: Results::default() }
+fn program<F, A>(declare: F, aggregate: A) -> Program<F, A> {
+    Program { version: (declare, aggregate), results: Results::default() }
 }
 
 /// What is typed behind the program's name.
@@ -72,7 +73,7 @@ fn savepoint(config: &str) -> String {
         parse::<serde_json::Map<_, _>>(&std::fs::read_to_string(Path::new(config)).unwrap(), &[]).unwrap();
     let env = Environment::new("evolving").with_parallelism(2);
     let (source, reached) = Paused::after(333, input());
-    define(&env, source, (first::Count::default(), first::PerHour), &Results::default());
+    define(&env, source, (first::Count::declare, first::PerHour), &Results::default());
     let settings = config.engine.state.over(&env.settings()).unwrap();
     let job = Launch::new(env.plan().unwrap(), config.engine.runtime(&settings)).start().unwrap();
     reached.wait(SPLITS);
@@ -86,7 +87,7 @@ fn a_version_that_fits_is_told_so_and_runs() {
     let dir = tempfile::tempdir().unwrap();
     let config = write_config(&dir);
     let savepoint = savepoint(&config);
-    let second = program(second::Count::default(), second::PerHour);
+    let second = program(second::Count::declare, second::PerHour);
     execute(&second, &command(&["restore", "--dry-run", "--config", &config, "--from", &savepoint])).unwrap();
     // Without a place: the savepoint that the job was stopped with.
     execute(&second, &command(&["restore", "--dry-run", "--config", &config])).unwrap();
@@ -100,7 +101,7 @@ fn a_version_that_does_not_fit_is_refused_by_the_dry_run_and_by_the_start_alike(
     let dir = tempfile::tempdir().unwrap();
     let config = write_config(&dir);
     let savepoint = savepoint(&config);
-    let broken = program(broken::Count, first::PerHour);
+    let broken = program(broken::Count::declare, first::PerHour);
     for words in [
         vec!["restore", "--dry-run", "--config", &config, "--from", &savepoint],
         vec!["restore", "--dry-run", "--config", &config, "-n"],
@@ -118,7 +119,7 @@ fn a_version_that_does_not_fit_is_refused_by_the_dry_run_and_by_the_start_alike(
 fn without_a_snapshot_there_is_nothing_to_look_at() {
     let dir = tempfile::tempdir().unwrap();
     let config = write_config(&dir);
-    let first = program(first::Count::default(), first::PerHour);
+    let first = program(first::Count::declare, first::PerHour);
     let error = execute(&first, &command(&["restore", "--dry-run", "--config", &config])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.chain().contains("would begin from nothing"), "{}", error.chain());

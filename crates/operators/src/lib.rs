@@ -8,7 +8,10 @@ mod cold;
 pub mod collection;
 mod firing;
 mod group_watermarks;
+mod key_selector;
 pub mod operators;
 pub mod state;
 pub mod table;
 pub mod window;
+
+pub use key_selector::KeySelector;

@@ -19,7 +19,7 @@ pub use context::KeyedContext;
 pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use keyed::KeyedStates;
 pub(crate) use meter::Meter;
-pub use states::States;
+pub use states::{States, StatesWithTtl};
 pub(crate) use timer_index::OfKey;
 pub use timers::{Timer, TimerKind};
 pub use ttl::Ttl;

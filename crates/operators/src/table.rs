@@ -53,17 +53,12 @@ impl<K, V> Default for KeyedTable<K, V> {
 pub const WARM: usize = 64;
 
 impl<K: Key, V: Clone> KeyedTable<K, V> {
-    /// The slot of a key, made with `make` where there is none.
-    pub fn resolve(&mut self, hash: u64, key: K, make: impl FnOnce() -> V) -> Slot {
-        let entries = &self.entries;
-        let same = |slot: Slot| match entries.get(slot as usize) {
-            Some(Some(entry)) => entry.hash == hash && entry.key == key,
-            _ => false,
-        };
-        if let Some(slot) = self.index.find(hash, same) {
-            return slot;
+    /// The slot of a key, made with `make` where there is none; only then is the key cloned.
+    pub fn resolve(&mut self, hash: u64, key: &K, make: impl FnOnce() -> V) -> Slot {
+        match self.find(hash, key) {
+            Some(slot) => slot,
+            None => self.insert(Entry { hash, key: key.clone(), value: make() }),
         }
-        self.insert(Entry { hash, key, value: make() })
     }
 
     fn insert(&mut self, entry: Entry<K, V>) -> Slot {
@@ -220,7 +215,7 @@ mod tests {
     use super::*;
 
     fn add(table: &mut KeyedTable<i64, i64>, key: i64) -> Slot {
-        table.resolve(key.key_hash(), key, || key * 10)
+        table.resolve(key.key_hash(), &key, || key * 10)
     }
 
     #[test]

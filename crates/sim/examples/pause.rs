@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use millstream_operators::KeySelector;
 use millstream_operators::window::WindowSpec;
 use millstream_operators::window::{Count, EventTimeTrigger, Tumbling, Window, WindowOperator};
 use millstream_record::{Error, Key, Result};
 use millstream_sim::{Harness, Simulated};
-use millstream_stage::operator::SideTag;
 use millstream_stage::snapshot::Frozen;
 use millstream_stage::{Operator, Output, Rows};
 
@@ -21,17 +21,12 @@ fn main() -> Result<()> {
     let keys = std::env::args().nth(1).unwrap_or_else(|| "1000000".to_owned());
     let keys: i64 =
         keys.parse().map_err(|_| Error::configuration(format!("{keys:?} is no number of keys")))?;
-    let mut operator = WindowOperator::new(WindowSpec {
-        key: Arc::new(|key: &i64| *key),
-        assigner: Tumbling::of(Duration::from_secs(60)),
-        trigger: EventTimeTrigger,
-        aggregate: Count,
-        function: Arc::new(|key: &i64, _: &Window, count: u64, out: &mut Vec<(i64, u64)>| {
-            out.push((*key, count));
-        }),
-        allowed_lateness: 0,
-        late: SideTag::new("late"),
+    let minutes = Tumbling::of(Duration::from_secs(60));
+    let counted = Arc::new(|key: &i64, _: &Window, count: u64, out: &mut Vec<(i64, u64)>| {
+        out.push((*key, count));
     });
+    let key = KeySelector::new(|key: &i64| *key);
+    let mut operator = WindowOperator::new(WindowSpec::new(key, minutes, EventTimeTrigger, Count, counted));
     let harness = Harness::new(Arc::new(Simulated::new(0, 0)));
     operator.open("count", &mut harness.open_context())?;
     for first in (0..keys).step_by(BATCH as usize) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use millstream_api::Environment;
 use millstream_operators::collection::Collection;
-use millstream_operators::operators::{KeyedProcess, WatermarkStrategy};
-use millstream_operators::state::{KeyedContext, States, ValueState};
+use millstream_operators::operators::{KeyedProcessFunction, WatermarkStrategy};
+use millstream_operators::state::{KeyedContext, ValueState};
 use millstream_operators::window::{Count, Tumbling};
 use millstream_record::{Record, Result};
 use millstream_stage::operator::SideTag;
@@ -110,23 +110,18 @@ impl Outside {
 }
 
 /// Counts each user's clicks.
-#[derive(Clone, Default)]
-struct Running(Option<ValueState<u64>>);
+struct Running {
+    count: ValueState<u64>,
+}
 
-impl KeyedProcess for Running {
+impl KeyedProcessFunction for Running {
     type Key = u64;
     type In = Click;
     type Out = Row;
 
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(states.value("count")?);
-        Ok(())
-    }
-
     fn process(&mut self, click: Click, cx: &mut KeyedContext<'_, u64, Row>) -> Result<()> {
-        let Some(state) = &self.0 else { return Ok(()) };
-        let count = state.get(cx).copied().unwrap_or(0) + 1;
-        state.set(cx, count);
+        let count = self.count.get(cx).copied().unwrap_or(0) + 1;
+        self.count.set(cx, count);
         cx.collect((click.user, count));
         Ok(())
     }
@@ -153,7 +148,9 @@ pub(crate) fn plan(shape: &Shape, outside: &Outside) -> Result<Plan> {
         }
     };
     let clicks = clicks.assign_timestamps_and_watermarks("times", strategy);
-    let counts = clicks.key_by(|click: &Click| click.user).process("running", Running::default());
+    let counts = clicks
+        .key_by(|click: &Click| click.user)
+        .process("running", |states| Ok(Running { count: states.value("count")? }));
     let upserts =
         |target| Upserts { target, snapshots: shape.snapshots, counts_firings: shape.counts_firings };
     counts.sink_to("documents", upserts(Target::Documents(outside.documents.clone())));

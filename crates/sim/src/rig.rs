@@ -7,11 +7,11 @@
 //! state that nobody takes back, a wait that nothing ends.
 //!
 //! ```
-//! use millstream_operators::operators::{KeyedProcess, Process};
+//! use millstream_operators::KeySelector;
+//! use millstream_operators::operators::{KeyedProcessFunction, Process};
 //! use millstream_operators::state::{KeyedContext, States, ValueState};
 //! use millstream_record::{Record, Result};
 //! use millstream_sim::rig::{Rig, end, event, out_watermark, row, watermark};
-//! use std::sync::Arc;
 //!
 //! #[derive(Clone, Debug, PartialEq, Record)]
 //! struct Click {
@@ -19,30 +19,26 @@
 //! }
 //!
 //! /// Counts the clicks of each user.
-//! #[derive(Clone, Default)]
-//! struct Count(Option<ValueState<u64>>);
+//! struct Count {
+//!     count: ValueState<u64>,
+//! }
 //!
-//! impl KeyedProcess for Count {
+//! impl KeyedProcessFunction for Count {
 //!     type Key = String;
 //!     type In = Click;
 //!     type Out = (String, u64);
 //!
-//!     fn open(&mut self, states: &mut States) -> Result<()> {
-//!         self.0 = Some(states.value("count")?);
-//!         Ok(())
-//!     }
-//!
 //!     fn process(&mut self, click: Click, cx: &mut KeyedContext<'_, String, (String, u64)>) -> Result<()> {
-//!         let state = self.0.as_ref().expect("opened first");
-//!         let count = state.get(cx).copied().unwrap_or(0) + 1;
-//!         state.set(cx, count);
+//!         let count = self.count.get(cx).copied().unwrap_or(0) + 1;
+//!         self.count.set(cx, count);
 //!         cx.collect((click.user, count));
 //!         Ok(())
 //!     }
 //! }
 //!
 //! let click = |user: &str| Click { user: user.to_owned() };
-//! Rig::new(|| Process::new(Count::default(), Arc::new(|click: &Click| click.user.clone())))
+//! let count = |states: &mut States| Ok(Count { count: states.value("count")? });
+//! Rig::new(move || Process::new(count, KeySelector::new(|click: &Click| click.user.clone())))
 //!     .keyed_by(|click: &Click| click.user.clone())
 //!     .feed([event(click("ann"), 1), event(click("bob"), 2), watermark(2), event(click("ann"), 3), end()])
 //!     .expect([

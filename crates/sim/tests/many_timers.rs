@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_operators::operators::{KeyedProcess, Process};
-use millstream_operators::state::{KeyedContext, States, Timer, TimerKind};
+use millstream_operators::KeySelector;
+use millstream_operators::operators::{KeyedProcessFunction, Process};
+use millstream_operators::state::{KeyedContext, Timer, TimerKind};
 use millstream_record::{Key, Result};
 use millstream_sim::{Harness, MemoryCold, Simulated};
 use millstream_stage::time::Time;
@@ -19,17 +20,12 @@ struct Ask {
     wanted: bool,
 }
 
-#[derive(Clone)]
 struct Alarm(TimerKind);
 
-impl KeyedProcess for Alarm {
+impl KeyedProcessFunction for Alarm {
     type Key = i64;
     type In = Ask;
     type Out = (Time, i64);
-
-    fn open(&mut self, _: &mut States) -> Result<()> {
-        Ok(())
-    }
 
     fn process(&mut self, ask: Ask, cx: &mut KeyedContext<'_, i64, (Time, i64)>) -> Result<()> {
         if ask.wanted {
@@ -47,7 +43,7 @@ impl KeyedProcess for Alarm {
     }
 }
 
-type Alarms = Process<Alarm, fn(&Ask) -> i64>;
+type Alarms = Process<Alarm>;
 
 struct Beside {
     world: Arc<Simulated>,
@@ -62,8 +58,7 @@ impl Beside {
         let world = Arc::new(Simulated::new(0, 0));
         let harness = Harness::new(Arc::clone(&world) as Arc<_>).key_groups(2);
         let harness = harness.backend(Arc::new(MemoryCold::new(10_000)));
-        let mut operator: Alarms =
-            Process::new(Alarm(kind), Arc::new((|ask: &Ask| ask.key) as fn(&Ask) -> i64));
+        let mut operator = Alarms::new(move |_| Ok(Alarm(kind)), KeySelector::new(|ask: &Ask| ask.key));
         operator.open("alarms", &mut harness.open_context()).unwrap();
         let mut this = Self { world, harness, operator, kind, expected: BTreeSet::new() };
         // The index learns that the store is empty: from here on it holds everything, until that is too much.

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_operators::KeySelector;
 use millstream_operators::operators::{
-    AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, FlatMap, FoldBatch, Inspect, KeyedProcess, Process,
-    WatermarkStrategy,
+    AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, FlatMap, FoldBatch, Inspect, KeyedProcessFunction,
+    Process, WatermarkStrategy,
 };
 use millstream_operators::state::{
     AggregatingState, KeyedContext, ListState, MapState, ReducingState, States, Timer, TimerKind, ValueState,
@@ -46,22 +47,23 @@ fn late() -> SideTag<Word> {
     SideTag::new("late")
 }
 
-type Spec<W, G, F> = WindowSpec<Word, fn(&Word) -> String, W, G, Count, F>;
+type Spec<W, G, F> = WindowSpec<String, Word, W, G, Count, F>;
 
 #[expect(clippy::type_complexity, reason = "the function's type cannot be named")]
 fn spec<W, G: Trigger>(
     assigner: W,
     trigger: G,
-    allowed_lateness: Time,
+    allowed_lateness: u64,
 ) -> Spec<W, G, impl Fn(&String, &Window, u64, &mut Vec<Fired>)> {
     let function = |key: &String, window: &Window, count, out: &mut Vec<Fired>| {
         out.push((key.clone(), window.start, window.end, count));
     };
-    let (key, function) = (Arc::new(key as fn(&Word) -> String), Arc::new(function));
-    WindowSpec { key, assigner, trigger, aggregate: Count, function, allowed_lateness, late: late() }
+    WindowSpec::new(KeySelector::new(key), assigner, trigger, Count, Arc::new(function))
+        .with_allowed_lateness(ms(allowed_lateness))
+        .with_late_output(late())
 }
 
-fn windows<W: WindowAssigner, G: Trigger>(assigner: W, trigger: G, lateness: Time) -> Rig<Word, (), Fired> {
+fn windows<W: WindowAssigner, G: Trigger>(assigner: W, trigger: G, lateness: u64) -> Rig<Word, (), Fired> {
     let make = move || WindowOperator::new(spec(assigner.clone(), trigger.clone(), lateness));
     Rig::new(make).keyed_by(key).unordered().side(&late())
 }
@@ -182,7 +184,7 @@ fn nothing_fires_after_a_stop() {
         .expect_rows([]);
 }
 
-fn sessions(gap: u64, lateness: Time) -> Rig<Word, (), Fired> {
+fn sessions(gap: u64, lateness: u64) -> Rig<Word, (), Fired> {
     let make = move || SessionOperator::new(spec(Session::with_gap(ms(gap)), EventTimeTrigger, lateness));
     Rig::new(make).keyed_by(key).unordered().side(&late())
 }
@@ -246,15 +248,14 @@ fn windows_may_keep_all_records() {
         let function = |key: &String, _: &Window, words: Vec<Word>, out: &mut Vec<(String, i64)>| {
             out.push((key.clone(), words.iter().map(|word| word.1).sum()));
         };
-        WindowOperator::new(WindowSpec {
-            key: Arc::new(key as fn(&Word) -> String),
-            assigner: Tumbling::of(ms(10)),
-            trigger: EventTimeTrigger,
-            aggregate: Collect::default(),
-            function: Arc::new(function),
-            allowed_lateness: 0,
-            late: late(),
-        })
+        let (key, collect) = (KeySelector::new(key), Collect::default());
+        WindowOperator::new(WindowSpec::new(
+            key,
+            Tumbling::of(ms(10)),
+            EventTimeTrigger,
+            collect,
+            Arc::new(function),
+        ))
     };
     Rig::new(make)
         .keyed_by(key)
@@ -263,11 +264,7 @@ fn windows_may_keep_all_records() {
 }
 
 /// Uses every kind of state and both kinds of timers.
-#[derive(Clone, Default)]
-struct Everything(Option<Handles>);
-
-#[derive(Clone)]
-struct Handles {
+struct Everything {
     last: ValueState<i64>,
     all: ListState<i64>,
     seen: MapState<i64, u64>,
@@ -275,28 +272,29 @@ struct Handles {
     count: AggregatingState<i64, Count>,
 }
 
-impl KeyedProcess for Everything {
-    type Key = String;
-    type In = Word;
-    type Out = String;
-
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(Handles {
+impl Everything {
+    fn declare(states: &mut States) -> Result<Self> {
+        Ok(Self {
             last: states.value("last")?,
             all: states.list("all")?,
             seen: states.map("seen")?,
             sum: states.reducing("sum", |left, right| left + right)?,
             count: states.aggregating("count", Count)?,
-        });
-        Ok(())
+        })
     }
+}
+
+impl KeyedProcessFunction for Everything {
+    type Key = String;
+    type In = Word;
+    type Out = String;
 
     fn process(&mut self, (text, value): Word, cx: &mut KeyedContext<'_, String, String>) -> Result<()> {
-        let Handles { last, all, seen, sum, count } = self.0.as_ref().unwrap();
+        let Self { last, all, seen, sum, count } = self;
         let before = last.get(cx).copied();
         last.set(cx, value);
-        all.get(cx).push(value);
-        *seen.get(cx).entry(value).or_default() += 1;
+        all.add(cx, value);
+        *seen.get_mut(cx).entry(value).or_default() += 1;
         sum.add(cx, value);
         count.add(cx, &value);
         if value == 1 {
@@ -312,8 +310,8 @@ impl KeyedProcess for Everything {
     }
 
     fn on_timer(&mut self, timer: Timer, cx: &mut KeyedContext<'_, String, String>) -> Result<()> {
-        let Handles { all, seen, sum, count, .. } = self.0.as_ref().unwrap();
-        let (all, seen) = (all.get(cx).clone(), seen.get(cx).clone());
+        let Self { all, seen, sum, count, .. } = self;
+        let (all, seen) = (all.get(cx).to_vec(), seen.get(cx).clone());
         let (sum, count) = (sum.get(cx).copied(), count.get(cx));
         let key = cx.key().clone();
         cx.collect(format!("{key} {:?} {all:?} {seen:?} {sum:?} {count:?}", timer.kind));
@@ -325,7 +323,7 @@ impl KeyedProcess for Everything {
 #[test]
 fn a_keyed_function_keeps_its_states_and_timers() {
     let value = |text: &str, value| (text.to_owned(), value);
-    Rig::new(|| Process::new(Everything::default(), Arc::new(key)))
+    Rig::new(|| Process::new(Everything::declare, KeySelector::new(key)))
         .keyed_by(key)
         .unordered()
         .feed([

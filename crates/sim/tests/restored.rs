@@ -4,31 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_operators::operators::{AssignWatermarks, KeyedProcess, Process, WatermarkStrategy};
-use millstream_operators::state::{KeyedContext, States, Timer, TimerKind};
+use millstream_operators::KeySelector;
+use millstream_operators::operators::{AssignWatermarks, KeyedProcessFunction, Process, WatermarkStrategy};
+use millstream_operators::state::{KeyedContext, Timer, TimerKind};
 use millstream_operators::window::WindowSpec;
 use millstream_operators::window::{Count, ProcessingTimeTrigger, Session, SessionOperator, Window};
 use millstream_record::{Key, Result};
 use millstream_sim::rig::{Rig, end, event, out_watermark, row, watermark};
 use millstream_sim::{Harness, MemoryCold, Simulated};
-use millstream_stage::operator::{SideTag, SplitChange};
+use millstream_stage::operator::SplitChange;
 use millstream_stage::snapshot::{Frozen, Restored, StageSnapshot};
 use millstream_stage::step::Step;
 use millstream_stage::time::Time;
 use millstream_stage::{Budget, Context, Operator, Output, Rows, WatermarkEvent};
 
 /// Says where the watermark stands; its timers in processing time are asked for by the record.
-#[derive(Clone, Default)]
 struct Tell;
 
-impl KeyedProcess for Tell {
+impl KeyedProcessFunction for Tell {
     type Key = String;
     type In = (String, Time);
     type Out = (String, Time);
-
-    fn open(&mut self, _: &mut States) -> Result<()> {
-        Ok(())
-    }
 
     fn process(&mut self, (key, at): Self::In, cx: &mut KeyedContext<'_, String, Self::Out>) -> Result<()> {
         cx.register_timer(TimerKind::ProcessingTime, at);
@@ -44,10 +40,8 @@ impl KeyedProcess for Tell {
     }
 }
 
-type KeyOf = fn(&(String, Time)) -> String;
-
-fn telling() -> Process<Tell, KeyOf> {
-    Process::new(Tell, Arc::new((|record: &(String, Time)| record.0.clone()) as KeyOf))
+fn telling() -> Process<Tell> {
+    Process::new(|_| Ok(Tell), KeySelector::new(|record: &(String, Time)| record.0.clone()))
 }
 
 // In the modes in which watermarks come late after a restore, only the state can know it.
@@ -131,17 +125,12 @@ fn overdue_timers_fire_at_once_by_time_and_key_in_slices() {
 #[test]
 fn overdue_sessions_fire_at_once_by_time_and_key_in_slices() {
     let session = || {
-        SessionOperator::new(WindowSpec {
-            key: Arc::new(|record: &(String, u64)| record.0.clone()),
-            assigner: Session::with_gap_of_processing_time(Duration::from_millis(10)),
-            trigger: ProcessingTimeTrigger,
-            aggregate: Count,
-            function: Arc::new(|key: &String, _: &Window, count: u64, out: &mut Vec<(String, u64)>| {
-                out.push((key.clone(), count));
-            }),
-            allowed_lateness: 0,
-            late: SideTag::new("late"),
-        })
+        let key = KeySelector::new(|record: &(String, u64)| record.0.clone());
+        let sessions = Session::with_gap_of_processing_time(Duration::from_millis(10));
+        let counted = Arc::new(|key: &String, _: &Window, count: u64, out: &mut Vec<(String, u64)>| {
+            out.push((key.clone(), count));
+        });
+        SessionOperator::new(WindowSpec::new(key, sessions, ProcessingTimeTrigger, Count, counted))
     };
     for cold in [false, true] {
         let mut before = session();

@@ -6,7 +6,8 @@ mod sums;
 
 use std::sync::Arc;
 
-use millstream_operators::operators::{Either, Filter, KeyedCoProcess, Map, Process, ProcessTwo};
+use millstream_operators::KeySelector;
+use millstream_operators::operators::{Either, Filter, KeyedCoProcessFunction, Map, Process, ProcessTwo};
 use millstream_operators::state::{KeyedContext, States, ValueState};
 use millstream_record::Result;
 use millstream_sim::rig::{
@@ -118,26 +119,22 @@ fn stateless_operators_run_on_any_subtask() {
 }
 
 /// Joins a name with an amount.
-#[derive(Clone, Default)]
-struct Join(Option<ValueState<String>>);
+struct Join {
+    name: ValueState<String>,
+}
 
-impl KeyedCoProcess for Join {
+impl KeyedCoProcessFunction for Join {
     type Key = i64;
     type First = (i64, String);
     type Second = (i64, u64);
     type Out = (String, u64);
-
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(states.value("name")?);
-        Ok(())
-    }
 
     fn first(
         &mut self,
         (_, name): (i64, String),
         cx: &mut KeyedContext<'_, i64, (String, u64)>,
     ) -> Result<()> {
-        self.0.as_ref().unwrap().set(cx, name);
+        self.name.set(cx, name);
         Ok(())
     }
 
@@ -146,7 +143,7 @@ impl KeyedCoProcess for Join {
         (_, amount): (i64, u64),
         cx: &mut KeyedContext<'_, i64, (String, u64)>,
     ) -> Result<()> {
-        let name = self.0.as_ref().unwrap().get(cx).cloned().unwrap_or_else(|| "nobody".to_owned());
+        let name = self.name.get(cx).cloned().unwrap_or_else(|| "nobody".to_owned());
         cx.collect((name, amount));
         Ok(())
     }
@@ -154,10 +151,14 @@ impl KeyedCoProcess for Join {
 
 #[test]
 fn two_inputs_have_one_watermark() {
-    let key = |either: &Either<(i64, String), (i64, u64)>| match either {
-        Either::First((key, _)) | Either::Second((key, _)) => *key,
+    let join = |states: &mut States| Ok(ProcessTwo(Join { name: states.value("name")? }));
+    let key = || {
+        Either::key_selector(
+            KeySelector::new(|first: &(i64, String)| first.0),
+            KeySelector::new(|second: &(i64, u64)| second.0),
+        )
     };
-    Rig::with_two_inputs(move || Process::new(ProcessTwo(Join::default()), Arc::new(key)))
+    Rig::with_two_inputs(move || Process::new(join, key()))
         .keyed_by(|first: &(i64, String)| first.0)
         .second_keyed_by(|second: &(i64, u64)| second.0)
         .feed([

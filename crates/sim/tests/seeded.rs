@@ -12,8 +12,8 @@ use std::time::Duration;
 use memory::{Flaw, Memory, Table};
 use millstream_api::Environment;
 use millstream_operators::collection::{Collected, Collection};
-use millstream_operators::operators::{KeyedProcess, WatermarkStrategy};
-use millstream_operators::state::{KeyedContext, States, ValueState};
+use millstream_operators::operators::{KeyedProcessFunction, WatermarkStrategy};
+use millstream_operators::state::{KeyedContext, ValueState};
 use millstream_operators::window::{Count, Session, Tumbling};
 use millstream_record::{Record, Result};
 use millstream_sim::SeededDriver;
@@ -146,22 +146,18 @@ fn a_run_stops_and_goes_on_from_its_snapshot() {
 }
 
 /// Tells each user's count at each click.
-#[derive(Clone, Default)]
-struct Running(Option<ValueState<u64>>);
+struct Running {
+    count: ValueState<u64>,
+}
 
-impl KeyedProcess for Running {
+impl KeyedProcessFunction for Running {
     type Key = u64;
     type In = (u64, u64);
     type Out = (u64, u64);
 
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(states.value("count")?);
-        Ok(())
-    }
-
     fn process(&mut self, (user, _): (u64, u64), cx: &mut KeyedContext<'_, u64, (u64, u64)>) -> Result<()> {
-        let count = self.0.as_ref().unwrap().get(cx).copied().unwrap_or(0) + 1;
-        self.0.as_ref().unwrap().set(cx, count);
+        let count = self.count.get(cx).copied().unwrap_or(0) + 1;
+        self.count.set(cx, count);
         cx.collect((user, count));
         Ok(())
     }
@@ -172,7 +168,7 @@ fn running_counts(flaw: Flaw, table: &Arc<Mutex<Table>>) -> Plan {
     let clicks = (0..400).map(|n: u64| (n * n % 11, n));
     env.source("clicks", Collection::of(clicks).in_splits(3))
         .key_by(|click: &(u64, u64)| click.0)
-        .process("running", Running::default())
+        .process("running", |states| Ok(Running { count: states.value("count")? }))
         .sink_to("sink", Memory { table: Arc::clone(table), flaw });
     env.plan().unwrap()
 }

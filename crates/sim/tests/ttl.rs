@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_operators::operators::{KeyedProcess, Process};
-use millstream_operators::state::{KeyedContext, States, Ttl, ValueState};
+use millstream_operators::KeySelector;
+use millstream_operators::operators::{KeyedProcessFunction, Process};
+use millstream_operators::state::{KeyedContext, Ttl, ValueState};
 use millstream_record::record::from_bytes;
 use millstream_record::{Key, Result};
 use millstream_sim::rig::{Feed, Rig, end, event, processing_time, watermark};
@@ -17,37 +18,32 @@ use millstream_stage::{Operator, Output, Rows};
 /// A key, and whether to add to its count or only to look at it.
 type Ask = (String, bool);
 
-#[derive(Clone)]
 struct Count {
-    ttl: Ttl,
-    count: Option<ValueState<u64>>,
+    count: ValueState<u64>,
 }
 
-impl KeyedProcess for Count {
+impl KeyedProcessFunction for Count {
     type Key = String;
     type In = Ask;
     type Out = (String, u64);
 
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.count = Some(states.with_ttl(self.ttl).value("count")?);
-        Ok(())
-    }
-
     fn process(&mut self, (key, add): Ask, cx: &mut KeyedContext<'_, String, (String, u64)>) -> Result<()> {
-        let state = self.count.clone().unwrap();
-        let count = state.get(cx).copied().unwrap_or(0);
+        let count = self.count.get(cx).copied().unwrap_or(0);
         if add {
-            state.set(cx, count + 1);
+            self.count.set(cx, count + 1);
         }
         cx.collect((key, count));
         Ok(())
     }
 }
 
-type Counting = Process<Count, fn(&Ask) -> String>;
+type Counting = Process<Count>;
 
 fn counting(ttl: Ttl) -> Counting {
-    Process::new(Count { ttl, count: None }, Arc::new((|ask: &Ask| ask.0.clone()) as fn(&Ask) -> String))
+    Process::new(
+        move |states| Ok(Count { count: states.with_ttl(ttl).value("count")? }),
+        KeySelector::new(|ask: &Ask| ask.0.clone()),
+    )
 }
 
 fn expect(ttl: Ttl, feed: impl IntoIterator<Item = Feed<Ask>>, counts: &[(&str, u64)]) {

@@ -80,7 +80,7 @@ pub(crate) fn plan(job: &str, source: impl Source<Out = Event>, parallelism: u16
                 format!("{}/{}: {count}", visitor.shop, visitor.user)
             })
         }
-        _ => keyed.process("states", AllStates::default()),
+        _ => keyed.process("states", AllStates::declare),
     };
     shown.sink_to("results", results.clone());
     env.plan().expect("the plan is right")
@@ -170,11 +170,7 @@ impl AggregateFunction<Event> for Summary {
 }
 
 /// One state of each kind, two with a time to live, and timers of both kinds.
-#[derive(Clone, Default)]
-struct AllStates(Option<Declared>);
-
-#[derive(Clone)]
-struct Declared {
+struct AllStates {
     value: ValueState<Best>,
     list: ListState<i64>,
     map: MapState<Kind, (i64, String)>,
@@ -193,13 +189,9 @@ const AN_HOUR: Duration = Duration::from_secs(3_600);
 /// Longer than anybody will run this test.
 const CENTURIES: Duration = Duration::from_secs(500 * 365 * 86_400);
 
-impl KeyedProcess for AllStates {
-    type Key = Visitor;
-    type In = Event;
-    type Out = String;
-
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0 = Some(Declared {
+impl AllStates {
+    fn declare(states: &mut States) -> Result<Self> {
+        Ok(Self {
             value: states.value("value")?,
             list: states.list("list")?,
             map: states.map("map")?,
@@ -207,43 +199,47 @@ impl KeyedProcess for AllStates {
             aggregating: states.aggregating("aggregating", Summary)?,
             kept_by_event_time: states.with_ttl(Ttl::event_time(AN_HOUR)).value("kept-by-event-time")?,
             kept_by_the_clock: states.with_ttl(Ttl::processing_time(CENTURIES)).list("kept-by-the-clock")?,
-        });
-        Ok(())
+        })
     }
+}
+
+impl KeyedProcessFunction for AllStates {
+    type Key = Visitor;
+    type In = Event;
+    type Out = String;
 
     fn process(&mut self, event: Event, cx: &mut KeyedContext<'_, Visitor, String>) -> Result<()> {
-        let Some(states) = &self.0 else { return Ok(()) };
         let best = Best { cents: event.cents, kind: Some(event.kind) };
-        if states.value.get(cx).is_none_or(|known| (known.cents, known.kind) < (best.cents, best.kind)) {
-            states.value.set(cx, best);
+        if self.value.get(cx).is_none_or(|known| (known.cents, known.kind) < (best.cents, best.kind)) {
+            self.value.set(cx, best);
         }
-        states.list.get(cx).push(event.at);
-        states.map.get(cx).entry(event.kind).or_insert((0, event.user.clone())).0 += 1;
-        states.reducing.add(cx, i64::from(event.cents));
-        states.aggregating.add(cx, &event);
-        let number = states.kept_by_event_time.get(cx).copied().unwrap_or(0) + 1;
-        states.kept_by_event_time.set(cx, number);
+        self.list.add(cx, event.at);
+        self.map.get_mut(cx).entry(event.kind).or_insert((0, event.user.clone())).0 += 1;
+        self.reducing.add(cx, i64::from(event.cents));
+        self.aggregating.add(cx, &event);
+        let number = self.kept_by_event_time.get(cx).copied().unwrap_or(0) + 1;
+        self.kept_by_event_time.set(cx, number);
         let text = format!("{}/{}: record {number}", cx.key().shop, cx.key().user);
         cx.collect(text);
-        states.kept_by_the_clock.get(cx).push(event.at);
+        self.kept_by_the_clock.add(cx, event.at);
         cx.register_timer(TimerKind::EventTime, AT_THE_END);
         cx.register_timer(TimerKind::ProcessingTime, SOME_DAY);
         Ok(())
     }
 
     fn on_timer(&mut self, timer: Timer, cx: &mut KeyedContext<'_, Visitor, String>) -> Result<()> {
-        let Some(states) = self.0.as_ref().filter(|_| timer.kind == TimerKind::EventTime) else {
+        if timer.kind != TimerKind::EventTime {
             return Ok(());
-        };
+        }
         let Visitor { shop, user } = cx.key().clone();
-        let mut text = format!("{shop}/{user}: {:?}", states.value.get(cx));
-        states.list.get(cx).sort_unstable();
-        let _ = write!(text, " {:?}", states.list.get(cx));
-        let _ = write!(text, " {:?}", states.map.get(cx));
-        let _ = write!(text, " {:?}", states.reducing.get(cx));
-        let _ = write!(text, " {:?}", states.aggregating.get(cx));
-        states.kept_by_the_clock.get(cx).sort_unstable();
-        let _ = write!(text, " {:?}", states.kept_by_the_clock.get(cx));
+        let mut text = format!("{shop}/{user}: {:?}", self.value.get(cx));
+        self.list.get_mut(cx).sort_unstable();
+        let _ = write!(text, " {:?}", self.list.get(cx));
+        let _ = write!(text, " {:?}", self.map.get(cx));
+        let _ = write!(text, " {:?}", self.reducing.get(cx));
+        let _ = write!(text, " {:?}", self.aggregating.get(cx));
+        self.kept_by_the_clock.get_mut(cx).sort_unstable();
+        let _ = write!(text, " {:?}", self.kept_by_the_clock.get(cx));
         cx.collect(text);
         Ok(())
     }

@@ -38,32 +38,30 @@ pub(crate) mod first {
         pub(crate) cents: i64,
     }
 
-    #[derive(Clone, Default)]
     pub(crate) struct Count {
-        totals: Option<ValueState<Totals>>,
-        recent: Option<ListState<i32>>,
+        totals: ValueState<Totals>,
+        recent: ListState<i32>,
     }
 
-    impl KeyedProcess for Count {
+    impl Count {
+        pub(crate) fn declare(states: &mut States) -> Result<Self> {
+            Ok(Self { totals: states.value("totals")?, recent: states.list("recent")? })
+        }
+    }
+
+    impl KeyedProcessFunction for Count {
         type Key = String;
         type In = Purchase;
         type Out = Row;
 
-        fn open(&mut self, states: &mut States) -> Result<()> {
-            self.totals = Some(states.value("totals")?);
-            self.recent = Some(states.list("recent")?);
-            Ok(())
-        }
-
         fn process(&mut self, purchase: Purchase, cx: &mut KeyedContext<'_, String, Row>) -> Result<()> {
-            let (Some(totals), Some(recent)) = (&self.totals, &self.recent) else { return Ok(()) };
-            let mut sums = totals.get(cx).cloned().unwrap_or_default();
+            let mut sums = self.totals.get(cx).cloned().unwrap_or_default();
             sums.count += 1;
             sums.latest = purchase.at;
             sums.cents += i64::from(purchase.cents);
             cx.collect((purchase.user, i64::from(sums.count), sums.cents));
-            totals.set(cx, sums);
-            recent.get(cx).push(purchase.cents);
+            self.totals.set(cx, sums);
+            self.recent.add(cx, purchase.cents);
             Ok(())
         }
     }
@@ -103,41 +101,37 @@ pub(crate) mod second {
         pub(crate) count: i64,
     }
 
-    #[derive(Clone, Default)]
     pub(crate) struct Count {
-        totals: Option<ValueState<Totals>>,
-        recent: Option<ListState<i64>>,
-        last: Option<ValueState<i64>>,
+        totals: ValueState<Totals>,
+        recent: ListState<i64>,
+        last: ValueState<i64>,
     }
 
-    impl KeyedProcess for Count {
+    impl Count {
+        pub(crate) fn declare(states: &mut States) -> Result<Self> {
+            let last = states.value("last")?;
+            Ok(Self { last, totals: states.value("totals")?, recent: states.list("recent")? })
+        }
+    }
+
+    impl KeyedProcessFunction for Count {
         type Key = String;
         type In = Purchase;
         type Out = Row;
 
-        fn open(&mut self, states: &mut States) -> Result<()> {
-            self.last = Some(states.value("last")?);
-            self.totals = Some(states.value("totals")?);
-            self.recent = Some(states.list("recent")?);
-            Ok(())
-        }
-
         fn process(&mut self, purchase: Purchase, cx: &mut KeyedContext<'_, String, Row>) -> Result<()> {
-            let (Some(totals), Some(recent), Some(last)) = (&self.totals, &self.recent, &self.last) else {
-                return Ok(());
-            };
-            let mut sums =
-                totals.get(cx).cloned().unwrap_or(Totals { currency: "EUR".into(), ..Totals::default() });
+            let empty = Totals { currency: "EUR".into(), ..Totals::default() };
+            let mut sums = self.totals.get(cx).cloned().unwrap_or(empty);
             if sums.currency != "EUR" {
                 return Err(Error::bug(format!("the default is not there: {sums:?}")));
             }
             sums.count += 1;
             sums.cents += f64::from(purchase.cents);
-            recent.get(cx).push(i64::from(purchase.cents));
-            let listed: i64 = recent.get(cx).iter().sum();
+            self.recent.add(cx, i64::from(purchase.cents));
+            let listed: i64 = self.recent.get(cx).iter().sum();
             cx.collect((purchase.user, sums.count, listed));
-            totals.set(cx, sums);
-            last.set(cx, purchase.at);
+            self.totals.set(cx, sums);
+            self.last.set(cx, purchase.at);
             Ok(())
         }
     }
@@ -176,17 +170,18 @@ pub(crate) mod broken {
         pub(crate) discount: i64,
     }
 
-    #[derive(Clone, Default)]
     pub(crate) struct Count;
 
-    impl KeyedProcess for Count {
+    impl Count {
+        pub(crate) fn declare(states: &mut States) -> Result<Self> {
+            states.value::<Totals>("totals").map(|_| Self)
+        }
+    }
+
+    impl KeyedProcessFunction for Count {
         type Key = String;
         type In = Purchase;
         type Out = Row;
-
-        fn open(&mut self, states: &mut States) -> Result<()> {
-            states.value::<Totals>("totals").map(drop)
-        }
 
         fn process(&mut self, _: Purchase, _: &mut KeyedContext<'_, String, Row>) -> Result<()> {
             Ok(())
@@ -201,13 +196,14 @@ pub(crate) struct Results {
 }
 
 /// Describes a version of the job.
-pub(crate) fn define<P, A>(
+pub(crate) fn define<P, F, A>(
     env: &Environment,
     source: impl Source<Out = Purchase>,
-    (function, aggregate): (P, A),
+    (declare, aggregate): (F, A),
     results: &Results,
 ) where
-    P: KeyedProcess<Key = String, In = Purchase, Out = Row>,
+    P: KeyedProcessFunction<Key = String, In = Purchase, Out = Row>,
+    F: Fn(&mut States) -> Result<P> + Send + Sync + 'static,
     A: AggregateFunction<Purchase, Out = (i64, i64)>,
 {
     let times = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(60));
@@ -215,7 +211,7 @@ pub(crate) fn define<P, A>(
         .source("purchases", source)
         .assign_timestamps_and_watermarks("times", times.with_timestamps(|purchase: &Purchase| purchase.at));
     let by_user = purchases.key_by(|purchase| purchase.user.clone());
-    by_user.process("count", function).sink_to("running", results.running.clone());
+    by_user.process("count", declare).sink_to("running", results.running.clone());
     by_user
         .window(Tumbling::of(Duration::from_secs(5)))
         .aggregate("hourly", aggregate, |user, window, sums| (user.clone(), window.start, sums))
@@ -223,14 +219,15 @@ pub(crate) fn define<P, A>(
 }
 
 /// The plan of a version of the job.
-pub(crate) fn job<P, A>(
+pub(crate) fn job<P, F, A>(
     source: impl Source<Out = Purchase>,
-    version: (P, A),
+    version: (F, A),
     parallelism: u16,
     results: &Results,
 ) -> Plan
 where
-    P: KeyedProcess<Key = String, In = Purchase, Out = Row>,
+    P: KeyedProcessFunction<Key = String, In = Purchase, Out = Row>,
+    F: Fn(&mut States) -> Result<P> + Send + Sync + 'static,
     A: AggregateFunction<Purchase, Out = (i64, i64)>,
 {
     let env = Environment::new("evolving").with_parallelism(parallelism);

@@ -14,14 +14,16 @@ use millstream_stage::stage::End;
 use millstream_stage::step::{Budget, Step};
 use millstream_stage::watermark::WatermarkEvent;
 
+use crate::key_selector::KeySelector;
+
 /// Fills the hash column of a batch.
 pub type HashRows<T> = Arc<dyn Fn(&mut Rows<T>) + Send + Sync>;
 
 /// Computes the key's hash of every row: the only place where a key is hashed.
-pub fn hash_by<T: Record, K: Key>(key: impl Fn(&T) -> K + Send + Sync + 'static) -> HashRows<T> {
+pub fn hash_by<T: Record, K: Key>(key: KeySelector<T, K>) -> HashRows<T> {
     Arc::new(move |rows| {
         rows.hash.clear();
-        rows.hash.extend(rows.rec.iter().map(|record| key(record).key_hash()));
+        key.hashes(&rows.rec, &mut rows.hash);
     })
 }
 

@@ -1,7 +1,5 @@
 //! A user's function over one keyed stream, with state and timers.
 
-use std::sync::Arc;
-
 use millstream_record::{Data, Key, Result};
 use millstream_stage::plan::KeyedSpec;
 use millstream_stage::snapshot::{CheckpointId, Frozen};
@@ -10,19 +8,18 @@ use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Ste
 
 use crate::firing;
 use crate::firing::Firing;
+use crate::key_selector::KeySelector;
 use crate::state::{KeyedContext, KeyedStates, States, Timer};
 
-/// A function of one keyed stream, as Flink's `KeyedProcessFunction`. Each subtask works on a clone.
-pub trait KeyedProcess: Clone + Send + Sync + 'static {
+/// A function of one keyed stream, as Flink's `KeyedProcessFunction`. Its fields are the handles of its states, which the factory
+/// that is given to [`Process::new`] declares; each subtask has a function of its own.
+pub trait KeyedProcessFunction: Send + 'static {
     /// The key.
     type Key: Key;
     /// What comes in.
     type In: Data;
     /// What goes out.
     type Out: Data;
-
-    /// Declares the states, each under its name, and keeps their handles.
-    fn open(&mut self, states: &mut States) -> Result<()>;
 
     /// A record.
     fn process(&mut self, record: Self::In, cx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> Result<()>;
@@ -33,23 +30,42 @@ pub trait KeyedProcess: Clone + Send + Sync + 'static {
     }
 }
 
-/// Runs a [`KeyedProcess`].
-pub struct Process<P: KeyedProcess, KF> {
-    function: P,
-    key: Arc<KF>,
+type Factory<P> = Box<dyn Fn(&mut States) -> Result<P> + Send>;
+
+/// Runs a [`KeyedProcessFunction`].
+pub struct Process<P: KeyedProcessFunction> {
+    make: Factory<P>,
+    function: Option<P>,
+    key: KeySelector<P::In, P::Key>,
+    // Those of the batch at hand; the memory is used again.
+    keys: Vec<P::Key>,
     states: KeyedStates<P::Key>,
     name: String,
     held: Option<WatermarkEvent>,
 }
 
-impl<P: KeyedProcess, KF> Process<P, KF> {
-    /// An operator around a function.
-    pub fn new(function: P, key: Arc<KF>) -> Self {
-        Self { function, key, states: KeyedStates::default(), name: String::new(), held: None }
+const OPENED: &str = "an operator is opened before its first batch and its first timer";
+
+impl<P: KeyedProcessFunction> Process<P> {
+    /// An operator around the function that `make` returns. `make` declares the function's states; it is called when the operator is
+    /// opened, and with throw-away states by [`keyed`](Operator::keyed).
+    pub fn new(
+        make: impl Fn(&mut States) -> Result<P> + Send + 'static,
+        key: KeySelector<P::In, P::Key>,
+    ) -> Self {
+        Self {
+            make: Box::new(make),
+            function: None,
+            key,
+            keys: Vec::new(),
+            states: KeyedStates::default(),
+            name: String::new(),
+            held: None,
+        }
     }
 }
 
-impl<P: KeyedProcess, KF> Firing<P::Out> for Process<P, KF> {
+impl<P: KeyedProcessFunction> Firing<P::Out> for Process<P> {
     fn held(&mut self) -> &mut Option<WatermarkEvent> {
         &mut self.held
     }
@@ -59,10 +75,11 @@ impl<P: KeyedProcess, KF> Firing<P::Out> for Process<P, KF> {
         if !self.states.load_due(now, most)? {
             return Ok(None);
         }
+        let function = self.function.as_mut().expect(OPENED);
         for fired in 0..most {
             let Some((slot, timer)) = self.states.pop_due(now) else { return Ok(Some(fired)) };
             let mut cx = self.states.context(slot, timer.time, now, out);
-            self.function.on_timer(timer, &mut cx)?;
+            function.on_timer(timer, &mut cx)?;
             self.states.release(slot);
         }
         Ok(Some(most))
@@ -77,21 +94,21 @@ impl<P: KeyedProcess, KF> Firing<P::Out> for Process<P, KF> {
     }
 }
 
-impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator for Process<P, KF> {
+impl<P: KeyedProcessFunction> Operator for Process<P> {
     type In = P::In;
     type Out = P::Out;
 
     // A function that cannot declare its states is found out when the pipeline is described.
     fn keyed(&self) -> KeyedSpec {
         let mut states = States::default();
-        let declared = self.function.clone().open(&mut states);
-        declared.map(|()| KeyedStates::<P::Key>::spec(&states)).unwrap_or_default()
+        let declared = (self.make)(&mut states);
+        declared.map(|_| KeyedStates::<P::Key>::spec(&states)).unwrap_or_default()
     }
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.name = name.to_owned();
         let mut states = States::default();
-        self.function.open(&mut states)?;
+        self.function = Some((self.make)(&mut states)?);
         self.states = KeyedStates::open(name, states, cx)?;
         Ok(())
     }
@@ -104,15 +121,17 @@ impl<P: KeyedProcess, KF: Fn(&P::In) -> P::Key + Send + Sync + 'static> Operator
     ) -> Result<Step> {
         let now = cx.now();
         self.states.tick(now);
+        self.keys.clear();
+        self.key.keys(&rows.rec, &mut self.keys);
         if self.states.is_cold() {
-            let keys = rows.rec.iter().map(|record| (self.key)(record));
-            self.states.load(rows.hash.iter().copied().zip(keys))?;
+            self.states.load(rows.hash.iter().copied().zip(&self.keys))?;
         }
+        let function = self.function.as_mut().expect(OPENED);
         let hashes = std::mem::take(&mut rows.hash);
-        for ((record, ts), hash) in rows.drain().zip(hashes) {
-            let slot = self.states.resolve(hash, (self.key)(&record));
+        for (((record, ts), hash), key) in rows.drain().zip(hashes).zip(&self.keys) {
+            let slot = self.states.resolve(hash, key);
             let mut cx = self.states.context(slot, ts, now, out);
-            self.function.process(record, &mut cx)?;
+            function.process(record, &mut cx)?;
             self.states.release(slot);
         }
         self.states.settle()?;

@@ -2,20 +2,13 @@
 
 use millstream_record::{Data, Key, Result};
 
-use super::process::KeyedProcess;
-use crate::state::{KeyedContext, States, Timer};
+use super::either::Either;
+use super::process::KeyedProcessFunction;
+use crate::state::{KeyedContext, Timer};
 
-/// A record of one of two streams.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Either<A, B> {
-    /// Of the first stream.
-    First(A),
-    /// Of the second stream.
-    Second(B),
-}
-
-/// A function of two connected keyed streams, as Flink's `KeyedCoProcessFunction`.
-pub trait KeyedCoProcess: Clone + Send + Sync + 'static {
+/// A function of two connected keyed streams, as Flink's `KeyedCoProcessFunction`. Its fields are the handles of its states, which both
+/// streams share.
+pub trait KeyedCoProcessFunction: Send + 'static {
     /// The key of both.
     type Key: Key;
     /// Records of the first stream.
@@ -24,9 +17,6 @@ pub trait KeyedCoProcess: Clone + Send + Sync + 'static {
     type Second: Data;
     /// What goes out.
     type Out: Data;
-
-    /// Declares the states, which both streams share.
-    fn open(&mut self, states: &mut States) -> Result<()>;
 
     /// A record of the first stream.
     fn first(&mut self, record: Self::First, cx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> Result<()>;
@@ -42,17 +32,12 @@ pub trait KeyedCoProcess: Clone + Send + Sync + 'static {
 }
 
 /// Makes a function of two streams a function of one stream of either, which [`Process`](super::Process) runs.
-#[derive(Clone)]
 pub struct ProcessTwo<P>(pub P);
 
-impl<P: KeyedCoProcess> KeyedProcess for ProcessTwo<P> {
+impl<P: KeyedCoProcessFunction> KeyedProcessFunction for ProcessTwo<P> {
     type Key = P::Key;
     type In = Either<P::First, P::Second>;
     type Out = P::Out;
-
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.0.open(states)
-    }
 
     fn process(&mut self, record: Self::In, cx: &mut KeyedContext<'_, P::Key, P::Out>) -> Result<()> {
         match record {

@@ -22,14 +22,19 @@ impl<C> Clone for Place<C> {
     }
 }
 
-/// One value per key, as Flink's `ValueState`.
+/// One value per key, as Flink's `ValueState`: `value()` is [`get`](Self::get), `update(v)` is [`set`](Self::set).
 #[derive(Clone)]
 pub struct ValueState<T>(pub(super) Place<Option<T>>);
 
 impl<T: Record> ValueState<T> {
-    /// The value of this key.
+    /// The value of this key. Reading refreshes a time to live only where that is [asked for](super::Ttl::updated_on_read).
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> Option<&'c T> {
         cx.cell(&self.0, Access::Read).as_ref()
+    }
+
+    /// The value of this key, to change it. Counts as a write.
+    pub fn get_mut<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> Option<&'c mut T> {
+        cx.cell(&self.0, Access::Write).as_mut()
     }
 
     /// Replaces it.
@@ -41,37 +46,80 @@ impl<T: Record> ValueState<T> {
     pub fn take<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) -> Option<T> {
         cx.cell(&self.0, Access::Write).take()
     }
+
+    /// Forgets it.
+    pub fn clear<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) {
+        self.take(cx);
+    }
 }
 
-/// A list per key, as Flink's `ListState`.
+/// A list per key, as Flink's `ListState`: `update(list)` is [`set`](Self::set), `addAll(list)` is [`get_mut`](Self::get_mut) and
+/// [`extend`](Vec::extend).
 #[derive(Clone)]
 pub struct ListState<T>(pub(super) Place<Vec<T>>);
 
 impl<T: Record> ListState<T> {
-    /// The list of this key, to read only: for a time to live that counts from the last write.
-    pub fn read<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c [T] {
+    /// The list of this key. Reading refreshes a time to live only where that is [asked for](super::Ttl::updated_on_read).
+    pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c [T] {
         cx.cell(&self.0, Access::Read)
     }
 
-    /// The list of this key, to read and to change. Counts as a write.
-    pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c mut Vec<T> {
+    /// The list of this key, to change it. Counts as a write.
+    pub fn get_mut<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c mut Vec<T> {
         cx.cell(&self.0, Access::Write)
+    }
+
+    /// Adds an item at the end.
+    pub fn add<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>, item: T) {
+        self.get_mut(cx).push(item);
+    }
+
+    /// Replaces the list.
+    pub fn set<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>, list: Vec<T>) {
+        *self.get_mut(cx) = list;
+    }
+
+    /// Empties and returns the list.
+    pub fn take<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) -> Vec<T> {
+        std::mem::take(self.get_mut(cx))
+    }
+
+    /// Empties the list.
+    pub fn clear<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) {
+        self.take(cx);
     }
 }
 
-/// A map per key, as Flink's `MapState`; ordered, so that every run iterates alike.
+/// A map per key, as Flink's `MapState`; ordered, so that every run iterates alike. `get(k)`, `contains(k)` and `entries()` are methods
+/// of the map that [`get`](Self::get) returns; `put(k, v)` and `remove(k)` are [`insert`](BTreeMap::insert) and
+/// [`remove`](BTreeMap::remove) of [`get_mut`](Self::get_mut).
 #[derive(Clone)]
 pub struct MapState<M, V>(pub(super) Place<BTreeMap<M, V>>);
 
 impl<M: Record + Ord, V: Record> MapState<M, V> {
-    /// The map of this key, to read only: for a time to live that counts from the last write.
-    pub fn read<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c BTreeMap<M, V> {
+    /// The map of this key. Reading refreshes a time to live only where that is [asked for](super::Ttl::updated_on_read).
+    pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c BTreeMap<M, V> {
         cx.cell(&self.0, Access::Read)
     }
 
-    /// The map of this key, to read and to change. Counts as a write.
-    pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c mut BTreeMap<M, V> {
+    /// The map of this key, to change it. Counts as a write of the whole map: its entries have one time to live in common.
+    pub fn get_mut<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c mut BTreeMap<M, V> {
         cx.cell(&self.0, Access::Write)
+    }
+
+    /// Replaces the map.
+    pub fn set<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>, map: BTreeMap<M, V>) {
+        *self.get_mut(cx) = map;
+    }
+
+    /// Empties and returns the map.
+    pub fn take<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) -> BTreeMap<M, V> {
+        std::mem::take(self.get_mut(cx))
+    }
+
+    /// Empties the map.
+    pub fn clear<K: Key, O: Data>(&self, cx: &mut KeyedContext<'_, K, O>) {
+        self.take(cx);
     }
 }
 

@@ -75,7 +75,7 @@ impl<K: Key> KeyedStates<K> {
     }
 
     /// The slot of a key.
-    pub fn resolve(&mut self, hash: u64, key: K) -> Slot {
+    pub fn resolve(&mut self, hash: u64, key: &K) -> Slot {
         self.rows.keys.resolve(hash, key, KeyTimers::default)
     }
 
@@ -83,11 +83,11 @@ impl<K: Key> KeyedStates<K> {
     ///
     /// # Errors
     /// See [`open`](Self::open).
-    pub fn load(&mut self, keys: impl Iterator<Item = (u64, K)>) -> Result<()> {
+    pub fn load<'k>(&mut self, keys: impl Iterator<Item = (u64, &'k K)>) -> Result<()> {
         let Some(cache) = &mut self.cold else { return Ok(()) };
         let rows = &mut self.rows;
         let missing = keys.filter(|(hash, key)| rows.keys.find(*hash, key).is_none());
-        let missing = missing.map(|(hash, key)| rows.cold_key(hash, &key)).collect();
+        let missing = missing.map(|(hash, key)| rows.cold_key(hash, key)).collect();
         cache.write_gone(rows);
         cache.fetch(missing, &mut |entry| rows.decode(entry))
     }
@@ -175,13 +175,12 @@ impl<K: Key> KeyedStates<K> {
         };
         let due = self.timers.due((self.watermark, now), most, cache)?;
         let keys: Vec<_> = due.into_iter().map(|key| (key.key_hash(), key.clone())).collect();
-        self.load(keys.iter().cloned())?;
+        self.load(keys.iter().map(|(hash, key)| (*hash, key)))?;
         // All are there now, so that the timers are not waited for in vain.
-        let any = !keys.is_empty();
-        for (hash, key) in keys {
-            self.resolve(hash, key);
+        for (hash, key) in &keys {
+            self.resolve(*hash, key);
         }
-        Ok(any)
+        Ok(!keys.is_empty())
     }
 
     /// The next timer that is due, event time first; none where its key must be loaded first.
@@ -189,7 +188,7 @@ impl<K: Key> KeyedStates<K> {
         let (keys, cold) = (&self.rows.keys, self.cold.is_some());
         let here = |key: &K| !cold || keys.find(key.key_hash(), key).is_some();
         let (kind, time, key) = self.timers.pop_due((self.watermark, now), here)?;
-        let slot = self.resolve(key.key_hash(), key);
+        let slot = self.resolve(key.key_hash(), &key);
         let entry = self.rows.keys.entry_mut(slot).expect("the slot was just resolved");
         entry.value.remove(kind, time);
         Some((slot, Timer { time, kind }))

@@ -27,12 +27,12 @@ use crate::state::{Meter, TimerKind};
 use crate::table::WARM;
 
 /// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire together, in slices.
-pub struct WindowOperator<K, T, R, KF, W, G, A, F>
+pub struct WindowOperator<K, T, R, W, G, A, F>
 where
     A: AggregateFunction<T>,
     G: Trigger,
 {
-    spec: WindowSpec<T, KF, W, G, A, F>,
+    spec: WindowSpec<K, T, W, G, A, F>,
     name: String,
     panes: Panes<K, A::Acc, StateOf<G>>,
     watermark: Time,
@@ -42,6 +42,8 @@ where
     owned: std::ops::Range<KeyGroup>,
     cold: Option<Cache>,
     assigned: Vec<Window>,
+    // Those of the batch at hand; the memory is used again.
+    keys: Vec<K>,
     metrics: Arc<OperatorMetrics>,
     meter: Meter,
     of: std::marker::PhantomData<fn(T) -> R>,
@@ -54,19 +56,18 @@ struct Due {
     place: Place,
 }
 
-impl<K, T, R, KF, W, G, A, F> WindowOperator<K, T, R, KF, W, G, A, F>
+impl<K, T, R, W, G, A, F> WindowOperator<K, T, R, W, G, A, F>
 where
     K: Key,
     T: Data,
     R: Data,
-    KF: Fn(&T) -> K,
     W: WindowAssigner,
     G: Trigger,
     A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
     /// An operator of these parts.
-    pub fn new(spec: WindowSpec<T, KF, W, G, A, F>) -> Self {
+    pub fn new(spec: WindowSpec<K, T, W, G, A, F>) -> Self {
         Self {
             spec,
             name: String::new(),
@@ -78,18 +79,25 @@ where
             owned: 0..1,
             cold: None,
             assigned: Vec::new(),
+            keys: Vec::new(),
             metrics: OperatorMetrics::new(""),
             meter: Meter::default(),
             of: std::marker::PhantomData,
         }
     }
 
-    fn element(&mut self, now: Time, record: &T, ts: Time, hash: u64, out: &mut Rows<R>) -> Result<bool> {
+    fn element(
+        &mut self,
+        now: Time,
+        (record, ts): (&T, Time),
+        key: (u64, &K),
+        out: &mut Rows<R>,
+    ) -> Result<bool> {
         let event_time = self.spec.assigner.is_event_time();
         let time = if event_time { require_time(ts)? } else { now };
         self.assigned.clear();
         self.spec.assigner.assign_next(time, &mut self.assigned);
-        let watermark = self.watermark.max(self.floors.of(hash, self.panes.groups()));
+        let watermark = self.watermark.max(self.floors.of(key.0, self.panes.groups()));
         let mut late = !self.assigned.is_empty();
         for index in 0..self.assigned.len() {
             let window = self.assigned[index];
@@ -98,14 +106,21 @@ where
                 continue;
             }
             late = false;
-            self.add(window, record, hash, TriggerContext::new(watermark, now), out);
+            self.add(window, record, key, TriggerContext::new(watermark, now), out);
         }
         Ok(!late)
     }
 
-    fn add(&mut self, window: Window, record: &T, hash: u64, mut timers: TriggerContext, out: &mut Rows<R>) {
+    fn add(
+        &mut self,
+        window: Window,
+        record: &T,
+        (hash, key): (u64, &K),
+        mut timers: TriggerContext,
+        out: &mut Rows<R>,
+    ) {
         let pane = self.panes.open(window);
-        let entry = pane.cell::<T, A>(hash, (self.spec.key)(record), &self.spec.aggregate);
+        let entry = pane.cell::<T, A>(hash, key, &self.spec.aggregate);
         self.spec.add(&window, entry.kept(), record, &mut timers, out);
         add_time(&mut pane.timers.event, timers.event);
         add_time(&mut pane.timers.processing, timers.processing);
@@ -151,20 +166,19 @@ where
     }
 
     // Above a cold store: brings the keys of a batch into memory.
-    fn load(&mut self, now: Time, rows: &Rows<T>) -> Result<()> {
+    fn load(&mut self, now: Time, rows: &Rows<T>, keys: &[K]) -> Result<()> {
         let Some(cache) = &mut self.cold else { return Ok(()) };
         let event_time = self.spec.assigner.is_event_time();
         let mut missing = Vec::new();
-        for ((record, ts), hash) in rows.rec.iter().zip(&rows.ts).zip(&rows.hash) {
+        for ((ts, hash), key) in rows.ts.iter().zip(&rows.hash).zip(keys) {
             self.assigned.clear();
             self.spec.assigner.assign_next(if event_time { *ts } else { now }, &mut self.assigned);
             for window in &self.assigned {
                 let Some(pane) = self.panes.get(window).filter(|pane| pane.table.is_behind()) else {
                     continue;
                 };
-                let key = (self.spec.key)(record);
-                if pane.table.find(*hash, &key).is_none() {
-                    missing.push(pane.cold_key(*hash, &key));
+                if pane.table.find(*hash, key).is_none() {
+                    missing.push(pane.cold_key(*hash, key));
                 }
             }
         }
@@ -189,7 +203,7 @@ where
 
     fn restore_entry(&mut self, (window, key, acc, trigger): StoredEntry<K, A::Acc, StateOf<G>>) {
         let pane = self.panes.open(window);
-        pane.table.resolve(key.key_hash(), key, || Cell { acc, trigger });
+        pane.table.load(key.key_hash(), key, Cell { acc, trigger });
     }
 
     fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
@@ -201,12 +215,11 @@ where
     }
 }
 
-impl<K, T, R, KF, W, G, A, F> Firing<R> for WindowOperator<K, T, R, KF, W, G, A, F>
+impl<K, T, R, W, G, A, F> Firing<R> for WindowOperator<K, T, R, W, G, A, F>
 where
     K: Key,
     T: Data,
     R: Data,
-    KF: Fn(&T) -> K,
     W: WindowAssigner,
     G: Trigger,
     A: AggregateFunction<T>,
@@ -251,12 +264,11 @@ where
     }
 }
 
-impl<K, T, R, KF, W, G, A, F> Operator for WindowOperator<K, T, R, KF, W, G, A, F>
+impl<K, T, R, W, G, A, F> Operator for WindowOperator<K, T, R, W, G, A, F>
 where
     K: Key,
     T: Data,
     R: Data,
-    KF: Fn(&T) -> K + Send + Sync + 'static,
     W: WindowAssigner,
     G: Trigger,
     A: AggregateFunction<T>,
@@ -286,18 +298,22 @@ where
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
         let now = cx.now();
-        self.load(now, rows)?;
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        self.spec.key.keys(&rows.rec, &mut keys);
+        self.load(now, rows, &keys)?;
         let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
         let mut records = rows.drain().enumerate();
-        for block in hashes.chunks(WARM) {
-            self.panes.warm(block);
-            for (hash, (index, (record, ts))) in block.iter().zip(records.by_ref()) {
-                if !self.element(now, &record, ts, *hash, &mut out.rows)? {
+        for (hashes, keys) in hashes.chunks(WARM).zip(keys.chunks(WARM)) {
+            self.panes.warm(hashes);
+            for (key, (index, (record, ts))) in hashes.iter().copied().zip(keys).zip(records.by_ref()) {
+                if !self.element(now, (&record, ts), key, &mut out.rows)? {
                     self.metrics.late.add(1);
                     out.side(&self.spec.late).push_of(record, ts, &origins, index);
                 }
             }
         }
+        self.keys = keys;
         self.settle(now)?;
         Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
     }

@@ -155,7 +155,7 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
 
 impl<K: Key, A: Record, S: Record> Pane<K, A, S> {
     /// The cell of a key, made where there is none.
-    pub(super) fn cell<T, G>(&mut self, hash: u64, key: K, aggregate: &G) -> &mut WindowEntry<K, A, S>
+    pub(super) fn cell<T, G>(&mut self, hash: u64, key: &K, aggregate: &G) -> &mut WindowEntry<K, A, S>
     where
         G: AggregateFunction<T, Acc = A>,
         S: Default,

@@ -27,15 +27,17 @@ use crate::state::{ClockTimers, Meter, OfKey, TimerKind};
 use crate::table::{KeyedTable, Slot};
 
 /// Windows that each key has for itself and that merge when they touch.
-pub struct SessionOperator<K, T, R, KF, G, A, F>
+pub struct SessionOperator<K, T, R, G, A, F>
 where
     A: AggregateFunction<T>,
     G: Trigger,
 {
-    spec: WindowSpec<T, KF, Session, G, A, F>,
+    spec: WindowSpec<K, T, Session, G, A, F>,
     name: String,
     table: Table<K, A::Acc, G::State>,
     timers: ClockTimers<SessionTimer<K>>,
+    // Those of the batch at hand; the memory is used again.
+    keys: Vec<K>,
     cold: Option<Cache>,
     held: Option<WatermarkEvent>,
     watermark: Time,
@@ -83,23 +85,23 @@ impl<K: Key> OfKey for SessionTimer<K> {
     }
 }
 
-impl<K, T, R, KF, G, A, F> SessionOperator<K, T, R, KF, G, A, F>
+impl<K, T, R, G, A, F> SessionOperator<K, T, R, G, A, F>
 where
     K: Key,
     T: Data,
     R: Data,
-    KF: Fn(&T) -> K,
     G: Trigger,
     A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
     /// An operator of these parts.
-    pub fn new(spec: WindowSpec<T, KF, Session, G, A, F>) -> Self {
+    pub fn new(spec: WindowSpec<K, T, Session, G, A, F>) -> Self {
         Self {
             spec,
             name: String::new(),
             table: Table { keys: KeyedTable::default(), groups: 1 },
             timers: ClockTimers::default(),
+            keys: Vec::new(),
             cold: None,
             held: None,
             watermark: MIN_TIME,
@@ -112,11 +114,17 @@ where
     }
 
     // Whether the record was taken: it was late only if its window, merged with what it touches, is late.
-    fn element(&mut self, now: Time, record: &T, ts: Time, hash: u64, out: &mut Rows<R>) -> Result<bool> {
+    fn element(
+        &mut self,
+        now: Time,
+        (record, ts): (&T, Time),
+        (hash, key): (u64, &K),
+        out: &mut Rows<R>,
+    ) -> Result<bool> {
         let event_time = self.spec.assigner.is_event_time();
         let time = if event_time { require_time(ts)? } else { now };
         let single = self.spec.assigner.window(time);
-        let slot = self.table.keys.resolve(hash, (self.spec.key)(record), Vec::new);
+        let slot = self.table.keys.resolve(hash, key, Vec::new);
         let watermark = self.watermark.max(self.floors.of(hash, self.table.groups));
         let merged = self.merged_window(slot, single);
         if event_time && allowed_lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
@@ -194,19 +202,18 @@ where
         };
         let due = self.timers.due((self.watermark, now), most, cache)?;
         let keys: Vec<_> = due.into_iter().map(|timer| (timer.hash(), timer.key.clone())).collect();
-        self.load(keys.iter().cloned())?;
+        self.load(keys.iter().map(|(hash, key)| (*hash, key)))?;
         // Also of a key whose sessions have gone: its timers must not be waited for in vain.
-        let any = !keys.is_empty();
-        for (hash, key) in keys {
-            self.table.keys.resolve(hash, key, Vec::new);
+        for (hash, key) in &keys {
+            self.table.keys.resolve(*hash, key, Vec::new);
         }
-        Ok(any)
+        Ok(!keys.is_empty())
     }
 
-    fn load(&mut self, keys: impl Iterator<Item = (u64, K)>) -> Result<()> {
+    fn load<'k>(&mut self, keys: impl Iterator<Item = (u64, &'k K)>) -> Result<()> {
         let (Some(cache), table) = (&mut self.cold, &mut self.table) else { return Ok(()) };
         let missing = keys.filter(|(hash, key)| table.keys.find(*hash, key).is_none());
-        let missing = missing.map(|(hash, key)| table.cold_key(hash, &key)).collect();
+        let missing = missing.map(|(hash, key)| table.cold_key(hash, key)).collect();
         cache.write_gone(table);
         cache.fetch(missing, &mut |entry| {
             let (key, sessions): KeyEntry<K, A::Acc, G::State> = from_bytes(entry)?;
@@ -254,7 +261,7 @@ where
         for session in &sessions {
             self.register(key.clone(), session.window, session.asked);
         }
-        self.table.keys.resolve(key.key_hash(), key, || sessions);
+        self.table.keys.load(key.key_hash(), key, sessions);
         Ok(())
     }
 
@@ -295,12 +302,11 @@ where
     }
 }
 
-impl<K, T, R, KF, G, A, F> Firing<R> for SessionOperator<K, T, R, KF, G, A, F>
+impl<K, T, R, G, A, F> Firing<R> for SessionOperator<K, T, R, G, A, F>
 where
     K: Key,
     T: Data,
     R: Data,
-    KF: Fn(&T) -> K,
     G: Trigger,
     A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
@@ -340,12 +346,11 @@ where
     }
 }
 
-impl<K, T, R, KF, G, A, F> Operator for SessionOperator<K, T, R, KF, G, A, F>
+impl<K, T, R, G, A, F> Operator for SessionOperator<K, T, R, G, A, F>
 where
     K: Key,
     T: Data,
     R: Data,
-    KF: Fn(&T) -> K + Send + Sync + 'static,
     G: Trigger,
     A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
@@ -372,18 +377,18 @@ where
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
         let now = cx.now();
-        if self.cold.is_some() {
-            let key = Arc::clone(&self.spec.key);
-            let keys = rows.rec.iter().map(|record| key(record));
-            self.load(rows.hash.iter().copied().zip(keys))?;
-        }
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        self.spec.key.keys(&rows.rec, &mut keys);
+        self.load(rows.hash.iter().copied().zip(&keys))?;
         let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
-        for (index, ((record, ts), hash)) in rows.drain().zip(hashes).enumerate() {
-            if !self.element(now, &record, ts, hash, &mut out.rows)? {
+        for (index, ((record, ts), key)) in rows.drain().zip(hashes.into_iter().zip(&keys)).enumerate() {
+            if !self.element(now, (&record, ts), key, &mut out.rows)? {
                 self.metrics.late.add(1);
                 out.side(&self.spec.late).push_of(record, ts, &origins, index);
             }
         }
+        self.keys = keys;
         self.settle(now)?;
         Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
     }

@@ -1,32 +1,48 @@
 //! What a window operator is made of, and what becomes of one key of one window.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_record::Data;
 use millstream_stage::Rows;
 use millstream_stage::operator::SideTag;
-use millstream_stage::time::Time;
+use millstream_stage::time::{Time, millis};
 
 use super::emit::{WindowFunction, emit};
 use super::{AggregateFunction, Trigger, TriggerContext, TriggerResult, Window, allowed_lateness};
+use crate::key_selector::KeySelector;
 use crate::state::TimerKind;
 
 /// What a window operator is made of.
-pub struct WindowSpec<T, KF, W, G, A, F> {
-    /// Reads the key; its hash is already in the batch.
-    pub key: Arc<KF>,
-    /// Which windows.
-    pub assigner: W,
-    /// When they fire.
-    pub trigger: G,
-    /// What they keep.
-    pub aggregate: A,
-    /// What goes out.
-    pub function: Arc<F>,
+pub struct WindowSpec<K, T, W, G, A, F> {
+    pub(super) key: KeySelector<T, K>,
+    pub(super) assigner: W,
+    pub(super) trigger: G,
+    pub(super) aggregate: A,
+    pub(super) function: Arc<F>,
+    // In milliseconds: it is asked for with each record.
+    pub(super) allowed_lateness: Time,
+    pub(super) late: SideTag<T>,
+}
+
+impl<K, T, W, G, A, F> WindowSpec<K, T, W, G, A, F> {
+    /// Windows without allowed lateness; records that come too late go to the side output `late`.
+    pub fn new(key: KeySelector<T, K>, assigner: W, trigger: G, aggregate: A, function: Arc<F>) -> Self {
+        let late = SideTag::new("late");
+        Self { key, assigner, trigger, aggregate, function, allowed_lateness: 0, late }
+    }
+
     /// How long after its end, in event time, a window still takes records.
-    pub allowed_lateness: Time,
-    /// Where records go that came too late.
-    pub late: SideTag<T>,
+    #[must_use]
+    pub fn with_allowed_lateness(self, lateness: Duration) -> Self {
+        Self { allowed_lateness: millis(lateness), ..self }
+    }
+
+    /// Where records go that come too late.
+    #[must_use]
+    pub fn with_late_output(self, late: SideTag<T>) -> Self {
+        Self { late, ..self }
+    }
 }
 
 /// What a window keeps for a key.
@@ -44,9 +60,9 @@ pub(super) struct DueTimer {
     pub(super) window: Window,
 }
 
-impl<T, KF, W, G: Trigger, A: AggregateFunction<T>, F> WindowSpec<T, KF, W, G, A, F> {
+impl<K, T, W, G: Trigger, A: AggregateFunction<T>, F> WindowSpec<K, T, W, G, A, F> {
     /// Adds a record, and does what the trigger says to that.
-    pub(super) fn add<K, R: Data>(
+    pub(super) fn add<R: Data>(
         &self,
         window: &Window,
         kept: Kept<'_, K, A::Acc, G::State>,
@@ -62,7 +78,7 @@ impl<T, KF, W, G: Trigger, A: AggregateFunction<T>, F> WindowSpec<T, KF, W, G, A
     }
 
     /// Asks the trigger whose time has come, and does what it says; nothing where the key group had come so far before a restore.
-    pub(super) fn fire<K, R: Data>(
+    pub(super) fn fire<R: Data>(
         &self,
         due: &DueTimer,
         floor: Time,
@@ -82,7 +98,7 @@ impl<T, KF, W, G: Trigger, A: AggregateFunction<T>, F> WindowSpec<T, KF, W, G, A
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it is used up: what it borrows was asked already")]
-    fn carry_out<K, R: Data>(
+    fn carry_out<R: Data>(
         &self,
         asked: TriggerResult,
         window: &Window,
