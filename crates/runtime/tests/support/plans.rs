@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_operators::KeySelector;
 use millstream_operators::chain::{
     Chained, Exchanged, Fanout, InputStage, OneInput, SinkEnd, SourceStage, hash_by,
 };
@@ -64,7 +65,7 @@ pub fn plan(stages: Vec<StageSpec>, edges: Vec<EdgeSpec>) -> Plan {
 }
 
 pub fn hashed(edge: EdgeId) -> MakePush<i64> {
-    Arc::new(move || Box::new(Exchanged::hash(edge, hash_by(key_of))))
+    Arc::new(move || Box::new(Exchanged::hash(edge, hash_by(KeySelector::new(key_of)))))
 }
 
 pub fn rebalanced(edge: EdgeId) -> MakePush<i64> {
