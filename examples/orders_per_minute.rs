@@ -26,36 +26,28 @@ struct Sum {
 }
 
 /// Keeps the open minutes of each customer; a timer closes each of them.
-#[derive(Clone, Default)]
 struct PerMinute {
-    open: Option<MapState<Time, Sum>>,
+    open: MapState<Time, Sum>,
 }
 
-impl KeyedProcess for PerMinute {
+impl KeyedProcessFunction for PerMinute {
     type Key = String;
     type In = Order;
     type Out = Sum;
 
-    fn open(&mut self, states: &mut States) -> Result<()> {
-        self.open = Some(states.map("open-minutes")?);
-        Ok(())
-    }
-
     fn process(&mut self, order: Order, cx: &mut KeyedContext<'_, String, Sum>) -> Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
         let minute = order.at - order.at.rem_euclid(MINUTE);
         // Fires at once when the minute is over already: a late order is a sum of its own.
         cx.register_timer(TimerKind::EventTime, minute + MINUTE - 1);
-        let sum = open.get(cx).entry(minute).or_default();
+        let sum = self.open.get_mut(cx).entry(minute).or_default();
         sum.orders += 1;
         sum.cents += order.cents;
         Ok(())
     }
 
     fn on_timer(&mut self, timer: Timer, cx: &mut KeyedContext<'_, String, Sum>) -> Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
         let minute = timer.time + 1 - MINUTE;
-        if let Some(sum) = open.get(cx).remove(&minute) {
+        if let Some(sum) = self.open.get_mut(cx).remove(&minute) {
             let customer = cx.key().clone();
             cx.collect(Sum { customer, minute, ..sum });
         }
@@ -70,7 +62,7 @@ fn per_minute(orders: &DataStream<Order>) -> DataStream<Sum> {
     orders
         .assign_timestamps_and_watermarks("event-time", strategy)
         .key_by(|order| order.customer.clone())
-        .process("per-minute", PerMinute::default())
+        .process("per-minute", |states| Ok(PerMinute { open: states.map("open-minutes")? }))
 }
 
 fn orders() -> Collection<Order> {

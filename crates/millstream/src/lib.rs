@@ -187,7 +187,9 @@ pub mod prelude {
     pub use crate::execute::Execute;
     pub use millstream_api::{DataStream, Environment, KeyedStream};
     pub use millstream_operators::collection::{Collected, Collection};
-    pub use millstream_operators::operators::{KeyedCoProcessFunction, KeyedProcessFunction, WatermarkStrategy};
+    pub use millstream_operators::operators::{
+        KeyedCoProcessFunction, KeyedProcessFunction, WatermarkStrategy,
+    };
     pub use millstream_operators::state::{KeyedContext, States, Timer, TimerKind, Ttl, ValueState};
     pub use millstream_operators::window::{
         AggregateFunction, Calendar, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum,
