@@ -102,6 +102,16 @@ mod tests {
     }
 
     #[test]
+    fn every_method_may_come_without_a_body() {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+            let accepted = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+            let (sent, response) = asked(accepted, |port| request(port, method, "/x", None, ""));
+            assert_eq!(response.unwrap().status, 202);
+            assert!(sent.starts_with(&format!("{method} /x ")), "{sent}");
+        }
+    }
+
+    #[test]
     fn an_answer_that_is_not_http_is_an_error() {
         let (_, response) = asked(b"+PONG\r\n", |port| get(port, "/", None));
         assert!(response.is_err());

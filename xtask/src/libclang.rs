@@ -24,7 +24,7 @@ fn is_below(root: &Path) -> bool {
     top.chain(deep).any(|folder| below(&folder).any(|file| is_libclang(&file)))
 }
 
-fn below(folder: &Path) -> impl Iterator<Item = PathBuf> {
+fn below(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 

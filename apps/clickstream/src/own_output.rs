@@ -15,10 +15,13 @@ use crate::sinks::kafka;
 /// The names of all tables.
 const TABLES: [&str; 3] = ["user_clicks", "hot_items", "pv_uv"];
 
-enum Place<'a> {
+enum Place {
     File(String),
     #[cfg(feature = "servers")]
-    Topic(String, &'a KafkaSinkOptions),
+    Topic {
+        topic: String,
+        brokers: String,
+    },
 }
 
 /// Refuses a place to write to that the source reads.
@@ -33,7 +36,7 @@ pub fn refuse_own_output(options: &Options) -> Result<()> {
     )))
 }
 
-fn places(options: &Options) -> Vec<(String, Place<'_>)> {
+fn places(options: &Options) -> Vec<(String, Place)> {
     let mut places = Vec::new();
     for (number, sink) in options.sinks.iter().enumerate() {
         let of_sink: Vec<_> = match sink {
@@ -41,7 +44,7 @@ fn places(options: &Options) -> Vec<(String, Place<'_>)> {
             SinkOptions::Sqlite(options) => vec![Place::File(options.path.to_string_lossy().into_owned())],
             #[cfg(feature = "servers")]
             SinkOptions::Kafka(options) => {
-                TABLES.map(|table| Place::Topic(kafka::topic_of(options, table), options)).into()
+                TABLES.map(|table| Place::topic(kafka::topic_of(options, table), options)).into()
             }
             #[cfg(feature = "servers")]
             SinkOptions::Elasticsearch(_) | SinkOptions::Redis(_) => Vec::new(),
@@ -53,7 +56,7 @@ fn places(options: &Options) -> Vec<(String, Place<'_>)> {
     let dead_letters = match &options.dead_letter {
         DeadLetterOptions::Files(file) => Place::File(file.path.clone()),
         #[cfg(feature = "servers")]
-        DeadLetterOptions::Kafka(options) => Place::Topic(options.topic.clone(), options),
+        DeadLetterOptions::Kafka(options) => Place::topic(options.topic.clone(), options),
         #[cfg(not(feature = "servers"))]
         DeadLetterOptions::LeftOut(left_out) => match *left_out {},
     };
@@ -61,13 +64,18 @@ fn places(options: &Options) -> Vec<(String, Place<'_>)> {
     places
 }
 
-impl Place<'_> {
+impl Place {
+    #[cfg(feature = "servers")]
+    fn topic(topic: String, options: &KafkaSinkOptions) -> Self {
+        Self::Topic { topic, brokers: options.brokers.clone() }
+    }
+
     fn is_read_by(&self, source: &SourceOptions) -> bool {
         match (self, source) {
             (Self::File(file), SourceOptions::Files(files)) => FilesSource::new(files.source()).reads(file),
             #[cfg(feature = "servers")]
-            (Self::Topic(topic, to), SourceOptions::Kafka(from)) => {
-                from.topic.0.contains(topic) && is_same_cluster(&to.brokers, &from.brokers)
+            (Self::Topic { topic, brokers }, SourceOptions::Kafka(from)) => {
+                from.topic.0.contains(topic) && is_same_cluster(brokers, &from.brokers)
             }
             _ => false,
         }
@@ -83,12 +91,12 @@ fn is_same_cluster(one: &str, other: &str) -> bool {
     addresses(one).iter().any(|address| other.contains(address))
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => f.write_str(file),
             #[cfg(feature = "servers")]
-            Self::Topic(topic, _) => write!(f, "topic {topic}"),
+            Self::Topic { topic, .. } => write!(f, "topic {topic}"),
         }
     }
 }

@@ -251,7 +251,7 @@ impl<T: Data> KafkaWriter<T> {
                 self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?;
             }
             DeliveryVerdict::RefusedAlong => {
-                self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?
+                self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?;
             }
             DeliveryVerdict::Closing => {}
             DeliveryVerdict::UnknownTopic | DeliveryVerdict::NotAllowed | DeliveryVerdict::GaveUp => {

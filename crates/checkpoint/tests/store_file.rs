@@ -31,7 +31,7 @@ fn all_futures_can_be_sent() {
     let _ = |attempt: Attempt| sent(async move { attempt.restore().await });
     let _ = |attempt: Attempt| sent(async move { attempt.clean().await });
     let _ = |attempt: Attempt, written: WrittenCheckpoint| {
-        sent(async move { attempt.complete(&written, 1).await })
+        sent(async move { attempt.complete(&written, 1).await });
     };
     let _ = |attempt: Attempt| sent(async move { attempt.retire(Vec::new()).await });
     let _ = |writer: CheckpointWriter, place: SubtaskId| {

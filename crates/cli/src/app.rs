@@ -171,14 +171,14 @@ fn parsed<C: FromArgMatches>(program: clap::Command) -> C {
     let matches = program.clone().get_matches();
     logs::start_as_told(&matches);
     match matches.subcommand() {
-        Some((completions::NAME, matches)) => end(completions::print(program, matches)),
-        Some((man::NAME, _)) => end(man::print(program)),
+        Some((completions::NAME, matches)) => end(&completions::print(program, matches)),
+        Some((man::NAME, _)) => end(&man::print(program)),
         _ => C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()),
     }
 }
 
-fn end(printed: Result<()>) -> ! {
-    if let Err(error) = &printed {
+fn end(printed: &Result<()>) -> ! {
+    if let Err(error) = printed {
         logs::error(error);
     }
     std::process::exit(i32::from(printed.is_err()))

@@ -389,7 +389,7 @@ mod tests {
             ["--set state.checkpoints.num-retained"]
         );
         let line = format!("parallelism.default in {}, line 1", file.display());
-        assert_eq!(places(wrong, &["rest.port=1"]), [line.clone()]);
+        assert_eq!(places(wrong, &["rest.port=1"]), std::slice::from_ref(&line));
         // What the file has wrong and a change has right is no mistake: the next one is told.
         assert_eq!(places(wrong, &["parallelism.default=3", "rest.port=x"]), ["--set rest.port"]);
         std::fs::write(&file, "source: {rate: 1}\n").unwrap();

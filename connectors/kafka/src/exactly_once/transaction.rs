@@ -89,7 +89,7 @@ impl Transactions {
         while let Err(error) = self.client.init_transactions(SLICE) {
             match transaction_verdict(&error) {
                 TransactionVerdict::Repeat | TransactionVerdict::Abort => {
-                    patience.go_on_after(&self.client, &error)?
+                    patience.go_on_after(&self.client, &error)?;
                 }
                 verdict => return Err(self.fault(verdict, &error)),
             }

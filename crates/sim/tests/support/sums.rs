@@ -114,10 +114,10 @@ impl RunningSums {
         out.watermarks.extend(self.pending);
         match self.pending {
             Some(WatermarkEvent::Watermark(20)) if self.has(Flaw::MarkGoesBack) => {
-                out.watermarks.push_back(WatermarkEvent::Watermark(19))
+                out.watermarks.push_back(WatermarkEvent::Watermark(19));
             }
             Some(WatermarkEvent::Watermark(MAX_TIME)) if self.has(Flaw::FinalMarkTwice) => {
-                out.watermarks.extend(self.pending)
+                out.watermarks.extend(self.pending);
             }
             _ => {}
         }
