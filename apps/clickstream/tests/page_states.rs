@@ -46,7 +46,7 @@ async fn a_store_that_does_not_answer_comes_first() -> Result<()> {
     assert!(time.starts_with("4 Mar") && time.contains(", 10:"), "{time}");
     assert!(note.starts_with("old data"), "{note}");
 
-    let process = redis.server().and_then(|server| server.group()).context("Redis runs")?;
+    let process = redis.server().and_then(millstream_testkit::server::Server::group).context("Redis runs")?;
     process.pause();
     until(&page, "document.querySelector('.store.away h3')?.textContent.startsWith('Redis')").await?;
     until(&page, "document.getElementById('state').textContent === 'Store away'").await?;

@@ -141,7 +141,7 @@ mod tests {
         Some(Ongoing { subject: "Redis at redis://shop".into(), why: "refused".into(), lasts, attempts: 3 })
     }
 
-    fn state(facts: Facts) -> (State, Option<u64>) {
+    fn state(facts: &Facts) -> (State, Option<u64>) {
         let judged = facts.judge();
         (judged.state, judged.lasts.map(|lasts| lasts.as_secs()))
     }
@@ -149,23 +149,23 @@ mod tests {
     #[test]
     fn a_store_that_acknowledges_is_fine_however_much_waits() {
         let busy = Facts { unwritten: 1_000_000, oldest: secs(4), silent_for: secs(0), ..Facts::default() };
-        assert_eq!(state(busy), (State::Fine, None));
+        assert_eq!(state(&busy), (State::Fine, None));
         // Nothing was ever written to it, and nothing is to be written.
-        assert_eq!(state(Facts::default()), (State::Fine, None));
-        assert_eq!(state(Facts { silent_for: secs(4000), ..Facts::default() }), (State::Fine, None));
+        assert_eq!(state(&Facts::default()), (State::Fine, None));
+        assert_eq!(state(&Facts { silent_for: secs(4000), ..Facts::default() }), (State::Fine, None));
     }
 
     #[test]
     fn a_store_is_away_since_its_trouble_began_unless_it_writes_all_the_same() {
         let failing = |silent_for, lasts| Facts { silent_for, trouble: trouble(lasts), ..Facts::default() };
-        assert_eq!(state(failing(None, 2)), (State::Away, Some(2)));
-        assert_eq!(state(failing(secs(43), 43)), (State::Away, Some(43)));
-        assert_eq!(state(failing(secs(42), 43)), (State::Away, Some(43)), "its last answer was under way");
-        assert_eq!(state(failing(secs(1), 43)), (State::Slow, Some(43)), "only a part of it is in trouble");
-        assert_eq!(state(failing(secs(11), 43)), (State::Away, Some(43)));
+        assert_eq!(state(&failing(None, 2)), (State::Away, Some(2)));
+        assert_eq!(state(&failing(secs(43), 43)), (State::Away, Some(43)));
+        assert_eq!(state(&failing(secs(42), 43)), (State::Away, Some(43)), "its last answer was under way");
+        assert_eq!(state(&failing(secs(1), 43)), (State::Slow, Some(43)), "only a part of it is in trouble");
+        assert_eq!(state(&failing(secs(11), 43)), (State::Away, Some(43)));
         let silent = Facts { oldest: secs(33), ..failing(secs(35), 23) };
         assert_eq!(
-            state(silent),
+            state(&silent),
             (State::Away, Some(33)),
             "it kept silent before the first request timed out"
         );
@@ -179,12 +179,12 @@ mod tests {
             silent_for: secs(silent),
             ..Facts::default()
         };
-        assert_eq!(state(waits(5, 5)), (State::Slow, Some(5)));
-        assert_eq!(state(waits(12, 13)), (State::Away, Some(12)));
-        assert_eq!(state(waits(12, 3)), (State::Slow, Some(12)));
+        assert_eq!(state(&waits(5, 5)), (State::Slow, Some(5)));
+        assert_eq!(state(&waits(12, 13)), (State::Away, Some(12)));
+        assert_eq!(state(&waits(12, 3)), (State::Slow, Some(12)));
         let commits = |oldest| Facts { commits_every: secs(60), ..waits(oldest, oldest) };
-        assert_eq!(state(commits(100)), (State::Fine, None), "it waits for the next checkpoint");
-        assert_eq!(state(commits(200)), (State::Away, Some(200)));
+        assert_eq!(state(&commits(100)), (State::Fine, None), "it waits for the next checkpoint");
+        assert_eq!(state(&commits(200)), (State::Away, Some(200)));
     }
 
     #[test]
