@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use millstream::cli::{Application, Config, Running, logs};
+use millstream::cli::{Application, Config, Running, System, logs, schema_of};
 use millstream::prelude::*;
 use millstream::runtime::JobHandle;
 use millstream::server::ServerOptions;
+use schemars::Schema;
 
 use crate::options::Options;
 use crate::page::{Board, LivePage, show};
 use crate::parts;
 use crate::pipeline;
+use crate::systems::systems;
 
 /// The shop's job, with a board for the page.
 #[derive(Default)]
@@ -37,6 +39,14 @@ impl Application for Shop {
 
     fn part_of(&self, options: &Options, operator: &str) -> Option<String> {
         parts::part_of(options, operator)
+    }
+
+    fn options_schema(&self) -> Option<Schema> {
+        Some(schema_of::<Options>())
+    }
+
+    fn systems(&self, config: &Config<Options>) -> Vec<System> {
+        systems(&config.app)
     }
 
     // A second run of the same job, begun by mistake, must not take it over only to fail at the first one's port.

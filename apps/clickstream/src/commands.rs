@@ -7,6 +7,7 @@ mod drill;
 mod forget;
 #[cfg(feature = "servers")]
 mod generate;
+mod init;
 #[cfg(feature = "servers")]
 mod kafka;
 #[cfg(feature = "servers")]
@@ -33,6 +34,8 @@ pub(crate) const VERSION: &str = env!("CLICKSTREAM_VERSION");
 pub enum Clickstream {
     /// Count generated shop traffic into SQLite and show it on a live page; needs no server and no configuration
     Demo(demo::DemoArgs),
+    /// Write a configuration file with comments, to begin with
+    Init(init::InitArgs),
     /// The commands of every pipeline.
     #[command(flatten)]
     Job(Command),
@@ -58,6 +61,7 @@ impl Clickstream {
     pub fn execute(&self) -> Result<()> {
         match self {
             Self::Demo(args) => demo::demo(args),
+            Self::Init(args) => init::init(args),
             Self::Job(command) => execute(&Shop::default(), command),
             #[cfg(feature = "servers")]
             Self::Drill(args) => drill::run(args),

@@ -9,7 +9,8 @@ use millstream::decode::Decoder;
 use millstream::json::{FromJson, JsonDecoder, JsonOptions, TimeUnit};
 use millstream::time::PlausibleTimes;
 use millstream::{DataStream, KeyedStream, Record, Result};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The fields that the jobs need; the decoder looks for these alone. Ids are text as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Record, FromJson)]
@@ -64,32 +65,32 @@ pub fn by_user(events: &DataStream<Event>) -> ByUser {
 }
 
 /// How events are written down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// One JSON object per message or line.
+    /// Each message or line is one JSON object.
     #[default]
     Jsonl,
-    /// `user,item,category,behavior,seconds`, as in Taobao's UserBehavior.
+    /// Each line is `user,item,category,behavior,seconds`, as in Taobao's UserBehavior.
     TaobaoCsv,
 }
 
 /// Names of the JSON fields and the unit of the time.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct EventOptions {
-    /// A set of names: `camel` (`userId`, the default) or `snake` (`user_id item_id category_id behavior ts`).
+    /// The set of field names.
     pub preset: Preset,
-    /// Single names that differ, such as `userId: uid`.
+    /// Single field names that differ from the set, such as `userId: uid`.
     pub fields: BTreeMap<String, String>,
-    /// The unit of the time: `ms` (default), `s`, `us`, `ns`, `iso-8601`, or `iso-8601-utc` where a time without an offset is in UTC.
+    /// The unit of the event's time. Without it, that of `preset` counts.
     pub time_unit: Option<TimeUnit>,
     /// Texts that stand for no user, in any case of letters: such events count nowhere. An empty `userId` never names one.
     pub placeholder_users: Placeholders,
 }
 
 /// What producers write for an id that they do not have.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Placeholders(Vec<String>);
 
@@ -109,13 +110,14 @@ impl Placeholders {
 }
 
 /// A set of field names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// `userId itemId categoryId behavior timestamp page device region`, time in ms.
+    /// Fields are called `userId itemId categoryId behavior timestamp page device region`; the time is in ms.
     #[default]
     Camel,
-    /// `user_id item_id category_id behavior ts`, time as ISO-8601: Flink's SQL demo.
+    /// Fields are called `user_id item_id category_id behavior ts`, as in Flink's SQL demo; the time is in
+    /// ISO-8601.
     Snake,
 }
 

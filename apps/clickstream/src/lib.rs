@@ -19,3 +19,4 @@ pub mod pipeline;
 pub mod results;
 pub mod sinks;
 pub mod sources;
+pub mod systems;

@@ -14,48 +14,53 @@ use millstream::connectors::redis::RedisOptions;
 use millstream::connectors::sqlite::SqliteOptions;
 use millstream::options::duration;
 use millstream::time::{PlausibleTimes, Zone};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{EventOptions, Format};
 #[cfg(not(feature = "servers"))]
 use crate::left_out::LeftOut;
 
 /// Everything that the application can be told.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
-    /// Where events come from.
+    /// The source of the events.
     pub source: SourceOptions,
-    /// Names and units of the event's fields.
+    /// The names of the event's fields, and the unit of its time.
     #[serde(default)]
     pub event: EventOptions,
-    /// How event time moves on.
+    /// The rules by which event time moves on.
     #[serde(default)]
     pub watermark: WatermarkOptions,
-    /// Which metrics to compute; all by default.
+    /// The metrics to compute; all of them by default.
     #[serde(default = "all_jobs")]
     pub jobs: Vec<Job>,
-    /// Which behaviours count: a list, or `all`.
+    /// The behaviours that count: a list, or `all`. Events of others are dropped and counted as
+    /// `otherBehavior`.
     #[serde(default)]
     pub behaviors: Behaviors,
-    /// The shop's time zone, in which hours and days begin; UTC by default.
+    /// The shop's time zone, in which hours and days begin: a name of the tz database, or an offset such as
+    /// `+05:30`.
     #[serde(default)]
+    #[schemars(extend("default" = "UTC", "x-flink" = "table.local-time-zone"))]
     pub time_zone: Zone,
-    /// Page views and unique visitors.
+    /// The windows of page views and unique visitors.
     #[serde(default)]
     pub pv_uv: PvUvOptions,
-    /// Places of the ranking of items.
+    /// The ranking of items.
     #[serde(default)]
     pub hot_items: HotItemsOptions,
-    /// Where results go.
+    /// The stores that results go to, one or several.
     pub sinks: Vec<SinkOptions>,
-    /// Where records go that could not be used.
+    /// The place of records that could not be used. By default they are appended to the file
+    /// `dead-letter.jsonl`.
     #[serde(default)]
     pub dead_letter: DeadLetterOptions,
 }
 
 /// A metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
     /// Clicks per user and minute.
@@ -71,15 +76,15 @@ fn all_jobs() -> Vec<Job> {
 }
 
 /// A source and its settings.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum SourceOptions {
-    /// JSON events from Kafka.
+    /// JSON events are read from Kafka.
     #[cfg(feature = "servers")]
     Kafka(KafkaSourceOptions),
-    /// Events from files.
+    /// Events are read from files.
     Files(FilesOptions),
-    /// Made-up shop traffic.
+    /// Shop traffic is made up.
     Generator(GeneratorOptions),
     /// A source that this build has not.
     #[cfg(not(feature = "servers"))]
@@ -88,13 +93,15 @@ pub enum SourceOptions {
 }
 
 /// Files and their format.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilesOptions {
-    /// A file, a directory, a pattern; `.gz` is read as it is.
+    /// The files to read: a file, a directory, or a pattern with `*`, `?` or `[...]`. Gzip is unpacked.
+    #[schemars(extend("x-flink" = "path"))]
     pub path: String,
-    /// How events are written down.
+    /// The format of the lines.
     #[serde(default)]
+    #[schemars(extend("x-flink" = "format"))]
     pub format: Format,
 }
 
@@ -106,14 +113,17 @@ impl FilesOptions {
 }
 
 /// How event time moves on.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WatermarkOptions {
     /// How much later than a newer event an older one may come and still count.
     #[serde(with = "duration")]
+    #[schemars(extend("x-flink" = "WatermarkStrategy.forBoundedOutOfOrderness"))]
     pub max_out_of_orderness: Duration,
-    /// After how much silence a partition is no longer waited for; `0s`: never.
+    /// After this much silence, nobody waits for a partition any longer. With `0s`, every partition is waited
+    /// for.
     #[serde(with = "duration")]
+    #[schemars(extend("x-flink" = "WatermarkStrategy.withIdleness"))]
     pub idleness: Duration,
     /// How far an event may be ahead of this host's clock and still move event time. One that is further ahead is counted in its own
     /// window.
@@ -136,7 +146,7 @@ impl Default for WatermarkOptions {
 }
 
 /// Which behaviours count.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Behaviors {
     /// `all`.
@@ -146,7 +156,7 @@ pub enum Behaviors {
 }
 
 /// The word `all`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AllBehaviors {
     /// Every behaviour counts.
@@ -170,10 +180,10 @@ impl Behaviors {
 }
 
 /// Page views and unique visitors.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PvUvOptions {
-    /// In windows of which sizes they are counted.
+    /// The sizes of the windows in which they are counted. Hours and days are those of `time-zone`.
     pub granularities: Vec<Granularity>,
 }
 
@@ -184,7 +194,7 @@ impl Default for PvUvOptions {
 }
 
 /// The size of a window. Hours and days are those of the shop's time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Granularity {
     /// A minute.
     #[serde(rename = "1min")]
@@ -198,10 +208,10 @@ pub enum Granularity {
 }
 
 /// The ranking of items.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HotItemsOptions {
-    /// How many places.
+    /// The number of places.
     pub top: usize,
 }
 
@@ -212,20 +222,21 @@ impl Default for HotItemsOptions {
 }
 
 /// A store and its settings.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum SinkOptions {
-    /// One index per table.
+    /// Results go to Elasticsearch or OpenSearch, one index per table.
     #[cfg(feature = "servers")]
     Elasticsearch(Box<ElasticsearchOptions>),
-    /// One key per row; see the README for the keys.
+    /// Results go to Redis, one key per row.
     #[cfg(feature = "servers")]
     Redis(Box<RedisOptions>),
-    /// One table per table.
+    /// Results go to a SQLite file, one table per table.
     Sqlite(SqliteOptions),
-    /// One file per table.
+    /// Results go to CSV files, one file per table.
     Csv(CsvOptions),
-    /// One JSON message per row.
+    /// Results go to Kafka, one JSON message per row. `{table}` in the topic's name gives each table a topic
+    /// of its own.
     #[cfg(feature = "servers")]
     Kafka(KafkaSinkOptions),
     /// A store that this build has not.
@@ -253,20 +264,20 @@ impl SinkOptions {
 }
 
 /// CSV files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvOptions {
-    /// The directory; made if it is not there.
+    /// The directory of the files, which is made if it is not there.
     pub dir: PathBuf,
 }
 
 /// Where records go that could not be used.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum DeadLetterOptions {
-    /// JSON lines, appended.
+    /// Dead letters are appended to a file, one JSON object per line.
     Files(DeadLetterFile),
-    /// JSON messages.
+    /// Dead letters are written to Kafka, one JSON message each.
     #[cfg(feature = "servers")]
     Kafka(KafkaSinkOptions),
     /// A place that this build has not.
@@ -276,10 +287,10 @@ pub enum DeadLetterOptions {
 }
 
 /// A file of dead letters.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLetterFile {
-    /// The file.
+    /// The file, which is made if it is not there.
     pub path: String,
 }
 

@@ -3,14 +3,14 @@
 pub(crate) mod csv;
 mod dead_letter;
 #[cfg(feature = "servers")]
-mod elasticsearch;
+pub(crate) mod elasticsearch;
 #[cfg(feature = "servers")]
 pub(crate) mod kafka;
 #[cfg(feature = "servers")]
 mod last_resort;
 #[cfg(feature = "servers")]
 mod redis;
-mod sqlite;
+pub(crate) mod sqlite;
 
 pub use dead_letter::sink_dead_letters;
 

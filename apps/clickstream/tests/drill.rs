@@ -5,11 +5,14 @@
 
 #![allow(clippy::print_stdout, reason = "the report of a drill is for people")]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clickstream::drill::{Blow, DrillPlan, Hook, drill};
+use common::schema::mistakes;
 use millstream_testkit::wait::pause;
 use millstream_testkit::{Elasticsearch, Hdfs, Kafka, MinIo, Redis, unique_name};
 use parking_lot::{Mutex, MutexGuard};
@@ -73,9 +76,11 @@ fn plan(dir: &Path, config: &str, kinds: &[Blow], blows: u32, hooks: Vec<Hook>) 
 }
 
 fn must_be_clean(plan: DrillPlan) -> Result<()> {
-    let log = plan.dir.join("job.log");
+    let (log, config) = (plan.dir.join("job.log"), plan.dir.join("job.yaml"));
     let report = drill(plan).map_err(|error| anyhow::anyhow!("{}\n{}", error.chain(), tail(&log)))?;
     println!("{report}");
+    let mistakes = mistakes(&std::fs::read_to_string(config)?);
+    ensure!(mistakes.is_empty(), "the schema refuses the drill's configuration: {mistakes:?}");
     ensure!(report.is_clean(), "{report}\n{}", tail(&log));
     Ok(())
 }

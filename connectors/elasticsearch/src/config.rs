@@ -6,6 +6,7 @@ use std::time::Duration;
 use millstream_record::{Error, Result};
 use millstream_stage::options::{Secret, duration, optional_duration, size};
 use reqwest::Url;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::template::check_index_name;
@@ -13,53 +14,62 @@ use crate::template::check_index_name;
 /// Where to write, how to log in, and when to send. Keys are those of Flink's connector where the thing is the same.
 ///
 /// Limits hold per subtask.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ElasticsearchOptions {
-    /// Base URLs of one cluster's nodes, `http://127.0.0.1:9200`; a path is kept. Requests go round; a node that fails is left
-    /// out for a while.
+    /// The base URLs of one cluster's nodes; a path is kept. Requests go to the nodes in turn, and a node
+    /// that fails is left out for a while.
+    #[schemars(extend("x-flink" = "hosts"))]
     pub hosts: Vec<String>,
-    /// Login by name; needs a password.
+    /// The user to log in as; needs a password.
+    #[schemars(extend("x-flink" = "username"))]
     pub username: Option<String>,
     /// The password of `username`.
+    #[schemars(extend("x-flink" = "password"))]
     pub password: Option<Secret>,
     /// The variable of the environment that holds the password, instead of giving it here.
     pub password_env: Option<String>,
     /// The file that holds the password, without its last line break, instead of giving it here.
     pub password_file: Option<PathBuf>,
-    /// Login by API key, in its encoded form (`id:key` in base64).
+    /// The API key to log in with instead of a user, in its encoded form (`id:key` in base64).
     pub api_key: Option<Secret>,
     /// The variable of the environment that holds the API key, instead of giving it here.
     pub api_key_env: Option<String>,
     /// The file that holds the API key, without its last line break, instead of giving it here.
     pub api_key_file: Option<PathBuf>,
-    /// For `https`: a PEM file with the certificates to trust. Without it, those that the machine trusts.
+    /// For `https`: a PEM file with the certificates to trust. Without it, those that the machine trusts are
+    /// used.
     pub ca_file: Option<PathBuf>,
-    /// Put before the name of every index and template.
+    /// A text that is put before the name of every index and template.
+    #[schemars(extend("x-flink" = "index"))]
     pub index_prefix: String,
     /// A request is sent when this many documents wait.
     #[serde(rename = "bulk-flush.max-actions")]
+    #[schemars(extend("x-flink" = "sink.bulk-flush.max-actions"))]
     pub max_actions: usize,
-    /// A request is sent when documents of this many bytes wait; no request is larger, unless a single document is.
+    /// A request is sent when documents of this size wait. No request is larger, unless a single document is.
     #[serde(rename = "bulk-flush.max-size", with = "size")]
+    #[schemars(extend("x-flink" = "sink.bulk-flush.max-size"))]
     pub max_bytes: usize,
-    /// A request is sent when a document has waited for this long; 0 sends at once whatever is there.
+    /// A request is sent when a document has waited for this long; `0s` sends at once.
     #[serde(rename = "bulk-flush.interval", with = "duration")]
+    #[schemars(extend("x-flink" = "sink.bulk-flush.interval"))]
     pub interval: Duration,
-    /// Requests in flight at most; fewer while the cluster is overloaded.
+    /// The largest number of requests in flight; there are fewer while the cluster is overloaded.
     #[serde(rename = "bulk-flush.max-in-flight")]
     pub max_in_flight: usize,
     /// The wait before the first repetition; it doubles with each further one.
     #[serde(rename = "bulk-flush.backoff.delay", with = "duration")]
+    #[schemars(extend("x-flink" = "sink.bulk-flush.backoff.delay"))]
     pub backoff_delay: Duration,
     /// The longest wait between repetitions.
     #[serde(rename = "bulk-flush.backoff.max-delay", with = "duration")]
     pub backoff_max_delay: Duration,
-    /// After how long of repeating one document the job is restarted from its checkpoint. Without it, repeating goes on for ever,
-    /// seen in the `retries` metric and in the log.
+    /// How long one document is repeated before the job is restarted from its checkpoint. Without it,
+    /// repeating goes on for ever; the metric `retries` and the log show it.
     #[serde(rename = "bulk-flush.backoff.max-time", with = "optional_duration")]
     pub backoff_max_time: Option<Duration>,
-    /// What the writer holds at most, sent or not, before it takes no more data.
+    /// How much the writer of one subtask holds, sent or not, before it takes no more data.
     #[serde(rename = "buffer.max-size", with = "size")]
     pub buffer_bytes: usize,
     /// A larger document goes to the dead letter without being sent.
@@ -67,11 +77,13 @@ pub struct ElasticsearchOptions {
     pub max_document_bytes: usize,
     /// How long to wait for a connection.
     #[serde(rename = "connection.timeout", with = "duration")]
+    #[schemars(extend("x-flink" = "connection.timeout"))]
     pub connect_timeout: Duration,
     /// How long to wait for the answer to a request.
     #[serde(rename = "connection.request-timeout", with = "duration")]
+    #[schemars(extend("x-flink" = "socket.timeout"))]
     pub request_timeout: Duration,
-    /// How long to wait at the start for a cluster that answers.
+    /// How long the job waits at its start for a cluster that does not answer.
     #[serde(rename = "start.timeout", with = "duration")]
     pub start_timeout: Duration,
 }

@@ -54,6 +54,7 @@
 
 pub mod config;
 
+mod check;
 mod client;
 mod document;
 mod encode;
@@ -72,6 +73,7 @@ mod target;
 mod template;
 mod tls;
 
+pub use check::check;
 pub use config::ElasticsearchOptions;
 pub use document::Document;
 pub use forget::forget;

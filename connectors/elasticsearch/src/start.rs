@@ -47,6 +47,20 @@ impl Start {
         Ok(())
     }
 
+    /// The same without a change to the cluster: what an index still lacks, and templates, a start puts in
+    /// place.
+    ///
+    /// # Errors
+    /// As [`attempt`](Self::attempt), but for those of the templates.
+    pub(crate) async fn look_only(&self) -> Result<(), NotReady> {
+        let health = Question::get("_cluster/health?filter_path=status,error", self.timeout);
+        check_health(&self.ask(&health).await?)?;
+        for template in &self.templates {
+            self.compare_targets(template, self.timeout).await?;
+        }
+        Ok(())
+    }
+
     // None where the store, or the login, does not allow the question: then nothing is compared, which is said once.
     async fn look(&self, question: &Question, what: &str) -> Result<Option<HttpAnswer>, NotReady> {
         let answer = self.reach(question).await?;

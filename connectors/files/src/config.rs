@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use millstream_record::{Error, Result};
@@ -12,15 +13,15 @@ use crate::gzip::MAGIC;
 pub(crate) const STANDARD: &str = "-";
 
 /// How a file's bytes are packed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compression {
-    /// Gzip where the name ends in `.gz`, and files that begin as gzip does.
+    /// Files are unpacked where the name ends in `.gz` or the first bytes are those of gzip.
     #[default]
     Auto,
-    /// As they are.
+    /// Files are read and written as they are.
     None,
-    /// Gzip, also of several members.
+    /// Files are gzip, also of several members.
     Gzip,
 }
 
@@ -43,11 +44,11 @@ impl Compression {
 }
 
 /// One or several paths: a file, a directory (the files in it), a pattern with `*`, `?` or `[…]`, or `-` for standard input.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "OneOrMany")]
 pub struct Paths(pub Vec<String>);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum OneOrMany {
     One(String),
@@ -70,19 +71,19 @@ impl<S: Into<String>> From<S> for Paths {
 }
 
 /// Settings of a [`FilesSource`](crate::FilesSource).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FilesSourceOptions {
-    /// What to read.
+    /// The files to read: a file, a directory, a pattern, or a list of these; `-` is standard input.
     pub path: Paths,
-    /// How it is packed.
+    /// How the files are packed.
     pub compression: Compression,
     /// Whether the first line of each file names columns and is no message.
     pub header: bool,
-    /// The longest line in bytes, 16 MiB by default. What is longer goes to the dead letter with its first 64 KiB.
+    /// The size of the longest line. A longer one goes to the dead letter with its first 64 KiB.
     #[serde(with = "millstream_stage::options::size")]
     pub max_line_size: usize,
-    /// How much is read at once, 256 KiB by default; each file that is open holds two of these.
+    /// How much is read at once. Each file that is open holds two of these.
     #[serde(with = "millstream_stage::options::size")]
     pub chunk_size: usize,
 }
@@ -112,10 +113,10 @@ impl FilesSourceOptions {
 }
 
 /// What happens to a file that is there when a job starts afresh. A job that is restored always goes on behind what is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AtStart {
-    /// It is emptied: the results of this run alone.
+    /// The file is emptied, and holds the results of this run alone.
     #[default]
     Replace,
     /// New lines follow the old ones.
@@ -125,18 +126,18 @@ pub enum AtStart {
 }
 
 /// Settings of a [`FilesSink`](crate::FilesSink).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FilesSinkOptions {
     /// The file to write, or `-` for standard output. Its directory is made where it is missing.
     pub path: String,
     /// How it is packed. With gzip, every write is a member of its own: what was flushed can be read at any time.
     pub compression: Compression,
-    /// What becomes of a file that is there already.
+    /// How a file is treated that is there already.
     pub at_start: AtStart,
     /// Whether a flush waits until the disk has it (`fsync`), so that it survives a crash of the machine.
     pub sync: bool,
-    /// How many bytes one subtask buffers while the disk is busy; more blocks it.
+    /// How much one subtask buffers while the disk is busy; more blocks it.
     #[serde(with = "millstream_stage::options::size")]
     pub buffer_size: usize,
 }

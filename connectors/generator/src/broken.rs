@@ -1,10 +1,11 @@
 //! Ways in which a record can be broken.
 
 use memchr::memmem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a record is broken. All but [`NullUser`](Self::NullUser) are no events for any decoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// How a record is broken. Only `null-user` is an event to a decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrokenKind {
     /// Its end is missing.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use millstream_record::{Error, Result};
@@ -10,7 +11,7 @@ use millstream_stage::time::{Time, millis};
 use crate::broken::BrokenKind;
 
 /// A field that an event may have beside `userId`, `itemId`, `categoryId`, `behavior` and `timestamp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Field {
     /// Names the event; a duplicate has the same.
@@ -33,54 +34,59 @@ pub enum Field {
 ///
 /// What is generated depends on the seed, the splits and the settings of this struct, not on time, machine or parallelism; the start
 /// of event time apart, which is the clock's where a rate is set and `start` is not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GeneratorOptions {
-    /// Chooses the traffic.
+    /// The seed, which chooses the traffic.
     pub seed: u64,
-    /// Events per second by the clock, all splits together; as fast as they are taken without.
+    /// Events per second by the clock, all splits together. Without it, events are made as fast as they are
+    /// taken.
+    #[schemars(extend("x-flink" = "rows-per-second"))]
     pub rate: Option<f64>,
-    /// How far the source may fall behind its rate and catch up; what is more, it lets go.
+    /// How far the source may fall behind its rate and catch up. Events beyond that are not made up for.
     #[serde(with = "millstream_stage::options::duration")]
     pub catch_up: Duration,
-    /// Events per second of event time: `rate` by default, or 1,000 flat out.
+    /// Events per second of event time. By default it is `rate`, or 1,000 where no rate is set.
     pub event_rate: Option<f64>,
-    /// Event time of the first event in epoch milliseconds: now by default where a rate is set, 2017-11-26 01:00 UTC flat out.
+    /// The event time of the first event in milliseconds since 1970. By default it is now where a rate is
+    /// set, else 2017-11-26 01:00 UTC.
     pub start: Option<Time>,
-    /// Ends after so many events, all splits together.
+    /// The source ends after so many events, all splits together.
+    #[schemars(extend("x-flink" = "number-of-rows"))]
     pub count: Option<u64>,
-    /// Ends after so much event time.
+    /// The source ends after so much event time.
     #[serde(with = "millstream_stage::options::optional_duration")]
     pub duration: Option<Duration>,
-    /// Parts that can be generated in parallel, each with its own events.
+    /// The number of parts that can be generated in parallel, each with its own events.
     pub splits: u16,
-    /// Optional fields.
+    /// The optional fields that events have.
     pub fields: Vec<Field>,
-    /// How many users there are.
+    /// The number of users.
     pub users: u64,
-    /// How many items there are.
+    /// The number of items.
     pub items: u64,
-    /// How many categories there are.
+    /// The number of categories.
     pub categories: u64,
-    /// Event times lie up to this far behind the newest, at random.
+    /// How far event times may lie behind the newest one; the distance is random.
     #[serde(with = "millstream_stage::options::duration")]
     pub disorder: Duration,
-    /// Share of events that come a second time, at most `disorder`, or where that is less a second, behind the newest.
+    /// The share of events that come a second time, at most `disorder`, or where that is less a second,
+    /// behind the newest.
     pub duplicates: f64,
-    /// Share of broken records, of all kinds in `broken-kinds`.
+    /// The share of broken records, of all kinds in `broken-kinds`.
     pub broken: f64,
-    /// How they are broken.
+    /// The ways in which records are broken.
     pub broken_kinds: Vec<BrokenKind>,
-    /// Share of events that are once to twice `late-by` behind.
+    /// The share of events that are once to twice `late-by` behind.
     pub late: f64,
-    /// How late those are.
+    /// How far late events are behind.
     #[serde(with = "millstream_stage::options::duration")]
     pub late_by: Duration,
-    /// Share of events from the year 2037.
+    /// The share of events from the year 2037.
     pub future: f64,
-    /// Share of events from the year 1902.
+    /// The share of events from the year 1902.
     pub ancient: f64,
-    /// Share of events of the first `hot-users` users.
+    /// The share of events of the first `hot-users` users.
     pub hot: f64,
     /// How many users share the `hot` events.
     pub hot_users: u64,

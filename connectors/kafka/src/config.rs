@@ -6,45 +6,59 @@ use std::time::Duration;
 use millstream_record::{Error, Result};
 use millstream_stage::options::{duration, instant, optional_duration, size};
 use millstream_stage::time::{Time, written};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::properties::Properties;
 
 /// What a [`KafkaSource`](crate::KafkaSource) reads, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KafkaSourceOptions {
-    /// Addresses to find the cluster by: `host:port`, several separated by commas.
+    /// The addresses to find the cluster by, `host:port`; several are separated by commas.
+    #[schemars(extend("x-flink" = "properties.bootstrap.servers"))]
     pub brokers: String,
     /// The topic, or a list of topics.
+    #[schemars(extend("x-flink" = "topic"))]
     pub topic: Topics,
-    /// Where to start where there is no snapshot; earliest by default.
+    /// Where to start reading when there is no checkpoint or savepoint to go on from.
+    #[schemars(extend("x-flink" = "scan.startup.mode"))]
     pub start: Start,
-    /// A consumer group, for `start: group-offsets`, and to which the positions of each complete checkpoint are committed, so that
-    /// tools that watch its lag see this job. What the job itself goes on from is in its checkpoints alone. It never joins the group.
+    /// A consumer group, for `start: group-offsets`. The positions of each complete checkpoint are committed
+    /// to it, so that tools that watch its lag see this job. The job itself goes on from its checkpoints
+    /// alone, and it never joins the group.
+    #[schemars(extend("x-flink" = "properties.group.id"))]
     pub group_id: Option<String>,
-    /// With `start: group-offsets`: where a partition is read from for which the group has no offset; earliest by default.
+    /// With `start: group-offsets`: where a partition is read from for which the group has no offset.
+    #[schemars(extend("x-flink" = "properties.auto.offset.reset"))]
     pub on_missing_group_offset: GroupFallback,
-    /// What to do when the topic does not have the offset to go on from, or was created anew since; fail by default.
+    /// What to do when the topic does not have the offset to go on from, or was created anew since.
     pub on_missing_offset: MissingOffset,
-    /// Where to end; without it the source never ends.
+    /// Where to stop reading. Without it the source never ends.
+    #[schemars(extend("x-flink" = "scan.bounded.mode"))]
     pub bounded: Option<Bounded>,
-    /// Whether messages of open and aborted transactions are read; they are not by default.
+    /// Whether messages of open and aborted transactions are read.
+    #[schemars(extend("x-flink" = "properties.isolation.level"))]
     pub isolation: Isolation,
-    /// After how long the log says that brokers do not answer, and what to look at; 15 s by default. They are waited for all the same.
+    /// How long brokers may be silent before the log says so and what to look at. The job waits for them all
+    /// the same.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// How often to look for new partitions while the source runs unbounded, 2 s by default; never, if not set. Until a partition is
-    /// found nobody waits for its events, so some of them may be late then.
+    /// How often the source looks for new partitions while it runs unbounded; with `null`, never. Until a
+    /// partition is found nobody waits for its events, so some of them may be late then.
     #[serde(with = "optional_duration")]
+    #[schemars(extend("x-flink" = "scan.topic-partition-discovery.interval"))]
     pub discovery_interval: Option<Duration>,
-    /// How much each subtask may fetch ahead; 64 MiB by default. What is in flight and what the client keeps about each message
-    /// (some 300 bytes, for at most 100,000 messages unless `queued.min.messages` says otherwise) comes on top.
+    /// How much each subtask may fetch ahead. The messages in flight and the client's notes on each message
+    /// (some 300 bytes, for at most 100,000 messages unless `queued.min.messages` says otherwise) come on
+    /// top.
     #[serde(with = "size")]
     pub prefetch_size: usize,
-    /// How many messages one poll takes at most; 4096 by default.
+    /// The largest number of messages that one poll takes.
+    #[schemars(extend("x-flink" = "properties.max.poll.records"))]
     pub poll_messages: usize,
     /// More properties of the client, such as `security.protocol`.
+    #[schemars(extend("x-flink" = "properties.*"))]
     pub client: Properties,
 }
 
@@ -69,11 +83,11 @@ impl Default for KafkaSourceOptions {
 }
 
 /// One topic or several.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "OneOrMany", into = "OneOrMany")]
 pub struct Topics(pub Vec<String>);
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum OneOrMany {
     One(String),
@@ -101,29 +115,30 @@ impl From<&str> for Topics {
     }
 }
 
-/// Where a partition is read from when there is no snapshot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a partition is read from when there is no checkpoint or savepoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
-    /// Its oldest message.
+    /// At the oldest message of each partition.
     #[default]
     Earliest,
-    /// What comes after the job's start.
+    /// At the messages that come after the job's start.
     Latest,
     /// Where the consumer group `group-id` stands.
     GroupOffsets,
-    /// The first message whose own time stamp is this or a later one: a date, an ISO-8601 time, or milliseconds since 1970.
+    /// At the first message whose own time stamp is this or a later one: a date, an ISO-8601 time, or
+    /// milliseconds since 1970.
     Timestamp(#[serde(with = "instant")] Time),
 }
 
 /// Where a partition is read from for which the consumer group has no offset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GroupFallback {
-    /// Its oldest message.
+    /// At its oldest message.
     #[default]
     Earliest,
-    /// What comes after the job's start.
+    /// At the messages that come after the job's start.
     Latest,
     /// The job does not start.
     Fail,
@@ -131,36 +146,37 @@ pub enum GroupFallback {
 
 /// What becomes of a partition whose stored offset is not there: its retention has deleted it, or the topic was deleted and created anew,
 /// which its id tells, however long it is. Which partition, which offset and what there is stands in the error, or in a warning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingOffset {
     /// The job ends with an error.
     #[default]
     Fail,
-    /// It goes on with the oldest message that there is.
+    /// The job goes on with the oldest message that there is.
     Earliest,
-    /// It goes on behind the newest one.
+    /// The job goes on behind the newest message.
     Latest,
 }
 
 /// Where a partition ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bounded {
-    /// At what was there when the job started; with `read_committed`, before the first transaction that was open then.
+    /// At the end of each partition as it was when the job started; with `read_committed`, before the first
+    /// transaction that was open then.
     Latest,
     /// Before the first message whose own time stamp is this or a later one, written as for `start`; where there is none, as `latest`.
     Timestamp(#[serde(with = "instant")] Time),
 }
 
 /// Which messages of transactions are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
-    /// Only those of committed ones.
+    /// Only messages of committed transactions are read.
     #[default]
     ReadCommitted,
-    /// All.
+    /// All messages are read.
     ReadUncommitted,
 }
 

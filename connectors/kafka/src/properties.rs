@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Properties of the client by the names of librdkafka's `CONFIGURATION.md`, such as `sasl.password`.
 ///
 /// Numbers and booleans can be written without quotes. Whatever may be a secret is neither printed nor written out again.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(from = "BTreeMap<String, PropertyValue>")]
 pub struct Properties(BTreeMap<String, String>);
 
@@ -56,7 +57,7 @@ impl Serialize for Properties {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum PropertyValue {
     Truth(bool),

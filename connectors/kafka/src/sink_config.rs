@@ -3,50 +3,70 @@
 use std::time::Duration;
 
 use millstream_record::{Error, Result};
+use millstream_stage::options::schema::add_alias;
 use millstream_stage::options::{duration, size};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{check_brokers, check_reserved, check_topic};
 use crate::properties::Properties;
 
 /// Where a [`KafkaSink`](crate::KafkaSink) writes, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(transform = also_flinks)]
 pub struct KafkaSinkOptions {
-    /// Addresses to find the cluster by: `host:port`, several separated by commas.
+    /// The addresses to find the cluster by, `host:port`; several are separated by commas.
+    #[schemars(extend("x-flink" = "properties.bootstrap.servers"))]
     pub brokers: String,
-    /// The topic. It must exist.
+    /// The topic to write to. It must exist.
+    #[schemars(extend("x-flink" = "topic"))]
     pub topic: String,
-    /// How long the start may wait for brokers and the topic; 15 s by default.
+    /// How long the start may wait for brokers and the topic.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// How long a message, or a transaction, is tried before the job goes back to its last checkpoint; 2 min by default.
+    /// How long a message, or a transaction, is tried before the job goes back to its last checkpoint.
     #[serde(with = "duration")]
+    #[schemars(extend("x-flink" = "properties.delivery.timeout.ms"))]
     pub delivery_timeout: Duration,
-    /// How much each subtask may have on its way before it holds its input back; 32 MiB by default. At least once only.
+    /// At least once: how much each subtask may have on its way before it holds its input back.
     #[serde(with = "size")]
+    #[schemars(extend("x-flink" = "properties.buffer.memory"))]
     pub buffer_size: usize,
-    /// `lz4` (the default), `zstd`, `snappy`, `gzip` or `none`.
+    /// How messages are compressed.
+    #[schemars(extend("x-flink" = "properties.compression.type"))]
     pub compression: Compression,
-    /// `at-least-once` (the default, as in Flink) or `exactly-once`.
+    /// What a reader of the topic can rely on.
     #[serde(alias = "sink.delivery-guarantee")]
+    #[schemars(extend("x-flink" = "sink.delivery-guarantee"))]
     pub delivery_guarantee: DeliveryGuarantee,
-    /// Exactly once: what its transactional ids begin with; job, sink and subtask follow, as in `millstream-shop-counts-0`. Jobs of the
-    /// same name that write to one cluster, such as a test's and the shop's, need different ones. It stays for the life of the job.
+    /// Exactly once: the beginning of the transactional ids; job, sink and subtask follow, as in
+    /// `millstream-shop-counts-0`. Jobs of the same name that write to one cluster, such as a test's and the
+    /// shop's, need different ones. It stays for the life of the job.
     #[serde(alias = "sink.transactional-id-prefix")]
+    #[schemars(extend("x-flink" = "sink.transactional-id-prefix"))]
     pub transactional_id_prefix: String,
-    /// Exactly once: after how long the brokers give up a transaction whose writer is gone; 2 min by default. One lasts as long as the
-    /// writing of one checkpoint's output, not as long as the time between two; the brokers allow `transaction.max.timeout.ms`, 15 min.
+    /// Exactly once: the time after which the brokers give up a transaction whose writer is gone. A
+    /// transaction lasts as long as the writing of one checkpoint's output, not as long as the time between
+    /// two; the brokers allow `transaction.max.timeout.ms`, 15 min.
     #[serde(with = "duration")]
+    #[schemars(extend("x-flink" = "properties.transaction.timeout.ms"))]
     pub transaction_timeout: Duration,
-    /// Exactly once: how much each subtask keeps for the next checkpoints before it holds its input back; 256 MiB by default. While a
-    /// snapshot of it is written, it is in memory twice.
+    /// Exactly once: how much each subtask keeps for the next checkpoints before it holds its input back.
+    /// While a snapshot of it is written, it is in memory twice.
     #[serde(with = "size")]
     pub max_interval_bytes: usize,
     /// Exactly once: what to do when a restored checkpoint has output of which the brokers no longer know whether it was written.
     pub on_missing_marker: MissingMarker,
     /// More properties of the client, such as `security.protocol`.
+    #[schemars(extend("x-flink" = "properties.*"))]
     pub client: Properties,
+}
+
+fn also_flinks(schema: &mut schemars::Schema) {
+    for key in ["delivery-guarantee", "transactional-id-prefix"] {
+        add_alias(schema, key, &format!("sink.{key}"));
+    }
 }
 
 impl Default for KafkaSinkOptions {
@@ -69,45 +89,45 @@ impl Default for KafkaSinkOptions {
 }
 
 /// What a reader of the topic can rely on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryGuarantee {
-    /// Written at once; after a crash, again.
+    /// Messages are written at once; after a crash, some are written again.
     #[default]
     AtLeastOnce,
-    /// Written in one transaction per checkpoint, once that is complete: a reader with `isolation.level=read_committed` sees each
-    /// message once, and as late as the next checkpoint.
+    /// Messages are written in one transaction per checkpoint, once that is complete: a reader with
+    /// `isolation.level=read_committed` sees each message once, and as late as the next checkpoint.
     ExactlyOnce,
 }
 
 /// What becomes of restored output of which nobody knows whether it was written. The brokers forget after `offsets.retention.minutes`
 /// without a checkpoint that wrote anything (7 days), or with the topic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingMarker {
     /// The job does not start.
     #[default]
     Fail,
-    /// It is written, perhaps a second time.
+    /// The output is written, perhaps a second time.
     Write,
-    /// It is not written, perhaps never.
+    /// The output is not written, and so perhaps never.
     Skip,
 }
 
 /// How messages are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Fast, moderately small.
+    /// LZ4 is fast, and its messages are moderately small.
     #[default]
     Lz4,
-    /// Smallest.
+    /// Zstandard gives the smallest messages.
     Zstd,
-    /// Fast; for consumers that know no other.
+    /// Snappy is fast; for consumers that know no other.
     Snappy,
-    /// Slow; for consumers that know no other.
+    /// Gzip is slow; for consumers that know no other.
     Gzip,
-    /// Not at all.
+    /// Messages are not compressed.
     None,
 }
 

@@ -7,9 +7,10 @@ use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
 
-use crate::client::consumer_config;
-use crate::config::KafkaSourceOptions;
+use crate::client::{Consumer, Events, Patience, consumer_config};
+use crate::config::{KafkaSourceOptions, Start};
 use crate::enumerator::KafkaEnumerator;
+use crate::group_offsets::group_offsets;
 use crate::reader::KafkaReader;
 use crate::retry::Fault;
 
@@ -26,6 +27,29 @@ impl KafkaSource {
     /// A source with these options.
     pub fn new(options: KafkaSourceOptions) -> Self {
         Self { options: Arc::new(options) }
+    }
+
+    /// Looks for the topics, for at most `connect-timeout`, and answers how many partitions they have: for
+    /// commands that somebody waits for. The source of a job waits on.
+    ///
+    /// # Errors
+    /// Brokers that do not answer or refuse the login, a topic that is not there, a topic or consumer group
+    /// that may not be seen.
+    pub fn find_topics(&self) -> Result<usize> {
+        self.validate()?;
+        let options = &self.options;
+        let created = consumer_config(options, "").create_with_context(Events::reported());
+        let client: Consumer = created.map_err(Fault::of_creation)?;
+        let patience = Patience::new(&options.brokers, options.connect_timeout);
+        let mut found = Vec::new();
+        for topic in &options.topic.0 {
+            let partitions = patience.partitions(&client, topic)?;
+            found.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
+        }
+        if options.start == Start::GroupOffsets {
+            group_offsets(options, "", &found, &patience)?;
+        }
+        Ok(found.len())
     }
 }
 

@@ -177,7 +177,7 @@ pub(crate) async fn open_connection(options: &RedisOptions) -> Result<Multiplexe
 }
 
 // Files and variables are read anew for each connection: passwords and authorities may change while the job runs.
-fn client_for(options: &RedisOptions) -> Result<Client> {
+pub(crate) fn client_for(options: &RedisOptions) -> Result<Client> {
     let unusable = |error: RedisError| {
         Error::configuration(format!("Redis at {} cannot be used", options.url)).caused_by(error)
     };

@@ -7,31 +7,35 @@ use std::time::Duration;
 use millstream_record::{Error, Result};
 use millstream_stage::options::{Secret, duration, size};
 use redis::{ConnectionAddr, IntoConnectionInfo};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How to reach Redis and how to write to it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RedisOptions {
-    /// `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS. A login may stand in it; better give it below.
+    /// The server's address: `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS. A login may stand in it;
+    /// better give it below.
+    #[schemars(extend("default" = DEFAULT_URL))]
     pub url: Url,
-    /// The user to log in as (Redis 6 and later); the default user if none is given.
+    /// The user to log in as (Redis 6 and later). Without it, the default user is taken.
     pub username: Option<String>,
-    /// The password.
+    /// The password. Write it as `${VARIABLE}`, or use `password-env` or `password-file`.
     pub password: Option<Secret>,
     /// The variable of the environment that holds the password, instead of giving it here.
     pub password_env: Option<String>,
     /// The file that holds the password, without its last line break, instead of giving it here.
     pub password_file: Option<PathBuf>,
-    /// With TLS: a file in PEM form with the authorities to trust instead of the system's.
+    /// With TLS: a PEM file with the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// How long a key stays after its last write, in whole seconds; zero for ever. Its version goes with it, so let it be longer than
-    /// a writer that should be dead can live on: a checkpoint interval and a restart at the least.
+    /// How long a key stays after its last write, in whole seconds; `0s` keeps it for ever. Its version goes
+    /// with it, so let the time be longer than a writer that should be dead can live on: a checkpoint
+    /// interval and a restart at the least.
     #[serde(with = "duration")]
     pub expiry: Duration,
-    /// A pipeline has at most so many writes.
+    /// The largest number of writes in one pipeline.
     pub batch_records: usize,
-    /// A pipeline has at most so many bytes, unless a single write is larger.
+    /// The largest size of one pipeline, unless a single write is larger.
     #[serde(with = "size")]
     pub batch_bytes: usize,
     /// How long a write waits for company in its pipeline. Writes of one key that wait together become one.
@@ -39,7 +43,8 @@ pub struct RedisOptions {
     pub linger: Duration,
     /// How many pipelines are on their way at once, on one connection per subtask.
     pub max_in_flight: usize,
-    /// When a subtask holds more bytes than this, waiting and on their way, it takes no more data until there is room.
+    /// When a subtask holds more than this, waiting and on its way, it takes no more data until there is
+    /// room.
     #[serde(with = "size")]
     pub buffer_bytes: usize,
     /// How long one attempt to connect and log in may take.
@@ -51,10 +56,10 @@ pub struct RedisOptions {
     /// How long the job waits at its start for a Redis that does not answer.
     #[serde(with = "duration")]
     pub start_timeout: Duration,
-    /// The first pause after a failure that may pass; it doubles each time, and a random part is taken off.
+    /// The first pause after a failure that may pass. It doubles each time, and a random part is taken off.
     #[serde(with = "duration")]
     pub retry_initial: Duration,
-    /// The longest pause.
+    /// The longest pause after a failure that may pass.
     #[serde(with = "duration")]
     pub retry_max: Duration,
     /// How long nothing but failures may come back before the job goes back to its last checkpoint.
@@ -62,10 +67,12 @@ pub struct RedisOptions {
     pub retry_for: Duration,
 }
 
+const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
+
 impl Default for RedisOptions {
     fn default() -> Self {
         Self {
-            url: Url::from("redis://127.0.0.1:6379"),
+            url: Url::from(DEFAULT_URL),
             username: None,
             password: None,
             password_env: None,
@@ -167,7 +174,7 @@ impl RedisOptions {
 }
 
 /// An address that may contain a password, which is never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Url(String);
 

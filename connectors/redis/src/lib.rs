@@ -23,6 +23,7 @@
 //! refused because a newer one was there.
 
 mod certificates;
+mod check;
 mod client;
 mod config;
 mod encode;
@@ -32,6 +33,7 @@ mod sink;
 mod store;
 mod write;
 
+pub use check::check;
 pub use config::{RedisOptions, Url};
 pub use forget::forget;
 pub use sink::RedisSink;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::config::{SqliteOptions, Synchronous};
 use crate::encode::Value;
 use crate::retry::{ErrorVerdict, of_error};
-use crate::table::Table;
+use crate::table::{Column, Table};
 use crate::wal::Wal;
 
 /// The table in which each sink of each job leaves the number of its last attempt.
@@ -211,25 +211,8 @@ impl Database {
 
     fn compare(&self, transaction: &Transaction<'_>) -> Result<(), TransactionFailure> {
         let there = columns_of(transaction, self.table.name()).map_err(|error| self.failure(error))?;
-        let wanted: BTreeMap<_, _> = self
-            .table
-            .columns()
-            .iter()
-            .map(|column| (column.name.clone(), describe(column.kind.sql(), self.table.is_key(&column.name))))
-            .collect();
-        if there == wanted {
-            return Ok(());
-        }
-        let text = |columns: &BTreeMap<String, String>| {
-            columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect::<Vec<_>>().join(", ")
-        };
-        Err(TransactionFailure::Stop(Error::configuration(format!(
-            "sqlite: table {} of {} has the columns ({}), the job writes ({}): rename or drop that table, or write to another one",
-            self.table.name(),
-            self.path(),
-            text(&there),
-            text(&wanted)
-        ))))
+        misfit(&self.table, &there, &self.path())
+            .map_or(Ok(()), |misfit| Err(TransactionFailure::Stop(misfit)))
     }
 
     fn path(&self) -> String {
@@ -257,7 +240,30 @@ impl FileId {
     }
 }
 
-fn columns_of(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+/// How the columns of a table that is there differ from those that the job writes.
+pub(crate) fn misfit(table: &Table, there: &BTreeMap<String, String>, path: &str) -> Option<Error> {
+    let column =
+        |column: &Column| (column.name.clone(), describe(column.kind.sql(), table.is_key(&column.name)));
+    let wanted: BTreeMap<_, _> = table.columns().iter().map(column).collect();
+    if *there == wanted {
+        return None;
+    }
+    let text = |columns: &BTreeMap<String, String>| {
+        columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect::<Vec<_>>().join(", ")
+    };
+    Some(Error::configuration(format!(
+        "sqlite: table {} of {path} has the columns ({}), the job writes ({}): rename or drop that table, or write to another one",
+        table.name(),
+        text(there),
+        text(&wanted)
+    )))
+}
+
+/// The columns of a table, by name; none where it is not there.
+pub(crate) fn columns_of(
+    transaction: &Transaction<'_>,
+    table: &str,
+) -> rusqlite::Result<BTreeMap<String, String>> {
     let mut columns = transaction.prepare("SELECT name, type, pk > 0 FROM pragma_table_info(?)")?;
     let rows = columns.query_map([table], |row| {
         let kind: String = row.get(1)?;

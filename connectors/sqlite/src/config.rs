@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use millstream_record::{Error, Result};
 use millstream_stage::options::{duration, size};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which file to write to, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SqliteOptions {
-    /// The database file; made if it is not there. Its directory must be there.
+    /// The database file, which is made if it is not there. Its directory must exist.
     pub path: PathBuf,
-    /// A transaction begins when so many rows wait.
+    /// A transaction begins when this many rows wait.
     pub batch_records: usize,
-    /// A transaction begins when a row has waited so long.
+    /// A transaction begins when a row has waited for this long.
     #[serde(with = "duration")]
     pub linger: Duration,
-    /// When a subtask holds more bytes than this, waiting and being written, it takes no more data until there is room.
+    /// When a subtask holds more than this, waiting and being written, it takes no more data until there is
+    /// room.
     #[serde(with = "size")]
     pub buffer_bytes: usize,
     /// How long one attempt waits for another writer of the file.
@@ -27,21 +29,23 @@ pub struct SqliteOptions {
     /// How long the file may stay locked before the job goes back to its last checkpoint.
     #[serde(with = "duration")]
     pub retry_for: Duration,
-    /// What a commit waits for.
+    /// How much a commit waits for.
     pub synchronous: Synchronous,
-    /// The write-ahead log is cut to this size. Above it the job says who keeps it from that: a reader that was left open.
+    /// The write-ahead log is cut to this size. Above it the log and the page name the reader
+    /// that was left open and keeps it from that.
     #[serde(rename = "wal-size", with = "size")]
     pub wal_bytes: usize,
 }
 
 /// What a commit waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Synchronous {
-    /// Until the disk has the data: what is acknowledged survives a loss of power.
+    /// A commit waits until the disk has the data, so that whatever is acknowledged survives a loss of power.
     #[default]
     Full,
-    /// Until the operating system has it: a crash of the process loses nothing, a loss of power may lose the last transactions.
+    /// A commit waits until the operating system has the data. A crash of the process loses nothing; a loss
+    /// of power may lose the last transactions.
     Normal,
 }
 

@@ -17,6 +17,7 @@
 //! Metrics: `bytes_out` and `latency` when a transaction was committed; `retries`, rows whose transaction found the file
 //! locked or the disk full; `folded`, rows that a newer one of the same key has replaced before they were written.
 
+mod check;
 mod client;
 mod config;
 mod encode;
@@ -28,6 +29,7 @@ mod store;
 mod table;
 mod wal;
 
+pub use check::check;
 pub use config::{SqliteOptions, Synchronous};
 pub use encode::Value;
 pub use forget::forget;

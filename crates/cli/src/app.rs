@@ -6,10 +6,14 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Subcommand};
 use millstream_api::Environment;
 use millstream_record::Result;
+use schemars::Schema;
 use serde::de::DeserializeOwned;
 
+use crate::check::{CheckArgs, System, check};
 use crate::config::{Config, DEFAULT_JOB_NAME, load_named};
 use crate::control::{Control, control};
+use crate::reference::reference;
+use crate::schema::config_schema;
 use crate::{completions, examples, exit, logs, man, restore, run, show_plan};
 
 /// A program around a pipeline.
@@ -42,6 +46,19 @@ pub trait Application {
     /// The part of the configuration file that an operator comes from, such as `sinks.1`: errors of the operator name its line.
     fn part_of(&self, _: &Self::Options, _operator: &str) -> Option<String> {
         None
+    }
+
+    /// The JSON schema of [`Options`](Self::Options), which is [`schema_of::<Options>()`](crate::schema_of)
+    /// where they derive `JsonSchema`. Without it, `config-schema` lets the configuration have any keys
+    /// besides those of every pipeline.
+    fn options_schema(&self) -> Option<Schema> {
+        None
+    }
+
+    /// The systems that the job reads from and writes to, for the command `check`. None by default: then it
+    /// tries the configuration, the pipeline and the storage of checkpoints.
+    fn systems(&self, _: &Config<Self::Options>) -> Vec<System> {
+        Vec::new()
     }
 
     /// Refuses what [`started`](Self::started) could not do, before the job has touched anything. With `plan` (`runs` is false) it must not
@@ -79,7 +96,14 @@ pub enum Command {
     /// What can be asked of a job that runs.
     #[command(flatten)]
     Control(Control),
-    /// Show what would become of each state if the job went on from a savepoint or checkpoint; nothing is started or stopped
+    /// Try the configuration and every system that it names, without starting the job
+    Check(CheckArgs),
+    /// Print the JSON schema of the configuration, with which editors complete and check its keys
+    ConfigSchema,
+    /// Print the configuration reference, in Markdown
+    #[command(hide = true)]
+    ConfigReference,
+    /// Show what would become of each state if the job went on from a savepoint or checkpoint, without starting or stopping anything
     Restore(RestoreArgs),
 }
 
@@ -198,6 +222,9 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
         }
         Command::Restore(args) => restore::restore(app, args),
         Command::Control(command) => control(command),
+        Command::Check(args) => check(app, args),
+        Command::ConfigSchema => logs::out(&format!("{:#}\n", config_schema(app))),
+        Command::ConfigReference => logs::out(&reference(&config_schema(app))),
         Command::Plan(args) => {
             let config = load_for(app, &args.config)?;
             let plan = run::plan(app, &config).map_err(|error| run::placed(app, &config, error))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use millstream_protocol::job_settings::JobSettings;
 use millstream_record::{Error, Result};
 use millstream_stage::options::Secret;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -31,19 +32,21 @@ const KEYS: [&str; 9] = [
 ];
 
 /// What every pipeline can be told. Keys are Flink's where the thing is the same.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
-    /// The job's name.
+    /// The job's name. A job is known by its name and the place of its checkpoints: the same command goes on
+    /// where the last run stopped.
     #[serde(rename = "pipeline.name")]
     pub name: String,
-    /// Key groups: the highest parallelism that the job's state can ever have. 128 by default.
+    /// The number of key groups, which is the highest parallelism that the job's state can ever have.
     #[serde(rename = "pipeline.max-parallelism")]
     pub key_groups: u16,
-    /// Subtasks per stage. 1 by default.
+    /// The number of subtasks per stage.
     #[serde(rename = "parallelism.default")]
     pub parallelism: u16,
-    /// Where the job keeps its epochs; `.millstream/NAME` by default.
+    /// The directory where the job numbers its attempts; `.millstream/NAME` by default. Keep it: a job
+    /// without it looks older than its own results.
     #[serde(rename = "job.dir")]
     pub dir: Option<PathBuf>,
     /// The thread driver's settings.
@@ -51,16 +54,16 @@ pub struct EngineOptions {
     /// Checkpoints, restarts and state: `execution.checkpointing.*`, `state.*`, `restart-strategy.*`, `s3.*`, `hdfs.*`.
     #[serde(skip)]
     pub state: StateKeys,
-    /// Where the page and `/metrics` listen; loopback by default. Anything else needs a password.
+    /// The address that the page and `/metrics` listen at. Any other than loopback needs a password.
     #[serde(rename = "rest.bind-address")]
     pub bind_address: String,
-    /// The port of the page and of `/metrics`; without it nothing listens. 0 takes a free one.
+    /// The port of the page and of `/metrics`. Without it nothing listens; 0 takes a free one.
     #[serde(rename = "rest.port")]
     pub port: Option<u16>,
-    /// The password of the page. Better in a file, or as `${VARIABLE}`.
+    /// The password of the page. Write it as `${VARIABLE}`, or use `rest.password-file`.
     #[serde(rename = "rest.password")]
     pub password: Option<Secret>,
-    /// A file with the password of the page.
+    /// A file that holds the password of the page. It overrides `rest.password`.
     #[serde(rename = "rest.password-file")]
     pub password_file: Option<PathBuf>,
 }

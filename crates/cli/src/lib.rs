@@ -38,6 +38,7 @@
 
 mod app;
 mod builder;
+mod check;
 mod completions;
 mod config;
 mod control;
@@ -49,9 +50,11 @@ mod man;
 mod origin;
 mod places;
 mod progress;
+pub mod reference;
 pub mod remote;
 mod restore;
 mod run;
+mod schema;
 mod set;
 pub mod show_plan;
 mod spelling;
@@ -63,10 +66,13 @@ pub use app::{
     load_for, main,
 };
 pub use builder::{App, NoOptions};
+pub use check::{CheckArgs, System};
 pub use config::{Config, EngineOptions, load, parse};
 pub use control::{Control, TargetArgs};
 pub use exit::EXIT_CODES;
 pub use logs::LogFormat;
 pub use origin::Origin;
 pub use run::{environment, launch, run, watch};
+pub use schema::{config_schema, schema_of};
+pub use schemars;
 pub use state_keys::StateKeys;

@@ -33,8 +33,12 @@ const OLD_VALUES: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Keys that are refused, with the value that is harmless, and the reason.
-const REFUSED: [(&str, &[&str], &str); 4] = [
+/// The beginning of the keys of restarts, and the one that newer Flinks have.
+pub(crate) const FAMILY: &str = "restart-strategy.";
+pub(crate) const OTHER_FAMILY: &str = "restart.strategy.";
+
+/// Keys that are refused, with the values that are harmless, and the reason.
+pub(crate) const REFUSED: [(&str, &[&str], &str); 4] = [
     ("execution.checkpointing.aligned-checkpoint-timeout", &["0", "0s", "0 ms", "0ms"], UNALIGNED),
     ("execution.checkpointing.unaligned", &["false"], UNALIGNED),
     ("execution.checkpointing.unaligned.enabled", &["false"], UNALIGNED),
@@ -54,7 +58,7 @@ const UNALIGNED: &str = "checkpoints are always aligned: queues are bounded in b
 /// Two spellings of one key, and keys that are refused.
 pub(crate) fn modernise(map: &mut Map<String, Value>) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    rename_family(map, "restart.strategy.", "restart-strategy.");
+    rename_family(map, OTHER_FAMILY, FAMILY);
     for (old, new) in OLD {
         if rename(map, old, new)? {
             notes.push(format!("`{old}` is called `{new}` today"));
@@ -77,6 +81,16 @@ pub(crate) fn modernise(map: &mut Map<String, Value>) -> Result<Vec<String>> {
         }
     }
     Ok(notes)
+}
+
+/// The other spellings of keys, each with the one that is read.
+pub(crate) fn others() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OLD.into_iter().chain(SAME)
+}
+
+/// The other names of values: the key, the name, and the one that is read.
+pub(crate) fn other_values() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    OLD_VALUES.into_iter()
 }
 
 fn rename_family(map: &mut Map<String, Value>, old: &str, new: &str) {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use millstream_protocol::checkpoint_options::{
     CheckpointOptions, CheckpointingMode, RestartStrategy, Retention,
 };
-use millstream_protocol::job_settings::{BackendKind, JobSettings};
+use millstream_protocol::job_settings::{BackendKind, BackendOptions, JobSettings};
 use millstream_record::{Error, Result};
 use millstream_runtime::StorageOptions;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use millstream_stage::options::schema::add_value_alias;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::origin::Origin;
 use crate::spelling::modernise;
@@ -31,87 +33,172 @@ pub struct StateKeys {
     notes: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Keys {
+pub(crate) struct Keys {
+    /// How often a checkpoint is taken, from one trigger to the next. Without it there are no periodic
+    /// checkpoints, and a crash loses the state.
     #[serde(rename = "execution.checkpointing.interval")]
     interval: Option<Time>,
+    /// Whether the channels of a subtask wait for each other's barriers.
     #[serde(rename = "execution.checkpointing.mode")]
     mode: Option<CheckpointingMode>,
+    /// The least time from the end of a checkpoint, however it ended, to the next periodic one.
     #[serde(rename = "execution.checkpointing.min-pause")]
     min_pause: Option<Time>,
+    /// A checkpoint that takes longer than this is given up.
     #[serde(rename = "execution.checkpointing.timeout")]
     timeout: Option<Time>,
+    /// How many checkpoints in a row may fail. One more restarts the job.
     #[serde(rename = "execution.checkpointing.tolerable-failed-checkpoints")]
     tolerable_failed: Option<u32>,
+    /// What becomes of the checkpoints when the job is cancelled or fails.
     #[serde(rename = "execution.checkpointing.externalized-checkpoint-retention")]
     retention: Option<Retention>,
+    /// Whether checkpoints keep the files of RocksDB, so that only new files travel. Needs
+    /// `state.backend.type: rocksdb`.
     #[serde(rename = "execution.checkpointing.incremental")]
     incremental: Option<bool>,
+    /// How long after the last savepoint the next one is taken. Without it, savepoints are taken only when
+    /// somebody asks for one.
     #[serde(rename = "execution.savepointing.interval")]
     savepoint_interval: Option<Time>,
+    /// How many completed checkpoints are kept. With more than one, a checkpoint that is damaged does not end
+    /// the job: an older one is taken.
     #[serde(rename = "state.checkpoints.num-retained")]
     num_retained: Option<usize>,
+    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks`, `s3://bucket/clicks` or
+    /// `hdfs://namenode:8020/clicks`. Without it they are kept below `job.dir`.
     #[serde(rename = "state.checkpoints.dir")]
     checkpoints_dir: Option<String>,
+    /// Where savepoints go for which no place was given, a URL.
     #[serde(rename = "state.savepoints.dir")]
     savepoints_dir: Option<String>,
+    /// Where keyed state lives. `rocksdb` needs a build with the feature `rocksdb`.
     #[serde(rename = "state.backend.type")]
     backend: Option<BackendKind>,
+    /// The memory for all keyed state of the process in RocksDB.
     #[serde(rename = "state.backend.rocksdb.memory.fixed-per-tm")]
     memory: Option<Size>,
+    /// The directory of the RocksDB databases while the job runs. Take a local disk; by default it is the
+    /// system's temporary folder. The databases are a working copy, the checkpoint is the truth.
     #[serde(rename = "state.backend.rocksdb.localdir")]
     localdir: Option<PathBuf>,
+    /// What is done after a failure that a restart may cure. The default is `exponential-delay` where
+    /// `execution.checkpointing.interval` is set, else `none`.
     #[serde(rename = "restart-strategy.type")]
     restart: Option<Restart>,
+    /// How often the job is started again in the life of the process.
     #[serde(rename = "restart-strategy.fixed-delay.attempts")]
     fixed_attempts: Option<u32>,
+    /// The pause before each restart.
     #[serde(rename = "restart-strategy.fixed-delay.delay")]
     fixed_delay: Option<Time>,
+    /// How many failures within the interval are ridden out. One more ends the job.
     #[serde(rename = "restart-strategy.failure-rate.max-failures-per-interval")]
     rate_failures: Option<u32>,
+    /// The interval in which failures are counted.
     #[serde(rename = "restart-strategy.failure-rate.failure-rate-interval")]
     rate_interval: Option<Time>,
+    /// The pause before each restart.
     #[serde(rename = "restart-strategy.failure-rate.delay")]
     rate_delay: Option<Time>,
+    /// The pause before the first restart.
     #[serde(rename = "restart-strategy.exponential-delay.initial-backoff")]
     initial_backoff: Option<Time>,
+    /// The longest pause before a restart.
     #[serde(rename = "restart-strategy.exponential-delay.max-backoff")]
     max_backoff: Option<Time>,
+    /// How much longer each pause is than the one before.
     #[serde(rename = "restart-strategy.exponential-delay.backoff-multiplier")]
     multiplier: Option<f64>,
+    /// After this time without a failure, the pauses begin with the first one again.
     #[serde(rename = "restart-strategy.exponential-delay.reset-backoff-threshold")]
     reset_after: Option<Time>,
+    /// A pause is up to this fraction longer or shorter, so that many jobs that failed together do not come
+    /// back together.
     #[serde(rename = "restart-strategy.exponential-delay.jitter-factor")]
     jitter: Option<f64>,
+    /// How many restarts in a row are tried before the job ends. Without it there is no end.
     #[serde(rename = "restart-strategy.exponential-delay.attempts-before-reset-backoff")]
     backoff_attempts: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct Time(#[serde(with = "millstream_stage::options::duration")] Duration);
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct Size(#[serde(with = "millstream_stage::options::size")] usize);
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(transform = also_flinks)]
 enum Restart {
+    /// The first failure ends the job.
     #[serde(alias = "off", alias = "disable")]
     None,
+    /// The job is started again so many times, always after the same pause.
     #[serde(alias = "fixeddelay")]
     FixedDelay,
+    /// The job is started again unless there are too many failures in an interval.
     #[serde(alias = "failurerate")]
     FailureRate,
+    /// The job is started again after longer and longer pauses.
     #[serde(alias = "exponentialdelay")]
     ExponentialDelay,
+}
+
+fn also_flinks(schema: &mut Schema) {
+    for (strategy, alias) in [
+        ("none", "off"),
+        ("none", "disable"),
+        ("fixed-delay", "fixeddelay"),
+        ("failure-rate", "failurerate"),
+        ("exponential-delay", "exponentialdelay"),
+    ] {
+        add_value_alias(schema, strategy, alias);
+    }
 }
 
 /// Whether a key of the top level is read here.
 pub(crate) fn is_state_key(key: &str) -> bool {
     FAMILIES.iter().chain(&STORAGE).any(|family| key.starts_with(family)) || key == STORAGE_MAP
+}
+
+/// Whether a key of the top level says how storages are reached.
+pub(crate) fn is_storage_key(key: &str) -> bool {
+    STORAGE.iter().any(|family| key.starts_with(family))
+}
+
+/// The defaults of the keys that are read here, as far as they have one that depends on nothing else.
+pub(crate) fn defaults() -> Map<String, Value> {
+    let backend = BackendOptions::default();
+    let strategies = [RestartStrategy::fixed(), RestartStrategy::rate(), RestartStrategy::exponential()];
+    let strategies = strategies.iter().flat_map(|strategy| {
+        let fields = fields_of(strategy);
+        let family = fields["type"].as_str().unwrap_or_default().to_owned();
+        fields.into_iter().map(move |(field, value)| (format!("restart-strategy.{family}.{field}"), value))
+    });
+    let checkpointing = fields_of(&CheckpointOptions::default()).into_iter().flat_map(|(field, value)| {
+        ["execution.checkpointing", "state.checkpoints"]
+            .map(|family| (format!("{family}.{field}"), value.clone()))
+    });
+    let backend = [
+        ("state.backend.type", json!(backend.kind)),
+        ("state.backend.rocksdb.memory.fixed-per-tm", json!(backend.memory)),
+        ("execution.checkpointing.incremental", json!(backend.incremental)),
+    ];
+    let backend = backend.map(|(key, value)| (key.to_owned(), value));
+    strategies.chain(checkpointing).chain(backend).collect()
+}
+
+fn fields_of(options: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(options) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
 }
 
 impl StateKeys {
@@ -131,11 +218,7 @@ impl StateKeys {
             }
         }
         let notes = modernise(&mut state).map_err(|error| origin.here(error))?;
-        let s3: Vec<_> = state
-            .keys()
-            .filter(|key| STORAGE.iter().any(|family| key.starts_with(family)))
-            .cloned()
-            .collect();
+        let s3: Vec<_> = state.keys().filter(|key| is_storage_key(key)).cloned().collect();
         storage.extend(s3.iter().filter_map(|key| state.remove_entry(key)));
         let wrong = |mistake: strict::Mistake| origin.mistake(&mistake);
         let keys = Self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millstream_record::{Error, Result};
 use millstream_stage::time::{PlausibleTimes, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::FieldSpec;
@@ -20,7 +21,7 @@ use crate::walk::MAX_FIELDS;
 /// assert_eq!(options.earliest, 1_420_070_400_000);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct JsonOptions {
     /// The key in the messages by the name of the field in the record type, for fields that are called otherwise there. It takes the

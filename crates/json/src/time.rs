@@ -2,13 +2,15 @@
 
 use millstream_stage::time::iso8601::{instant, instant_or_utc};
 use millstream_stage::time::{PlausibleNow, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::number::{Decimal, small};
 use crate::value::{Value, unfit};
 
 /// How times are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = also_long_names)]
 pub enum TimeUnit {
     /// Seconds since 1970, `1511658000` or `1511658000.123`; what is finer than a millisecond is cut off.
     #[serde(rename = "s", alias = "seconds")]
@@ -23,13 +25,27 @@ pub enum TimeUnit {
     /// Nanoseconds since 1970, `1511658000000000000`; what is finer than a millisecond is cut off.
     #[serde(rename = "ns", alias = "nanoseconds", alias = "nanos")]
     Nanoseconds,
-    /// ISO-8601 with an offset, `2017-11-26T01:00:00.5Z` or `2017-11-26T09:00:00.5+08:00`; all spellings are in
-    /// [`iso8601`](millstream_stage::time::iso8601).
+    /// ISO-8601 with an offset, `2017-11-26T01:00:00.5Z` or `2017-11-26T09:00:00.5+08:00`.
+    // All spellings are in millstream_stage::time::iso8601.
     #[serde(rename = "iso-8601")]
     Iso8601,
-    /// The same; a time without an offset is in UTC.
+    /// ISO-8601; a time without an offset is in UTC.
     #[serde(rename = "iso-8601-utc")]
     Iso8601Utc,
+}
+
+fn also_long_names(schema: &mut schemars::Schema) {
+    for (unit, name) in [
+        ("s", "seconds"),
+        ("ms", "milliseconds"),
+        ("ms", "millis"),
+        ("us", "microseconds"),
+        ("us", "micros"),
+        ("ns", "nanoseconds"),
+        ("ns", "nanos"),
+    ] {
+        millstream_stage::options::schema::add_value_alias(schema, unit, name);
+    }
 }
 
 /// How to read times, and which ones can be true while this batch is decoded.

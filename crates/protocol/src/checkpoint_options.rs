@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use millstream_record::{Error, Result};
@@ -43,29 +44,29 @@ pub struct CheckpointOptions {
     pub savepoint_interval: Option<Duration>,
 }
 
-/// Whether a subtask holds a channel whose barrier has come until it has come on all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a subtask holds a channel whose barrier has come until the barrier has come on all channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CheckpointingMode {
-    /// It does: state counts each record once.
+    /// Channels wait for each other's barriers, so that the state counts each record once.
     #[default]
     ExactlyOnce,
-    /// It does not: never waits, and after a restore some records count twice.
+    /// Channels do not wait. After a restore some records count twice.
     AtLeastOnce,
 }
 
 /// What becomes of the retained checkpoints. When a job has finished they are of no more use and are deleted, as in Flink; a job that is
 /// stopped (`SIGTERM`, a crash) keeps them always and goes on from them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Retention {
-    /// Kept when the job is cancelled or fails. The default here; Flink's is `NO_EXTERNALIZED_CHECKPOINTS`, with which a cancelled job
-    /// cannot go on.
+    /// Checkpoints are kept when the job is cancelled or fails. Flink's default is
+    /// `NO_EXTERNALIZED_CHECKPOINTS`, with which a cancelled job cannot go on.
     #[default]
     RetainOnCancellation,
-    /// Deleted when the job is cancelled, kept when it fails.
+    /// Checkpoints are deleted when the job is cancelled, and kept when it fails.
     DeleteOnCancellation,
-    /// Deleted when the job is cancelled and when it fails.
+    /// Checkpoints are deleted when the job is cancelled and when it fails.
     NoExternalizedCheckpoints,
 }
 

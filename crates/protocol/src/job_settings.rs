@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint_options::{CheckpointOptions, RestartOptions};
@@ -42,14 +43,20 @@ impl Default for BackendOptions {
 }
 
 /// A state backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(transform = also_hashmap)]
 pub enum BackendKind {
-    /// In memory: the fastest while it fits.
+    /// State is kept in memory, which is fastest while it fits.
     #[default]
     #[serde(alias = "hashmap")]
     Heap,
-    /// In RocksDB on a local disk, with a cache in memory: for state larger than memory.
+    /// State is kept in RocksDB on a local disk, with a cache in memory, so that it may be larger than
+    /// memory.
     #[serde(rename = "rocksdb")]
     RocksDb,
+}
+
+fn also_hashmap(schema: &mut schemars::Schema) {
+    millstream_stage::options::schema::add_value_alias(schema, "heap", "hashmap");
 }

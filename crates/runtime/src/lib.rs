@@ -8,6 +8,7 @@
 //! core (what a subtask does next).
 
 mod ask;
+mod check;
 mod checkpoint_storage;
 mod clock;
 mod control;
@@ -35,6 +36,7 @@ mod supervisor;
 mod worker;
 
 pub use ask::{CheckpointDone, Pending};
+pub use check::{CheckedStorage, check_storages};
 pub use clock::SystemClock;
 pub use control::JobControl;
 pub use dry_run::{DryRun, dry_run};

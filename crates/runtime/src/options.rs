@@ -7,33 +7,34 @@ use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartOptions}
 use millstream_protocol::job_settings::JobSettings;
 use millstream_record::{Error, Result};
 use millstream_storage::StorageOptions;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Plain settings of a run. The defaults fit one machine and a few subtasks per core.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RuntimeOptions {
-    /// Bytes that may wait before one subtask, shared out evenly among its channels. A single batch that is larger than a channel's
-    /// share passes alone. Default: 4 MiB.
+    /// How many bytes may wait before one subtask, shared out evenly among its channels. A single batch that
+    /// is larger than a channel's share passes alone.
     #[serde(with = "millstream_stage::options::size")]
     pub channel_bytes: usize,
-    /// Threads that run the futures of sources and sinks (requests, timers); calls that block have threads of their own. Default: 2.
+    /// The number of threads that run the requests and timers of sources and sinks. Calls that block have
+    /// threads of their own.
     pub io_threads: usize,
     /// How many records one call of a source or of a firing window may handle before barriers and commands are looked at.
-    /// Default: 4096.
     pub records_per_call: usize,
-    /// How long an orderly stop may take before the job is aborted with an error that names who was not done. Default: 20 s, so that
-    /// the process ends by itself before Kubernetes kills it after 30 s.
+    /// How long an orderly stop may take before the job is aborted with an error that names the subtasks that
+    /// were not done. The default lets the process end by itself before Kubernetes kills it after 30 s.
     #[serde(with = "millstream_stage::options::duration")]
     pub stop_timeout: Duration,
-    /// How long sinks may write on during a stop before a checkpoint takes along what they have not written. For jobs whose checkpoints
-    /// are kept in a storage. Default: 4 s.
+    /// How long sinks may go on writing during a stop. After that, a checkpoint takes along the rows that
+    /// they have not written. It matters to jobs whose checkpoints are kept in a storage.
     #[serde(with = "millstream_stage::options::duration")]
     pub stop_flush_timeout: Duration,
-    /// Number of this attempt to run the job, higher than that of every attempt before. Without it: claimed in `job_dir`; without
-    /// that too: 1.
+    /// The number of this attempt to run the job, which must be higher than that of every attempt before.
+    /// Without it, a number is claimed in `job-dir`; without that too, it is 1.
     pub epoch: Option<u64>,
-    /// The job's directory, where epochs are claimed (see [`epoch::claim`](crate::epoch::claim)).
+    /// The job's directory, where attempts are numbered. In a configuration file, `job.dir` overrides it.
     pub job_dir: Option<PathBuf>,
     /// When checkpoints are taken and what is kept of them. In a configuration file these are keys of the top level.
     #[serde(skip)]

@@ -12,10 +12,15 @@
 //! }
 //! ```
 
+pub mod schema;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::time::Time;
+use crate::time::iso8601::{instant_or_utc, written};
 
 /// A password or key: compared and read, never printed and never written out again.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -127,9 +132,14 @@ impl Written {
 }
 
 /// `#[serde(with = "...")]` for a [`Duration`]: see [`parse_duration`].
-pub mod duration {
-    use super::{Deserialize, Deserializer, Duration, Serializer, Written, parse_duration};
+///
+/// Such a form is a type and not a module, because `schemars` takes the path in `with` for the type whose
+/// schema the field has.
+#[allow(non_camel_case_types, reason = "serde calls its functions by the path of a module")]
+#[derive(Clone, Copy, Debug)]
+pub enum duration {}
 
+impl duration {
     /// As milliseconds, `100ms`.
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}ms", duration.as_millis()))
@@ -142,9 +152,11 @@ pub mod duration {
 }
 
 /// `#[serde(with = "...")]` for an optional [`Duration`]: see [`parse_duration`]. Needs `#[serde(default)]` beside it.
-pub mod optional_duration {
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Written, parse_duration};
+#[allow(non_camel_case_types, reason = "serde calls its functions by the path of a module")]
+#[derive(Clone, Copy, Debug)]
+pub enum optional_duration {}
 
+impl optional_duration {
     /// As milliseconds, or nothing.
     pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         duration.map(|duration| format!("{}ms", duration.as_millis())).serialize(serializer)
@@ -158,20 +170,20 @@ pub mod optional_duration {
     }
 }
 
-/// `#[serde(with = "...")]` for a [`Time`](crate::time::Time): a date or an ISO-8601 time (UTC where there is no offset), or milliseconds
-/// since 1970.
-pub mod instant {
-    use super::{Deserialize, Deserializer, Serializer};
-    use crate::time::Time;
-    use crate::time::iso8601::{instant_or_utc, written};
+/// `#[serde(with = "...")]` for a [`Time`]: a date or an ISO-8601 time (UTC where there is no offset), or
+/// milliseconds since 1970.
+#[allow(non_camel_case_types, reason = "serde calls its functions by the path of a module")]
+#[derive(Clone, Copy, Debug)]
+pub enum instant {}
 
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Millis(Time),
-        Text(String),
-    }
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenInstant {
+    Millis(Time),
+    Text(String),
+}
 
+impl instant {
     /// As an ISO-8601 time.
     pub fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&written(*time))
@@ -179,9 +191,9 @@ pub mod instant {
 
     /// As a date, a time or a number.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
-        match Written::deserialize(deserializer)? {
-            Written::Millis(time) => Ok(time),
-            Written::Text(text) => instant_or_utc(&text).ok_or_else(|| {
+        match WrittenInstant::deserialize(deserializer)? {
+            WrittenInstant::Millis(time) => Ok(time),
+            WrittenInstant::Text(text) => instant_or_utc(&text).ok_or_else(|| {
                 let wanted = "a date such as 2000-01-01, an ISO-8601 time, or milliseconds since 1970";
                 serde::de::Error::custom(format!("{text:?} is no time: write {wanted}"))
             }),
@@ -190,9 +202,11 @@ pub mod instant {
 }
 
 /// `#[serde(with = "...")]` for a size in bytes: see [`parse_size`].
-pub mod size {
-    use super::{Deserialize, Deserializer, Serializer, Written, parse_size};
+#[allow(non_camel_case_types, reason = "serde calls its functions by the path of a module")]
+#[derive(Clone, Copy, Debug)]
+pub enum size {}
 
+impl size {
     /// As bytes.
     pub fn serialize<S: Serializer>(bytes: &usize, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(*bytes as u64)

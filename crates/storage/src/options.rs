@@ -7,19 +7,22 @@ use std::time::Duration;
 use millstream_record::{Error, Result};
 use millstream_stage::chance::Chance;
 use millstream_stage::options::{Secret, duration, size};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reports::Reports;
 
 /// How to reach a storage and how patient to be. The URL says where it is. Keys are those of Flink's file systems where
 /// the thing is the same; what begins with `s3.` or `hdfs.` matters to these alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(transform = also_dashed)]
 pub struct StorageOptions {
-    /// How long one request may take. A file is written and read in several requests if it is large.
+    /// How long one request may take. A large file is written and read in several requests.
     #[serde(with = "duration")]
     pub timeout: Duration,
-    /// How often a request is repeated that failed in a way that may pass: with the waits below, for some 20 s by default.
+    /// How often a request is repeated that failed in a way that may pass. With the default waits, that is
+    /// for some 20 s.
     pub max_retries: u32,
     /// The wait before the first repetition; it doubles with each further one.
     #[serde(rename = "retry.delay", with = "duration")]
@@ -27,39 +30,44 @@ pub struct StorageOptions {
     /// The longest wait between repetitions.
     #[serde(rename = "retry.max-delay", with = "duration")]
     pub retry_max_delay: Duration,
-    /// Larger files are moved in pieces of this size, each with its own time-out and repetitions. S3 wants 5 MB at least.
+    /// Larger files are moved in pieces of this size, each with its own time-out and repetitions. S3 needs at
+    /// least 5 MB.
     #[serde(rename = "part-size", with = "size")]
     pub part_bytes: usize,
-    /// The server, such as `http://127.0.0.1:9000`; without it, Amazon's for the region.
+    /// The URL of the S3 server, such as `http://127.0.0.1:9000`. Without it, Amazon's server for the region
+    /// is used.
     #[serde(rename = "s3.endpoint")]
     pub s3_endpoint: Option<String>,
-    /// The region; without it `AWS_REGION`, else `us-east-1`.
+    /// The region of the bucket. Without it, that of the variable `AWS_REGION` is used, else `us-east-1`.
     #[serde(rename = "s3.region")]
     pub s3_region: Option<String>,
-    /// Whether the bucket is in the path of requests (most servers but Amazon's) instead of the host name. Without it, it is
-    /// if there is an endpoint.
+    /// Whether requests name the bucket in their path, as most servers but Amazon's want it, instead of in
+    /// the host name. Without it, they do so where `s3.endpoint` is set.
     #[serde(rename = "s3.path.style.access", alias = "s3.path-style-access")]
     pub s3_path_style_access: Option<bool>,
-    /// Key id and secret key belong together; without them, those of the environment (`AWS_ACCESS_KEY_ID`, ...) or of the
-    /// machine's role.
+    /// The id of the access key, which needs `s3.secret-key`. Without both, the credentials of the
+    /// environment (`AWS_ACCESS_KEY_ID`, ...) or of the machine's role are used.
     #[serde(rename = "s3.access-key")]
     pub s3_access_key: Option<Secret>,
     /// The secret key of `s3.access-key`.
     #[serde(rename = "s3.secret-key")]
     pub s3_secret_key: Option<Secret>,
-    /// The token of temporary credentials.
+    /// The session token of temporary credentials.
     #[serde(rename = "s3.session-token")]
     pub s3_session_token: Option<Secret>,
-    /// For `https`: a PEM file with the certificates to trust. Without it, those that the machine trusts.
+    /// For `https`: a PEM file with the certificates to trust. Without it, those that the machine trusts are
+    /// used.
     #[serde(rename = "s3.ca-file")]
     pub s3_ca_file: Option<PathBuf>,
-    /// The user to act as where HDFS does not authenticate; without it `HADOOP_USER_NAME`, else the user of the process.
+    /// The user to act as where HDFS does not authenticate. Without it, the variable `HADOOP_USER_NAME` names
+    /// the user, else it is the user of the process.
     #[serde(rename = "hdfs.user")]
     pub hdfs_user: Option<String>,
-    /// The directory with `core-site.xml` and `hdfs-site.xml`; without it `HADOOP_CONF_DIR`, else `HADOOP_HOME/etc/hadoop`.
+    /// The directory with `core-site.xml` and `hdfs-site.xml`. Without it, `HADOOP_CONF_DIR` is used, else
+    /// `HADOOP_HOME/etc/hadoop`.
     #[serde(rename = "hdfs.config-dir")]
     pub hdfs_config_dir: Option<PathBuf>,
-    /// Hadoop's own keys, over those of its files: `dfs.replication: 2`.
+    /// Hadoop's own keys, such as `dfs.replication: 2`. They override those of Hadoop's files.
     #[serde(rename = "hdfs.config")]
     pub hdfs_config: BTreeMap<String, String>,
     /// Where it is said that the storage is away: no setting, but what a job adds.
@@ -68,6 +76,10 @@ pub struct StorageOptions {
     /// Names of files in the making and the jitter of waits: no setting either. A job brings its own.
     #[serde(skip)]
     pub chance: Chance,
+}
+
+fn also_dashed(schema: &mut schemars::Schema) {
+    millstream_stage::options::schema::add_alias(schema, "s3.path.style.access", "s3.path-style-access");
 }
 
 impl Default for StorageOptions {

@@ -36,6 +36,11 @@ pub(super) fn sink(
     refused
 }
 
+/// The index templates of all tables, by name.
+pub(crate) fn templates() -> impl Iterator<Item = (&'static str, Value)> {
+    [("user_clicks", user_clicks()), ("hot_items", hot_items()), ("pv_uv", pv_uv())].into_iter()
+}
+
 fn template(index: &str, properties: &Value) -> Value {
     json!({
         "index_patterns": [format!("{index}*")],

@@ -26,6 +26,11 @@ pub(super) fn sink(
     refused
 }
 
+/// All tables.
+pub(crate) fn tables() -> impl Iterator<Item = Table> {
+    [user_clicks(), hot_items(), pv_uv()].into_iter()
+}
+
 fn user_clicks() -> Table {
     Table::new("user_clicks")
         .text("user_id")

@@ -4,5 +4,6 @@
 pub mod brute_force;
 pub mod program;
 pub mod recording;
+pub mod schema;
 pub mod stores;
 pub mod window;

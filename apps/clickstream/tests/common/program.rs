@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use super::schema::mistakes;
+
 /// The program, in a directory.
 pub fn clickstream(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickstream"));
@@ -28,5 +30,7 @@ pub fn finish(dir: &Path, arguments: &[&str]) -> Result<Output> {
 /// Writes a configuration and runs it.
 pub fn run_config(dir: &Path, config: &str) -> Result<String> {
     std::fs::write(dir.join("job.yaml"), config)?;
+    let mistakes = mistakes(config);
+    ensure!(mistakes.is_empty(), "the schema refuses {config}: {mistakes:?}");
     run(dir, &["run", "--config", "job.yaml"])
 }

@@ -33,6 +33,23 @@ impl Start {
         Ok(absent)
     }
 
+    /// The same, and changes nothing.
+    pub(super) async fn compare_targets(&self, template: &Template, left: Duration) -> Result<(), NotReady> {
+        for name in template.targets() {
+            match self.target(&name, left).await? {
+                Target::Absent => {}
+                Target::Unfit(reason) => return Err(NotReady::Stop(Error::configuration(reason))),
+                Target::Index { name, mapping } => {
+                    let differences = mapping::compare(template.mapping(), &mapping);
+                    if mapping::mend(&differences).is_none() {
+                        return Err(NotReady::Stop(refuse(&name, &mapping::list(&differences), "")));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn target(&self, name: &str, left: Duration) -> Result<Target, NotReady> {
         let question = Question::get(format!("{name}?flat_settings=true"), left);
         let Some(answer) = self.look(&question, &format!("what {name} is")).await? else {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use millstream_record::{Error, Result};
@@ -11,21 +12,21 @@ use millstream_storage::StorageOptions;
 use super::output_directory::OutputDirectory;
 
 /// Settings of a [`RollingFilesSink`](crate::RollingFilesSink).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RollingOptions {
-    /// The directory to write to; made where it is missing. `s3://bucket/prefix` (feature `s3`) and `hdfs://host:port/path` (feature
-    /// `hdfs`) close their files at every checkpoint.
+    /// The directory to write to, which is made where it is missing. `s3://bucket/prefix` (feature `s3`) and
+    /// `hdfs://host:port/path` (feature `hdfs`) close their files at every checkpoint.
     pub dir: String,
     /// How to reach an object store or HDFS.
     pub storage: StorageOptions,
-    /// A file this large is closed; 128 MiB by default.
+    /// A file of this size is closed.
     #[serde(with = "size")]
     pub roll_size: usize,
-    /// A file this old is closed at the next checkpoint; 1 min by default.
+    /// A file of this age is closed at the next checkpoint.
     #[serde(with = "duration")]
     pub roll_interval: Duration,
-    /// How many bytes one subtask holds back while the disk is busy; more blocks it. 4 MiB by default.
+    /// How much one subtask holds back while the disk is busy; more blocks it.
     #[serde(with = "size")]
     pub buffer_size: usize,
 }
