@@ -1,7 +1,9 @@
-//! Gives the program its version: that of the package and, in a release build, the commit that it was built from.
+//! Gives the program its version: that of the package and, in a release build, the commit that it was built
+//! from.
 //!
-//! The commit is `MILLSTREAM_COMMIT` where that is set, for builds without a repository, and else what git says. A build from neither
-//! has the version alone. Debug builds have it too: tests would be built anew after every commit.
+//! The commit is `MILLSTREAM_COMMIT` where that is set, for builds without a repository, and else what git
+//! says. A build from neither has the version alone. Debug builds have it too: tests would be built anew
+//! after every commit.
 
 use std::path::Path;
 use std::process::Command;

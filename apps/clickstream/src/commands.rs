@@ -26,13 +26,15 @@ pub(crate) const VERSION: &str = env!("CLICKSTREAM_VERSION");
 
 /// The click stream of an online shop: clicks per user, hot items, page views and visitors.
 ///
-/// Start with `clickstream demo`: it generates shop traffic, counts it, and serves a page to watch. Then let it read your own events:
-/// write a configuration, look at its plan with `clickstream plan --config FILE`, and run it with `clickstream run --config FILE`.
+/// Start with `clickstream demo`: it generates shop traffic, counts it, and serves a page to watch. Then let
+/// it read your own events: write a configuration, look at its plan with `clickstream plan --config FILE`,
+/// and run it with `clickstream run --config FILE`.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "clickstream", version = VERSION)]
 #[cfg_attr(not(feature = "servers"), command(before_help = crate::left_out::HELP))]
 pub enum Clickstream {
-    /// Count generated shop traffic into SQLite and show it on a live page; needs no server and no configuration
+    /// Count generated shop traffic into SQLite and show it on a live page; needs no server and no
+    /// configuration
     Demo(demo::DemoArgs),
     /// Write a configuration file with comments, to begin with
     Init(init::InitArgs),
@@ -42,7 +44,8 @@ pub enum Clickstream {
     /// Generate shop traffic and write it to Kafka, a file or standard output
     #[cfg(feature = "servers")]
     Generate(generate::GenerateArgs),
-    /// Kill, stop, pause and rescale a copy of the job on your own servers while events come, and audit every result
+    /// Kill, stop, pause and rescale a copy of the job on your own servers while events come, and audit every
+    /// result
     #[cfg(feature = "servers")]
     Drill(drill::DrillArgs),
     /// Delete the results of a job from its stores, so that it can begin anew; --dry-run counts them

@@ -41,8 +41,8 @@ pub(crate) fn damaged(at: &FileSplit, damage: &Damage) -> Error {
     ))
 }
 
-/// A file or its directory cannot be made when a job starts. A path that leads nowhere stays wrong: unlike a file that vanishes while a job
-/// runs, it is no reason to try again.
+/// A file or its directory cannot be made when a job starts. A path that leads nowhere stays wrong: unlike a
+/// file that vanishes while a job runs, it is no reason to try again.
 pub(crate) fn making(path: impl Display, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => {

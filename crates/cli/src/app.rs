@@ -103,7 +103,8 @@ pub enum Command {
     /// Print the configuration reference, in Markdown
     #[command(hide = true)]
     ConfigReference,
-    /// Show what would become of each state if the job went on from a savepoint or checkpoint, without starting or stopping anything
+    /// Show what would become of each state if the job went on from a savepoint or checkpoint; nothing is
+    /// started or stopped
     Restore(RestoreArgs),
 }
 
@@ -113,8 +114,8 @@ pub struct ConfigArgs {
     /// The job's configuration, a YAML file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Override a key of the file, such as parallelism.default=4, or one within a map or list, such as sinks.0.url=redis://other (may be
-    /// repeated)
+    /// Override a key of the file, such as parallelism.default=4, or one within a map or list, such as
+    /// sinks.0.url=redis://other (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -124,12 +125,12 @@ pub struct ConfigArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Start from the savepoint or checkpoint at this URL or path. When the same command is repeated after a crash, the job goes on from
-    /// its own latest checkpoint
+    /// Start from the savepoint or checkpoint at this URL or path. When the same command is repeated after a
+    /// crash, the job goes on from its own latest checkpoint
     #[arg(short = 's', long, value_name = "URL")]
     pub(crate) from_savepoint: Option<String>,
-    /// Give up state in the savepoint or checkpoint that the job has no operator or state for any more; without this option, such state
-    /// keeps the job from starting
+    /// Give up state in the savepoint or checkpoint that the job has no operator or state for any more;
+    /// without this option, such state keeps the job from starting
     #[arg(short = 'n', long)]
     pub(crate) allow_non_restored_state: bool,
 }
@@ -139,7 +140,8 @@ pub struct RunArgs {
 pub struct RestoreArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Only look. This is all that `restore` does: to start the job from a savepoint, use `run --from-savepoint`
+    /// Only look. This is all that `restore` does: to start the job from a savepoint, use `run
+    /// --from-savepoint`
     #[arg(long, required = true)]
     dry_run: bool,
     /// The savepoint or checkpoint, as a URL or path; without it, the one that the next run would go on from
@@ -165,17 +167,18 @@ pub fn main<A: Application>(app: &A) -> ExitCode {
     finish(execute(app, &parsed(program(app))))
 }
 
-/// Reads the command line of a program that has commands of its own, with the exit codes below its help and the commands and options that
-/// every program has, and starts the logs. Ends the program where the command line is wrong or asks for help, completions, or the manual.
+/// Reads the command line of a program that has commands of its own, with the exit codes below its help and
+/// the commands and options that every program has, and starts the logs. Ends the program where the command
+/// line is wrong or asks for help, completions, or the manual.
 pub fn command_line<C: CommandFactory + FromArgMatches>() -> C {
     parsed(C::command())
 }
 
 fn program<A: Application>(app: &A) -> clap::Command {
-    let command = clap::Command::new(app.name().to_owned()).about(app.about().to_owned());
-    let command =
-        command.version(version(app.version())).subcommand_required(true).arg_required_else_help(true);
-    Command::augment_subcommands(command)
+    // The commands bring a text of their own, which the program's replaces.
+    let program = Command::augment_subcommands(clap::Command::new(app.name().to_owned()));
+    let program = program.about(app.about().to_owned()).version(version(app.version()));
+    program.subcommand_required(true).arg_required_else_help(true)
 }
 
 // The program's version, and that of the library that it was built with.

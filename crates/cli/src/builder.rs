@@ -12,9 +12,9 @@ use crate::app::{Application, main};
 
 /// A program with the commands that every pipeline has, under its own name: `run`, `plan`, `stop` and so on.
 ///
-/// The pipeline is a function of the application's part of the configuration file and of the environment to build it in. Its job is named
-/// like the program unless the configuration has a `pipeline.name`. A program that needs more, such as a page of its own, implements
-/// [`Application`] instead.
+/// The pipeline is a function of the application's part of the configuration file and of the environment to
+/// build it in. Its job is named like the program unless the configuration has a `pipeline.name`. A program
+/// that needs more, such as a page of its own, implements [`Application`] instead.
 ///
 /// ```no_run
 /// use millstream_api::Environment;
@@ -42,7 +42,8 @@ pub struct App {
     version: Option<String>,
 }
 
-/// The options of an application that has none: its configuration file holds the keys that every pipeline has, and no other.
+/// The options of an application that has none: its configuration file holds the keys that every pipeline
+/// has, and no other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoOptions {}

@@ -161,7 +161,8 @@ fn read<T: DeserializeOwned>(name: &str, text: &str, set: &[String], origin: Ori
         Ok(config) => return Ok(Config { origin: origin.changed_by(set), ..config }),
         Err(error) => error,
     };
-    // A mistake that is there without any change is the file's; else it is that of the change with which it appears.
+    // A mistake that is there without any change is the file's; else it is that of the change with which it
+    // appears.
     let is_there_after =
         |count: &usize| read(&set[..*count], &origin).is_err_and(|other| other.chain() == error.chain());
     match (0..=set.len()).find(is_there_after) {
@@ -392,7 +393,7 @@ mod tests {
             ["--set state.checkpoints.num-retained"]
         );
         let line = format!("parallelism.default in {}, line 1", file.display());
-        assert_eq!(places(wrong, &["rest.port=1"]), std::slice::from_ref(&line));
+        assert_eq!(places(wrong, &["rest.port=1"]), [line]);
         // What the file has wrong and a change has right is no mistake: the next one is told.
         assert_eq!(places(wrong, &["parallelism.default=3", "rest.port=x"]), ["--set rest.port"]);
         std::fs::write(&file, "source: {rate: 1}\n").unwrap();

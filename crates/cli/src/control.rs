@@ -27,19 +27,23 @@ pub struct TargetArgs {
 pub enum Control {
     /// Show the id, name and state of the job that runs at an address
     List(TargetArgs),
-    /// Show the job's checkpoints and savepoints: when they were taken, sizes, durations, failures with their cause
+    /// Show the job's checkpoints and savepoints: when they were taken, sizes, durations, failures with their
+    /// cause
     Checkpoints(TargetArgs),
     /// Take a savepoint of the job, which runs on
     Savepoint {
-        /// The directory to write it to, as a URL or a path of this machine; without it, `state.savepoints.dir` of the job
+        /// The directory to write it to, as a URL or a path of this machine; without it,
+        /// `state.savepoints.dir` of the job
         dir: Option<String>,
         /// Of which job.
         #[command(flatten)]
         target: TargetArgs,
     },
-    /// Stop the job with a savepoint; returns when the job's process has ended, so that it can be started again at once
+    /// Stop the job with a savepoint; returns when the job's process has ended, so that it can be started
+    /// again at once
     Stop {
-        /// The directory to write the savepoint to, as a URL or a path of this machine; without it, `state.savepoints.dir` of the job
+        /// The directory to write the savepoint to, as a URL or a path of this machine; without it,
+        /// `state.savepoints.dir` of the job
         #[arg(short = 'p', long, value_name = "DIR")]
         savepoint_path: Option<String>,
         /// Let all open windows fire first, and finish the job for good: the next run begins anew

@@ -18,10 +18,11 @@ const RUN: &str = "\
 Examples:
   PROGRAM run --config job.yaml
   PROGRAM run --config job.yaml --set parallelism.default=4 --set rest.port=8081
-  PROGRAM run --config job.yaml --from-savepoint /var/savepoints/savepoint-2748be-f8a0f51e91ed
+  PROGRAM run --config job.yaml --from-savepoint /var/savepoints/savepoint-2748be-f8a0
 
-The first Ctrl-C or SIGTERM stops the job in order: it writes what it has read, and windows that are still open are not written. With
-checkpoints (execution.checkpointing.interval), a last one keeps those windows, and the same command goes on from it. To stop the job with
+The first Ctrl-C or SIGTERM stops the job in order: it writes what it has read, and windows that are still \
+open are not written. With checkpoints (execution.checkpointing.interval), a last one keeps those windows, \
+and the same command goes on from it. To stop the job with \
 a savepoint, use `PROGRAM stop`.";
 
 const PLAN: &str = "\
@@ -43,8 +44,9 @@ Examples:
   PROGRAM checkpoints
   PROGRAM checkpoints -m shop.example:8081
 
-The newest one comes first; times are in UTC. SIZE is the whole state, WRITTEN the part of it that this checkpoint alone has stored.
-The list has the last 20 since the job's process started. The same in JSON: http://127.0.0.1:8081/v1/jobs/ID/checkpoints, with the ID
+The newest one comes first; times are in UTC. SIZE is the whole state, WRITTEN the part of it that this \
+checkpoint alone has stored. The list has the last 20 since the job's process started. The same in JSON: \
+http://127.0.0.1:8081/v1/jobs/ID/checkpoints, with the ID \
 that `PROGRAM list` shows.";
 
 const SAVEPOINT: &str = "\
@@ -72,19 +74,20 @@ What was in the queues is lost. `PROGRAM run` with the same configuration goes o
 
 const RESTORE: &str = "\
 Examples:
-  PROGRAM restore --dry-run --config job.yaml                                what the next run would go on from
-  PROGRAM restore --dry-run --config job.yaml --from /var/savepoints/savepoint-2748be-f8a0f51e91ed
+  PROGRAM restore --dry-run --config job.yaml        what the next run would go on from
+  PROGRAM restore --dry-run --config job.yaml --from /var/savepoints/savepoint-2748be-f8a0
 
-Ask it before a new version of the program takes the place of the old one. It exits with 4 where a state does not fit, and with 2 where
-a state would be lost; --allow-non-restored-state gives such a state up.";
+Ask it before a new version of the program takes the place of the old one. It exits with 4 where a state \
+does not fit, and with 2 where a state would be lost; --allow-non-restored-state gives such a state up.";
 
 /// The program with examples below the help of its commands.
 pub(crate) fn add(program: Command) -> Command {
     let name = program.get_name().to_owned();
-    EXAMPLES.iter().fold(program, |program, (command, text)| {
-        if program.find_subcommand(command).is_none() {
-            return program;
+    program.mut_subcommands(|command| {
+        let examples = EXAMPLES.iter().find(|(of, _)| *of == command.get_name());
+        match examples {
+            Some((_, text)) => command.after_help(text.replace("PROGRAM", &name)),
+            None => command,
         }
-        program.mut_subcommand(command, |command| command.after_help(text.replace("PROGRAM", &name)))
     })
 }

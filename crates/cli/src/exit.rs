@@ -8,8 +8,8 @@ use millstream_record::{Error, ErrorKind};
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  everything was read, or the job was stopped in order (SIGTERM, SIGINT)
-  1  the job failed, was aborted, or did not write everything when it was stopped; standard error says what and why
-  2  the command line or the configuration is wrong: the same command fails again until it is changed
+  1  the job failed, was aborted, or could not write everything when it was stopped
+  2  the command line or the configuration is wrong: change it before you try again
   3  a newer attempt of this job runs; this one has stopped
   4  stored data is damaged or does not fit";
 

@@ -1,7 +1,7 @@
 //! The commands `run`, `plan`, `stop` and so on for any pipeline, its configuration file, its exit codes.
 //!
-//! A pipeline that is one function becomes a program by [`App`]. One that needs more, such as a page of its own, implements
-//! [`Application`]:
+//! A pipeline that is one function becomes a program by [`App`]. One that needs more, such as a page of its
+//! own, implements [`Application`]:
 //!
 //! ```no_run
 //! use millstream_api::Environment;

@@ -73,17 +73,21 @@ fn headless(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
     Ok(text.split_off(end))
 }
 
-// As it is laid out: examples stand in columns.
+// Prose is filled; lines that are set in stand in columns and stay as they are.
 fn after_help(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let Some(text) = command.get_after_long_help().or_else(|| command.get_after_help()) else {
         return Ok(());
     };
     let mut roff = Roff::new();
-    roff.control("PP", []).control("nf", []);
+    roff.control("PP", []);
     for line in text.to_string().lines() {
-        roff.text([roman(line)]);
+        match line {
+            "" => roff.control("PP", []),
+            _ if line.starts_with(' ') => roff.control("nf", []).text([roman(line)]).control("fi", []),
+            _ => roff.text([roman(line)]),
+        };
     }
-    roff.control("fi", []).to_writer(page)
+    roff.to_writer(page)
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ impl<T: FromJson> JsonDecoder<T> {
         })
     }
 
-    /// Adds advice to the reason for which a message is refused that lacks a field: what the function says to the message's keys.
+    /// Adds advice to the reason for which a message is refused that lacks a field: what the function says to
+    /// the message's keys.
     #[must_use]
     pub fn with_advice(self, advice: Advice) -> Self {
         Self { advice: Some(advice), ..self }

@@ -11,9 +11,10 @@ use millstream_stage::sink::Guarantee;
 /// Runs the pipeline that an [`Environment`] describes, as Flink's `execute` and `executeAsync` do.
 ///
 /// Checkpoints, restarts, and the state backend are those that the environment was given; without
-/// [`with_checkpointing`](Environment::with_checkpointing) none is taken. Where the pipeline has a sink that tells attempts apart (such as
-/// SQLite or Elasticsearch), attempts are numbered in `.millstream/NAME` below the working directory, as those of the command `run` are.
-/// Log lines go to the program's own `tracing` subscriber.
+/// [`with_checkpointing`](Environment::with_checkpointing) none is taken. Where the pipeline has a sink that
+/// tells attempts apart (such as SQLite or Elasticsearch), attempts are numbered in `.millstream/NAME` below
+/// the working directory, as those of the command `run` are. Log lines go to the program's own `tracing`
+/// subscriber.
 ///
 /// ```
 /// use millstream::prelude::*;
@@ -29,14 +30,16 @@ use millstream_stage::sink::Guarantee;
 /// }
 /// ```
 pub trait Execute {
-    /// Runs the pipeline until its input ends or somebody stops it: SIGTERM and SIGINT (Ctrl-C) stop it in order, a second signal aborts.
+    /// Runs the pipeline until its input ends or somebody stops it: SIGTERM and SIGINT (Ctrl-C) stop it in
+    /// order, a second signal aborts.
     ///
     /// # Errors
     /// A pipeline that can never work, and what ended the job otherwise than by its input's end or a stop.
     fn execute(&self) -> Result<JobReport>;
 
-    /// Starts the pipeline and leaves it to the handle, which can stop it and take savepoints. Signals are not handled unless
-    /// [`stop_on_signals`](millstream_runtime::JobControl::stop_on_signals) is called. Dropping the handle aborts the job.
+    /// Starts the pipeline and leaves it to the handle, which can stop it and take savepoints. Signals are
+    /// not handled unless [`stop_on_signals`](millstream_runtime::JobControl::stop_on_signals) is called.
+    /// Dropping the handle aborts the job.
     ///
     /// # Errors
     /// A pipeline that can never work, and an operator that cannot be opened: then nothing runs.

@@ -1,7 +1,8 @@
 //! Millstream: a stream processor with Flink's semantics in one process.
 //!
-//! A pipeline depends on this crate and on nothing else of Millstream. It re-exports the other crates and adds [`Execute`], which runs a
-//! pipeline in this process. Systems to read from and to write to, the command line and the operator rig are features of it.
+//! A pipeline depends on this crate and on nothing else of Millstream. It re-exports the other crates and
+//! adds [`Execute`], which runs a pipeline in this process. Systems to read from and to write to, the command
+//! line and the operator rig are features of it.
 //!
 //! Start with [`prelude`], [`Environment`] and [`DataStream`]; the directory `examples` has small programs that run.
 //!

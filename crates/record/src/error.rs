@@ -27,8 +27,8 @@ pub enum ErrorKind {
 
 /// An error with a kind, a message that says what to do, and its cause.
 ///
-/// `Display` is the message alone. `Debug` is what `fn main() -> Result<()>` and `unwrap` print: the message, every cause and where it
-/// happened, each on a line of its own. `{:#?}` shows the fields.
+/// `Display` is the message alone. `Debug` is what `fn main() -> Result<()>` and `unwrap` print: the message,
+/// every cause and where it happened, each on a line of its own. `{:#?}` shows the fields.
 pub struct Error {
     kind: ErrorKind,
     message: String,

@@ -43,7 +43,8 @@ pub struct DemoArgs {
     /// Port of the live page on 127.0.0.1; 0 takes a free one, and the program prints which
     #[arg(long, default_value_t = 8081, value_name = "P")]
     port: u16,
-    /// How many seconds of the shop's time pass in one second, 1 to 3600; with 1 the first hot items come after some minutes
+    /// How many seconds of the shop's time pass in one second, 1 to 3600; with 1 the first hot items come
+    /// after some minutes
     #[arg(long, default_value_t = 60.0, value_name = "FACTOR")]
     speed: f64,
     /// Directory for results and dead letters; those of an earlier demo in it are replaced

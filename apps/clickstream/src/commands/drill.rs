@@ -19,8 +19,9 @@ Examples:
   clickstream drill --config job.yaml --blows 50 --kinds kill,stop --rate 5000
   clickstream drill --config job.yaml --hook 'systemctl restart minio'
 
-A drill runs beside the live job, with topics, an index prefix, a job name and a directory of its own. In the end it counts every row in
-the stores against a count by brute force; it exits with 4 if a result is missing, wrong or doubled.";
+A drill runs beside the live job, with topics, an index prefix, a job name and a directory of its own. In \
+the end it counts every row in the stores against a count by brute force; it exits with 4 if a result is \
+missing, wrong or doubled.";
 
 /// What `drill` can be told.
 #[derive(Clone, Debug, Args)]

@@ -15,8 +15,9 @@ use crate::parts::store_name;
 /// What `forget` can be told.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "\
-A job that was given a new directory or bucket counts its attempts anew. Its writes then look older than the results that are there, and are
-refused. `forget` deletes those results from the stores that the configuration names, so that the job can count everything again:
+A job that was given a new directory or bucket counts its attempts anew. Its writes then look older than \
+the results that are there, and are refused. `forget` deletes those results from the stores that the \
+configuration names, so that the job can count everything again:
 
   clickstream forget --config job.yaml --dry-run    counts, and deletes nothing
   clickstream forget --config job.yaml --yes        deletes
@@ -30,7 +31,8 @@ Checkpoints, savepoints, Kafka topics, CSV files and dead letters stay. The job 
 pub struct ForgetArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Only this store, such as elasticsearch, redis, or redis-2 for the second one of its kind (may be repeated)
+    /// Only this store, such as elasticsearch, redis, or redis-2 for the second one of its kind (may be
+    /// repeated)
     #[arg(long, value_name = "NAME")]
     sink: Vec<String>,
     /// Count the rows that would be deleted, and delete nothing

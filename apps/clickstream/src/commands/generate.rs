@@ -19,7 +19,7 @@ Examples:
   clickstream generate --rate 2000 --topic user-clicks --broken 0.001 --duplicates 0.001 --disorder 3s
   clickstream generate --rate 2000 --topic user-clicks --brokers kafka:9093 --command-config client.properties
 
-Let a job read a file of them with `source: {type: files, path: events.jsonl.gz}`, and a topic with
+Let a job read a file of them with `source: {type: files, path: events.jsonl.gz}`, and a topic with \
 `source: {type: kafka, brokers: \"127.0.0.1:9092\", topic: user-clicks}`.";
 
 /// What `generate` can be told.
@@ -31,7 +31,8 @@ pub struct GenerateArgs {
     /// How many events; without it, the traffic goes on until Ctrl-C
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Events per second, with the times of the present; without it, events of 26 November 2017 as fast as the target takes them
+    /// Events per second, with the times of the present; without it, events of 26 November 2017 as fast as
+    /// the target takes them
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
     /// The traffic's random seed: the same seed gives the same events

@@ -22,20 +22,22 @@ Examples for recorded events: at the speed at which they were recorded, sixty ti
   clickstream replay events.jsonl --format jsonl --speed 60x --topic user-clicks
   clickstream replay events.jsonl --format jsonl --shuffle 5s --broken 0.001 --to again.jsonl.gz
 
-Examples for dead letters, once their cause is gone: first look at what would be sent, then send it. Each message is sent once, with
-its original bytes.
+Examples for dead letters, once their cause is gone: first look at what would be sent, then send it. Each \
+message is sent once, with its original bytes.
   clickstream replay dead-letter.jsonl --format dead-letters --dry-run
   clickstream replay dead-letter.jsonl --format dead-letters              back to the topics and partitions that they came from
   clickstream replay --from-topic clicks-dead --format dead-letters --stage decode --topic user-clicks
   clickstream replay dead-letter.jsonl --format dead-letters --brokers kafka:9093 --command-config client.properties
-An event that was late for one job and in time for another is counted once more by the other: the letter's reason names the jobs that it was
-late for. Send such events (--stage late) to a topic of their own, and let a job read it that has only those `jobs` and an earlier start.";
+An event that was late for one job and in time for another is counted once more by the other: the letter's \
+reason names the jobs that it was late for. Send such events (--stage late) to a topic of their own, and \
+let a job read it that has only those `jobs` and an earlier start.";
 
 /// What `replay` can be told.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReplayArgs {
-    /// The recording or the dead letters: a file, a directory or a pattern such as 'day-*.gz'; files may be packed by gzip
+    /// The recording or the dead letters: a file, a directory or a pattern such as 'day-*.gz'; files may be
+    /// packed by gzip
     #[arg(value_name = "FILE", required_unless_present = "from_topic", conflicts_with = "from_topic")]
     file: Option<String>,
     /// Kafka topic to read dead letters from, up to its present end
@@ -52,7 +54,8 @@ pub struct ReplayArgs {
     dry_run: bool,
     #[command(flatten)]
     target: TargetArgs,
-    /// How many times as fast as they were recorded events are sent, such as 1x or 60x; max is as fast as the target takes them
+    /// How many times as fast as they were recorded events are sent, such as 1x or 60x; max is as fast as the
+    /// target takes them
     #[arg(long, default_value = "max")]
     speed: Speed,
     /// Shuffle events within this much event time, such as 5s

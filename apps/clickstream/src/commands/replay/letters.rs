@@ -97,7 +97,8 @@ impl Summary {
         self.wanted.len()
     }
 
-    /// Refuses a stage that no letter is of, as a misspelt one would be: somebody expects that something is sent.
+    /// Refuses a stage that no letter is of, as a misspelt one would be: somebody expects that something is
+    /// sent.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream::ErrorKind::Configuration), naming the stages that there are.
