@@ -29,7 +29,9 @@ class Chart {
     this.element = element;
     this.clock = null;
     this.plot = null;
-    new ResizeObserver(([entry]) => this.plot?.setSize({ width: entry.contentRect.width, height: HEIGHT })).observe(element);
+    this.data = [[], [], []];
+    const resize = ([entry]) => this.plot?.setSize({ width: entry.contentRect.width, height: HEIGHT });
+    new ResizeObserver(resize).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
@@ -51,8 +53,11 @@ class Chart {
     const ink = { stroke: colour("--quiet"), font, ticks: { show: false } };
     const series = (label, name) => {
       const stroke = colour(name);
-      return { label, stroke, width: 2, fill: `${stroke}14`, points: { show: (_, __, from, to) => to - from < 60, size: 5, fill: stroke }, value: (_, value) => (value === null ? "–" : number(value)) };
+      const points = { show: (_, __, from, to) => to - from < 60, size: 5, fill: stroke };
+      return { label, stroke, width: 2, fill: `${stroke}14`, points };
     };
+    const time = (_, ticks) => timeLabels(this.clock, ticks);
+    const grid = { stroke: colour("--line"), width: 1 };
     this.plot = new uPlot({
       width: this.element.clientWidth || 600,
       height: HEIGHT,
@@ -63,11 +68,11 @@ class Chart {
       hooks: { setCursor: [plot => this.onCursor?.(plot.cursor.idx ?? null)] },
       series: [{}, series("views", "--pv"), series("visitors", "--uv")],
       axes: [
-        { ...ink, size: 48, gap: 9, space: 64, incrs: STEPS, grid: { show: false }, values: (_, ticks) => timeLabels(this.clock, ticks) },
-        { ...ink, size: widest, space: 40, grid: { stroke: colour("--line"), width: 1 }, values: (_, ticks) => ticks.map(short) },
+        { ...ink, size: 48, gap: 9, space: 64, incrs: STEPS, grid: { show: false }, values: time },
+        { ...ink, size: widest, space: 40, grid, values: (_, ticks) => ticks.map(short) },
       ],
       scales: { x: { range: timeRange }, y: { range: (_, __, max) => [0, Math.max(10, (max ?? 0) * 1.1)] } },
-    }, this.data ?? [[], [], []], this.element);
+    }, this.data, this.element);
   }
 }
 

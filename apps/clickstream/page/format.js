@@ -23,11 +23,20 @@ function duration(ms) {
 
 function latency(bound) {
   const { ms, at_least } = bound;
-  const text = ms < 10 ? `${ms.toFixed(1)}\u00a0ms` : ms < 1000 ? `${number(ms)}\u00a0ms` : ms < 10_000 ? `${(ms / 1000).toFixed(1)}\u00a0s` : duration(ms);
+  const text = span(ms);
   return at_least ? `≥\u00a0${text}` : text;
 }
 
-const size = bytes => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`);
+function span(ms) {
+  if (ms < 10) return `${ms.toFixed(1)}\u00a0ms`;
+  if (ms < 1000) return `${number(ms)}\u00a0ms`;
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)}\u00a0s` : duration(ms);
+}
+
+function size(bytes) {
+  if (bytes < 1024) return `${bytes} B`;
+  return bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
+}
 
 // A zone of the tz database, or an offset such as +05:30, which not every browser knows.
 class Clock {
@@ -35,10 +44,17 @@ class Clock {
     const offset = /^([+-])(\d\d):(\d\d)$/.exec(zone);
     this.name = zone;
     this.zone = offset ? "UTC" : zone;
-    this.shift = offset ? (offset[1] === "-" ? -1 : 1) * (Number(offset[2]) * 60 + Number(offset[3])) * 60_000 : 0;
-    const format = options => new Intl.DateTimeFormat("en-GB", { timeZone: this.zone, hourCycle: "h23", ...options });
-    const [day, hour, second] = [{ day: "numeric", month: "short" }, { hour: "2-digit", minute: "2-digit" }, { second: "2-digit" }];
-    this.formats = { day: format(day), year: format({ ...day, year: "numeric" }), minute: format(hour), second: format({ ...hour, ...second }) };
+    const [, sign, hours, minutes] = offset ?? [null, "+", "0", "0"];
+    this.shift = (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
+    const common = { timeZone: this.zone, hourCycle: "h23" };
+    const format = options => new Intl.DateTimeFormat("en-GB", { ...common, ...options });
+    const [day, minute] = [{ day: "numeric", month: "short" }, { hour: "2-digit", minute: "2-digit" }];
+    this.formats = {
+      day: format(day),
+      year: format({ ...day, year: "numeric" }),
+      minute: format(minute),
+      second: format({ ...minute, second: "2-digit" }),
+    };
   }
 
   write(format, ms) { return this.formats[format].format(new Date(ms + this.shift)); }

@@ -39,8 +39,9 @@ function store(one, now) {
   const within = one.latency ? `, 99 % within ${latency(one.latency.p99)}` : "";
   const written = `${number(one.written)} rows written${within}`;
   const late = one.oldest_ms >= 1000;
-  const waits = one.unwritten > 0 && (late || one.state !== "fine") ? `${number(one.unwritten)} wait${one.oldest_ms === null ? "" : `, the oldest for ${duration(one.oldest_ms)}`}` : "";
-  card.append(element("p", waits || written, waits ? "waits" : "written"));
+  const age = one.oldest_ms === null ? "" : `, the oldest for ${duration(one.oldest_ms)}`;
+  const waits = one.unwritten > 0 && (late || one.state !== "fine");
+  card.append(waits ? element("p", `${number(one.unwritten)} wait${age}`, "waits") : element("p", written, "written"));
   if (one.why) {
     const tried = one.attempts > 1 ? ` (${number(one.attempts)} attempts)` : "";
     card.append(element("p", one.why + tried, "why"));
@@ -67,16 +68,22 @@ function troubles(picture) {
   }));
 }
 
+const listed = (...parts) => parts.filter(part => part).join(", ");
+
 // Label, large text and note for where the job is in event time.
 function progress(picture) {
   const { progress: { kind, at, behind, speed, left }, wall_time: now, watermark_held_by: holder } = picture;
   const held = holder === "" ? "" : `held by ${holder}`;
-  const fast = speed === null || speed === undefined ? "" : `, at ${speed < 10 ? Number(speed.toFixed(1)) : number(speed)}× real time`;
+  const times = speed < 10 ? Number(speed?.toFixed(1)) : number(speed);
+  const fast = speed === null || speed === undefined ? "" : `, at ${times}× real time`;
   switch (kind) {
-    case "live": return ["Event time", clock.near(at, now), `${duration(behind)} behind the clock${held && `, ${held}`}`];
+    case "live": return ["Event time", clock.near(at, now), listed(`${duration(behind)} behind the clock`, held)];
     case "quiet": return ["Newest event", clock.near(at, now), "all is read, nothing newer has come"];
     case "replay": return ["Replay, event time", clock.near(at, now), `old data${fast}`];
-    case "behind": return ["Behind the clock", duration(behind), left === null ? `not catching up${held && `, ${held}`}` : `caught up in about ${duration(left)}`];
+    case "behind": {
+      const note = left === null ? listed("not catching up", held) : `caught up in about ${duration(left)}`;
+      return ["Behind the clock", duration(behind), note];
+    }
     case "ended": return ["Last event", clock.near(at, now), "the input has ended"];
     default: return ["Event time", "–", held || "no event yet"];
   }
@@ -135,7 +142,8 @@ function hotItems(picture) {
   const { hot_items: hot, data_until: until, wall_time: now } = picture;
   const window = () => `the hour until ${clock.near(hot.window_end, now, "minute")}`;
   const partial = () => `not a whole hour: data until ${clock.near(until, now)}`;
-  set("hot-window", hot ? (until === null ? window() : partial()) : "The first ranking comes after five minutes of event time.");
+  const none = "The first ranking comes after five minutes of event time.";
+  set("hot-window", !hot ? none : until === null ? window() : partial());
   by("hot").dataset.end = hot ? hot.window_end : "";
   const most = Math.max(1, ...(hot ? hot.items : []).map(([, count]) => count));
   by("hot").replaceChildren(...(hot ? hot.items : []).map(([item, count]) => {
@@ -152,7 +160,8 @@ function deadLetters(picture) {
   by("reason-table").hidden = reasons.length === 0;
   by("reasons").replaceChildren(...reasons.map(one => {
     const row = document.createElement("tr");
-    row.append(element("td", number(one.letters), "count"), element("td", one.stage, "stage"), element("td", one.reason));
+    row.append(element("td", number(one.letters), "count"), element("td", one.stage, "stage"));
+    row.append(element("td", one.reason));
     return row;
   }));
   by("newest").hidden = samples.length === 0;
@@ -171,7 +180,8 @@ function checkpoints(picture) {
     const row = document.createElement("tr");
     const took = one.end_to_end === null ? "–" : `${number(one.end_to_end)} ms`;
     const at = clock.near(one.trigger_time, picture.wall_time);
-    const cells = [one.id, one.kind, one.status.toLowerCase().replace("_", " "), at, took, size(one.bytes), size(one.bytes_written)];
+    const status = one.status.toLowerCase().replace("_", " ");
+    const cells = [one.id, one.kind, status, at, took, size(one.bytes), size(one.bytes_written)];
     row.append(...cells.map(cell => element("td", cell)));
     if (one.failure !== null) {
       row.className = "failed";
@@ -184,7 +194,8 @@ function checkpoints(picture) {
 function show(picture) {
   latest = picture;
   document.body.classList.toggle("lost", false);
-  for (const part of [header, stores, troubles, figures, minutes, hotItems, checkpoints, deadLetters]) part(picture);
+  const parts = [header, stores, troubles, figures, minutes, hotItems, checkpoints, deadLetters];
+  for (const part of parts) part(picture);
 }
 
 const events = new EventSource("/live");
@@ -198,5 +209,6 @@ events.onerror = () => {
   by("health").dataset.level = "bad";
   document.body.classList.toggle("lost", true);
   set("state", "Not connected");
-  set("cause", latest === null ? "The job's process does not answer. It is tried again." : `The job's process does not answer. What stands below is of ${clock.near(latest.wall_time, Date.now())}. It is tried again.`);
+  const old = latest && ` What stands below is of ${clock.near(latest.wall_time, Date.now())}.`;
+  set("cause", `The job's process does not answer.${old ?? ""} It is tried again.`);
 };

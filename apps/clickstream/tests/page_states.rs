@@ -19,7 +19,8 @@ async fn text(page: &Page, id: &str) -> Result<String> {
     Ok(page.evaluate(script).await?.into_value()?)
 }
 
-/// A store that does not answer is away, and its rows are late: neither the job's state nor the latency looks as if all was well.
+/// A store that does not answer is away, and its rows are late: neither the job's state nor the latency looks
+/// as if all was well.
 #[tokio::test]
 async fn a_store_that_does_not_answer_comes_first() -> Result<()> {
     let dir = tempfile::tempdir()?;

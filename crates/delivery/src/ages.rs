@@ -1,4 +1,5 @@
-//! How many rows were not acknowledged, and when the oldest of them entered the job, whatever the order of the answers.
+//! How many rows were not acknowledged, and when the oldest of them entered the job, whatever the order of
+//! the answers.
 
 use std::collections::BTreeMap;
 

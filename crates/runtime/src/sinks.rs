@@ -16,7 +16,8 @@ use crate::control::JobControl;
 pub struct SinkStatus {
     /// The name that the user gave.
     pub name: String,
-    /// The system that it writes to, as troubles name it, such as "Redis at redis://shop:6379"; empty where its writer does not say.
+    /// The system that it writes to, as troubles name it, such as "Redis at redis://shop:6379"; empty where
+    /// its writer does not say.
     pub system: String,
     /// How many rows its system has acknowledged.
     pub written: u64,
@@ -29,7 +30,8 @@ pub struct SinkStatus {
 }
 
 impl JobControl {
-    /// All sinks, in the order of the plan. While the job waits for its next attempt, they stand as the last one left them.
+    /// All sinks, in the order of the plan. While the job waits for its next attempt, they stand as the last
+    /// one left them.
     pub fn sinks(&self) -> Vec<SinkStatus> {
         let setup = &self.state.setup;
         let metrics: Vec<_> = setup.metrics.operators().map(|(_, metrics)| metrics).collect();

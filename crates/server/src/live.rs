@@ -40,7 +40,8 @@ impl Live {
         self.0.send_modify(|document| document.last = true);
     }
 
-    /// The document now, and again whenever it is replaced. A slow page skips what it was too slow for, but not the last one.
+    /// The document now, and again whenever it is replaced. A slow page skips what it was too slow for, but
+    /// not the last one.
     pub(crate) fn events(&self) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
         let mut receiver = self.0.subscribe();
         receiver.mark_changed();

@@ -188,8 +188,7 @@ fn router(metrics: Arc<JobMetrics>, job: Option<JobControl>, pages: &[Page], liv
     })
 }
 
-// When it is time to stop, answers that are under way are finished: pages get the last document. Nobody is waited for longer than that
-// takes.
+// When it is time to stop, answers that are under way are finished, so that pages get the last document.
 async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,

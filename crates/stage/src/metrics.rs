@@ -112,7 +112,7 @@ pub struct OperatorMetrics {
     pub unwritten: Unwritten,
     /// Records that it refused, by reason.
     pub reasons: Arc<Reasons>,
-    /// Of what assigns event times: the last watermark before the end of the input, which the final one replaces.
+    /// Of an operator that assigns event times: the last watermark before the final one.
     pub event_time: Gauge,
     system: Mutex<String>,
     named: Mutex<BTreeMap<&'static str, Arc<Counter>>>,
@@ -167,7 +167,7 @@ impl OperatorMetrics {
         self.records_in.get().saturating_sub(done)
     }
 
-    /// Of a sink: names the system that it writes to as troubles name it, such as "Redis at redis://shop:6379".
+    /// Of a sink: names the system that it writes to as troubles do, such as "Redis at redis://shop:6379".
     pub fn set_system(&self, subject: &str) {
         subject.clone_into(&mut self.system.lock());
     }

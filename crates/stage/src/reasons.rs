@@ -1,4 +1,5 @@
-//! Dead letters by reason: few enough reasons for a page and for a metric, however many different values they mention.
+//! Dead letters by reason: few enough reasons for a page and for a metric, however many different values they
+//! mention.
 //!
 //! ```
 //! use millstream_stage::reasons::pattern;
@@ -84,7 +85,8 @@ fn sorted(mut counts: Vec<ReasonCount>) -> Vec<ReasonCount> {
     counts
 }
 
-/// A reason without what differs from letter to letter: quoted values, and words that begin with a digit, such as positions and times.
+/// A reason without what differs from letter to letter: quoted values, and words that begin with a digit,
+/// such as positions and times.
 pub fn pattern(reason: &str) -> String {
     let mut text = String::new();
     for (index, part) in reason.split('"').enumerate() {

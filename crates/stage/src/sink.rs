@@ -82,8 +82,8 @@ pub trait SinkWriter<T: Data>: Send {
     }
     /// The checkpoint will not complete.
     fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {}
-    /// The rows that were taken and not acknowledged, where the writer knows better than whoever counts `latency`: asked after each
-    /// call. A writer that acknowledges out of order, or that counts no latency, says it itself.
+    /// The rows that were taken and not acknowledged. By default they are counted by `latency`, the oldest
+    /// first; a writer that acknowledges out of order, or that counts no latency, says it itself.
     fn backlog(&self) -> Option<Backlog> {
         None
     }

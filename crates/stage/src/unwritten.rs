@@ -1,7 +1,8 @@
-//! The rows that a sink has taken and that its system has not acknowledged yet: how many, and for how long the oldest of them waits.
+//! The rows that a sink has taken and that its system has not acknowledged yet: how many, and for how long
+//! the oldest of them waits.
 //!
-//! A latency histogram cannot show a store that is away: it has only the rows that were acknowledged, and looks better when the slow
-//! ones are missing. The age of the oldest unwritten row grows instead.
+//! A latency histogram cannot show a store that is away: it has only the rows that were acknowledged, and
+//! looks better when the slow ones are missing. The age of the oldest unwritten row grows instead.
 //!
 //! ```
 //! use millstream_stage::unwritten::{Backlog, Taken};
@@ -69,7 +70,8 @@ impl Unwritten {
     }
 }
 
-/// Counts the backlog of a writer that only says how many rows were acknowledged: the oldest ones, as far as anybody knows.
+/// Counts the backlog of a writer that only says how many rows were acknowledged: the oldest ones, as far as
+/// anybody knows.
 #[derive(Debug, Default)]
 pub struct Taken {
     batches: VecDeque<(Nanos, u64)>,
@@ -90,7 +92,8 @@ impl Taken {
         }
     }
 
-    /// So many rows were acknowledged or refused. More than were taken is possible: a restored writer brings rows of an earlier attempt.
+    /// So many rows were acknowledged or refused. More than were taken is possible: a restored writer brings
+    /// rows of an earlier attempt.
     pub fn done(&mut self, mut rows: u64) {
         while let Some((_, count)) = self.batches.front_mut() {
             let now = rows.min(*count);

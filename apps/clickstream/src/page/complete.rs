@@ -1,5 +1,6 @@
-//! Which windows are shown. While a job runs, all of them are complete: the watermark has passed them. At the end of the input those that
-//! were still open are written as well, with what there was; they look like a crash of the shop and are not shown for the last hour or minute.
+//! Which windows are shown. While a job runs, all of them are complete: the watermark has passed them. At the
+//! end of the input those that were still open are written as well, with what there was; they look like a
+//! crash of the shop and are not shown for the last hour or minute.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +22,9 @@ pub(super) struct Windows {
     pub(super) data_until: Option<Time>,
 }
 
-/// The windows to show; `end` is the last event time where the input has ended. A window counts as complete when not more than a sixtieth
-/// of it is missing, since the last event hardly ever comes with the last millisecond.
+/// The windows to show; `end` is the last event time where the input has ended. A window counts as complete
+/// when not more than a sixtieth of it is missing, since the last event hardly ever comes with the last
+/// millisecond.
 pub(super) fn windows(shown: &Shown, end: Option<Time>) -> Windows {
     let Some(end) = end else {
         let hot_items = shown.rankings.last_key_value().map(|(_, hot)| hot.clone());
@@ -67,7 +69,8 @@ mod tests {
 
     #[test]
     fn at_the_end_the_last_complete_hour_and_minute_are_shown() {
-        // Data until 01:31:30; the end of the input has written all windows that hold some of it, until 02:30.
+        // Data until 01:31:30; the end of the input has written all windows that hold some of it, until
+        // 02:30.
         let shown = shown(0, 92, (1..=30).map(|slide| slide * 5 * MINUTE));
         assert_eq!(last(&windows(&shown, Some(91 * MINUTE + 30_000))), (90, Some(90), None));
         // The last event of an hour is not in its last millisecond.

@@ -1,4 +1,5 @@
-//! The latency that the page shows: of the last minute, and never better because a store acknowledges nothing.
+//! The latency that the page shows: of the last minute, and never better because a store acknowledges
+//! nothing.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -37,7 +38,8 @@ pub(super) struct Latency {
 pub(super) struct Recent(VecDeque<(Nanos, Histogram<u64>)>);
 
 impl Recent {
-    /// Takes everything that was recorded until now; gives p50 and p99 of the last minute in milliseconds, where anything was acknowledged.
+    /// Takes everything that was recorded until now; gives p50 and p99 of the last minute in milliseconds,
+    /// where anything was acknowledged.
     pub(super) fn look(&mut self, now: Nanos, all: Histogram<u64>) -> Option<(f64, f64)> {
         let since = now.saturating_sub(RECENT.as_nanos() as Nanos);
         while self.0.get(1).is_some_and(|(at, _)| *at <= since) {
@@ -63,8 +65,8 @@ fn empty(like: &Histogram<u64>) -> Histogram<u64> {
     Histogram::new_from(like)
 }
 
-/// The latency of a store by what it has acknowledged lately, and by its oldest row that waits. Where the store is `away`, all of its rows
-/// take at least as long as that one has waited.
+/// The latency of a store by what it has acknowledged lately, and by its oldest row that waits. Where the
+/// store is `away`, all of its rows take at least as long as that one has waited.
 pub(super) fn latency(recent: Option<(f64, f64)>, oldest: Option<Duration>, away: bool) -> Option<Latency> {
     let waits = oldest.map_or(0.0, |oldest| oldest.as_secs_f64() * 1000.0);
     let longer = |measured: f64, counts: bool| {

@@ -1,4 +1,5 @@
-//! How each store is doing: fine, slow, or away since when. Decided here, without I/O, from what the job counts.
+//! How each store is doing: fine, slow, or away since when. Decided here, without I/O, from what the job
+//! counts.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use serde::Serialize;
 
 /// A row that waits longer makes its store slow.
 const SLOW: Duration = Duration::from_secs(5);
-/// A store that acknowledges nothing for so long, while rows wait for it, is away, whether an error was seen or not.
+/// A store that acknowledges nothing for so long, while rows wait for it, is away, whether an error was seen
+/// or not.
 const SILENT: Duration = Duration::from_secs(10);
 /// Answers that were under way when the trouble began.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);

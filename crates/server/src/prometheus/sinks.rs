@@ -12,7 +12,7 @@ type SinkMetric = (&'static str, &'static str, fn(&SinkStatus) -> f64);
 const METRICS: [SinkMetric; 2] = [
     (
         "unacknowledgedRecords",
-        "Records that a sink has taken and its system has not acknowledged; `system` is the subject of its troubles",
+        "Records that a sink has taken and its system, the subject of its troubles, has not acknowledged",
         |sink| sink.unwritten as f64,
     ),
     (
