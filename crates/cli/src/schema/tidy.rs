@@ -114,7 +114,7 @@ fn as_size(bytes: u64) -> String {
 }
 
 fn in_units(value: u64, units: &[(u64, &str)], smallest: &str) -> String {
-    let whole = units.iter().find(|(unit, _)| value > 0 && value % unit == 0);
+    let whole = units.iter().find(|(unit, _)| value > 0 && value.is_multiple_of(*unit));
     let (unit, name) = whole.copied().unwrap_or((1, smallest));
     format!("{}{name}", value / unit)
 }
