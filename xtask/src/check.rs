@@ -7,7 +7,7 @@ use millstream_testkit::wait::Stopwatch;
 
 use crate::shell::{cargo, succeed};
 use crate::workspace::{Metadata, Package};
-use crate::{console, libclang, licenses};
+use crate::{book, console, libclang, licenses};
 
 /// Runs every check, also after a failed one, and says which failed; whether none did.
 pub(crate) fn run() -> Result<bool> {
@@ -24,6 +24,7 @@ pub(crate) fn run() -> Result<bool> {
     step("clippy", &mut clippy);
     step("each feature alone", &mut || features(&metadata));
     step("documentation", &mut || succeed(&mut documentation()));
+    step("book", &mut book::run);
     step("doctests", &mut || succeed(&mut cargo(&["test", "--workspace", "--doc"])));
     let failures = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
     console::line(&format!("failed checks: {failures}"));

@@ -1,6 +1,7 @@
-//! What a developer of Millstream types: `cargo xtask test | check | services | sim | bench`.
+//! What a developer of Millstream types: `cargo xtask test | check | book | services | sim | bench`.
 
 mod bench;
+mod book;
 mod check;
 mod console;
 mod libclang;
@@ -31,6 +32,8 @@ enum Task {
     Test(test::TestArguments),
     /// Check format, lints, each feature alone, documentation and licences
     Check,
+    /// Check the documents and build the book into docs/book
+    Book,
     /// Start, stop or show servers to try things out on
     #[command(subcommand)]
     Services(services::ServicesCommand),
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Task::Test(arguments) => test::run(&arguments),
         Task::Check => check::run(),
+        Task::Book => book::run().map(|()| true),
         Task::Services(command) => services::run(&command).map(|()| true),
         Task::Sim(arguments) => sim::run(&arguments).map(|()| true),
         Task::Bench(arguments) => bench::run(&arguments).map(|()| true),

@@ -16,6 +16,8 @@
 //! | a format | [`Decoder`], [`decode`] |
 //! | a program that runs the job | [`runtime`], `cli`, `server` |
 
+#[cfg(doctest)]
+mod book;
 mod execute;
 
 pub use execute::{Execute, run};
@@ -209,8 +211,3 @@ pub mod __private {
     pub use millstream_json as json;
     pub use millstream_record as record;
 }
-
-/// The README's Rust code: `cargo test --doc` compiles it.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-pub struct ReadmeDoctests;
