@@ -86,7 +86,7 @@ pub mod state {
 pub mod operators {
     pub use millstream_operators::operators::{
         AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Either, Filter, FlatMap, FoldBatch, Inspect,
-        KeyedCoProcessFunction, KeyedProcessFunction, Late, LateFor, Map, OneLetter, WatermarkStrategy,
+        KeyedCoProcessFunction, KeyedProcessFunction, Late, LateFor, Map, OneLetter, Process, WatermarkStrategy,
     };
 }
 
