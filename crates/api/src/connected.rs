@@ -87,7 +87,7 @@ impl<K: Key, A: Record, B: Record> ConnectedStreams<K, A, B> {
         let stage = env.graph().add_stage();
         self.first.exchange_to(stage);
         self.second.exchange_to(stage);
-        let node = Node::<Either<A, B>>::new();
+        let node = Node::<Either<A, B>>::shared();
         let head = Arc::clone(&node);
         let make =
             move || Box::new(InputStage::new(2, Box::new(TwoInputs::new(head.build())))) as Box<dyn Stage>;

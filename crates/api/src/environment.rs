@@ -84,7 +84,7 @@ impl Environment {
 
     /// Adds a source.
     pub fn source<S: Source>(&self, name: &str, source: S) -> DataStream<S::Out> {
-        let (source, node) = (Arc::new(source), Node::new());
+        let (source, node) = (Arc::new(source), Node::shared());
         let mut graph = self.graph();
         graph.check(name, source.validate());
         let stage = graph.add_stage();

@@ -27,7 +27,7 @@ impl<T> Makers<T> {
 pub(crate) struct Node<T: Data>(Makers<Box<dyn Push<T>>>);
 
 impl<T: Data> Node<T> {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn shared() -> Arc<Self> {
         Arc::new(Self(Makers(Mutex::default())))
     }
 
@@ -44,7 +44,7 @@ impl<T: Data> Node<T> {
 pub(crate) struct Sides(Makers<Side>);
 
 impl Sides {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn shared() -> Arc<Self> {
         Arc::new(Self(Makers(Mutex::default())))
     }
 

@@ -16,7 +16,7 @@ use millstream_stage::operator::SideTag;
 use millstream_stage::plan::{Exchange, KeyedSpec, StageId};
 use millstream_stage::raw::RawBatch;
 use millstream_stage::sink::Sink;
-use millstream_stage::time::{Time, millis};
+use millstream_stage::time::Time;
 use millstream_stage::{Operator, Push, Stage};
 
 use crate::environment::Environment;
@@ -46,7 +46,7 @@ impl<T: Data> Clone for DataStream<T> {
 
 impl<T: Data> DataStream<T> {
     pub(crate) fn new(env: Environment, stage: StageId, node: Arc<Node<T>>, operator: Option<&str>) -> Self {
-        Self { env, stage, node, operator: operator.map(str::to_owned), sides: Sides::new() }
+        Self { env, stage, node, operator: operator.map(str::to_owned), sides: Sides::shared() }
     }
 
     pub(crate) fn env(&self) -> &Environment {
@@ -174,7 +174,7 @@ impl<T: Data> DataStream<T> {
 
     /// What the operator before this writes to a side output.
     pub fn side_output<S: Data>(&self, tag: &SideTag<S>) -> DataStream<S> {
-        let node = Node::new();
+        let node = Node::shared();
         let (tag, head) = (tag.clone(), Arc::clone(&node));
         self.sides.add(move || Side::new(&tag, head.build()));
         DataStream::new(self.env.clone(), self.stage, node, self.operator.as_deref())
@@ -204,12 +204,12 @@ impl<T: Data> DataStream<T> {
         merge: impl Fn(&mut T, T) + Send + Sync + 'static,
     ) -> Self {
         let (key, merge) = (Arc::new(key), Arc::new(merge));
-        self.then(name, "fold", move || FoldBatch::new(Arc::clone(&key), Arc::clone(&merge), millis(window)))
+        self.then(name, "fold", move || FoldBatch::new(Arc::clone(&key), Arc::clone(&merge), window))
     }
 
     /// Ends in a sink.
     pub fn sink_to<S: Sink<T>>(&self, name: &str, sink: S) -> SinkHandle {
-        let (node, title) = (Node::new(), Arc::<str>::from(name));
+        let (node, title) = (Node::shared(), Arc::<str>::from(name));
         let mut graph = self.env.graph();
         graph.check(name, sink.validate());
         graph.add_sink(self.stage, name, sink.kind(), self.operator.clone(), sink.guarantee());
@@ -250,7 +250,7 @@ impl<T: Data> DataStream<T> {
         make: impl Fn(Arc<str>, Box<dyn Push<B>>, Vec<Side>) -> Box<dyn Push<T>> + Send + Sync + 'static,
     ) -> DataStream<B> {
         self.env.graph().add_keyed(self.stage, name, kind, self.operator.clone(), keyed);
-        let after = DataStream::new(self.env.clone(), self.stage, Node::new(), Some(name));
+        let after = DataStream::new(self.env.clone(), self.stage, Node::shared(), Some(name));
         let (node, sides, title) =
             (Arc::clone(&after.node), Arc::clone(&after.sides), Arc::<str>::from(name));
         self.node.add(move || make(Arc::clone(&title), node.build(), sides.build()));
@@ -364,7 +364,7 @@ fn union_of<T: Record>(streams: &[&DataStream<T>], exchange: Exchange) -> DataSt
 
 /// A stage whose inputs all carry the same type, and the stream that it begins with.
 pub(crate) fn input_stage<T: Record>(env: Environment, stage: StageId, inputs: usize) -> DataStream<T> {
-    let node = Node::<T>::new();
+    let node = Node::<T>::shared();
     let head = Arc::clone(&node);
     let make =
         move || Box::new(InputStage::new(inputs, Box::new(OneInput::new(head.build())))) as Box<dyn Stage>;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millstream_api::Environment;
+use millstream_api::{ConnectedStreams, DataStream, Environment, KeyedStream, WindowedStream};
 use millstream_operators::collection::{Collected, Collection};
 use millstream_operators::operators::KeyedProcessFunction;
 use millstream_operators::state::{KeyedContext, ValueState};
@@ -53,4 +53,36 @@ fn a_plan_names_tables_and_states_and_warns_of_what_grows_for_ever() {
     let warnings = plan.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].starts_with("state \"sum\" of operator \"sum\" has neither"), "{warnings:?}");
+}
+
+#[test]
+fn a_function_that_cannot_declare_its_states_is_refused_while_the_pipeline_is_described() {
+    let env = Environment::new("plan");
+    let numbers = env.source("numbers", Collection::of([1_i64])).key_by(|n| *n);
+    let sums = numbers.process("sum", |states| {
+        let _: ValueState<i64> = states.value("sum")?;
+        Ok(Sum { _sum: states.value("sum")? })
+    });
+    sums.sink_to("sums", Collected::default());
+    let error = env.plan().map(drop).unwrap_err().to_string();
+    assert!(error.contains("two states of one operator are called \"sum\": rename one"), "{error}");
+}
+
+/// A keyed stream is passed on without the type of the function that reads its key.
+fn counted(numbers: &KeyedStream<i64, i64>) -> DataStream<u64> {
+    let windows: WindowedStream<i64, i64, Tumbling, _> = numbers.window(Tumbling::of(Duration::from_secs(1)));
+    windows.aggregate("count", Count, |_, _, count| count)
+}
+
+#[test]
+fn keyed_streams_have_names_of_their_own() {
+    let env = Environment::new("plan");
+    let numbers = env.source("numbers", Collection::of([1_i64]));
+    let modulus = 3;
+    let keyed: Vec<KeyedStream<i64, i64>> =
+        vec![numbers.key_by(|n| *n), numbers.key_by(move |n| n % modulus)];
+    counted(&keyed[1]).sink_to("counts", Collected::default());
+    let connected: ConnectedStreams<i64, i64, i64> = keyed[0].connect(&keyed[1]);
+    drop(connected);
+    assert!(env.plan().is_ok());
 }

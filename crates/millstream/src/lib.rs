@@ -195,8 +195,8 @@ pub mod prelude {
     };
     pub use millstream_operators::state::{KeyedContext, States, Timer, TimerKind, Ttl, ValueState};
     pub use millstream_operators::window::{
-        AggregateFunction, Calendar, Count, CountTrigger, Cumulative, Global, Purging, Session, Sliding, Sum,
-        TopN, Tumbling, Window,
+        AggregateFunction, Average, Calendar, Count, CountTrigger, Cumulative, Global, Max, Min, Purging,
+        Session, Sliding, Sum, TopN, Tumbling, Window,
     };
     pub use millstream_record::{Data, Error, ErrorKind, Key, Record, Result};
     pub use millstream_stage::dead_letter::DeadLetter;

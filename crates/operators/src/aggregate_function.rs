@@ -1,10 +1,17 @@
 //! What is kept of the records of a window.
 
+mod extremes;
+mod numbers;
+mod read;
+
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_record::Record;
+
+pub use extremes::{Max, Min};
+pub use numbers::{Average, CompensatedSum, Number, Sum};
 
 /// Folds records into an accumulator, as Flink's `AggregateFunction`: only the accumulator is kept, not the records.
 pub trait AggregateFunction<T>: Clone + Send + Sync + 'static {
@@ -39,42 +46,6 @@ impl<T> AggregateFunction<T> for Count {
         *acc += other;
     }
     fn result(&self, acc: &u64) -> u64 {
-        *acc
-    }
-}
-
-/// Adds up what a function reads from each record.
-pub struct Sum<T, F> {
-    read: Arc<F>,
-    of: PhantomData<fn(T)>,
-}
-
-impl<T, F: Fn(&T) -> i64> Sum<T, F> {
-    /// The sum of `read` over all records.
-    pub fn of(read: F) -> Self {
-        Self { read: Arc::new(read), of: PhantomData }
-    }
-}
-
-impl<T, F> Clone for Sum<T, F> {
-    fn clone(&self) -> Self {
-        Self { read: Arc::clone(&self.read), of: PhantomData }
-    }
-}
-
-impl<T: 'static, F: Fn(&T) -> i64 + Send + Sync + 'static> AggregateFunction<T> for Sum<T, F> {
-    type Acc = i64;
-    type Out = i64;
-    fn create(&self) -> i64 {
-        0
-    }
-    fn add(&self, acc: &mut i64, record: &T) {
-        *acc += (self.read)(record);
-    }
-    fn merge(&self, acc: &mut i64, other: i64) {
-        *acc += other;
-    }
-    fn result(&self, acc: &i64) -> i64 {
         *acc
     }
 }

@@ -12,7 +12,9 @@ pub mod session;
 pub mod spec;
 pub mod trigger;
 
-pub use crate::aggregate_function::{AggregateFunction, Collect, Count, Reduce, Sum, TopN};
+pub use crate::aggregate_function::{
+    AggregateFunction, Average, Collect, Count, Max, Min, Reduce, Sum, TopN,
+};
 pub use assigner::{Cumulative, Global, Session, Sliding, Tumbling, WindowAssigner};
 pub use calendar::Calendar;
 pub use emit::WindowFunction;

@@ -4,6 +4,8 @@
 //! data that was written with another version of a record's type. Every crate of Millstream depends on this one, so the [`Error`] that
 //! all of them return is here too.
 
+#[cfg(feature = "decimal")]
+mod decimal;
 pub mod error;
 pub mod key;
 pub mod key_group;

@@ -225,7 +225,7 @@ pub fn decode_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     take(bytes, length)
 }
 
-fn decode_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str> {
+pub(crate) fn decode_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str> {
     std::str::from_utf8(decode_bytes(bytes)?)
         .map_err(|error| Error::data("a string is not UTF-8").caused_by(error))
 }

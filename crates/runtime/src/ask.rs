@@ -47,7 +47,7 @@ pub struct Pending(Receiver<Answer>);
 
 impl Pending {
     /// Something that is on its way, and where to say how it went.
-    pub(crate) fn new() -> (Reply, Self) {
+    pub(crate) fn channel() -> (Reply, Self) {
         let (reply, answer) = channel();
         (reply, Self(answer))
     }

@@ -132,7 +132,7 @@ impl JobControl {
     }
 
     fn ask(&self, ask: Ask) -> Pending {
-        let (reply, pending) = Pending::new();
+        let (reply, pending) = Pending::channel();
         self.state.ask(ask, reply);
         pending
     }

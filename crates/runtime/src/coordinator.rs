@@ -98,8 +98,9 @@ struct Reporters {
 
 impl Reporters {
     fn new(shared: &Shared) -> Self {
-        let reporter =
-            |what: &str| shared.metrics.troubles.reporter(format!("{what} of job `{}`", shared.plan.name));
+        let reporter = |what: &str| {
+            shared.setup.metrics.troubles.reporter(format!("{what} of job `{}`", shared.setup.plan.name))
+        };
         Self { checkpoints: reporter("the checkpoints"), log: reporter("the log of checkpoints") }
     }
 }
@@ -107,11 +108,11 @@ impl Reporters {
 impl<'a> Coordinator<'a> {
     fn start(shared: &Arc<Shared>, state: &'a JobState, begin: Begin<'a>) -> Result<Self> {
         let Begin { events, from, next_checkpoint, completed_checkpoints, running } = begin;
-        let troubles = &shared.metrics.troubles;
+        let troubles = &shared.setup.metrics.troubles;
         let guard: Guard = |call| panics::catch(call);
-        let mut enumerators = Enumerators::make(&shared.plan, &shared.clock, troubles, guard)?;
-        let assignments = enumerators.start(&shared.plan, from)?;
-        let runtime = io::runtime(shared.options.io_threads)?;
+        let mut enumerators = Enumerators::make(&shared.setup.plan, &shared.setup.clock, troubles, guard)?;
+        let assignments = enumerators.start(&shared.setup.plan, from)?;
+        let runtime = io::runtime(shared.setup.options.io_threads)?;
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
         let mut coordinator = Self {
             shared: Arc::clone(shared),
@@ -129,8 +130,8 @@ impl<'a> Coordinator<'a> {
             reporters: Reporters::new(shared),
             stopped_with_savepoint: false,
             opened: 0,
-            ended: vec![false; shared.places.len()],
-            settled: vec![false; shared.places.len()],
+            ended: vec![false; shared.setup.places.len()],
+            settled: vec![false; shared.setup.places.len()],
             last: None,
             end: End::Finished,
             damage: None,
@@ -142,8 +143,9 @@ impl<'a> Coordinator<'a> {
 
     // A thread that cannot be started fails the job; those before it then leave by themselves.
     fn spawn(&mut self, io: &Arc<dyn Io>, from: Option<&JobSnapshot>) {
-        for (index, place) in self.shared.places.iter().enumerate() {
-            let restored = from.map(|from| from.restored(&self.shared.plan, *place)).unwrap_or_default();
+        for (index, place) in self.shared.setup.places.iter().enumerate() {
+            let restored =
+                from.map(|from| from.restored(&self.shared.setup.plan, *place)).unwrap_or_default();
             let worker = Worker { index, shared: Arc::clone(&self.shared), io: Arc::clone(io), restored };
             match worker.spawn() {
                 Ok(thread) => self.threads.push(Some(thread)),
@@ -175,7 +177,7 @@ impl<'a> Coordinator<'a> {
         let Some(deadline) = deadlines.into_iter().flatten().min() else {
             return self.events.recv().ok();
         };
-        let left = deadline.saturating_sub(self.shared.clock.nanos());
+        let left = deadline.saturating_sub(self.shared.setup.clock.nanos());
         self.events.recv_timeout(Duration::from_nanos(left)).ok()
     }
 
@@ -183,7 +185,7 @@ impl<'a> Coordinator<'a> {
         match event {
             CoordinatorMessage::Opened => self.on_opened()?,
             CoordinatorMessage::ReaderReady(index) if self.may_assign() => {
-                let assignments = self.enumerators.reader_ready(self.shared.places[index])?;
+                let assignments = self.enumerators.reader_ready(self.shared.setup.places[index])?;
                 self.assign(assignments);
             }
             CoordinatorMessage::ReaderReady(_) => {}
@@ -218,7 +220,7 @@ impl<'a> Coordinator<'a> {
     // When all are open, all run; before that nothing does.
     fn on_opened(&mut self) -> Result<()> {
         self.opened += 1;
-        if self.opened < self.shared.places.len() {
+        if self.opened < self.shared.setup.places.len() {
             return Ok(());
         }
         self.shared.command_all(|| ThreadCommand::Run);
@@ -232,12 +234,12 @@ impl<'a> Coordinator<'a> {
     }
 
     fn is_running(&self) -> bool {
-        self.opened == self.shared.places.len()
+        self.opened == self.shared.setup.places.len()
     }
 
     fn assign(&self, assignments: Assignments) {
         for (place, assignment) in assignments {
-            if let Some(index) = self.shared.index(place) {
+            if let Some(index) = self.shared.setup.index(place) {
                 self.shared.inboxes[index]
                     .command(ThreadCommand::Protocol(SubtaskCommand::Assign(assignment)));
             }
@@ -278,10 +280,14 @@ fn machine(
     next: CheckpointId,
     completed_checkpoints: &dyn CompletedCheckpointStore,
 ) -> CheckpointCoordinator {
-    let machine = CheckpointCoordinator::new(shared.options.checkpointing.clone(), shared.places.len(), next);
+    let machine = CheckpointCoordinator::new(
+        shared.setup.options.checkpointing.clone(),
+        shared.setup.places.len(),
+        next,
+    );
     match completed_checkpoints.outlives_the_process() {
         true => machine.leaving_unwritten(StopOptions {
-            flush: shared.options.stop_flush_timeout,
+            flush: shared.setup.options.stop_flush_timeout,
             commit: COMMIT_GRACE,
         }),
         false => machine,

@@ -1,16 +1,21 @@
 //! Starts a job, and the handle on it while it runs.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use millstream_checkpoint::store::ReadOptions;
+use millstream_protocol::checkpoint_stats::CheckpointHistory;
+use millstream_protocol::job_id::JobId;
 use millstream_record::{Error, ErrorKind, Result};
+use millstream_stage::metrics::JobMetrics;
 use millstream_stage::plan::Plan;
 use millstream_stage::stage::End;
 use millstream_stage::state_backend::{Heap, StateBackend};
+use millstream_stage::time::Time;
+use millstream_stage::trouble::Ongoing;
 
+use crate::ask::{CheckpointDone, Pending};
 use crate::checkpoint_storage::{CheckpointStorage, Memory, Origin, Stored};
 use crate::control::JobControl;
 use crate::dry_run;
@@ -20,7 +25,7 @@ use crate::patiently::patiently;
 use crate::report::JobReport;
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
-use crate::status::JobStatus;
+use crate::status::{JobFailure, JobStatus};
 use crate::supervisor::{self, JobOutcome};
 use crate::{checkpoint_storage, layout, panics};
 
@@ -279,12 +284,39 @@ fn lost() -> Error {
     Error::bug("the job's coordinator left without a word")
 }
 
-impl Deref for JobHandle {
-    type Target = JobControl;
-
-    fn deref(&self) -> &JobControl {
-        &self.control
-    }
+/// What a [`JobControl`] can do, without asking for one.
+macro_rules! forward {
+    ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        impl JobHandle {$(
+            #[doc = concat!("See [`JobControl::", stringify!($name), "`].")]
+            pub fn $name(&self, $($argument: $type),*) $(-> $result)? {
+                self.control.$name($($argument),*)
+            }
+        )*}
+    };
+}
+forward! {
+    stop();
+    cancel();
+    abort(reason: &str);
+    stop_on_signals() -> Result<()>;
+    checkpoint_now() -> Result<CheckpointDone>;
+    checkpoint() -> Result<JobSnapshot>;
+    savepoint(dir: Option<&str>) -> Result<CheckpointDone>;
+    trigger_savepoint(dir: Option<&str>) -> Result<Pending>;
+    stop_with_savepoint(dir: Option<&str>, drain: bool) -> Result<CheckpointDone>;
+    trigger_stop_with_savepoint(dir: Option<&str>, drain: bool) -> Result<Pending>;
+    job_id() -> JobId;
+    status() -> JobStatus;
+    started_at() -> Time;
+    attempts() -> u64;
+    exceptions() -> Vec<JobFailure>;
+    checkpoint_stats() -> CheckpointHistory;
+    metrics() -> Arc<JobMetrics>;
+    troubles() -> Vec<Ongoing>;
+    plan() -> &Plan;
+    epoch() -> u64;
+    is_over() -> bool;
 }
 
 impl Drop for JobHandle {

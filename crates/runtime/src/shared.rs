@@ -1,6 +1,5 @@
 //! What all threads of one attempt to run a job share.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -58,19 +57,12 @@ pub(crate) struct AttemptFailure {
 
 /// What all threads of one attempt share.
 pub(crate) struct Shared {
-    setup: Arc<Setup>,
+    /// What is the same for every attempt.
+    pub(crate) setup: Arc<Setup>,
     pub(crate) epoch: u64,
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     events: Sender<CoordinatorMessage>,
     failure: Mutex<Option<AttemptFailure>>,
-}
-
-impl Deref for Shared {
-    type Target = Setup;
-
-    fn deref(&self) -> &Setup {
-        &self.setup
-    }
 }
 
 impl Shared {
@@ -82,11 +74,6 @@ impl Shared {
         };
         let inboxes = setup.places.iter().zip(&setup.metrics.subtasks).map(inbox).collect();
         Self { setup, epoch, inboxes, events, failure: Mutex::default() }
-    }
-
-    /// What is the same for every attempt.
-    pub(crate) fn setup(&self) -> &Setup {
-        &self.setup
     }
 
     /// Tells the coordinator. After its end there is nobody to tell, and nothing to do.
@@ -102,7 +89,7 @@ impl Shared {
     /// Tells every source.
     pub(crate) fn command_sources(&self, command: impl Fn() -> ThreadCommand) {
         for (index, inbox) in self.inboxes.iter().enumerate() {
-            if self.stage(index).enumerator.is_some() {
+            if self.setup.stage(index).enumerator.is_some() {
                 inbox.command(command());
             }
         }
@@ -115,12 +102,13 @@ impl Shared {
 
     /// Ends the whole attempt with a subtask's error.
     pub(crate) fn fail_task(&self, index: usize, error: Error) {
-        self.end_with(AttemptFailure { error, task: Some(self.who(index)), wanted: false });
+        self.end_with(AttemptFailure { error, task: Some(self.setup.who(index)), wanted: false });
     }
 
     /// Ends the whole attempt because somebody wants it.
     pub(crate) fn abort(&self, reason: &str) {
-        let error = Error::new(ErrorKind::Restart, format!("job `{}` was aborted: {reason}", self.plan.name));
+        let error =
+            Error::new(ErrorKind::Restart, format!("job `{}` was aborted: {reason}", self.setup.plan.name));
         self.end_with(AttemptFailure { error, task: None, wanted: true });
     }
 

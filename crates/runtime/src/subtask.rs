@@ -98,7 +98,7 @@ impl Subtask<'_> {
 
     // The monotonic time of a processing time.
     fn nanos_of(&self, time: Time) -> Nanos {
-        let clock = &self.shared.clock;
+        let clock = &self.shared.setup.clock;
         let millis = time.saturating_sub(clock.now()).max(0) as u64;
         clock.nanos().saturating_add(millis.saturating_mul(1_000_000))
     }
@@ -108,7 +108,7 @@ impl Subtask<'_> {
             Element::Batch(batch) => self.batch(channel, batch),
             Element::Watermark(watermark) => self.on(SubtaskEvent::Watermark(channel, watermark)),
             Element::Barrier(id) => {
-                self.barriers.came(id, self.shared.clock.nanos());
+                self.barriers.came(id, self.shared.setup.clock.nanos());
                 self.on(SubtaskEvent::Barrier(channel, id))
             }
             Element::End(end) => self.on(SubtaskEvent::End(channel, end)),
@@ -127,7 +127,7 @@ impl Subtask<'_> {
 
     fn carry_out(&mut self) -> Result<(), Halt> {
         if let Some(id) = self.protocol.barrier() {
-            self.barriers.complete(id, self.shared.clock.nanos());
+            self.barriers.complete(id, self.shared.setup.clock.nanos());
         }
         while let Some(decision) = self.protocol.next_decision() {
             match decision {
@@ -167,7 +167,7 @@ impl Subtask<'_> {
                 source.assign(cx, assignment).map(|()| Step::MORE)
             }),
             StageCall::Resume => {
-                let budget = Budget { records: self.shared.options.records_per_call };
+                let budget = Budget { records: self.shared.setup.options.records_per_call };
                 self.call(asked, |stage, cx| stage.resume(cx, budget))
             }
             StageCall::Prepare(id) => self.call(asked, |stage, cx| stage.prepare(cx, id)),
@@ -177,7 +177,7 @@ impl Subtask<'_> {
                     frozen = Some(stage.snapshot(cx, id)?);
                     Ok(Step::DONE)
                 })?;
-                let now = self.shared.clock.nanos();
+                let now = self.shared.setup.clock.nanos();
                 self.barriers.froze(frozen, now);
                 Ok(())
             }

@@ -36,7 +36,7 @@ impl Worker {
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no more threads.
     pub(crate) fn spawn(self) -> Result<JoinHandle<()>> {
-        let who = self.shared.who(self.index);
+        let who = self.shared.setup.who(self.index);
         let spawned = Builder::new().name(self.thread_name()).spawn(move || self.work());
         spawned.map_err(|error| {
             Error::configuration(format!("no thread can be started for {who}")).caused_by(error)
@@ -45,8 +45,8 @@ impl Worker {
 
     // Some systems show 15 characters: the number first.
     fn thread_name(&self) -> String {
-        let name = self.shared.stage(self.index).name.replace('\0', "");
-        format!("{}/{name}", self.shared.places[self.index].subtask)
+        let name = self.shared.setup.stage(self.index).name.replace('\0', "");
+        format!("{}/{name}", self.shared.setup.places[self.index].subtask)
     }
 
     fn work(self) {
@@ -55,8 +55,8 @@ impl Worker {
         let outcome = panics::catch(|| self.live(&mut stage));
         let failed = match outcome {
             Ok(Ok(()) | Err(Halt::Aborted)) => None,
-            Ok(Err(Halt::Failed(error))) => Some(error.at(shared.who(index))),
-            Err(panic) => Some(Error::bug(format!("{} panicked: {panic}", shared.who(index)))),
+            Ok(Err(Halt::Failed(error))) => Some(error.at(shared.setup.who(index))),
+            Err(panic) => Some(Error::bug(format!("{} panicked: {panic}", shared.setup.who(index)))),
         };
         if let Some(error) = failed {
             shared.fail_task(index, error);
@@ -64,7 +64,7 @@ impl Worker {
         if let Err(panic) = panics::catch(|| close(stage)) {
             shared.fail_task(
                 index,
-                Error::bug(format!("{} panicked while closing: {panic}", shared.who(index))),
+                Error::bug(format!("{} panicked while closing: {panic}", shared.setup.who(index))),
             );
         }
         shared.tell(CoordinatorMessage::Exited(index));
@@ -72,26 +72,26 @@ impl Worker {
 
     fn live(self, place: &mut Option<Box<dyn Stage>>) -> Result<(), Halt> {
         let Self { index, shared, io, restored } = self;
-        let stage = place.insert((shared.stage(index).make)());
+        let stage = place.insert((shared.setup.stage(index).make)());
         let inbox = &shared.inboxes[index];
         let waker = Waker::from(Arc::clone(inbox));
         let mut cx = open_context(&shared, index, &io, &waker, restored);
         stage.open(&mut cx)?;
-        if !shared.allow_non_restored {
+        if !shared.setup.allow_non_restored {
             cx.restored
-                .refuse_untaken(shared.stage(index).operators.iter().map(|spec| spec.name.as_str()))?;
+                .refuse_untaken(shared.setup.stage(index).operators.iter().map(|spec| spec.name.as_str()))?;
         }
         shared.tell(CoordinatorMessage::Opened);
         let protocol = protocol(&shared, index);
         await_run(inbox, &protocol)?;
-        let clock = shared.clock.as_ref();
+        let clock = shared.setup.clock.as_ref();
         let mut subtask = Subtask {
             index,
             shared: &shared,
             stage: stage.as_mut(),
             cx: Context::new(clock, &io, &waker),
             inbox,
-            metrics: &shared.metrics.subtasks[index],
+            metrics: &shared.setup.metrics.subtasks[index],
             outputs: outputs(&shared, index),
             meter: Meter::new(clock),
             protocol,
@@ -115,8 +115,8 @@ fn open_context(
     waker: &Waker,
     restored: Restored,
 ) -> OpenContext {
-    let plan = &shared.plan;
-    let (place, stage) = (shared.places[index], shared.stage(index));
+    let plan = &shared.setup.plan;
+    let (place, stage) = (shared.setup.places[index], shared.setup.stage(index));
     let routes = plan.outputs(place.stage);
     OpenContext {
         job: plan.name.clone(),
@@ -126,11 +126,11 @@ fn open_context(
         owned: owned_groups(place.subtask, plan.key_groups, stage.parallelism),
         epoch: shared.epoch,
         routes: routes.map(|(id, edge)| (id, plan.stages[edge.to as usize].parallelism)).collect(),
-        clock: Arc::clone(&shared.clock),
+        clock: Arc::clone(&shared.setup.clock),
         io: Arc::clone(io),
         waker: waker.clone(),
-        metrics: Arc::clone(&shared.metrics.subtasks[index]),
-        backend: Arc::clone(&shared.backend),
+        metrics: Arc::clone(&shared.setup.metrics.subtasks[index]),
+        backend: Arc::clone(&shared.setup.backend),
         restored,
     }
 }
@@ -143,17 +143,18 @@ fn await_run(inbox: &Inbox, protocol: &SubtaskProtocol) -> Result<(), Halt> {
 }
 
 fn protocol(shared: &Shared, index: usize) -> SubtaskProtocol {
-    let place = shared.places[index];
-    let feeds: Vec<_> = layout::channels(&shared.plan, place).iter().map(|channel| channel.input).collect();
-    let count = layout::inputs(&shared.plan, place.stage);
-    let is_source = shared.stage(index).enumerator.is_some();
-    let exactly_once = shared.options.checkpointing.mode == CheckpointingMode::ExactlyOnce;
+    let place = shared.setup.places[index];
+    let feeds: Vec<_> =
+        layout::channels(&shared.setup.plan, place).iter().map(|channel| channel.input).collect();
+    let count = layout::inputs(&shared.setup.plan, place.stage);
+    let is_source = shared.setup.stage(index).enumerator.is_some();
+    let exactly_once = shared.setup.options.checkpointing.mode == CheckpointingMode::ExactlyOnce;
     SubtaskProtocol::new(count, &feeds, is_source, exactly_once)
 }
 
 fn outputs(shared: &Shared, index: usize) -> Outputs {
-    let plan = &shared.plan;
-    let from = shared.places[index];
+    let plan = &shared.setup.plan;
+    let from = shared.setup.places[index];
     let output = |(edge, spec): (_, &millstream_stage::plan::EdgeSpec)| {
         let routes = 0..plan.stages[spec.to as usize].parallelism;
         let sender = |subtask| {
@@ -161,7 +162,7 @@ fn outputs(shared: &Shared, index: usize) -> Outputs {
             let leads_here =
                 |channel: &layout::ChannelSpec| channel.edge == edge && channel.upstream == from.subtask;
             let channel = layout::channels(plan, to).iter().position(leads_here)?;
-            Some(Sender { inbox: Arc::clone(&shared.inboxes[shared.index(to)?]), channel })
+            Some(Sender { inbox: Arc::clone(&shared.inboxes[shared.setup.index(to)?]), channel })
         };
         Output { edge, routes: routes.map(sender).collect() }
     };

@@ -413,7 +413,7 @@ fn stateless_operators_keep_time_and_order() {
 #[test]
 fn folding_gives_single_records_as_they_are() {
     let fold =
-        || FoldBatch::new(Arc::new(key), Arc::new(|left: &mut Word, right: Word| left.1 += right.1), 10);
+        || FoldBatch::new(Arc::new(key), Arc::new(|left: &mut Word, right: Word| left.1 += right.1), ms(10));
     let feed = || vec![event(word("a"), 1), event(word("a"), 2), event(word("b"), 2), event(word("a"), 12)];
     Rig::new(fold).single_records().feed(feed()).expect_rows([
         (word("a"), 1),

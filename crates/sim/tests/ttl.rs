@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_operators::KeySelector;
 use millstream_operators::operators::{KeyedProcessFunction, Process};
-use millstream_operators::state::{KeyedContext, Ttl, ValueState};
+use millstream_operators::state::{KeyedContext, ListState, MapState, States, Ttl, ValueState};
 use millstream_record::record::from_bytes;
 use millstream_record::{Key, Result};
 use millstream_sim::rig::{Feed, Rig, end, event, processing_time, watermark};
@@ -184,4 +184,52 @@ fn what_has_expired_is_in_no_snapshot_and_is_cleaned_up_bit_by_bit() {
         harness.call(|cx| operator.rows(cx, &mut rows([7]), &mut out)).unwrap();
         assert_eq!(out.rows.rec[2], ("7".to_owned(), 3), "written to at 14");
     }
+}
+
+/// A list, a map and a value with one time to live each, and one without.
+struct Kinds {
+    value: ValueState<u64>,
+    list: ListState<u64>,
+    map: MapState<u64, u64>,
+    forever: ValueState<u64>,
+}
+
+impl Kinds {
+    fn declare(states: &mut States) -> Result<Self> {
+        let ttl = Ttl::processing_time(ms(10));
+        let mut mortal = states.with_ttl(ttl);
+        let (value, list, map) = (mortal.value("value")?, mortal.list("list")?, mortal.map("map")?);
+        Ok(Self { value, list, map, forever: states.value("forever")? })
+    }
+}
+
+impl KeyedProcessFunction for Kinds {
+    type Key = String;
+    type In = Ask;
+    type Out = (u64, u64, u64, u64);
+
+    fn process(&mut self, (_, add): Ask, cx: &mut KeyedContext<'_, String, Self::Out>) -> Result<()> {
+        if add {
+            self.value.set(cx, 0);
+            *self.value.get_mut(cx).unwrap() += 1;
+            self.list.add(cx, 1);
+            self.map.get_mut(cx).insert(1, 1);
+            self.forever.set(cx, 1);
+        }
+        let value = self.value.get(cx).copied().unwrap_or(0);
+        let (list, map) = (self.list.get(cx).iter().sum(), self.map.get(cx).values().sum());
+        let forever = self.forever.get(cx).copied().unwrap_or(0);
+        cx.collect((value, list, map, forever));
+        Ok(())
+    }
+}
+
+#[test]
+fn reading_keeps_no_state_alive_and_a_time_to_live_is_that_of_its_states_alone() {
+    let key = |ask: &Ask| ask.0.clone();
+    let feed = [add("a", 0), processing_time(9), look("a", 0), processing_time(10), look("a", 0), end()];
+    Rig::new(move || Process::new(Kinds::declare, KeySelector::new(key)))
+        .keyed_by(key)
+        .feed(feed)
+        .expect_records([(1, 1, 1, 1), (1, 1, 1, 1), (0, 0, 0, 1)]);
 }

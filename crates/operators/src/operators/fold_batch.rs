@@ -1,11 +1,12 @@
 //! Folds records of one key within an outgoing batch, before they are exchanged.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
 use millstream_record::{Data, Key, Result};
-use millstream_stage::time::Time;
+use millstream_stage::time::{Time, millis};
 use millstream_stage::{Context, Operator, Output, Rows, Step};
 
 /// Batches to send as they are after folding has not paid, before it is tried again.
@@ -26,10 +27,10 @@ pub struct FoldBatch<T, K, F, M> {
 }
 
 impl<T, K, F, M> FoldBatch<T, K, F, M> {
-    /// Folds by `key` and by windows of `window` milliseconds; `merge` adds the second record to the first.
-    pub fn new(key: Arc<F>, merge: Arc<M>, window: Time) -> Self {
+    /// Folds by `key` and by windows of this length; `merge` adds the second record to the first.
+    pub fn new(key: Arc<F>, merge: Arc<M>, window: Duration) -> Self {
         let (index, keys) = (HashTable::new(), Vec::new());
-        Self { key, merge, window: window.max(1), rest: 0, index, keys, of: std::marker::PhantomData }
+        Self { key, merge, window: millis(window).max(1), rest: 0, index, keys, of: std::marker::PhantomData }
     }
 }
 

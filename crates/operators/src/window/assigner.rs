@@ -53,11 +53,11 @@ impl Tumbling {
         Self { event_time: false, ..Self::of(size) }
     }
 
-    /// Moves all borders. Milliseconds, less than the size either way. For days and hours of a time zone see
-    /// [`Calendar`](super::Calendar).
+    /// Moves all borders into the future, by less than the size: days that begin eight hours before those of UTC have an offset of
+    /// sixteen hours. For days and hours of a time zone see [`Calendar`](super::Calendar).
     #[must_use]
-    pub fn with_offset(self, offset: Time) -> Self {
-        Self { offset, ..self }
+    pub fn with_offset(self, offset: Duration) -> Self {
+        Self { offset: millis(offset), ..self }
     }
 }
 
@@ -73,7 +73,7 @@ impl WindowAssigner for Tumbling {
 
     fn validate(&self) -> Result<()> {
         check(self.size > 0, "a tumbling window needs a size of at least 1 ms")?;
-        check(self.offset.abs() < self.size, "a window's offset must be less than its size")
+        check(self.offset < self.size, "a window's offset must be less than its size")
     }
 }
 
@@ -97,10 +97,10 @@ impl Sliding {
         Self { event_time: false, ..Self::of(size, slide) }
     }
 
-    /// Moves all borders, in milliseconds, less than the slide either way.
+    /// Moves all borders into the future, by less than the slide.
     #[must_use]
-    pub fn with_offset(self, offset: Time) -> Self {
-        Self { offset, ..self }
+    pub fn with_offset(self, offset: Duration) -> Self {
+        Self { offset: millis(offset), ..self }
     }
 }
 
@@ -121,7 +121,7 @@ impl WindowAssigner for Sliding {
 
     fn validate(&self) -> Result<()> {
         check(self.size > 0 && self.slide > 0, "a sliding window needs a size and a slide of at least 1 ms")?;
-        check(self.offset.abs() < self.slide, "a window's offset must be less than its slide")
+        check(self.offset < self.slide, "a window's offset must be less than its slide")
     }
 }
 
@@ -139,10 +139,10 @@ impl Cumulative {
         Self { size: millis(size), step: millis(step), offset: 0 }
     }
 
-    /// Moves all borders, in milliseconds, less than the size either way.
+    /// Moves all borders into the future, by less than the size.
     #[must_use]
-    pub fn with_offset(self, offset: Time) -> Self {
-        Self { offset, ..self }
+    pub fn with_offset(self, offset: Duration) -> Self {
+        Self { offset: millis(offset), ..self }
     }
 }
 
@@ -162,7 +162,7 @@ impl WindowAssigner for Cumulative {
             "a cumulating window needs a size and a step of at least 1 ms",
         )?;
         check(self.size % self.step == 0, "a cumulating window's size must be a multiple of its step")?;
-        check(self.offset.abs() < self.size, "a window's offset must be less than its size")
+        check(self.offset < self.size, "a window's offset must be less than its size")
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(windows(&plain, 999), [(0, 1000)]);
         assert_eq!(windows(&plain, -1), [(-1000, 0)]);
         assert_eq!(windows(&plain, -1000), [(-1000, 0)]);
-        let moved = plain.with_offset(-100);
+        let moved = plain.with_offset(Duration::from_millis(900));
         assert_eq!(windows(&moved, 0), [(-100, 900)]);
         assert_eq!(windows(&moved, 900), [(900, 1900)]);
         assert_eq!(windows(&moved, -101), [(-1100, -100)]);
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn senseless_sizes_are_refused() {
         assert!(Tumbling::of(Duration::ZERO).validate().is_err());
-        assert!(Tumbling::of(SECOND).with_offset(1000).validate().is_err());
+        assert!(Tumbling::of(SECOND).with_offset(SECOND).validate().is_err());
         assert!(Sliding::of(SECOND, Duration::ZERO).validate().is_err());
         assert!(Cumulative::of(SECOND, Duration::from_millis(300)).validate().is_err());
         assert!(Session::with_gap(Duration::ZERO).validate().is_err());

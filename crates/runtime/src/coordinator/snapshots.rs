@@ -26,7 +26,7 @@ impl Coordinator<'_> {
     pub(super) fn happened(&mut self, event: CoordinatorEvent) -> Result<()> {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for decision in self.machine.on(event, self.shared.clock.nanos()) {
+            for decision in self.machine.on(event, self.shared.setup.clock.nanos()) {
                 events.extend(self.act(decision)?);
             }
         }
@@ -45,8 +45,8 @@ impl Coordinator<'_> {
 
     pub(super) fn on_frozen(&mut self, index: usize, id: CheckpointId, part: SubtaskSnapshot) -> Result<()> {
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) else { return Ok(()) };
-        let stats = flight.add(self.shared.setup(), index, part);
-        let now = self.shared.clock.now();
+        let stats = flight.add(&self.shared.setup, index, part);
+        let now = self.shared.setup.clock.now();
         self.state.history(|history| history.acknowledged(id, stats, now));
         self.happened(CoordinatorEvent::Frozen { id, subtask: index })
     }
@@ -66,7 +66,7 @@ impl Coordinator<'_> {
     }
 
     pub(super) fn on_logged(&mut self, id: CheckpointId, logged: Logged) -> Result<()> {
-        let now = self.shared.clock.nanos();
+        let now = self.shared.setup.clock.nanos();
         if let Logged::Unknown(why) = &logged {
             self.reporters
                 .log
@@ -83,8 +83,8 @@ impl Coordinator<'_> {
             let Some(stats) = history.in_progress(id) else { return };
             stats.url.clone_from(&written.url);
             (stats.bytes, stats.bytes_written) = (written.bytes, written.bytes_written);
-            for (place, (nanos, bytes)) in self.shared.places.iter().zip(&written.parts) {
-                let stage = &self.shared.plan.stages[place.stage as usize].name;
+            for (place, (nanos, bytes)) in self.shared.setup.places.iter().zip(&written.parts) {
+                let stage = &self.shared.setup.plan.stages[place.stage as usize].name;
                 let same =
                     stats.subtasks.iter_mut().find(|s| s.stage == *stage && s.subtask == place.subtask);
                 if let Some(subtask) = same {
@@ -130,15 +130,15 @@ impl Coordinator<'_> {
         request: Option<u64>,
     ) -> Result<()> {
         // Before the barrier, so that an assignment is either in this snapshot or behind the barrier.
-        let enumerators = self.enumerators.snapshot(self.shared.plan.stages.len())?;
-        let parts = (0..self.shared.places.len()).map(|_| None).collect();
-        let default = || self.shared.options.savepoints_dir.clone();
+        let enumerators = self.enumerators.snapshot(self.shared.setup.plan.stages.len())?;
+        let parts = (0..self.shared.setup.places.len()).map(|_| None).collect();
+        let default = || self.shared.setup.options.savepoints_dir.clone();
         let dir = request.and_then(|token| self.askers.dir(token)).or_else(default);
         let (epoch, requested) = (self.shared.epoch, request.is_some());
         let last = request.is_some_and(|token| self.askers.is_stop(token));
         self.flight =
             Some(Flight { id, epoch, kind, requested, last, dir, enumerators, parts, written: None });
-        let now = self.shared.clock.now();
+        let now = self.shared.setup.clock.now();
         self.state.history(|history| history.triggered(id, epoch, kind, now));
         self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Trigger { id, hold }));
         Ok(())
@@ -167,7 +167,7 @@ impl Coordinator<'_> {
     }
 
     fn complete(&mut self, id: CheckpointId, commits: bool, last: bool, request: Option<u64>) {
-        let now = self.shared.clock.now();
+        let now = self.shared.setup.clock.now();
         self.state.history(|history| history.completed(id, now));
         if commits {
             self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Completed { id, last }));
@@ -181,18 +181,18 @@ impl Coordinator<'_> {
             self.expect_the_end();
         }
         tracing::debug!("checkpoint {id} is complete");
-        self.reporters.checkpoints.recovered(self.shared.clock.nanos());
+        self.reporters.checkpoints.recovered(self.shared.setup.clock.nanos());
         self.askers.answer(request, Ok(flight.done()));
         let completed_checkpoints = Arc::clone(&self.completed_checkpoints);
         self.beside(move |_| CoordinatorMessage::Cleaned(completed_checkpoints.clean()));
     }
 
     fn give_up(&mut self, id: CheckpointId, reason: &AbortReason, request: Option<u64>) {
-        let now = self.shared.clock.now();
+        let now = self.shared.setup.clock.now();
         self.state.history(|history| history.failed(id, &reason.to_string(), now));
         if *reason != AbortReason::JobFailed {
             let message = format_args!("checkpoint {id} was given up: {reason}");
-            self.reporters.checkpoints.failed(self.shared.clock.nanos(), message);
+            self.reporters.checkpoints.failed(self.shared.setup.clock.nanos(), message);
         }
         self.shared.command_all(|| ThreadCommand::Protocol(SubtaskCommand::Aborted(id)));
         self.flight = None;
@@ -205,7 +205,7 @@ impl Coordinator<'_> {
     fn beside(&self, work: impl FnOnce(&crate::setup::Setup) -> CoordinatorMessage + Send + 'static) {
         let shared = Arc::clone(&self.shared);
         let work = move || {
-            let event = work(shared.setup());
+            let event = work(&shared.setup);
             shared.tell(event);
         };
         if let Err(error) = Builder::new().name("millstream-checkpoint".into()).spawn(work) {

@@ -123,7 +123,7 @@ impl Coordinator<'_> {
     /// # Errors
     /// Who it is, and what was not written.
     pub(super) fn lose_patience(&mut self) -> Result<()> {
-        let now = self.shared.clock.nanos();
+        let now = self.shared.setup.clock.nanos();
         if self.stopping.leave_behind_at.is_some_and(|at| at <= now) {
             self.leave_behind();
         }
@@ -134,21 +134,21 @@ impl Coordinator<'_> {
     }
 
     fn stop_deadline(&self) -> Nanos {
-        self.shared.clock.nanos().saturating_add(nanos(self.shared.options.stop_timeout))
+        self.shared.setup.clock.nanos().saturating_add(nanos(self.shared.setup.options.stop_timeout))
     }
 
     fn leave_behind_after(&mut self, grace: Duration) {
-        let at = self.shared.clock.nanos().saturating_add(nanos(grace));
+        let at = self.shared.setup.clock.nanos().saturating_add(nanos(grace));
         self.stopping.leave_behind_at.get_or_insert(at);
     }
 
     fn stop_timed_out(&self) -> Error {
         let busy: Vec<_> = (0..self.ended.len()).filter(|index| !self.ended[*index]).collect();
-        let within = humantime::format_duration(self.shared.options.stop_timeout);
+        let within = humantime::format_duration(self.shared.setup.options.stop_timeout);
         let message = match busy.is_empty() {
             true => format!("the job did not stop within {within}: {}", self.not_complete()),
             false => {
-                let who: Vec<_> = busy.iter().map(|index| self.shared.who(*index)).collect();
+                let who: Vec<_> = busy.iter().map(|index| self.shared.setup.who(*index)).collect();
                 let rows: Vec<_> =
                     unwritten(&self.shared, &busy).iter().map(|rows| format!("; {rows}")).collect();
                 format!(
@@ -181,7 +181,7 @@ impl Coordinator<'_> {
             if thread.take().is_some() {
                 tracing::error!(
                     "{} does not return from a call: its thread is left behind",
-                    self.shared.who(index)
+                    self.shared.setup.who(index)
                 );
             }
         }
@@ -200,9 +200,9 @@ fn unwritten(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
 fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
     let mut all: Vec<UnwrittenRows> = Vec::new();
     for index in subtasks {
-        let sinks = shared.stage(*index).operators.iter().filter(|operator| operator.sink.is_some());
+        let sinks = shared.setup.stage(*index).operators.iter().filter(|operator| operator.sink.is_some());
         for sink in sinks {
-            let metrics = shared.metrics.subtasks[*index].operator(&sink.name);
+            let metrics = shared.setup.metrics.subtasks[*index].operator(&sink.name);
             match all.iter_mut().find(|rows| rows.sink == sink.name) {
                 Some(rows) => rows.add(&metrics),
                 None => all.push(UnwrittenRows::of(&metrics)),
@@ -213,7 +213,7 @@ fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
 }
 
 fn troubles(shared: &Arc<Shared>) -> String {
-    let ongoing = shared.metrics.troubles.ongoing(shared.clock.nanos());
+    let ongoing = shared.setup.metrics.troubles.ongoing(shared.setup.clock.nanos());
     let said = ongoing.iter().map(|trouble| {
         format!("; {}: failing for {}: {}", trouble.subject, rounded(trouble.lasts), trouble.why)
     });
