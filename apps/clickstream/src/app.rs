@@ -65,7 +65,7 @@ impl Application for Shop {
         let Some(options) = page(config)? else {
             return Ok(None);
         };
-        let page = LivePage::start(&options, &config.app, job, &self.board)?;
+        let page = LivePage::start(&options, &config.app, &job.control(), &self.board)?;
         logs::err(&format!("live page: {}", page.url()));
         Ok(Some(Box::new(page)))
     }

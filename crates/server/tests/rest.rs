@@ -36,7 +36,7 @@ fn start() -> Running {
     options.checkpointing.interval = Some(Duration::from_millis(200));
     let job = millstream_runtime::start(env.plan().unwrap(), options).unwrap();
     let listen = ServerOptions { bind_address: "127.0.0.1".to_owned(), port: 0, password: None };
-    let server = Arc::new(Server::for_job(&listen, &job, &[], Live::default()).unwrap());
+    let server = Arc::new(Server::for_job(&listen, &job.control(), &[], Live::default()).unwrap());
     Running { job, server, dir }
 }
 
