@@ -84,9 +84,11 @@ pub mod state {
 
 /// The operators that streams are made of, for `transform` and for tests of pipelines.
 pub mod operators {
+    pub use millstream_operators::KeySelector;
     pub use millstream_operators::operators::{
         AssignWatermarks, DEAD_LETTERS, DeadLetters, Decode, Either, Filter, FlatMap, FoldBatch, Inspect,
-        KeyedCoProcessFunction, KeyedProcessFunction, Late, LateFor, Map, OneLetter, Process, WatermarkStrategy,
+        KeyedCoProcessFunction, KeyedProcessFunction, Late, LateFor, Map, OneLetter, Process,
+        WatermarkStrategy,
     };
 }
 
