@@ -71,7 +71,7 @@ fn the_reference_has_every_metric_with_its_type() {
     let job = start(dir.path());
     await_checkpoint(&job);
     let listen = ServerOptions { bind_address: "127.0.0.1".to_owned(), port: 0, password: None };
-    let server = Server::for_job(&listen, job.control(), &[], Live::default()).unwrap();
+    let server = Server::for_job(&listen, &job.control(), &[], Live::default()).unwrap();
     let served = families(&scrape(server.address()));
     job.stop();
     job.wait().unwrap();
