@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use millstream_api::Environment;
 use millstream_record::{Error, Result};
-use millstream_runtime::{JobHandle, JobReport, Launch};
+use millstream_runtime::{JobHandle, JobReport, Launch, ReadOptions};
 use millstream_stage::plan::Plan;
+use millstream_state::{ConfiguredBackend, configured_backend};
 
 use crate::app::Application;
 use crate::config::Config;
@@ -54,7 +55,8 @@ pub fn launch<A: Application>(app: &A, config: &Config<A::Options>) -> Result<La
     let settings = config.engine.state.over(&env.settings())?;
     let plan = env.plan()?;
     let launch = Launch::new(plan.clone(), config.engine.runtime(&settings));
-    millstream_state::with_backend(launch, &plan, &settings.backend)
+    let ConfiguredBackend { backend, local, natives } = configured_backend(&plan, &settings.backend)?;
+    Ok(launch.with_backend(backend).with_native_files(ReadOptions { local, natives }))
 }
 
 /// Runs a job to its end and prints its report.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use millstream_api::Environment;
 use millstream_record::Result;
-use millstream_runtime::{JobHandle, JobReport, Launch, RuntimeOptions};
+use millstream_runtime::{JobHandle, JobReport, Launch, ReadOptions, RuntimeOptions};
 use millstream_stage::plan::Plan;
 use millstream_stage::sink::Guarantee;
+use millstream_state::{ConfiguredBackend, configured_backend};
 
 /// Runs the pipeline that an [`Environment`] describes, as Flink's `execute` and `executeAsync` do.
 ///
@@ -70,7 +71,8 @@ fn launch(env: &Environment) -> Result<Launch> {
     let (plan, settings) = (env.plan()?, env.settings());
     let options = RuntimeOptions { job_dir: job_dir(&plan), ..RuntimeOptions::default() };
     let launch = Launch::new(plan.clone(), options.with_settings(&settings));
-    millstream_state::with_backend(launch, &plan, &settings.backend)
+    let ConfiguredBackend { backend, local, natives } = configured_backend(&plan, &settings.backend)?;
+    Ok(launch.with_backend(backend).with_native_files(ReadOptions { local, natives }))
 }
 
 // Without numbers of its own, the program's next run would look to such a sink like an older one.

@@ -1,14 +1,13 @@
 //! The state backend that a job's settings name.
 
-#[cfg(feature = "rocksdb")]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use millstream_protocol::job_settings::{BackendKind, BackendOptions};
 use millstream_record::{Error, Result};
-use millstream_runtime::Launch;
-#[cfg(feature = "rocksdb")]
-use millstream_runtime::ReadOptions;
 use millstream_stage::plan::Plan;
+use millstream_stage::snapshot::NativeReader;
+use millstream_stage::state_backend::{Heap, StateBackend};
 
 #[cfg(feature = "rocksdb")]
 use crate::{RocksBackend, RocksOptions, RocksReader};
@@ -26,37 +25,42 @@ pub fn is_built_in(options: &BackendOptions) -> Result<()> {
     Ok(())
 }
 
-/// Gives a job its state backend.
+/// A state backend, and how the files of cold stores in checkpoints are read.
+pub struct ConfiguredBackend {
+    /// Where keyed state lives.
+    pub backend: Arc<dyn StateBackend>,
+    /// The local folder to which files of a checkpoint are brought.
+    pub local: Option<PathBuf>,
+    /// Reads files of cold stores entry by entry: the last run may have kept its state in RocksDB.
+    pub natives: Option<Arc<dyn NativeReader>>,
+}
+
+/// The state backend that a job's settings name.
 ///
 /// # Errors
 /// A backend that this program was built without, or whose folder cannot be used.
-pub fn with_backend(launch: Launch, plan: &Plan, options: &BackendOptions) -> Result<Launch> {
+pub fn configured_backend(plan: &Plan, options: &BackendOptions) -> Result<ConfiguredBackend> {
     is_built_in(options)?;
     match options.kind {
-        BackendKind::Heap => Ok(reading_rocksdb(launch, options)),
-        BackendKind::RocksDb => rocksdb(launch, plan, options),
+        BackendKind::Heap => Ok(heap(options)),
+        BackendKind::RocksDb => rocksdb(plan, options),
     }
 }
 
 #[cfg(feature = "rocksdb")]
-fn rocksdb(launch: Launch, plan: &Plan, options: &BackendOptions) -> Result<Launch> {
+fn rocksdb(plan: &Plan, options: &BackendOptions) -> Result<ConfiguredBackend> {
     let operators = plan.stages.iter().flat_map(|stage| &stage.operators);
     let keyed = operators.filter(|operator| !operator.tables.is_empty()).count();
-    let backend = RocksBackend::new(&rocks(options))?.with_operators(keyed.max(1));
-    let backend = Arc::new(backend);
-    let read = ReadOptions { local: Some(backend.folder_for_restores()), natives: Some(backend.clone()) };
-    Ok(launch.with_backend(backend).with_native_files(read))
+    let backend = Arc::new(RocksBackend::new(&rocks(options))?.with_operators(keyed.max(1)));
+    let local = Some(backend.folder_for_restores());
+    Ok(ConfiguredBackend { local, natives: Some(backend.clone()), backend })
 }
 
-// The last run may have kept its state in RocksDB.
 #[cfg(feature = "rocksdb")]
-fn reading_rocksdb(launch: Launch, options: &BackendOptions) -> Launch {
+fn heap(options: &BackendOptions) -> ConfiguredBackend {
     let rocks = rocks(options);
-    let local = rocks.folder().join("millstream-restored");
-    launch.with_native_files(ReadOptions {
-        local: Some(local),
-        natives: Some(Arc::new(RocksReader::new(rocks))),
-    })
+    let local = Some(rocks.folder().join("millstream-restored"));
+    ConfiguredBackend { backend: Arc::new(Heap), local, natives: Some(Arc::new(RocksReader::new(rocks))) }
 }
 
 #[cfg(feature = "rocksdb")]
@@ -65,11 +69,12 @@ fn rocks(options: &BackendOptions) -> RocksOptions {
 }
 
 #[cfg(not(feature = "rocksdb"))]
-fn reading_rocksdb(launch: Launch, _: &BackendOptions) -> Launch {
-    launch
+fn heap(_: &BackendOptions) -> ConfiguredBackend {
+    ConfiguredBackend { backend: Arc::new(Heap), local: None, natives: None }
 }
 
+// `is_built_in` has refused it.
 #[cfg(not(feature = "rocksdb"))]
-fn rocksdb(launch: Launch, _: &Plan, _: &BackendOptions) -> Result<Launch> {
-    Ok(launch)
+fn rocksdb(_: &Plan, options: &BackendOptions) -> Result<ConfiguredBackend> {
+    Ok(heap(options))
 }

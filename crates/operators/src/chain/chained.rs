@@ -139,12 +139,13 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     }
 
     fn split(&mut self, cx: &mut Context<'_>, change: &SplitChange) -> Result<()> {
-        self.operator.split(cx, change)?;
+        self.operator.split(cx, change).map_err(|error| error.in_operator(&self.name))?;
         self.next.split(cx, change)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<Step> {
-        let step = self.operator.prepare(cx, id, &mut self.out)?.and(self.hand_on(cx)?);
+        let step = self.operator.prepare(cx, id, &mut self.out);
+        let step = step.map_err(|error| error.in_operator(&self.name))?.and(self.hand_on(cx)?);
         if !step.is_complete() {
             return Ok(step);
         }
@@ -152,13 +153,13 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        self.operator.snapshot(id, frozen)?;
+        self.operator.snapshot(id, frozen).map_err(|error| error.in_operator(&self.name))?;
         self.sides.iter_mut().try_for_each(|side| side.next.snapshot(id, frozen))?;
         self.next.snapshot(id, frozen)
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        self.operator.completed(cx, id)?;
+        self.operator.completed(cx, id).map_err(|error| error.in_operator(&self.name))?;
         self.sides.iter_mut().try_for_each(|side| side.next.completed(cx, id))?;
         self.next.completed(cx, id)
     }
@@ -170,7 +171,8 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     }
 
     fn end(&mut self, cx: &mut Context<'_>, end: End) -> Result<Step> {
-        let step = self.operator.end(cx, end, &mut self.out)?.and(self.hand_on(cx)?);
+        let step = self.operator.end(cx, end, &mut self.out);
+        let step = step.map_err(|error| error.in_operator(&self.name))?.and(self.hand_on(cx)?);
         if !step.is_complete() {
             return Ok(step);
         }
@@ -182,5 +184,36 @@ impl<O: Operator> Push<O::In> for Chained<O> {
         self.operator.close();
         self.sides.iter_mut().for_each(|side| side.next.close());
         self.next.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_record::Error;
+
+    use super::*;
+    use crate::chain::Discard;
+
+    struct Broken;
+
+    impl Operator for Broken {
+        type In = i64;
+        type Out = i64;
+
+        fn rows(&mut self, _: &mut Context<'_>, _: &mut Rows<i64>, _: &mut Output<i64>) -> Result<Step> {
+            Ok(Step::DONE)
+        }
+
+        fn snapshot(&mut self, _: CheckpointId, _: &mut Frozen) -> Result<()> {
+            Err(Error::restart("the state cannot be frozen"))
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_snapshot_names_the_operator_that_it_comes_from() {
+        let inner = Chained::new("inner".into(), Broken, Box::new(Discard::default()));
+        let mut outer = Chained::new("outer".into(), crate::operators::Map::new(|n: i64| n), Box::new(inner));
+        let error = outer.snapshot(1, &mut Frozen::default()).unwrap_err();
+        assert_eq!(error.operator(), Some("inner"));
     }
 }

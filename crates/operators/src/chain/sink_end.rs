@@ -130,12 +130,14 @@ impl<T: Data> Push<T> for SinkEnd<T> {
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        self.opened()?.writer.snapshot(id, frozen)?;
+        let written = self.opened()?.writer.snapshot(id, frozen);
+        written.map_err(|error| error.in_operator(&self.name))?;
         self.dead_letters.snapshot(id, frozen)
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        self.opened()?.writer.completed(cx, id)?;
+        let completed = self.opened()?.writer.completed(cx, id);
+        completed.map_err(|error| error.in_operator(&self.name))?;
         self.dead_letters.completed(cx, id)
     }
 
