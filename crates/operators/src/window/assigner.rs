@@ -166,13 +166,18 @@ impl WindowAssigner for Cumulative {
     }
 }
 
-/// One window for everything; needs a trigger, since it never ends.
+/// One window for everything; needs a trigger, since it never ends. Its records need no event time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Global;
 
 impl WindowAssigner for Global {
     fn assign(&self, _: Time, windows: &mut Vec<Window>) {
         windows.push(Window::GLOBAL);
+    }
+
+    // No time decides about the window, as in Flink's `GlobalWindows`.
+    fn is_event_time(&self) -> bool {
+        false
     }
 }
 
