@@ -95,6 +95,6 @@ fn decimals_are_exact() {
     let cents = |price: &Price| Decimal::new((price.1 * 100.0) as i64, 2);
     let decimal = |cents| Decimal::new(cents, 2);
     expect(Sum::of(cents), &[("b", decimal(750)), ("a", decimal(30))]);
-    expect(Average::of(cents), &[("b", Some(decimal(750))), ("a", Some(Decimal::new(75, 3)))]);
+    expect(Average::of(cents), &[("b", Some(decimal(750))), ("a", Some(Decimal::new(750, 4)))]);
     expect(Max::of(cents), &[("b", Some(decimal(750))), ("a", Some(decimal(1_000_000_000_000_000_000)))]);
 }
