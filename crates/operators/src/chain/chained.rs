@@ -193,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::chain::Discard;
+    use crate::operators::Map;
 
     struct Broken;
 
@@ -211,8 +212,8 @@ mod tests {
 
     #[test]
     fn an_error_of_a_snapshot_names_the_operator_that_it_comes_from() {
-        let inner = Chained::new("inner".into(), Broken, Box::new(Discard::default()));
-        let mut outer = Chained::new("outer".into(), crate::operators::Map::new(|n: i64| n), Box::new(inner));
+        let inner = Chained::new("inner".into(), Broken, Discard::of(Vec::new()));
+        let mut outer = Chained::new("outer".into(), Map::new(Arc::new(|n: i64| n)), Box::new(inner));
         let error = outer.snapshot(1, &mut Frozen::default()).unwrap_err();
         assert_eq!(error.operator(), Some("inner"));
     }
