@@ -1,7 +1,7 @@
 //! Sums up the orders of each customer per minute, with a process function that keeps state and sets timers.
 //!
-//! `cargo run -p examples --example orders_per_minute` prints the sums of some orders. A tumbling window would do the same in one line;
-//! this is how to write what no window does.
+//! `cargo run -p examples --example orders_per_minute` prints the sums of some orders. A tumbling window
+//! would do the same in one line; this is how to write what no window does.
 
 use millstream::connectors::files::{FilesSink, FilesSinkOptions};
 use millstream::prelude::*;

@@ -6,7 +6,8 @@ use millstream::connectors::files::{FilesSink, FilesSinkOptions, FilesSource};
 use millstream::prelude::*;
 use millstream::window::EventTimeTrigger;
 
-/// Counts the words of the file `input` and writes one line per word to the file `output`, where `-` is standard output.
+/// Counts the words of the file `input` and writes one line per word to the file `output`, where `-` is
+/// standard output.
 fn word_count(input: &str, output: &str) -> Environment {
     let env = Environment::new("word-count");
     let counts = env

@@ -1,4 +1,5 @@
-//! Checkpoints of a job whose queues are all full: a source that is never short of records, behind it two stages that are far too slow.
+//! Checkpoints of a job whose queues are all full: a source that is never short of records, behind it two
+//! stages that are far too slow.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! The yardstick: the same work as one loop that does nothing else, as an expert would write it with serde and hashbrown. It borrows
-//! from the buffers, touches the allocator only for a key that is new to its window, and looks up each record once.
+//! The yardstick: the same work as one loop that does nothing else, as an expert would write it with serde
+//! and hashbrown. It borrows from the buffers, touches the allocator only for a key that is new to its
+//! window, and looks up each record once.
 
 use compact_str::CompactString;
 use foldhash::fast::RandomState;

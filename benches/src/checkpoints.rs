@@ -1,4 +1,5 @@
-//! What checkpoints cost: the same counting job without them, every 30 s and every second, with a million keys on the heap.
+//! What checkpoints cost: the same counting job without them, every 30 s and every second, with a million
+//! keys on the heap.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use millstream::time::MIN_TIME;
 /// Messages in one fetched buffer, as many as the Kafka source takes in one call.
 const BATCH: usize = 4096;
 
-/// What is drawn, from `events` events of a busy shop: 10 fields and about 190 bytes per line, 10,000 events per second of event time,
-/// up to 2 s out of order.
+/// What is drawn, from `events` events of a busy shop: 10 fields and about 190 bytes per line, 10,000 events
+/// per second of event time, up to 2 s out of order.
 fn options(events: u64, splits: u16) -> GeneratorOptions {
     use Field::{Device, EventId, Ip, Page, Region};
     GeneratorOptions {

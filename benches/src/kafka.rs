@@ -132,8 +132,8 @@ fn take_all(brokers: &str, topic: &str, events: u64) -> Result<()> {
     let name = std::ffi::CString::new(topic)?;
     let mut batch: Vec<*mut sys::rd_kafka_message_t> = vec![ptr::null_mut(); BATCH];
     let (mut seen, mut bytes) = (0, 0);
-    // SAFETY: the client outlives topic and queue; `batch` has room for as many pointers as are asked for, and each message is read
-    // while it is alive and destroyed once.
+    // SAFETY: the client outlives topic and queue; `batch` has room for as many pointers as are asked for,
+    // and each message is read while it is alive and destroyed once.
     unsafe {
         let client = consumer.client().native_ptr();
         let topic = sys::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut());

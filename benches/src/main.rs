@@ -1,7 +1,7 @@
 //! Measurements: Millstream against hand-written loops and bare clients, in one run on one machine.
 //!
-//! `cargo xtask bench [NAME]…` runs them and puts what they say into `benches/RESULTS.md`. Each benchmark is a file; `input`, `jobs`
-//! and `by_hand` hold what they share.
+//! `cargo xtask bench [NAME]…` runs them and puts what they say into `benches/RESULTS.md`. Each benchmark is
+//! a file; `input`, `jobs` and `by_hand` hold what they share.
 
 mod alignment;
 mod by_hand;

@@ -39,7 +39,8 @@ pub(crate) fn time<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Took)> {
     Ok((result, Took { wall: began.elapsed(), cpu: cpu_time() - cpu }))
 }
 
-/// Measures several times: the last result, and the smallest of each time, since whatever else the machine does only ever adds.
+/// Measures several times: the last result, and the smallest of each time, since whatever else the machine
+/// does only ever adds.
 pub(crate) fn best_of<T>(runs: usize, mut run: impl FnMut() -> Result<(T, Took)>) -> Result<(T, Took)> {
     let (mut result, mut best) = run()?;
     for _ in 1..runs {

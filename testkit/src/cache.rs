@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The cache: `$MILLSTREAM_CACHE`, else `$XDG_CACHE_HOME/millstream`, else `~/.cache/millstream`. Created if missing.
+/// The cache: `$MILLSTREAM_CACHE`, else `$XDG_CACHE_HOME/millstream`, else `~/.cache/millstream`. Created if
+/// missing.
 ///
 /// # Errors
 /// If neither those variables nor `HOME` are set, or the directory cannot be created.
@@ -17,9 +18,11 @@ pub fn dir() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// A cache that every user of the machine can read, for servers that refuse to run as root and so drop to `nobody`.
+/// A cache that every user of the machine can read, for servers that refuse to run as root and so drop to
+/// `nobody`.
 ///
-/// That is [`dir`] itself unless this process is root and keeps its home closed; then `/var/cache/millstream`.
+/// That is [`dir`] itself unless this process is root and keeps its home closed; then
+/// `/var/cache/millstream`.
 ///
 /// # Errors
 /// If the directory cannot be created.
@@ -35,8 +38,8 @@ pub fn public_dir() -> Result<PathBuf> {
 
 /// `root/name`, filled by `fill` if it is not there yet.
 ///
-/// `fill` gets an empty directory that takes its final name only when it returns: an interrupted download leaves
-/// nothing half done. A file lock makes parallel processes wait for the first one.
+/// `fill` gets an empty directory that takes its final name only when it returns: an interrupted download
+/// leaves nothing half done. A file lock makes parallel processes wait for the first one.
 ///
 /// # Errors
 /// What `fill` returns, and failures to create or lock files.

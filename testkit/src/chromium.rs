@@ -11,8 +11,8 @@ use crate::fetch;
 pub struct Chromium;
 
 impl Chromium {
-    /// What it needs to run without a screen, as root too, and without calling home. The caller adds `--user-data-dir`
-    /// with a new empty directory.
+    /// What it needs to run without a screen, as root too, and without calling home. The caller adds
+    /// `--user-data-dir` with a new empty directory.
     pub const ARGUMENTS: [&str; 7] = [
         "--headless=new",
         "--no-sandbox",

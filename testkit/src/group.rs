@@ -86,8 +86,8 @@ impl Group {
     }
 
     fn members(self) -> Vec<i32> {
-        // A pid is not given out again while a group of that number lives, so a leader that started at another time
-        // means that this group is gone.
+        // A pid is not given out again while a group of that number lives, so a leader that started at
+        // another time means that this group is gone.
         if stat(self.id).is_some_and(|leader| leader.started != self.started) {
             return Vec::new();
         }
@@ -107,7 +107,8 @@ fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// "pid (name) state ppid pgrp ... starttime ...": the name may hold anything, but no parenthesis comes after it.
+/// "pid (name) state ppid pgrp ... starttime ...": the name may hold anything, but no parenthesis comes after
+/// it.
 fn parse_stat(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = line.rsplit(") ").next()?.split(' ').collect();
     let field = |index: usize| fields.get(index).copied();

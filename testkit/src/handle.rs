@@ -25,7 +25,8 @@ macro_rules! handle {
                 crate::server::owned(&mut self.server, $name)?.kill9()
             }
 
-            /// Starts it again on the same data and ports. What it kept in memory alone, such as Redis' scripts, is gone.
+            /// Starts it again on the same data and ports. What it kept in memory alone, such as Redis'
+            /// scripts, is gone.
             ///
             /// # Errors
             /// If it is shared between test binaries, or does not start.

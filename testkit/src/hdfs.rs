@@ -48,7 +48,8 @@ impl Hdfs {
         HdfsBuilder::default()
     }
 
-    /// The cluster of all tests of this process, or of the whole run if `MILLSTREAM_TEST_HDFS` names one by URL.
+    /// The cluster of all tests of this process, or of the whole run if `MILLSTREAM_TEST_HDFS` names one by
+    /// URL.
     ///
     /// # Errors
     /// If it does not start.

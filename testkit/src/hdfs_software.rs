@@ -23,8 +23,8 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 "#;
 
-/// The defaults are made for large clusters: a dead DataNode is given up after 10 minutes, a small file is closed after half
-/// a second, and a failed block reserves 128 MB for some minutes.
+/// The defaults are made for large clusters: a dead DataNode is given up after 10 minutes, a small file is
+/// closed after half a second, and a failed block reserves 128 MB for some minutes.
 pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("hadoop.security.authentication", "simple"),
     ("hadoop.user.group.static.mapping.overrides", "dr.who=;"),
@@ -69,7 +69,8 @@ pub(crate) fn fetch() -> Result<PathBuf> {
 /// Writes the configuration of one process to `conf` in its directory.
 pub(crate) fn configure(dir: &Path, settings: &[(&str, String)]) -> Result<()> {
     let conf = dir.join("conf");
-    // The published jar lacks these, and the servers do not start without: empty ones on the class path will do.
+    // The published jar lacks these, and the servers do not start without: empty ones on the class path will
+    // do.
     for web in ["hdfs", "secondary", "datanode"] {
         fs::create_dir_all(conf.join("webapps").join(web))?;
     }

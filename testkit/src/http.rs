@@ -31,7 +31,8 @@ pub fn get(port: u16, path: &str, login: Option<&str>) -> Result<Response> {
     request(port, "GET", path, login, "")
 }
 
-/// Sends `method path` with a JSON `body` to a port on loopback. Every status is an answer, redirects included.
+/// Sends `method path` with a JSON `body` to a port on loopback. Every status is an answer, redirects
+/// included.
 ///
 /// # Errors
 /// If there is no connection, or no well-formed answer.

@@ -57,7 +57,8 @@ impl Kafka {
         KafkaBuilder::default()
     }
 
-    /// The broker of all tests of this process, or of the whole run if `MILLSTREAM_TEST_KAFKA` names one by address.
+    /// The broker of all tests of this process, or of the whole run if `MILLSTREAM_TEST_KAFKA` names one by
+    /// address.
     ///
     /// # Errors
     /// If it does not start.
@@ -131,7 +132,8 @@ impl KafkaBuilder {
         self
     }
 
-    /// Adds a listener without login or encryption, whose clients are sent on to this address, `host:port`, in the name of the broker.
+    /// Adds a listener without login or encryption, whose clients are sent on to this address, `host:port`,
+    /// in the name of the broker.
     pub fn astray(mut self, advertised: &str) -> Self {
         self.astray = Some(advertised.to_owned());
         self

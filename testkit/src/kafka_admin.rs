@@ -1,4 +1,5 @@
-//! The two calls of Kafka's wire protocol that tests need before any client exists: create topics, look at them.
+//! The two calls of Kafka's wire protocol that tests need before any client exists: create topics, look at
+//! them.
 //!
 //! Kafka's own command line tool would do, but starts a JVM for each topic.
 
@@ -12,7 +13,8 @@ use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// API keys and the versions spoken, the oldest that Kafka 4 still knows: <https://kafka.apache.org/protocol>.
+/// API keys and the versions spoken, the oldest that Kafka 4 still knows:
+/// <https://kafka.apache.org/protocol>.
 const METADATA: (i16, i16) = (3, 1);
 const CREATE_TOPICS: (i16, i16) = (19, 2);
 

@@ -16,8 +16,8 @@ use crate::{cache, fetch, java};
 /// The version that is fetched. 4.2.2 and 4.4.0 lack `kafka-tools`.
 const VERSION: &str = "4.3.1";
 
-/// One node wants factors of 1. Kafka's defaults also drop a replay of old data after 7 days, refuse records from the
-/// future, and take 17 s to come back after a crash.
+/// One node wants factors of 1. Kafka's defaults also drop a replay of old data after 7 days, refuse records
+/// from the future, and take 17 s to come back after a crash.
 pub(crate) const SETTINGS: &str = "\
 process.roles=broker,controller
 node.id=1

@@ -1,8 +1,9 @@
 //! Starts the real servers that Millstream's tests and developers use.
 //!
-//! Every server is fetched by a package client (Maven, apt, Go) into a cache outside the checkout, runs on a free loopback
-//! port with its data in a temporary directory, is awaited until healthy, and ends with the value that owns it. If the
-//! owning process dies instead, a watchdog ends the server, so nothing is left behind.
+//! Every server is fetched by a package client (Maven, apt, Go) into a cache outside the checkout, runs on a
+//! free loopback port with its data in a temporary directory, is awaited until healthy, and ends with the
+//! value that owns it. If the owning process dies instead, a watchdog ends the server, so nothing is left
+//! behind.
 //!
 //! ```no_run
 //! use millstream_testkit::{Elasticsearch, Kafka, Redis, unique_name};
@@ -24,8 +25,8 @@
 //! # }
 //! ```
 //!
-//! What owns what: [`mod@cache`] and [`mod@fetch`] bring software; [`mod@process`] and [`mod@server`] run it; one file per
-//! service says how it is configured.
+//! What owns what: [`mod@cache`] and [`mod@fetch`] bring software; [`mod@process`] and [`mod@server`] run it;
+//! one file per service says how it is configured.
 
 pub mod cache;
 pub mod fetch;

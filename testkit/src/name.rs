@@ -7,7 +7,8 @@ use crate::wait;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// `prefix` with a suffix that no other call on this machine returns: for topics, indices and keys on a shared server.
+/// `prefix` with a suffix that no other call on this machine returns: for topics, indices and keys on a
+/// shared server.
 ///
 /// Letters, digits and `-` only, lower case if `prefix` is: valid as a topic, an index and a key.
 pub fn unique_name(prefix: &str) -> String {

@@ -1,4 +1,5 @@
-//! OpenSearch: one node, from the bare distribution on Maven Central. For the differences to Elasticsearch alone.
+//! OpenSearch: one node, from the bare distribution on Maven Central. For the differences to Elasticsearch
+//! alone.
 
 use std::ffi::OsString;
 use std::fs;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, bail};
 
-/// Below the range from which Linux takes ports for outgoing connections, so that a client cannot take the port of a
-/// server that is just being restarted.
+/// Below the range from which Linux takes ports for outgoing connections, so that a client cannot take the
+/// port of a server that is just being restarted.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);

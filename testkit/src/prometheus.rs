@@ -29,7 +29,8 @@ pub struct PrometheusBuilder {
 }
 
 impl Prometheus {
-    /// Starts a server that scrapes `/metrics` of `target`, such as `127.0.0.1:9249`. Its first sample may take 5 s.
+    /// Starts a server that scrapes `/metrics` of `target`, such as `127.0.0.1:9249`. Its first sample may
+    /// take 5 s.
     ///
     /// # Errors
     /// If it cannot be installed or does not start.
@@ -52,7 +53,8 @@ impl Prometheus {
         &self.server
     }
 
-    /// The value of each series that a PromQL expression selects now, as in `data.result` of Prometheus' answer.
+    /// The value of each series that a PromQL expression selects now, as in `data.result` of Prometheus'
+    /// answer.
     ///
     /// # Errors
     /// If it cannot be reached or does not understand the expression.

@@ -1,4 +1,5 @@
-//! Redis from the Debian package; an older one and Valkey from the Python packages that carry them, a newer one from its source.
+//! Redis from the Debian package; an older one and Valkey from the Python packages that carry them, a newer
+//! one from its source.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,8 @@ impl Redis {
         RedisBuilder::default()
     }
 
-    /// The server of all tests of this process, or of the whole run if `MILLSTREAM_TEST_REDIS` names one by URL.
+    /// The server of all tests of this process, or of the whole run if `MILLSTREAM_TEST_REDIS` names one by
+    /// URL.
     ///
     /// # Errors
     /// If it does not start.

@@ -1,4 +1,5 @@
-//! S3Proxy: an S3 server that answers conditional writes without keeping their promise. For tests of what must be refused.
+//! S3Proxy: an S3 server that answers conditional writes without keeping their promise. For tests of what
+//! must be refused.
 
 use std::ffi::OsString;
 use std::fs;

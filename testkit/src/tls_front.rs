@@ -1,4 +1,5 @@
-//! TLS in front of a server that speaks plain text, as a proxy does it: for tests of certificates, without another start of the server.
+//! TLS in front of a server that speaks plain text, as a proxy does it: for tests of certificates, without
+//! another start of the server.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-/// Reads process groups, one a line (0: none), until the pipe closes: then the owner has let go or died. No polling, and
-/// no group that the owner has already seen end.
+/// Reads process groups, one a line (0: none), until the pipe closes: then the owner has let go or died. No
+/// polling, and no group that the owner has already seen end.
 const SCRIPT: &str = r#"
 while read -r line; do group=$line; done
 [ "${group:-0}" = 0 ] || kill -s KILL -- "-$group" 2>/dev/null

@@ -1,7 +1,7 @@
 //! `cargo xtask book`: checks what people read, and builds the book in `docs/`.
 //!
-//! The check needs no network and no tool; it is also a test of this package. The HTML is made by mdBook, which is installed into
-//! the cache when it is missing.
+//! The check needs no network and no tool; it is also a test of this package. The HTML is made by mdBook,
+//! which is installed into the cache when it is missing.
 
 mod check;
 mod markdown;
@@ -19,7 +19,8 @@ use crate::workspace;
 /// The pinned version: another one may number anchors or report links differently.
 const MDBOOK: &str = "0.5.4";
 
-/// Checks links, anchors, the table of contents and the width of lines, then builds the book into `docs/book`.
+/// Checks links, anchors, the table of contents and the width of lines, then builds the book into
+/// `docs/book`.
 pub(crate) fn run() -> Result<()> {
     let root = workspace::root();
     let complaints = check::complaints(&root)?;

@@ -55,7 +55,8 @@ pub(crate) fn timed(name: &str, step: &mut dyn FnMut() -> Result<()>) -> bool {
     outcome.is_ok()
 }
 
-/// Each package by itself, without features and with each one: what only builds thanks to a neighbour's features fails.
+/// Each package by itself, without features and with each one: what only builds thanks to a neighbour's
+/// features fails.
 fn features(metadata: &Metadata) -> Result<()> {
     for package in metadata.members() {
         succeed(&mut alone(package, None))?;

@@ -22,7 +22,8 @@ const GRACE: Duration = Duration::from_secs(30);
 /// What to do with the servers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServicesCommand {
-    /// Fetch, start and await servers: Kafka (with a topic `user-clicks`), Elasticsearch and Redis if none is named
+    /// Fetch, start and await servers: Kafka (with a topic `user-clicks`), Elasticsearch and Redis if none is
+    /// named
     Up(UpArguments),
     /// Stop servers: all if none is named
     Down(DownArguments),
@@ -34,8 +35,8 @@ pub(crate) enum ServicesCommand {
 #[derive(Debug, Args)]
 pub(crate) struct UpArguments {
     names: Vec<Service>,
-    /// Listen on the ports that everybody knows (9092, 9200, 6379, 9090, 9000, 8020) instead of free ones, so that configuration
-    /// files from the documentation work as they stand
+    /// Listen on the ports that everybody knows (9092, 9200, 6379, 9090, 9000, 8020) instead of free ones, so
+    /// that configuration files from the documentation work as they stand
     #[arg(long)]
     standard_ports: bool,
     /// Whose /metrics Prometheus reads every second

@@ -17,8 +17,8 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     command
 }
 
-// What cargo tells the program that it runs. Build scripts look at it (ring's does), so that a build with it and a build
-// from the shell would each make the other's stale.
+// What cargo tells the program that it runs. Build scripts look at it (ring's does), so that a build with it
+// and a build from the shell would each make the other's stale.
 fn is_of_this_package(name: &OsStr) -> bool {
     let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"];
     name.to_str().is_some_and(|name| of_package.iter().any(|prefix| name.starts_with(prefix)))

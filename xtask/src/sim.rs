@@ -19,7 +19,8 @@ pub(crate) struct SimArguments {
     /// The first seed
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     from: u64,
-    /// Break a rule on purpose, such as alignment-skipped or empty-assignment-dropped; a name that is not known lists all of them
+    /// Break a rule on purpose, such as alignment-skipped or empty-assignment-dropped; a name that is not
+    /// known lists all of them
     #[arg(long, value_name = "RULE")]
     broken: Option<String>,
     /// Tell everything that happens

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything there is to test, in order, with what it needs.
 //!
-//! One build of the whole workspace; then its test programs run part by part, the cheap ones first. A part that cannot
-//! start fails, an ignored test fails: nothing is skipped in silence.
+//! One build of the whole workspace; then its test programs run part by part, the cheap ones first. A part
+//! that cannot start fails, an ignored test fails: nothing is skipped in silence.
 
 mod build;
 mod part;

@@ -49,7 +49,8 @@ impl Application for Shop {
         systems(&config.app)
     }
 
-    // A second run of the same job, begun by mistake, must not take it over only to fail at the first one's port.
+    // A second run of the same job, begun by mistake, must not take it over only to fail at the first one's
+    // port.
     fn check(&self, config: &Config<Options>, runs: bool) -> Result<()> {
         match page(config)? {
             Some(page) if runs => page.try_port(),

@@ -1,8 +1,8 @@
-//! Drills: the real program on real servers is killed, stopped, paused and moved while events keep coming; then every result is audited
-//! against a count by brute force.
+//! Drills: the real program on real servers is killed, stopped, paused and moved while events keep coming;
+//! then every result is audited against a count by brute force.
 //!
-//! A drill works beside the live job and disturbs nothing: it has topics, an index prefix, a job name and a directory of its own, and its
-//! events happen in windows of years ago, so that no key in Redis is shared.
+//! A drill works beside the live job and disturbs nothing: it has topics, an index prefix, a job name and a
+//! directory of its own, and its events happen in windows of years ago, so that no key in Redis is shared.
 
 mod audit;
 mod blow;
@@ -80,7 +80,8 @@ impl Hook {
 /// Drills and audits.
 ///
 /// # Errors
-/// Settings that cannot work, and servers that are away before the first blow. What the audit finds is in the report.
+/// Settings that cannot work, and servers that are away before the first blow. What the audit finds is in the
+/// report.
 pub fn drill(mut plan: DrillPlan) -> Result<DrillReport> {
     let clock = SystemClock::new();
     let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(plan.seed);

@@ -85,7 +85,8 @@ pub struct EventOptions {
     pub fields: BTreeMap<String, String>,
     /// The unit of the event's time. Without it, that of `preset` counts.
     pub time_unit: Option<TimeUnit>,
-    /// Texts that stand for no user, in any case of letters: such events count nowhere. An empty `userId` never names one.
+    /// Texts that stand for no user, in any case of letters: such events count nowhere. An empty `userId`
+    /// never names one.
     pub placeholder_users: Placeholders,
 }
 
@@ -149,8 +150,8 @@ const SNAKE: [(&str, &str); 4] =
     [("userId", "user_id"), ("itemId", "item_id"), ("categoryId", "category_id"), ("timestamp", "ts")];
 
 impl EventOptions {
-    /// The decoder of a format. Events that are further ahead of the host's clock than `max_ahead` are dead letters, as those from
-    /// before 2000 are.
+    /// The decoder of a format. Events that are further ahead of the host's clock than `max_ahead` are dead
+    /// letters, as those from before 2000 are.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream::ErrorKind::Configuration) for a field that no event has.

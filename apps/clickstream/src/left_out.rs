@@ -1,4 +1,5 @@
-//! What a build without the feature `servers` leaves out: Kafka, Elasticsearch and Redis. The demo needs none of them.
+//! What a build without the feature `servers` leaves out: Kafka, Elasticsearch and Redis. The demo needs none
+//! of them.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};

@@ -1,6 +1,7 @@
 //! The click stream of an online shop: events in, metrics out, with a page to watch them.
 //!
-//! Built on the `millstream` facade alone. [`pipeline`] is the whole job on one screen; each metric is a file in [`jobs`].
+//! Built on the `millstream` facade alone. [`pipeline`] is the whole job on one screen; each metric is a file
+//! in [`jobs`].
 
 pub mod app;
 pub mod commands;

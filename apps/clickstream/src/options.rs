@@ -125,8 +125,8 @@ pub struct WatermarkOptions {
     #[serde(with = "duration")]
     #[schemars(extend("x-flink" = "WatermarkStrategy.withIdleness"))]
     pub idleness: Duration,
-    /// How far an event may be ahead of this host's clock and still move event time. One that is further ahead is counted in its own
-    /// window.
+    /// How far an event may be ahead of this host's clock and still move event time. One that is further
+    /// ahead is counted in its own window.
     #[serde(with = "duration")]
     pub tolerance: Duration,
     /// How far an event may be ahead of this host's clock at all. One that is further ahead is a dead letter.

@@ -1,4 +1,5 @@
-//! What a job writes must not be what it reads: it would take its results for events, and each of those is a dead letter, which it reads again.
+//! What a job writes must not be what it reads: it would take its results for events, and each of those is a
+//! dead letter, which it reads again.
 
 use std::fmt;
 

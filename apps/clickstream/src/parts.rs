@@ -18,7 +18,8 @@ pub fn part_of(options: &Options, operator: &str) -> Option<String> {
     }
 }
 
-/// What a store is called in the names of operators: its kind, with a number from the second one of a kind on.
+/// What a store is called in the names of operators: its kind, with a number from the second one of a kind
+/// on.
 pub fn store_name(stores: &[SinkOptions], number: usize) -> String {
     let kind = stores[number].kind();
     match stores[..number].iter().filter(|store| store.kind() == kind).count() {

@@ -1,5 +1,5 @@
-//! What the jobs give: one schema in every store. Times are epoch milliseconds UTC, also where hours and days are those of a time zone;
-//! ids are as they came.
+//! What the jobs give: one schema in every store. Times are epoch milliseconds UTC, also where hours and days
+//! are those of a time zone; ids are as they came.
 
 use compact_str::CompactString;
 use millstream::Record;

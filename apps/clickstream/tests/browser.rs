@@ -52,7 +52,8 @@ async fn the_numbers_on_the_page_are_those_in_sqlite() -> Result<()> {
     window.close().await
 }
 
-/// Two checkpoints that stand, what ails the next one while its storage is gone, and that they go on when it is back.
+/// Two checkpoints that stand, what ails the next one while its storage is gone, and that they go on when it
+/// is back.
 #[tokio::test]
 async fn the_page_shows_checkpoints_and_what_ails_one() -> Result<()> {
     let dir = tempfile::tempdir()?;

@@ -1,4 +1,5 @@
-//! Clocks and time zones as a shop meets them: phones and hosts whose clock is wrong, days that have 23 or 25 hours.
+//! Clocks and time zones as a shop meets them: phones and hosts whose clock is wrong, days that have 23 or 25
+//! hours.
 #![allow(
     clippy::disallowed_methods,
     reason = "events are told by the real clock, and a process is waited for"
@@ -82,7 +83,8 @@ fn an_event_that_is_further_ahead_than_max_ahead_is_a_dead_letter_that_names_the
     Ok(())
 }
 
-// The wall clock says nothing of a recording: a clock in it that is wrong cannot be told from the others, but what it does is said.
+// The wall clock says nothing of a recording: a clock in it that is wrong cannot be told from the others, but
+// what it does is said.
 #[test]
 fn a_wrong_clock_in_a_recording_is_said_with_the_jump_that_it_made() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -176,7 +178,8 @@ fn where_the_hosts_clock_is_slow_the_clock_holds_the_watermark_until_it_is_told_
     })?;
     drop(running);
 
-    // The last minute is open still, and its window closes 5 s behind its end: at 5 events per second, that is up to 325 of them.
+    // The last minute is open still, and its window closes 5 s behind its end: at 5 events per second, that
+    // is up to 325 of them.
     let running = Running::start(dir.path(), &topic, "{tolerance: 2h}")?;
     until("the events are believed", || Ok(clicks(dir.path())?.values().sum::<u64>() >= 988 - 330))?;
     drop(running);

@@ -219,7 +219,8 @@ fn every_key_has_a_comment_that_is_a_sentence() {
             check(&path, inner);
         }
         for choice in ["oneOf", "anyOf"].iter().filter_map(|choices| schema[choices].as_array()).flatten() {
-            // A choice with fields is a kind of source or sink, or holds a single value that its own comment explains.
+            // A choice with fields is a kind of source or sink, or holds a single value that its own comment
+            // explains.
             if choice["properties"]["type"].is_object() {
                 check(path, choice);
             }

@@ -1,7 +1,9 @@
-//! The proof on real servers: the program is killed, stopped, frozen and moved while events come, and so are the servers; then every
-//! result in Elasticsearch, Redis and a Kafka topic read with `read_committed` is what a count by brute force says.
+//! The proof on real servers: the program is killed, stopped, frozen and moved while events come, and so are
+//! the servers; then every result in Elasticsearch, Redis and a Kafka topic read with `read_committed` is
+//! what a count by brute force says.
 //!
-//! `MILLSTREAM_DRILL_BLOWS` says how many blows each drill deals; 4 without it. The great drill is `MILLSTREAM_DRILL_BLOWS=50`.
+//! `MILLSTREAM_DRILL_BLOWS` says how many blows each drill deals; 4 without it. The great drill is
+//! `MILLSTREAM_DRILL_BLOWS=50`.
 
 #![allow(clippy::print_stdout, reason = "the report of a drill is for people")]
 
@@ -30,7 +32,8 @@ struct Servers {
 }
 
 impl Servers {
-    /// Starts them as soon as no other drill runs: on a small machine the servers of several take the job's time.
+    /// Starts them as soon as no other drill runs: on a small machine the servers of several take the job's
+    /// time.
     fn start() -> Result<Self> {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock();

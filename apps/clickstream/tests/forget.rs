@@ -67,7 +67,8 @@ fn the_results_of_a_job_are_counted_then_deleted_and_a_new_job_writes_them_again
     ensure!(rows(&counted) == rows(&deleted), "{counted}\n{deleted}");
     ensure!(keys(&redis)? == ["another", "user_clicks:mine"], "{:?}", keys(&redis)?);
 
-    // As after the loss of the job's directory: without `forget` every store would refuse these writes as too old.
+    // As after the loss of the job's directory: without `forget` every store would refuse these writes as too
+    // old.
     std::fs::remove_dir_all(dir.path().join(".millstream"))?;
     run(dir.path(), &["run", "--config", "job.yaml"])?;
     let again = said(dir.path(), &["forget", "--config", "job.yaml", "--dry-run"])?;

@@ -1,5 +1,6 @@
-//! The main job on real servers: a recording, replayed into Kafka out of order and with broken records, counted into Elasticsearch,
-//! Redis, SQLite and CSV; every number and every dead letter compared with what is counted here by brute force.
+//! The main job on real servers: a recording, replayed into Kafka out of order and with broken records,
+//! counted into Elasticsearch, Redis, SQLite and CSV; every number and every dead letter compared with what
+//! is counted here by brute force.
 
 mod common;
 

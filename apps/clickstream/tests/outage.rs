@@ -1,4 +1,5 @@
-//! The main job through an outage of everything: Elasticsearch is gone for 20 s, Redis and Kafka are killed and come back.
+//! The main job through an outage of everything: Elasticsearch is gone for 20 s, Redis and Kafka are killed
+//! and come back.
 
 mod common;
 
@@ -57,7 +58,8 @@ fn nothing_is_lost_and_nothing_doubled() -> Result<()> {
     compare_redis(redis.url(), &wanted)
 }
 
-// An outage before that is another matter: a store that is away when the job starts is waited for by its `start.timeout`.
+// An outage before that is another matter: a store that is away when the job starts is waited for by its
+// `start.timeout`.
 fn is_in_mid_run(job: &mut Child, redis: &str) -> bool {
     let mut runs = true;
     let results = wait::until(Duration::from_secs(120), || {

@@ -1,5 +1,6 @@
-//! The plug is pulled again and again: the process is killed (SIGKILL) in mid-run and started with the same command, and every count is
-//! exact in the end. State and recovery as a user sets them up, with a real Kafka and a database.
+//! The plug is pulled again and again: the process is killed (SIGKILL) in mid-run and started with the same
+//! command, and every count is exact in the end. State and recovery as a user sets them up, with a real Kafka
+//! and a database.
 
 mod common;
 

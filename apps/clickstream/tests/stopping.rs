@@ -57,7 +57,8 @@ fn rows_in_redis(redis: &Redis) -> Result<u64> {
     Ok(keys.iter().filter(|key| !key.ends_with(":version")).count() as u64)
 }
 
-// Runs the job until it has written something, freezes Redis until more was written elsewhere, and stops the job.
+// Runs the job until it has written something, freezes Redis until more was written elsewhere, and stops the
+// job.
 fn stop_while_redis_is_frozen(dir: &Path, redis: &Redis) -> Result<Output> {
     let job = start(dir, &[])?;
     let frozen = redis.server().and_then(millstream_testkit::server::Server::group).context("Redis runs")?;

@@ -1,5 +1,6 @@
-//! Checkpoint storage that is not there, at the start and later: what cannot pass by waiting is refused at once with its exit code, what
-//! may pass is waited for with few log lines, while page and metrics are served and signals are heard.
+//! Checkpoint storage that is not there, at the start and later: what cannot pass by waiting is refused at
+//! once with its exit code, what may pass is waited for with few log lines, while page and metrics are served
+//! and signals are heard.
 
 mod common;
 

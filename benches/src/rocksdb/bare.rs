@@ -1,4 +1,5 @@
-//! Counting keys in a cold store of the RocksDB backend, against the same reads and writes on the bare `rocksdb` crate.
+//! Counting keys in a cold store of the RocksDB backend, against the same reads and writes on the bare
+//! `rocksdb` crate.
 
 use ::rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, Options, WriteBatch,

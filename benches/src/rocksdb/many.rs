@@ -1,5 +1,5 @@
-//! Far more keys than the memory budget holds: they are counted under incremental checkpoints, then a second run at another parallelism
-//! goes on from the last one, counts each again and fires a timer of each.
+//! Far more keys than the memory budget holds: they are counted under incremental checkpoints, then a second
+//! run at another parallelism goes on from the last one, counts each again and fires a timer of each.
 
 use std::path::Path;
 use std::time::Duration;

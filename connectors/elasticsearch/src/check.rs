@@ -21,8 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// written. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for what a job would refuse, too;
-/// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when no node answers or the cluster is not ready.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for what a job would refuse,
+/// too; [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when no node answers or the cluster is not
+/// ready.
 pub async fn check(
     options: &ElasticsearchOptions,
     templates: impl IntoIterator<Item = (&'static str, Value)>,

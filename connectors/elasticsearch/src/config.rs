@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::template::check_index_name;
 
-/// Where to write, how to log in, and when to send. Keys are those of Flink's connector where the thing is the same.
+/// Where to write, how to log in, and when to send. Keys are those of Flink's connector where the thing is
+/// the same.
 ///
 /// Limits hold per subtask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,7 +152,8 @@ impl ElasticsearchOptions {
     /// The hosts as URLs.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there is none or one is no URL.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there is none or one is
+    /// no URL.
     pub(crate) fn urls(&self) -> Result<Vec<Url>> {
         refuse(self.hosts.is_empty(), || {
             "hosts is empty: name at least one, such as http://127.0.0.1:9200".to_owned()

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 /// One document: index, id and body.
 ///
-/// The id must follow from the record alone (metric, dimensions, window start), so that a replay writes the same documents again;
-/// and all records of one id must come from one subtask, which they do where the stream is keyed by what the id is made of.
+/// The id must follow from the record alone (metric, dimensions, window start), so that a replay writes the
+/// same documents again; and all records of one id must come from one subtask, which they do where the stream
+/// is keyed by what the id is made of.
 #[derive(Clone, Debug)]
 pub struct Document {
     pub(crate) index: CompactString,
@@ -16,7 +17,8 @@ pub struct Document {
 }
 
 impl Document {
-    /// A document. An id of more than 512 bytes, which the store would refuse, is shortened as [`fitting`] says. The body must serialise to a JSON object. What cannot be serialised goes to the dead letter.
+    /// A document. An id of more than 512 bytes, which the store would refuse, is shortened as [`fitting`]
+    /// says. The body must serialise to a JSON object. What cannot be serialised goes to the dead letter.
     pub fn new(index: impl Into<CompactString>, id: impl Into<CompactString>, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).map(one_line);
         Self { index: index.into(), id: fitting(id.into()), body: body.map_err(|error| error.to_string()) }
@@ -40,8 +42,8 @@ impl Document {
     }
 }
 
-// Raw JSON may come with line breaks, which end an action in a bulk request. Within strings they are always escaped, so that the others
-// are mere white space.
+// Raw JSON may come with line breaks, which end an action in a bulk request. Within strings they are always
+// escaped, so that the others are mere white space.
 fn one_line(mut body: Vec<u8>) -> Vec<u8> {
     let mut from = 0;
     while let Some(at) = memchr::memchr2(b'\n', b'\r', &body[from..]) {

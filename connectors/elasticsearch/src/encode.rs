@@ -8,7 +8,8 @@ use crate::item::Write;
 
 /// Both lines of a document, and where the second one begins.
 ///
-/// The action is always `index`: `update` takes no external version, and a delete's version is forgotten after a minute.
+/// The action is always `index`: `update` takes no external version, and a delete's version is forgotten
+/// after a minute.
 pub(crate) fn lines(index: &str, id: &str, version: Version, body: &[u8]) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(index.len() + id.len() + body.len() + 96);
     out.extend_from_slice(b"{\"index\":{\"_index\":");

@@ -17,14 +17,15 @@ struct Count {
     count: u64,
 }
 
-/// Deletes an index (with `index-prefix` put before its name) and answers how many documents it had. A `dry_run` only counts.
+/// Deletes an index (with `index-prefix` put before its name) and answers how many documents it had. A
+/// `dry_run` only counts.
 ///
-/// The index is deleted as a whole: single documents would leave their versions behind for a minute, and the writes of a job that begins
-/// anew would be refused. Must be called within a Tokio runtime.
+/// The index is deleted as a whole: single documents would leave their versions behind for a minute, and the
+/// writes of a job that begins anew would be refused. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a data stream, an alias, and a login that may not;
-/// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when no node answers.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a data stream, an alias, and
+/// a login that may not; [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when no node answers.
 pub async fn forget(
     options: &ElasticsearchOptions,
     index: &str,

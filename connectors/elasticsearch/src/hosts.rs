@@ -33,7 +33,8 @@ impl Hosts {
         Self { hosts: urls.into_iter().map(host).collect(), turn: AtomicUsize::new(0) }
     }
 
-    /// All nodes in the order in which to try them: the healthy ones, beginning with another one each time, then the rest.
+    /// All nodes in the order in which to try them: the healthy ones, beginning with another one each time,
+    /// then the rest.
     pub(crate) fn order(&self, now: Nanos) -> Vec<usize> {
         let first = self.turn.fetch_add(1, Relaxed);
         let all = (0..self.hosts.len()).map(|offset| (first.wrapping_add(offset)) % self.hosts.len());

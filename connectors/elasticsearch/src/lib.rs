@@ -1,9 +1,10 @@
 //! Writes results to Elasticsearch and to OpenSearch, each exactly once to whoever reads the index.
 //!
-//! The stores take no part in a transaction, so the guarantee rests on three things: every document has an **id** that the record
-//! determines, every write carries a **version** that grows (`version_type=external`; epoch in the high bits, see
-//! [`Version`](millstream_stage::Version)), and what was not acknowledged is **part of the snapshot** and sent again. A repeated write
-//! then changes nothing, and one from an attempt that should be dead is refused by the store itself.
+//! The stores take no part in a transaction, so the guarantee rests on three things: every document has an
+//! **id** that the record determines, every write carries a **version** that grows (`version_type=external`;
+//! epoch in the high bits, see [`Version`](millstream_stage::Version)), and what was not acknowledged is
+//! **part of the snapshot** and sent again. A repeated write then changes nothing, and one from an attempt
+//! that should be dead is refused by the store itself.
 //!
 //! ```no_run
 //! use millstream_elasticsearch::{Document, ElasticsearchOptions, ElasticsearchSink};
@@ -25,7 +26,8 @@
 //! # let _: &dyn millstream_stage::sink::Sink<Clicks> = &sink;
 //! ```
 //!
-//! What becomes of a document that was not written at once (a request that is refused as a whole is judged alike):
+//! What becomes of a document that was not written at once (a request that is refused as a whole is judged
+//! alike):
 //!
 //! | answer | what it means | what happens |
 //! |---|---|---|
@@ -39,18 +41,20 @@
 //! | 400 for its fields, its size, the name of its index | what is wrong with this document alone | dead letter with the reason; `deadLetters` |
 //! | any other 4xx | not known | sent again after a pause; a dead letter when others of its index are written and it is not |
 //!
-//! Pauses grow up to `bulk-flush.backoff.max-delay`, each with a line in the log; repeating ends with the cluster's troubles, or after
-//! `bulk-flush.backoff.max-time` if that is set. The login needs `index` and `auto_configure` (or `create_index`) on the indices, and
-//! `manage_index_templates` where templates are given.
+//! Pauses grow up to `bulk-flush.backoff.max-delay`, each with a line in the log; repeating ends with the
+//! cluster's troubles, or after `bulk-flush.backoff.max-time` if that is set. The login needs `index` and
+//! `auto_configure` (or `create_index`) on the indices, and `manage_index_templates` where templates are
+//! given.
 //!
-//! Before the first document the start looks at what each template's index is (`target`), whether its mapping fits (`mapping`), and whether our
-//! template wins for a new one (`priority`): a data stream, an alias of several indices or with rollover, and an index of other types are
-//! refused with each difference; a template of somebody else that does not fit is overridden by a higher priority, unless the given body
-//! has a `priority` of its own. Names are the templates' patterns without a `*` at the end. Where the login lacks `view_index_metadata`
-//! nothing is compared.
+//! Before the first document the start looks at what each template's index is (`target`), whether its mapping
+//! fits (`mapping`), and whether our template wins for a new one (`priority`): a data stream, an alias of
+//! several indices or with rollover, and an index of other types are refused with each difference; a template
+//! of somebody else that does not fit is overridden by a higher priority, unless the given body has a
+//! `priority` of its own. Names are the templates' patterns without a `*` at the end. Where the login lacks
+//! `view_index_metadata` nothing is compared.
 //!
-//! Where to read: [`config`] says what can be set; `store` is what the delivery engine (`millstream-delivery`) sees, `retry` says what becomes of an
-//! answer, `client` alone speaks HTTP.
+//! Where to read: [`config`] says what can be set; `store` is what the delivery engine
+//! (`millstream-delivery`) sees, `retry` says what becomes of an answer, `client` alone speaks HTTP.
 
 pub mod config;
 

@@ -13,7 +13,8 @@ use crate::config::ElasticsearchOptions;
 /// The `Authorization` header, if there is a login. Reads the environment or a file where the options say so.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the secret is not where it should be.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the secret is not where it
+/// should be.
 pub(crate) fn authorization(options: &ElasticsearchOptions) -> Result<Option<HeaderValue>> {
     let key = secret("api-key", &options.api_key, &options.api_key_env, options.api_key_file.as_deref())?;
     if let Some(key) = key {

@@ -1,13 +1,16 @@
-//! Whether the job's documents fit a mapping that is not the job's. Pure: two mappings in, their differences out.
+//! Whether the job's documents fit a mapping that is not the job's. Pure: two mappings in, their differences
+//! out.
 //!
-//! Compared is what changes the meaning of a document: a field's type, the formats of a date, whether unknown fields are mapped by guess, and
-//! whether the index demands what our writes do not have. Everything else (sub-fields, analysers, doc values) is the index owner's business.
+//! Compared is what changes the meaning of a document: a field's type, the formats of a date, whether unknown
+//! fields are mapped by guess, and whether the index demands what our writes do not have. Everything else
+//! (sub-fields, analysers, doc values) is the index owner's business.
 
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-/// Characters of a `keyword` that are indexed: each may take 4 bytes, and Lucene refuses a term of more than 32,766.
+/// Characters of a `keyword` that are indexed: each may take 4 bytes, and Lucene refuses a term of more than
+/// 32,766.
 pub(crate) const MAX_KEYWORD_CHARS: u64 = 8191;
 
 /// A date without a format takes these.
@@ -20,7 +23,8 @@ pub(crate) struct Difference {
     pub(crate) field: String,
     pub(crate) theirs: String,
     pub(crate) ours: String,
-    /// What `PUT INDEX/_mapping` takes to end the difference, where an index that exists can still be changed so.
+    /// What `PUT INDEX/_mapping` takes to end the difference, where an index that exists can still be changed
+    /// so.
     pub(crate) mend: Option<Value>,
 }
 
@@ -36,7 +40,8 @@ pub(crate) fn list(differences: &[Difference]) -> String {
     differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// One body for `PUT INDEX/_mapping` that ends all differences; none if one of them can only be ended by a new index.
+/// One body for `PUT INDEX/_mapping` that ends all differences; none if one of them can only be ended by a
+/// new index.
 pub(crate) fn mend(differences: &[Difference]) -> Option<Value> {
     let mut body = json!({});
     for difference in differences {

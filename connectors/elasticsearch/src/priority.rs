@@ -1,7 +1,7 @@
 //! Which priority our index template needs. Pure: the cluster's templates in, a number out.
 //!
-//! Of all templates whose patterns match a new index's name, the one of the highest priority alone counts. Two of one priority whose
-//! patterns overlap are refused by the store.
+//! Of all templates whose patterns match a new index's name, the one of the highest priority alone counts.
+//! Two of one priority whose patterns overlap are refused by the store.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -83,7 +83,8 @@ impl Templates {
     }
 }
 
-// Whether some name matches both patterns; `*` stands for any number of bytes. A star takes the other side's next byte, or nothing more.
+// Whether some name matches both patterns; `*` stands for any number of bytes. A star takes the other side's
+// next byte, or nothing more.
 fn overlap(left: &[u8], right: &[u8]) -> bool {
     match (left, right) {
         ([], []) => true,

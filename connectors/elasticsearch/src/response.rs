@@ -72,7 +72,8 @@ pub(crate) fn describe_refusal(body: &[u8]) -> String {
     }
 }
 
-/// The type of the error for which the store has refused the whole request; none if the answer is somebody else's.
+/// The type of the error for which the store has refused the whole request; none if the answer is somebody
+/// else's.
 pub(crate) fn refusal_type(body: &[u8]) -> Option<String> {
     match serde_json::from_slice::<ErrorBody>(body).ok()?.error {
         ErrorBodyCause::Cause(cause) if !cause.kind.is_empty() => Some(cause.kind),

@@ -1,10 +1,11 @@
 //! What becomes of an answer. Pure functions: status and type of the error in, decision out.
 //!
-//! A document is at fault only where the store says so by a type that concerns a document alone: its fields do not fit the mapping, its index
-//! has an impossible name, it is too large. Whatever lies in the index (closed, blocked, deleted and not to be created), in the cluster (no
-//! primary, no shards left, overloaded), in the login (a right that was there at the start) or in between (a proxy's page) is waited for. A
-//! refusal of any other type is *unclear*: it is waited for as well, and counts as the document's fault only when others of its index are
-//! written meanwhile.
+//! A document is at fault only where the store says so by a type that concerns a document alone: its fields
+//! do not fit the mapping, its index has an impossible name, it is too large. Whatever lies in the index
+//! (closed, blocked, deleted and not to be created), in the cluster (no primary, no shards left, overloaded),
+//! in the login (a right that was there at the start) or in between (a proxy's page) is waited for. A refusal
+//! of any other type is *unclear*: it is waited for as well, and counts as the document's fault only when
+//! others of its index are written meanwhile.
 
 use std::error::Error as StdError;
 
@@ -22,8 +23,8 @@ const OF_THE_DOCUMENT: [&str; 5] = [
     "version_range_exception",
 ];
 
-/// Types of errors with a status of 4xx that lie in the index or in the cluster. (`validation_exception`: an index is to be created and the
-/// cluster has as many shards as it may have.)
+/// Types of errors with a status of 4xx that lie in the index or in the cluster. (`validation_exception`: an
+/// index is to be created and the cluster has as many shards as it may have.)
 const OF_THE_INDEX: [&str; 4] = [
     "index_closed_exception",
     "index_not_found_exception",
@@ -31,8 +32,8 @@ const OF_THE_INDEX: [&str; 4] = [
     "validation_exception",
 ];
 
-/// Types of errors with status 500 of an ingest pipeline that fails for a document, or for all of them: `exception` up to 7.4, for an error
-/// of any processor.
+/// Types of errors with status 500 of an ingest pipeline that fails for a document, or for all of them:
+/// `exception` up to 7.4, for an error of any processor.
 const OF_A_PIPELINE: [&str; 3] = ["fail_processor_exception", "ingest_processor_exception", "exception"];
 
 /// The decision for one document.
@@ -57,8 +58,8 @@ pub(crate) fn of_item(item: &Item) -> Verdict {
 
 /// The decision for a request.
 ///
-/// Only the store itself says in its own form that a request is malformed; what else comes with 4xx is somebody's in between. A proxy may
-/// limit the size of requests, too.
+/// Only the store itself says in its own form that a request is malformed; what else comes with 4xx is
+/// somebody's in between. A proxy may limit the size of requests, too.
 pub(crate) fn of_answer(status: u16, body: &[u8]) -> Reply {
     let reason = || format!("status {status}: {}", describe_refusal(body));
     match status {

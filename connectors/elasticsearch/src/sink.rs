@@ -66,8 +66,8 @@ impl Settings {
 }
 
 impl<T: Data> ElasticsearchSink<T> {
-    /// A sink that writes the document that `map` makes of each record. The closure must depend on the record alone: a replay must give
-    /// the same ids.
+    /// A sink that writes the document that `map` makes of each record. The closure must depend on the record
+    /// alone: a replay must give the same ids.
     pub fn new(options: ElasticsearchOptions, map: impl Fn(&T) -> Document + Send + Sync + 'static) -> Self {
         let settings = Settings { options, templates: Vec::new(), said_unseen: Arc::default() };
         Self::of(settings, Arc::new(map))
@@ -75,8 +75,8 @@ impl<T: Data> ElasticsearchSink<T> {
 }
 
 impl<T> ElasticsearchSink<T> {
-    /// An index template (the body of `PUT /_index_template/NAME`) that is put in place before the first document, by every writer.
-    /// `index-prefix` is put before its name and its patterns.
+    /// An index template (the body of `PUT /_index_template/NAME`) that is put in place before the first
+    /// document, by every writer. `index-prefix` is put before its name and its patterns.
     #[must_use]
     pub fn with_template(self, name: impl Into<String>, json: Value) -> Self {
         let mut settings = Settings::clone(&self.settings);

@@ -1,5 +1,5 @@
-//! What comes before the first document: does the cluster answer, does it know us, is the target what the job can write to (`targets`), are
-//! the templates there and do they win (`templates`).
+//! What comes before the first document: does the cluster answer, does it know us, is the target what the job
+//! can write to (`targets`), are the templates there and do they win (`templates`).
 
 mod targets;
 mod templates;
@@ -35,7 +35,8 @@ impl Start {
     /// One attempt.
     ///
     /// # Errors
-    /// Stops for a wrong login, certificate or template; waits when no node answers, something else answers, or the cluster is not ready.
+    /// Stops for a wrong login, certificate or template; waits when no node answers, something else answers,
+    /// or the cluster is not ready.
     pub(crate) async fn attempt(&self) -> Result<(), NotReady> {
         let left = self.timeout;
         let health = Question::get("_cluster/health?filter_path=status,error", left);
@@ -61,7 +62,8 @@ impl Start {
         Ok(())
     }
 
-    // None where the store, or the login, does not allow the question: then nothing is compared, which is said once.
+    // None where the store, or the login, does not allow the question: then nothing is compared, which is
+    // said once.
     async fn look(&self, question: &Question, what: &str) -> Result<Option<HttpAnswer>, NotReady> {
         let answer = self.reach(question).await?;
         if matches!(answer.status, 200 | 404) {
@@ -106,20 +108,22 @@ impl Start {
     }
 }
 
-// The cluster or an index is read-only, such as after its disk was full: nothing that the login lacks, and it passes.
+// The cluster or an index is read-only, such as after its disk was full: nothing that the login lacks, and it
+// passes.
 fn is_blocked(answer: &HttpAnswer) -> bool {
     refusal_type(&answer.body).as_deref() == Some("cluster_block_exception")
 }
 
-// A login that may write but not look at the cluster gets 403, and a service without clusters has no such question: each is known by the
-// form of its refusal, and that is enough.
+// A login that may write but not look at the cluster gets 403, and a service without clusters has no such
+// question: each is known by the form of its refusal, and that is enough.
 fn check_health(answer: &HttpAnswer) -> Result<(), NotReady> {
     let health = || serde_json::from_slice::<Health>(&answer.body);
     match answer.status {
         403 => Ok(()),
         400..=499 if refusal_type(&answer.body).is_some() => Ok(()),
         200 if health().is_ok_and(|health| !health.status.is_empty()) => Ok(()),
-        // A proxy whose cluster is away answers with a page of its own: that passes, a wrong address does not, and they look alike.
+        // A proxy whose cluster is away answers with a page of its own: that passes, a wrong address does
+        // not, and they look alike.
         _ => Err(NotReady::Wait(format!(
             "this is no Elasticsearch and no OpenSearch: check hosts ({})",
             told(answer)

@@ -1,7 +1,8 @@
 //! What is at the name that the job writes to. Pure: the answer to `GET NAME` in, a decision out.
 //!
-//! A document is replaced by its id, so the name must lead to one index for ever. It does not where it is a data stream (which takes only
-//! new documents), an alias to several indices, or an alias that rolls over: a document written before and after would be in two indices.
+//! A document is replaced by its id, so the name must lead to one index for ever. It does not where it is a
+//! data stream (which takes only new documents), an alias to several indices, or an alias that rolls over: a
+//! document written before and after would be in two indices.
 
 use serde_json::{Map, Value};
 

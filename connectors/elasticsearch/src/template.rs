@@ -29,7 +29,8 @@ impl Template {
         patterns.into_iter().flatten().filter_map(Value::as_str)
     }
 
-    /// The names that can be looked at before the first document: those of its patterns, without a `*` at the end.
+    /// The names that can be looked at before the first document: those of its patterns, without a `*` at the
+    /// end.
     pub(crate) fn targets(&self) -> Vec<String> {
         let names = self.patterns().map(|pattern| pattern.strip_suffix('*').unwrap_or(pattern));
         names.filter(|name| check_index_name(name).is_ok()).map(str::to_owned).collect()

@@ -21,10 +21,12 @@ pub(crate) enum Trust<'a> {
     File(&'a Path),
 }
 
-/// The configuration for this trust. The HTTP client wants one in any case, lest it look for a provider of its own.
+/// The configuration for this trust. The HTTP client wants one in any case, lest it look for a provider of
+/// its own.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the file cannot be read or holds no certificate.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the file cannot be read or
+/// holds no certificate.
 pub(crate) fn config(trust: Trust<'_>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -43,7 +43,8 @@ impl Compression {
     }
 }
 
-/// One or several paths: a file, a directory (the files in it), a pattern with `*`, `?` or `[…]`, or `-` for standard input.
+/// One or several paths: a file, a directory (the files in it), a pattern with `*`, `?` or `[…]`, or `-` for
+/// standard input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "OneOrMany")]
 pub struct Paths(pub Vec<String>);
@@ -112,7 +113,8 @@ impl FilesSourceOptions {
     }
 }
 
-/// What happens to a file that is there when a job starts afresh. A job that is restored always goes on behind what is there.
+/// What happens to a file that is there when a job starts afresh. A job that is restored always goes on
+/// behind what is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AtStart {
@@ -131,7 +133,8 @@ pub enum AtStart {
 pub struct FilesSinkOptions {
     /// The file to write, or `-` for standard output. Its directory is made where it is missing.
     pub path: String,
-    /// How it is packed. With gzip, every write is a member of its own: what was flushed can be read at any time.
+    /// How it is packed. With gzip, every write is a member of its own: what was flushed can be read at any
+    /// time.
     pub compression: Compression,
     /// How a file is treated that is there already.
     pub at_start: AtStart,

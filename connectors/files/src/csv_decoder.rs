@@ -12,10 +12,12 @@ use millstream_stage::time::{PlausibleTimes, Time};
 
 use crate::lines::without_return;
 
-/// Makes a record, with its event time, of the fields of each line; or says why not, and the line goes to the dead letter.
+/// Makes a record, with its event time, of the fields of each line; or says why not, and the line goes to the
+/// dead letter.
 ///
-/// Fields may be quoted as in RFC 4180, but a field cannot span lines: one line is one message. A byte order mark before the first field
-/// is no part of it, also where files with one were put together, nor is a line's end behind the last one.
+/// Fields may be quoted as in RFC 4180, but a field cannot span lines: one line is one message. A byte order
+/// mark before the first field is no part of it, also where files with one were put together, nor is a line's
+/// end behind the last one.
 ///
 /// ```
 /// use millstream_stage::time::Time;
@@ -162,7 +164,8 @@ impl ParsedLine {
             self.unquote(line, delimiter)?;
             &self.unquoted
         };
-        // Both are pieces of a valid text between ASCII characters, but a foreign parser is not to be taken at its word.
+        // Both are pieces of a valid text between ASCII characters, but a foreign parser is not to be taken
+        // at its word.
         let text = std::str::from_utf8(bytes).map_err(|error| format!("the line is not UTF-8: {error}"))?;
         Ok(Fields { text, bounds: &self.bounds })
     }
@@ -188,7 +191,8 @@ impl ParsedLine {
             return Err("it is more than one line".to_owned());
         }
         if result == ReadRecordResult::InputEmpty {
-            // The end of the input ends the record, also within an open quote: only a closed one has got a line's end through.
+            // The end of the input ends the record, also within an open quote: only a closed one has got a
+            // line's end through.
             fields += self.end(&mut reader, written, fields)?;
         }
         let ends = &self.ends[..fields];

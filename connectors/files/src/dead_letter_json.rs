@@ -27,8 +27,9 @@ struct KafkaPosition<'a> {
     offset: i64,
 }
 
-/// One JSON object, without a line's end: `id`, `raw` (the bytes in base64), `source`, `split`, `position`, `time` (epoch
-/// milliseconds), `stage`, `reason`; and `topic`, `partition`, `offset` where the split is a Kafka partition, named `topic-partition`.
+/// One JSON object, without a line's end: `id`, `raw` (the bytes in base64), `source`, `split`, `position`,
+/// `time` (epoch milliseconds), `stage`, `reason`; and `topic`, `partition`, `offset` where the split is a
+/// Kafka partition, named `topic-partition`.
 ///
 /// ```
 /// use millstream_stage::dead_letter::DeadLetter;

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 /// Writes records as lines. One instance serves all subtasks.
 pub trait Encode<T>: Send + Sync + 'static {
-    /// The header line, with its end, that a file of such records begins with. Without a record: only if it is known beforehand.
+    /// The header line, with its end, that a file of such records begins with. Without a record: only if it
+    /// is known beforehand.
     ///
     /// # Errors
     /// What is wrong, in a sentence.
@@ -32,7 +33,8 @@ pub struct Csv {
 }
 
 impl Csv {
-    /// Names the columns beforehand, so that a file without rows has its header too. They must be those of the struct.
+    /// Names the columns beforehand, so that a file without rows has its header too. They must be those of
+    /// the struct.
     pub fn with_columns<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> Self {
         Self { columns: Some(columns.into_iter().map(Into::into).collect()), width: OnceLock::new() }
     }

@@ -34,7 +34,8 @@ impl Enumerator for FilesEnumerator {
                 files.iter().filter(|path| *path != STANDARD).try_for_each(|path| input::check(path))?;
                 Ok(deal(files.into_iter().map(split), cx.parallelism, true))
             }
-            // What a job reads is decided when it starts for the first time: its readers have it in their snapshots.
+            // What a job reads is decided when it starts for the first time: its readers have it in their
+            // snapshots.
             EnumeratorEvent::Start { restored: Some(_) } => Ok(deal([], cx.parallelism, true)),
             EnumeratorEvent::Returned { splits } => Ok(deal(splits, cx.parallelism, true)),
             EnumeratorEvent::ReaderReady { .. } | EnumeratorEvent::Tick => Ok(Vec::new()),
@@ -51,7 +52,8 @@ fn split(path: String) -> Split {
     Split { id, state: to_bytes(&FileSplit::start_of(path)) }
 }
 
-/// The files that the paths name, each once, as absolute paths: they name the splits wherever the job goes on.
+/// The files that the paths name, each once, as absolute paths: they name the splits wherever the job goes
+/// on.
 pub(crate) fn find(paths: &Paths) -> Result<Vec<String>> {
     let (mut files, mut known) = (Vec::new(), BTreeMap::new());
     for path in &paths.0 {
@@ -61,7 +63,8 @@ pub(crate) fn find(paths: &Paths) -> Result<Vec<String>> {
                     place.insert(files.len());
                     files.push(file);
                 }
-                // A link and its file are one. Links are moved to other files, so the file's own name is kept.
+                // A link and its file are one. Links are moved to other files, so the file's own name is
+                // kept.
                 Entry::Occupied(place) if !Path::new(&file).is_symlink() => files[*place.get()] = file,
                 Entry::Occupied(_) => {}
             }

@@ -1,4 +1,5 @@
-//! Unpacks gzip: any number of members, zeros behind them, and what can be trusted of a member that is damaged.
+//! Unpacks gzip: any number of members, zeros behind them, and what can be trusted of a member that is
+//! damaged.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -9,11 +10,13 @@ use crate::damage::Damage;
 /// The first two bytes of gzip.
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// How much of what was unpacked last is held back until its member's checksum has been seen: damage shows a while behind its place.
+/// How much of what was unpacked last is held back until its member's checksum has been seen: damage shows a
+/// while behind its place.
 pub(crate) const HELD_BACK: usize = 64 << 10;
 
-/// The text of a gzip file. What it gives does not depend on how it is read, so that whoever comes back stops at the same place: every
-/// member that is whole, and of a damaged one everything but the last [`HELD_BACK`] bytes before the place where it shows.
+/// The text of a gzip file. What it gives does not depend on how it is read, so that whoever comes back stops
+/// at the same place: every member that is whole, and of a damaged one everything but the last [`HELD_BACK`]
+/// bytes before the place where it shows.
 pub(crate) struct Gunzip<R: Read> {
     state: State<R>,
     // Unpacked and not yet given, from `given` on.

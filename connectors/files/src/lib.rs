@@ -1,7 +1,9 @@
 //! Files in and out of a pipeline: lines of text, CSV, JSON; plain or gzip; standard input and output.
 //!
-//! - [`FilesSource`] reads files line by line: one line is one message. [`CsvDecoder`] makes records of CSV lines.
-//! - [`FilesSink`] writes one file from all subtasks: CSV with a header line, JSON lines, or lines of your own.
+//! - [`FilesSource`] reads files line by line: one line is one message. [`CsvDecoder`] makes records of CSV
+//!   lines.
+//! - [`FilesSink`] writes one file from all subtasks: CSV with a header line, JSON lines, or lines of your
+//!   own.
 //! - [`dead_letter_json`] is the form of a dead letter in files and topics.
 
 mod config;

@@ -23,7 +23,8 @@ impl Line<'_> {
     }
 }
 
-/// Lines end in `\n` or `\r\n`; the last one may lack it. Holds at most one line's beginning, of bounded size.
+/// Lines end in `\n` or `\r\n`; the last one may lack it. Holds at most one line's beginning, of bounded
+/// size.
 #[derive(Debug)]
 pub(crate) struct LineSplitter {
     longest: usize,
@@ -52,7 +53,8 @@ impl LineSplitter {
         self.lines
     }
 
-    /// The next line that ends within `chunk[*at..]`; moves `at` behind it, or to the chunk's end when there is none.
+    /// The next line that ends within `chunk[*at..]`; moves `at` behind it, or to the chunk's end when there
+    /// is none.
     pub(crate) fn next<'a>(&'a mut self, chunk: &'a [u8], at: &mut usize) -> Option<Line<'a>> {
         self.forget_given();
         let rest = &chunk[*at..];

@@ -1,4 +1,5 @@
-//! Reads the files of one subtask, in turns. The files themselves are read where blocking is allowed, one chunk ahead.
+//! Reads the files of one subtask, in turns. The files themselves are read where blocking is allowed, one
+//! chunk ahead.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -192,8 +193,8 @@ impl OpenFile {
     }
 }
 
-// Without the zeros that a crash, or the truncation of a file that somebody still writes to, leaves before a line; and without a byte order
-// mark, which is also in the middle where files were put together.
+// Without the zeros that a crash, or the truncation of a file that somebody still writes to, leaves before a
+// line; and without a byte order mark, which is also in the middle where files were put together.
 fn without_rests(line: &[u8]) -> &[u8] {
     let zeros = line.iter().take_while(|byte| **byte == 0).count();
     let line = &line[zeros..];

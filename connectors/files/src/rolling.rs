@@ -30,14 +30,16 @@ use writer::RollingWriter;
 
 use crate::encode::{Csv, JsonLines};
 
-/// Writes records to the files of a directory, exactly once: each file becomes visible, whole, when the checkpoint is complete that has
-/// its last record. As Flink's `FileSink`.
+/// Writes records to the files of a directory, exactly once: each file becomes visible, whole, when the
+/// checkpoint is complete that has its last record. As Flink's `FileSink`.
 ///
-/// - A file is closed when it is large or old enough (see [`RollingOptions`]) and becomes visible with the next checkpoint. Formats that
-///   cannot be cut anywhere, and object stores, close their files at every checkpoint.
-/// - Files are called `part-<sink>-<epoch>-<subtask>-<number>.<format>`. While they grow, their names begin with a dot and end in
-///   `.inprogress`: most readers pass such files over.
-/// - After a crash, what a checkpoint holds of an open file is copied to a file of its own and shown; the rest is written again.
+/// - A file is closed when it is large or old enough (see [`RollingOptions`]) and becomes visible with the
+///   next checkpoint. Formats that cannot be cut anywhere, and object stores, close their files at every
+///   checkpoint.
+/// - Files are called `part-<sink>-<epoch>-<subtask>-<number>.<format>`. While they grow, their names begin
+///   with a dot and end in `.inprogress`: most readers pass such files over.
+/// - After a crash, what a checkpoint holds of an open file is copied to a file of its own and shown; the
+///   rest is written again.
 /// - Without checkpoints nothing becomes visible before the end of a bounded input.
 pub struct RollingFilesSink<T> {
     options: RollingOptions,

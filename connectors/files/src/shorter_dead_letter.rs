@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
-/// The same letter, as [`dead_letter_json`](crate::dead_letter_json) writes it, with the first half of its bytes. `raw_bytes` marks it as
-/// cut and says how many there were; source, split and position still tell where all of them are. `None` where nothing is left to cut.
+/// The same letter, as [`dead_letter_json`](crate::dead_letter_json) writes it, with the first half of its
+/// bytes. `raw_bytes` marks it as cut and says how many there were; source, split and position still tell
+/// where all of them are. `None` where nothing is left to cut.
 ///
 /// ```
 /// use millstream_stage::dead_letter::DeadLetter;

@@ -16,14 +16,18 @@ use crate::encode::{Csv, Encode, JsonLines, Lines};
 use crate::target::Target;
 use crate::writer::FileWriter;
 
-/// Writes records as lines of one file, whatever the parallelism: the subtasks append whole lines, in no order among each other.
+/// Writes records as lines of one file, whatever the parallelism: the subtasks append whole lines, in no
+/// order among each other.
 ///
-/// - A job that starts afresh empties the file, appends to it or refuses to start, as [`at_start`](FilesSinkOptions::at_start)
-///   says; a restored job goes on behind what is there. All subtasks must be in one process for that to be done once: where they are
-///   not (Flink), give the sink parallelism 1.
+/// - A job that starts afresh empties the file, appends to it or refuses to start, as
+///   [`at_start`](FilesSinkOptions::at_start) says; a restored job goes on behind what is there. All subtasks
+///   must be in one process for that to be done once: where they are not (Flink), give the sink parallelism
+///   1.
 /// - A flush waits until everything is written and, with [`sync`](FilesSinkOptions::sync), on the disk.
-/// - The guarantee is at least once: what was written after the last checkpoint is written again after a crash.
-/// - With gzip, a crash in mid-write can leave a damaged member behind, and what follows it cannot be read. Plain files heal themselves.
+/// - The guarantee is at least once: what was written after the last checkpoint is written again after a
+///   crash.
+/// - With gzip, a crash in mid-write can leave a damaged member behind, and what follows it cannot be read.
+///   Plain files heal themselves.
 pub struct FilesSink<T> {
     options: FilesSinkOptions,
     encoder: Arc<dyn Encode<T>>,
@@ -44,7 +48,8 @@ impl<T: Data> FilesSink<T> {
         Self { options, encoder: Arc::new(encoder), target }
     }
 
-    /// CSV with a header line of the struct's field names. See [`Csv::with_columns`] for a header in a file without rows.
+    /// CSV with a header line of the struct's field names. See [`Csv::with_columns`] for a header in a file
+    /// without rows.
     pub fn csv(options: FilesSinkOptions) -> Self
     where
         T: Serialize,
@@ -70,8 +75,8 @@ impl<T: Data> FilesSink<T> {
 }
 
 impl FilesSink<DeadLetter> {
-    /// Dead letters as JSON lines, see [`dead_letter_json`]. Set [`at_start`](FilesSinkOptions::at_start) to append: what an earlier
-    /// run could not use is not this one's to delete.
+    /// Dead letters as JSON lines, see [`dead_letter_json`]. Set [`at_start`](FilesSinkOptions::at_start) to
+    /// append: what an earlier run could not use is not this one's to delete.
     pub fn dead_letters(options: FilesSinkOptions) -> Self {
         Self::lines(options, |letter, out| {
             out.extend(dead_letter_json(letter));

@@ -11,14 +11,16 @@ use crate::config::FilesSourceOptions;
 use crate::enumerator::{FilesEnumerator, find, names};
 use crate::reader::FilesReader;
 
-/// Reads files to their end, line by line: one line, without its end, is one message; its position is its number, from 1.
+/// Reads files to their end, line by line: one line, without its end, is one message; its position is its
+/// number, from 1.
 ///
-/// - Each file is a split; a reader takes its files in turns, so that event time goes on in all of them together. A file and the links to it
-///   are one.
-/// - An empty line is no message, but it is counted. The last line needs no end. `\r\n` is an end too. Zeros and a byte order mark before a
-///   line are no part of it.
+/// - Each file is a split; a reader takes its files in turns, so that event time goes on in all of them
+///   together. A file and the links to it are one.
+/// - An empty line is no message, but it is counted. The last line needs no end. `\r\n` is an end too. Zeros
+///   and a byte order mark before a line are no part of it.
 /// - A line longer than [`max_line_size`](FilesSourceOptions::max_line_size) goes to the dead letter, cut.
-/// - Gzip is read as it is, also when it consists of several members. Going on within it after a restore means unpacking it up to there.
+/// - Gzip is read as it is, also when it consists of several members. Going on within it after a restore
+///   means unpacking it up to there.
 /// - Standard input and pipes are read as data comes; they cannot be read again after a restart.
 ///
 /// What is read is settled when the job starts: a restored job finishes those files and takes no new ones.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use millstream_stage::dead_letter::DeadLetter;
 
-/// A dead letter that [`dead_letter_json`](crate::dead_letter_json) or [`shorter_dead_letter_json`](crate::shorter_dead_letter_json) wrote.
+/// A dead letter that [`dead_letter_json`](crate::dead_letter_json) or
+/// [`shorter_dead_letter_json`](crate::shorter_dead_letter_json) wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDeadLetter {
     /// The letter.

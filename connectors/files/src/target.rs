@@ -14,7 +14,8 @@ use millstream_record::{Error, Result};
 use crate::config::{AtStart, FilesSinkOptions, STANDARD};
 use crate::errors;
 
-/// Shared by the writers of a sink. What is done once per attempt, such as emptying the file, the first of them does.
+/// Shared by the writers of a sink. What is done once per attempt, such as emptying the file, the first of
+/// them does.
 pub(crate) struct Target {
     options: FilesSinkOptions,
     begun: Mutex<Option<Attempt>>,
@@ -93,7 +94,8 @@ fn end_torn_line(file: &File, gzip: bool) -> io::Result<()> {
     if last == *b"\n" { Ok(()) } else { file.0.write_all(b"\n") }
 }
 
-/// One writer's way to the file. Blocks of several writers, also of several processes, follow each other whole.
+/// One writer's way to the file. Blocks of several writers, also of several processes, follow each other
+/// whole.
 pub(crate) struct Appender {
     path: String,
     gzip: bool,
@@ -107,7 +109,8 @@ enum To {
 }
 
 impl Appender {
-    /// Appends whole lines and, where nothing is there, the `header` before them. Gives the bytes that it took.
+    /// Appends whole lines and, where nothing is there, the `header` before them. Gives the bytes that it
+    /// took.
     ///
     /// # Errors
     /// Also when what is there begins with another header.
@@ -206,8 +209,8 @@ fn length(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-// Held against writers that have opened the file themselves, in this process or another. Some network file systems have no locks:
-// there, one writer per file is all that is safe.
+// Held against writers that have opened the file themselves, in this process or another. Some network file
+// systems have no locks: there, one writer per file is all that is safe.
 struct Locked<'a>(&'a File);
 
 impl<'a> Locked<'a> {

@@ -1,5 +1,5 @@
-//! Whole pipelines on the thread driver, from files to files, against a count of the input by hand. The input is the recording that
-//! `MILLSTREAM_DATA` names (Taobao's columns), or one that the generator makes.
+//! Whole pipelines on the thread driver, from files to files, against a count of the input by hand. The input
+//! is the recording that `MILLSTREAM_DATA` names (Taobao's columns), or one that the generator makes.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-//! Files that nobody sees before their checkpoint is complete: the list for sinks, crashes, and writers that should be dead.
+//! Files that nobody sees before their checkpoint is complete: the list for sinks, crashes, and writers that
+//! should be dead.
 
 use std::fs;
 use std::path::Path;

@@ -188,7 +188,8 @@ fn a_busy_disk_blocks_the_writer_when_its_buffer_is_full() {
     let options = FilesSinkOptions { buffer_size: 1000, ..options(directory.path(), AtStart::Replace) };
     let sink = FilesSink::csv(options);
     let mut writer = open(&sink, 1).unwrap();
-    // Nothing runs in the simulated world until somebody waits: the first block is being written all the time.
+    // Nothing runs in the simulated world until somebody waits: the first block is being written all the
+    // time.
     writer.write(vec![row(1)]).unwrap();
     assert!(writer.pace().takes_data());
     writer.write((0..300).map(row).collect::<Vec<_>>()).unwrap();

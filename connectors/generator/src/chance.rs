@@ -1,4 +1,5 @@
-//! Chance by position: what is drawn for an event depends on the seed, the stream and the event's position, and on nothing before it.
+//! Chance by position: what is drawn for an event depends on the seed, the stream and the event's position,
+//! and on nothing before it.
 
 use rand::Rng;
 use rand::SeedableRng;
@@ -6,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 const WORDS: usize = 16;
 
-/// Draws for the positions of one stream: one block of the cipher, 64 bytes, for each. In order it costs no more than any generator;
-/// going to another position is cheap.
+/// Draws for the positions of one stream: one block of the cipher, 64 bytes, for each. In order it costs no
+/// more than any generator; going to another position is cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct Chance {
     rng: ChaCha8Rng,

@@ -32,8 +32,8 @@ pub enum Field {
 
 /// Settings of generated traffic. The defaults have the shares and the skew of a real shop's day.
 ///
-/// What is generated depends on the seed, the splits and the settings of this struct, not on time, machine or parallelism; the start
-/// of event time apart, which is the clock's where a rate is set and `start` is not.
+/// What is generated depends on the seed, the splits and the settings of this struct, not on time, machine or
+/// parallelism; the start of event time apart, which is the clock's where a rate is set and `start` is not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GeneratorOptions {

@@ -4,7 +4,8 @@ use crate::config::Field;
 use crate::event::ShopEvent;
 
 impl ShopEvent {
-    /// Appends the event as one JSON object: some 190 bytes with the default fields. Ids are strings, times are numbers.
+    /// Appends the event as one JSON object: some 190 bytes with the default fields. Ids are strings, times
+    /// are numbers.
     pub fn write_json(&self, fields: &[Field], out: &mut Vec<u8>) {
         out.push(b'{');
         if fields.contains(&Field::EventId) {

@@ -40,7 +40,8 @@ impl Behavior {
     }
 }
 
-/// An event of the shop. What belongs to a user (device, region, address) or to an item (category, price) is the same in all events.
+/// An event of the shop. What belongs to a user (device, region, address) or to an item (category, price) is
+/// the same in all events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShopEvent {
     /// The part of the traffic that it belongs to, and its position there: together they name it.

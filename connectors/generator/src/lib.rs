@@ -1,9 +1,10 @@
 //! Shop traffic out of nothing, and recorded traffic once more.
 //!
-//! - [`ShopTraffic`]: an iterator of events of an online shop, the same ones for the same seed on every machine.
+//! - [`ShopTraffic`]: an iterator of events of an online shop, the same ones for the same seed on every
+//!   machine.
 //! - [`GeneratorSource`]: the same as a source, at a rate or flat out.
-//! - [`Replay`]: a source around another one, whose lines it gives at their own speed, shuffled within bounds and with broken records
-//!   mixed in.
+//! - [`Replay`]: a source around another one, whose lines it gives at their own speed, shuffled within bounds
+//!   and with broken records mixed in.
 
 mod broken;
 mod chance;

@@ -1,10 +1,12 @@
-//! How the events of a shop are spread over users, items and categories, fitted to a published record of 110,300 events of one morning
-//! of Taobao: 66,454 users (the top 1 % have 5 % of the events), 84,793 items (6.4 %), 3,913 categories (49 %; the top 10 % have 81 %).
+//! How the events of a shop are spread over users, items and categories, fitted to a published record of
+//! 110,300 events of one morning of Taobao: 66,454 users (the top 1 % have 5 % of the events), 84,793 items
+//! (6.4 %), 3,913 categories (49 %; the top 10 % have 81 %).
 
 use crate::chance::scatter;
 use crate::config::GeneratorOptions;
 
-/// Draws ranks from 0 (the most frequent) to `population - 1` by a power law whose head is flattened, mixed with a little of another.
+/// Draws ranks from 0 (the most frequent) to `population - 1` by a power law whose head is flattened, mixed
+/// with a little of another.
 #[derive(Clone, Debug)]
 struct Skew {
     population: f64,
@@ -19,7 +21,8 @@ struct Skew {
 #[derive(Clone, Copy, Debug)]
 enum Extra {
     None,
-    // Share of draws that go to the first thousand, evenly by the logarithm of the rank: what everybody looks at today.
+    // Share of draws that go to the first thousand, evenly by the logarithm of the rank: what everybody looks
+    // at today.
     Stars(f64),
     // Share of draws that go anywhere.
     Even(f64),

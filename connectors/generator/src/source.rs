@@ -11,10 +11,11 @@ use crate::config::GeneratorOptions;
 use crate::enumerator::GeneratorEnumerator;
 use crate::reader::GeneratorReader;
 
-/// Gives the events of [`ShopTraffic`](crate::ShopTraffic) as JSON, at a rate by the clock or as fast as they are taken.
+/// Gives the events of [`ShopTraffic`](crate::ShopTraffic) as JSON, at a rate by the clock or as fast as they
+/// are taken.
 ///
-/// A message's position is the event's. Its splits are named `generator/0`, `generator/1`, …; a restored reader goes on with exactly the
-/// events that follow.
+/// A message's position is the event's. Its splits are named `generator/0`, `generator/1`, …; a restored
+/// reader goes on with exactly the events that follow.
 #[derive(Clone, Debug)]
 pub struct GeneratorSource {
     options: Arc<GeneratorOptions>,

@@ -82,8 +82,8 @@ const FUTURE: Time = 2_114_380_800_000;
 const ANCIENT: Time = -2_145_916_800_000;
 
 impl ShopTraffic {
-    /// The traffic of one of the splits, from its beginning. `start` is the event time of the first event: see
-    /// [`GeneratorOptions::start`].
+    /// The traffic of one of the splits, from its beginning. `start` is the event time of the first event:
+    /// see [`GeneratorOptions::start`].
     pub fn new(options: impl Into<Arc<GeneratorOptions>>, split: u16, start: Time) -> Self {
         let options = options.into();
         let chance = Chance::new(options.seed, u64::from(split));

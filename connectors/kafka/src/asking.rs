@@ -45,7 +45,8 @@ impl Connection {
         &self.client
     }
 
-    /// Asks about topics, unless the last question is still open, or it is too soon after one that was not answered.
+    /// Asks about topics, unless the last question is still open, or it is too soon after one that was not
+    /// answered.
     pub(crate) fn ask_about(&mut self, topics: &[String], now: Time) {
         if self.describer.may_ask(now) {
             let topics = topics.iter().map(String::as_str);
@@ -60,7 +61,8 @@ impl Connection {
         self.describer.answer(wait)
     }
 
-    /// What the brokers say about topics, where they say it within a few seconds. Ids can be learnt later, too.
+    /// What the brokers say about topics, where they say it within a few seconds. Ids can be learnt later,
+    /// too.
     pub(crate) fn describe(&mut self, topics: &[String], now: Time) -> Descriptions {
         while self.describer.is_asking() || self.describer.may_ask(now) {
             self.ask_about(topics, now);
@@ -148,7 +150,8 @@ impl Asking<'_> {
         Ok(offsets)
     }
 
-    // The brokers have said which partitions there are, so Kafka is there: those that have the partitions are not reached.
+    // The brokers have said which partitions there are, so Kafka is there: those that have the partitions are
+    // not reached.
     fn ask<T>(&self, question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, Fault> {
         self.patience.ask(self.client, question).map_err(Fault::behind_the_first_answer)
     }

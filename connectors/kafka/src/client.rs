@@ -1,4 +1,5 @@
-//! Clients of librdkafka: how they are made, what they say of themselves, and the questions that wait for an answer.
+//! Clients of librdkafka: how they are made, what they say of themselves, and the questions that wait for an
+//! answer.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -60,7 +61,8 @@ pub(crate) struct ClientError {
 }
 
 impl Events {
-    /// Of a client whose troubles are reported, such as by an [`Outage`](crate::outage::Outage): it does not log those that pass.
+    /// Of a client whose troubles are reported, such as by an [`Outage`](crate::outage::Outage): it does not
+    /// log those that pass.
     pub(crate) fn reported() -> Self {
         Self { reported: true, ..Self::default() }
     }
@@ -142,7 +144,8 @@ pub(crate) fn client_config(
     config.set_log_level(RDKafkaLogLevel::Info);
     config
         .set("client.id", if job.is_empty() { "millstream".to_owned() } else { format!("millstream-{job}") });
-    // A broker that restarts is back within seconds: the default, up to 10 s between two attempts, only adds to that.
+    // A broker that restarts is back within seconds: the default, up to 10 s between two attempts, only adds
+    // to that.
     config.set("reconnect.backoff.max.ms", "1000");
     for (name, value) in suggested.iter().copied().chain(properties.iter()).chain(fixed.iter().copied()) {
         config.set(name, value);
@@ -153,10 +156,12 @@ pub(crate) fn client_config(
 /// The settings of a client that reads.
 pub(crate) fn consumer_config(options: &KafkaSourceOptions, job: &str) -> ClientConfig {
     let suggested = [
-        // When the local queue is full, the client looks again after this time: its default of 1 s starves a fast pipeline.
+        // When the local queue is full, the client looks again after this time: its default of 1 s starves a
+        // fast pipeline.
         ("fetch.queue.backoff.ms", "2"),
-        // One request per broker is under way at a time. With only silent partitions in it the broker holds it back for
-        // this long, and a busy partition that was left out because the queue was full has to wait for it.
+        // One request per broker is under way at a time. With only silent partitions in it the broker holds
+        // it back for this long, and a busy partition that was left out because the queue was full has to
+        // wait for it.
         ("fetch.wait.max.ms", "50"),
     ];
     let isolation = match options.isolation {
@@ -179,8 +184,9 @@ pub(crate) fn consumer_config(options: &KafkaSourceOptions, job: &str) -> Client
 /// The settings of a client that reads messages, and not only asks.
 pub(crate) fn reading_config(options: &KafkaSourceOptions, job: &str) -> ClientConfig {
     let mut config = consumer_config(options, job);
-    // It also bounds what a compressed batch may unpack to, and the client tries room for that in steps of three. Who asks keeps the
-    // default, and so finds out without a great allocation that somebody else than Kafka answers.
+    // It also bounds what a compressed batch may unpack to, and the client tries room for that in steps of
+    // three. Who asks keeps the default, and so finds out without a great allocation that somebody else than
+    // Kafka answers.
     if !options.client.contains(UNPACKED) {
         config.set(UNPACKED, i32::MAX.to_string());
     }
@@ -308,7 +314,8 @@ impl Patience {
     /// As [`go_on`](Self::go_on), after an error that may pass.
     ///
     /// # Errors
-    /// When the login is refused, or the time is up; then also with this error, where the client has said nothing.
+    /// When the login is refused, or the time is up; then also with this error, where the client has said
+    /// nothing.
     pub(crate) fn go_on_after(&self, peer: &impl Peer, error: &KafkaError) -> Result<(), Fault> {
         self.go_on(peer).map_err(|fault| match fault {
             Fault::NoBroker { brokers, seconds, last: Last(None) } => {

@@ -144,8 +144,9 @@ pub enum GroupFallback {
     Fail,
 }
 
-/// What becomes of a partition whose stored offset is not there: its retention has deleted it, or the topic was deleted and created anew,
-/// which its id tells, however long it is. Which partition, which offset and what there is stands in the error, or in a warning.
+/// What becomes of a partition whose stored offset is not there: its retention has deleted it, or the topic
+/// was deleted and created anew, which its id tells, however long it is. Which partition, which offset and
+/// what there is stands in the error, or in a warning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingOffset {
@@ -165,7 +166,8 @@ pub enum Bounded {
     /// At the end of each partition as it was when the job started; with `read_committed`, before the first
     /// transaction that was open then.
     Latest,
-    /// Before the first message whose own time stamp is this or a later one, written as for `start`; where there is none, as `latest`.
+    /// Before the first message whose own time stamp is this or a later one, written as for `start`; where
+    /// there is none, as `latest`.
     Timestamp(#[serde(with = "instant")] Time),
 }
 

@@ -29,7 +29,8 @@ impl Default for Deliveries {
     }
 }
 
-/// What comes back with a message's report. The client itself forgets the time stamp of what it could not deliver.
+/// What comes back with a message's report. The client itself forgets the time stamp of what it could not
+/// deliver.
 pub(crate) struct Sent {
     /// When the message entered the job.
     pub(crate) ingest: Nanos,

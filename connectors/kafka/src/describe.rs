@@ -1,4 +1,5 @@
-//! Asks brokers about topics beside everything else that a client does: which id a topic has, and how many partitions.
+//! Asks brokers about topics beside everything else that a client does: which id a topic has, and how many
+//! partitions.
 //!
 //! The client knows both for itself, but tells only an administrator.
 
@@ -39,8 +40,9 @@ pub(crate) enum Description {
 /// How long a question waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long the question after an unanswered one waits, and the time between the two in milliseconds. Both grow with each further unanswered
-/// question. While a question waits and no broker is there, the client connects again and again without a pause, which takes a whole core.
+/// How long the question after an unanswered one waits, and the time between the two in milliseconds. Both
+/// grow with each further unanswered question. While a question waits and no broker is there, the client
+/// connects again and again without a pause, which takes a whole core.
 const SHORT_PATIENCE: Duration = Duration::from_millis(250);
 const LONG_PAUSE: Time = 2_000;
 
@@ -71,7 +73,8 @@ impl Describer {
         !self.asked && now >= self.ask_at
     }
 
-    /// Asks the client that this was made for about topics, which must differ. An answer comes in any case, within a few seconds.
+    /// Asks the client that this was made for about topics, which must differ. An answer comes in any case,
+    /// within a few seconds.
     pub(crate) fn ask<'a>(
         &mut self,
         client: *mut sys::rd_kafka_t,
@@ -84,7 +87,8 @@ impl Describer {
         let names: Vec<_> = topics.filter_map(|topic| CString::new(topic).ok()).collect();
         let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
         let milliseconds = c_int::try_from(patience.as_millis()).unwrap_or(c_int::MAX);
-        // SAFETY: client and queue are alive; the call copies the names and the options, which are destroyed once.
+        // SAFETY: client and queue are alive; the call copies the names and the options, which are destroyed
+        // once.
         unsafe {
             let options = sys::rd_kafka_AdminOptions_new(
                 client,

@@ -24,13 +24,15 @@ impl Message {
         &mut self.key
     }
 
-    /// Sends it to this partition, not to that of its key's hash (as Java producers compute it) or, without a key, to any.
+    /// Sends it to this partition, not to that of its key's hash (as Java producers compute it) or, without a
+    /// key, to any.
     pub fn to_partition(&mut self, partition: i32) {
         self.partition = Some(partition);
     }
 
-    /// Gives it this time stamp, in ms since 1970, and not that of its sending. Kafka refuses times that are further ahead than
-    /// the topic's `message.timestamp.after.max.ms` (1 h by default), and its retention may delete old ones at once.
+    /// Gives it this time stamp, in ms since 1970, and not that of its sending. Kafka refuses times that are
+    /// further ahead than the topic's `message.timestamp.after.max.ms` (1 h by default), and its retention
+    /// may delete old ones at once.
     pub fn at(&mut self, time: Time) {
         self.time = Some(time);
     }
@@ -79,8 +81,9 @@ impl<'a> Parts<'a> {
         self.key.map_or(0, <[u8]>::len) + self.value.len() + OVERHEAD
     }
 
-    /// Appends the form in which it waits for its transaction and lies in snapshots: what there is, a byte in which bit 0 stands for a
-    /// key, 1 for a partition and 2 for a time; then these, then the value; numbers little-endian, bytes behind their length.
+    /// Appends the form in which it waits for its transaction and lies in snapshots: what there is, a byte in
+    /// which bit 0 stands for a key, 1 for a partition and 2 for a time; then these, then the value; numbers
+    /// little-endian, bytes behind their length.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let flag = |there: bool, bit: u8| if there { bit } else { 0 };
         out.push(
@@ -140,7 +143,8 @@ fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// What the client keeps about each message: without it, small messages would fill the memory behind our back.
+/// What the client keeps about each message: without it, small messages would fill the memory behind our
+/// back.
 pub(crate) const OVERHEAD: usize = 256;
 
 #[cfg(test)]

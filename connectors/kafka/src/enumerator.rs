@@ -76,7 +76,8 @@ impl KafkaEnumerator {
         self.try_to_start(cx, Starting { fresh, since: now, tried_at: None, waits: Reminder::default() })
     }
 
-    // Brokers that are away, or not to be reached, are waited for: that passes, or somebody reads the log and mends it.
+    // Brokers that are away, or not to be reached, are waited for: that passes, or somebody reads the log and
+    // mends it.
     fn try_to_start(&mut self, cx: &EnumeratorContext, mut starting: Starting) -> Result<Vec<Assignment>> {
         let fault = match self.new_splits(cx, starting.fresh) {
             Ok(splits) => {
@@ -95,7 +96,8 @@ impl KafkaEnumerator {
         Ok(Vec::new())
     }
 
-    // An attempt blocks, and with it whoever wants to stop the job. So it waits for a sign of the brokers, which does not.
+    // An attempt blocks, and with it whoever wants to stop the job. So it waits for a sign of the brokers,
+    // which does not.
     fn go_on_starting(&mut self, cx: &EnumeratorContext, starting: Starting) -> Result<Vec<Assignment>> {
         let mut answered = true;
         if let Some(connection) = &mut self.connection {
@@ -200,8 +202,8 @@ impl KafkaEnumerator {
         assignments
     }
 
-    // Waits for nobody: what was asked at one tick is answered at a later one. The cluster may be away just now, and then the job goes
-    // on with what it has.
+    // Waits for nobody: what was asked at one tick is answered at a later one. The cluster may be away just
+    // now, and then the job goes on with what it has.
     fn discover(&mut self, cx: &EnumeratorContext, interval: Duration) -> Result<Vec<Assignment>> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -278,7 +280,8 @@ impl Enumerator for KafkaEnumerator {
         Some(TICK)
     }
 
-    // While the brokers are waited for, nobody knows which readers stay without splits: all hear of theirs later.
+    // While the brokers are waited for, nobody knows which readers stay without splits: all hear of theirs
+    // later.
     fn assigns_on_demand(&self) -> bool {
         self.starting.is_some()
     }

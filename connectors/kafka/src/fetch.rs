@@ -208,7 +208,8 @@ impl<'a> Message<'a> {
         self.0.offset
     }
 
-    /// Whether it has no value at all, which says in a compacted topic that its key is deleted. An empty value is one.
+    /// Whether it has no value at all, which says in a compacted topic that its key is deleted. An empty
+    /// value is one.
     pub(crate) fn is_tombstone(self) -> bool {
         self.0.payload.is_null()
     }

@@ -62,7 +62,8 @@ pub(crate) enum Settled {
     Gone,
 }
 
-/// Settles a doubt that arose before the question to which this is the answer. `there`: the topic has a partition of that number.
+/// Settles a doubt that arose before the question to which this is the answer. `there`: the topic has a
+/// partition of that number.
 pub(crate) fn settle(doubt: Option<Doubt>, verdict: TopicIdVerdict, there: bool) -> Settled {
     match (doubt, verdict) {
         (None, _) => Settled::Nothing,

@@ -1,8 +1,8 @@
 //! Kafka: a source of topics, and a sink, at least once or exactly once.
 //!
-//! Both stand on librdkafka, which brings threads of its own; a stage only ever takes what these have ready and is woken by them.
-//! Start reading at `source.rs` and `sink.rs`; `fetch.rs`, `native.rs` and `waking.rs` hold the `unsafe` parts,
-//! `retry.rs` says which error means what.
+//! Both stand on librdkafka, which brings threads of its own; a stage only ever takes what these have ready
+//! and is woken by them. Start reading at `source.rs` and `sink.rs`; `fetch.rs`, `native.rs` and `waking.rs`
+//! hold the `unsafe` parts, `retry.rs` says which error means what.
 
 mod asking;
 mod client;

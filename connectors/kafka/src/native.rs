@@ -1,7 +1,8 @@
 //! A consuming client whose errors all come to us.
 //!
-//! rdkafka's own consumer asks librdkafka for events in place of callbacks; then what is wrong with a partition as a whole, such as a
-//! deleted topic, only ever shows as a line in the log, because batches of messages are fetched past those events.
+//! rdkafka's own consumer asks librdkafka for events in place of callbacks; then what is wrong with a
+//! partition as a whole, such as a deleted topic, only ever shows as a line in the log, because batches of
+//! messages are fetched past those events.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::time::Duration;
@@ -61,7 +62,8 @@ impl NativeConsumer {
     /// When it does not accept its settings.
     pub(crate) fn new(config: &ClientConfig) -> KafkaResult<Self> {
         let native = config.create_native_config()?;
-        // SAFETY: the settings are alive; `Client` makes its context, an `Events`, the argument of both callbacks.
+        // SAFETY: the settings are alive; `Client` makes its context, an `Events`, the argument of both
+        // callbacks.
         unsafe {
             sys::rd_kafka_conf_set_error_cb(native.ptr(), Some(on_error));
             sys::rd_kafka_conf_set_log_cb(native.ptr(), Some(on_log));
@@ -82,8 +84,8 @@ impl NativeConsumer {
         self.0.fetch_watermarks(topic, partition, timeout)
     }
 
-    /// The oldest offset of a partition that is being fetched and the one behind its newest message, as the last answer of its broker
-    /// said. Asks nobody.
+    /// The oldest offset of a partition that is being fetched and the one behind its newest message, as the
+    /// last answer of its broker said. Asks nobody.
     pub(crate) fn known_range(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
         let topic = CString::new(topic).ok()?;
         let (mut low, mut high) = (-1, -1);
@@ -100,7 +102,8 @@ impl NativeConsumer {
         (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some((low.max(0), high))
     }
 
-    /// Stops or goes on fetching partitions. What was fetched of them and not taken yet is dropped, to be fetched again.
+    /// Stops or goes on fetching partitions. What was fetched of them and not taken yet is dropped, to be
+    /// fetched again.
     ///
     /// # Errors
     /// When the client does not know one of them.

@@ -15,7 +15,8 @@ use crate::config::KafkaSourceOptions;
 use crate::retry::Fault;
 use crate::split::KafkaSplit;
 
-/// Snapshots whose completion is waited for; of a job whose checkpoints never complete, older ones are forgotten.
+/// Snapshots whose completion is waited for; of a job whose checkpoints never complete, older ones are
+/// forgotten.
 const KEPT: usize = 32;
 
 /// The positions of one reader's snapshots until they are committed.

@@ -1,4 +1,5 @@
-//! Brokers that are away while a job runs: one line in the log when that begins and one when it is over, however many clients meet it.
+//! Brokers that are away while a job runs: one line in the log when that begins and one when it is over,
+//! however many clients meet it.
 
 use std::fmt::Display;
 

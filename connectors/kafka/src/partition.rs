@@ -12,11 +12,12 @@ use crate::fetch::{Message, TopicHandle};
 use crate::lasting::Lasting;
 use crate::split::KafkaSplit;
 
-/// Where a batch is cut, so that a few huge messages do not make one that fills every queue behind the source.
+/// Where a batch is cut, so that a few huge messages do not make one that fills every queue behind the
+/// source.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// What makes it uncertain whether a partition is still that of the topic whose offsets its position counts. Nothing is handed on, or
-/// decided, until a broker has told the topic's id.
+/// What makes it uncertain whether a partition is still that of the topic whose offsets its position counts.
+/// Nothing is handed on, or decided, until a broker has told the topic's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// Nobody has asked since it was assigned, or since its topic was last silent.
@@ -106,8 +107,9 @@ impl Partition {
         (self.doubt, self.at_end, self.ended) = (None, false, false);
     }
 
-    /// Takes this partition's messages from the front of `messages` as one batch: up to an error, another partition's message, the
-    /// split's end or the size of a batch. Tombstones are no messages for anybody: they are counted and passed over.
+    /// Takes this partition's messages from the front of `messages` as one batch: up to an error, another
+    /// partition's message, the split's end or the size of a batch. Tombstones are no messages for anybody:
+    /// they are counted and passed over.
     pub(crate) fn take_run<'a>(&self, messages: &mut &[Message<'a>]) -> Run {
         let mut bytes = 0;
         let belongs = |message: &&Message<'a>| {

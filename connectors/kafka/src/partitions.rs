@@ -12,8 +12,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use crate::fetch::Message;
 use crate::partition::{Doubt, Partition, Run};
 
-/// After how long a silence of a whole topic messages may be those of another one of its name: to delete a topic, create it anew and
-/// fill it takes longer.
+/// After how long a silence of a whole topic messages may be those of another one of its name: to delete a
+/// topic, create it anew and fill it takes longer.
 const SILENCE: Time = 100;
 
 /// All partitions of a reader. Numbers stand for partitions and stay theirs.
@@ -146,7 +146,8 @@ impl Partitions {
         if code != RDKafkaErrorCode::PartitionEOF {
             return Some(Failed { partition, code, reason: message.reason() });
         }
-        // Reported at the end as it is now: also behind markers and aborted messages, of which no message tells.
+        // Reported at the end as it is now: also behind markers and aborted messages, of which no message
+        // tells.
         let index = partition?;
         self.list[index].at_end = true;
         self.ready.push_back((index, Ready::Reached(message.offset())));

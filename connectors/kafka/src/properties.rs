@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// Properties of the client by the names of librdkafka's `CONFIGURATION.md`, such as `sasl.password`.
 ///
-/// Numbers and booleans can be written without quotes. Whatever may be a secret is neither printed nor written out again.
+/// Numbers and booleans can be written without quotes. Whatever may be a secret is neither printed nor
+/// written out again.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(from = "BTreeMap<String, PropertyValue>")]
 pub struct Properties(BTreeMap<String, String>);
 
 const HIDDEN: &str = "******";
 
-// Parts of the names of properties that hold passwords, keys and tokens: `ssl.key.pem`, `sasl.oauthbearer.config`, ...
+// Parts of the names of properties that hold passwords, keys and tokens: `ssl.key.pem`,
+// `sasl.oauthbearer.config`, ...
 const SECRET: &[&str] = &["password", "secret", "token", "key", "oauthbearer", "jaas", "pem", "username"];
 
 /// Whether the value of a property must not be shown.

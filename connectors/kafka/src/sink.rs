@@ -21,16 +21,18 @@ pub(crate) type Shorten = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// Writes records as messages to a topic, through an idempotent producer with `acks=all`.
 ///
-/// **At least once**, by default: written at once. After a crash, records since the last checkpoint are written again. Within one run
-/// none is lost, doubled or, per partition, out of order.
+/// **At least once**, by default: written at once. After a crash, records since the last checkpoint are
+/// written again. Within one run none is lost, doubled or, per partition, out of order.
 ///
-/// **Exactly once**, with `delivery-guarantee: exactly-once`: kept in the checkpoint, and written in one transaction per subtask once
-/// the checkpoint is complete. A reader with `isolation.level=read_committed` sees each record once, in each subtask's order, whatever
-/// crashes and however the job is scaled. What it needs: checkpoints (`execution.checkpointing.interval`), for without them nothing is
-/// ever written; a user that may write in transactions; and a job that is not down for longer than the brokers'
+/// **Exactly once**, with `delivery-guarantee: exactly-once`: kept in the checkpoint, and written in one
+/// transaction per subtask once the checkpoint is complete. A reader with `isolation.level=read_committed`
+/// sees each record once, in each subtask's order, whatever crashes and however the job is scaled. What it
+/// needs: checkpoints (`execution.checkpointing.interval`), for without them nothing is ever written; a user
+/// that may write in transactions; and a job that is not down for longer than the brokers'
 /// `offsets.retention.minutes` (see [`MissingMarker`](crate::MissingMarker)).
 ///
-/// What Kafka refuses for ever (a message too large for the topic, a time stamp too far ahead) goes to the dead letter.
+/// What Kafka refuses for ever (a message too large for the topic, a time stamp too far ahead) goes to the
+/// dead letter.
 ///
 /// ```
 /// use millstream_kafka::{KafkaSink, KafkaSinkOptions};
@@ -56,8 +58,8 @@ impl<T: Data> KafkaSink<T> {
         Self { options: Arc::new(options), mapping: Arc::new(mapping), shorten: None }
     }
 
-    /// At least once: what to write in place of a value that is too large for the topic, asked for again until it fits. Where there is
-    /// none, `None`, the message goes to the dead letter.
+    /// At least once: what to write in place of a value that is too large for the topic, asked for again
+    /// until it fits. Where there is none, `None`, the message goes to the dead letter.
     #[must_use]
     pub fn with_shorter(
         mut self,
@@ -67,7 +69,8 @@ impl<T: Data> KafkaSink<T> {
         self
     }
 
-    /// Looks for the topic, for at most `connect-timeout`: for commands that somebody waits for. The sink of a job waits on.
+    /// Looks for the topic, for at most `connect-timeout`: for commands that somebody waits for. The sink of
+    /// a job waits on.
     ///
     /// # Errors
     /// Brokers that do not answer or refuse the login, a topic that is not there or may not be seen.

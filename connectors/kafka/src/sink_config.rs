@@ -56,7 +56,8 @@ pub struct KafkaSinkOptions {
     /// While a snapshot of it is written, it is in memory twice.
     #[serde(with = "size")]
     pub max_interval_bytes: usize,
-    /// Exactly once: what to do when a restored checkpoint has output of which the brokers no longer know whether it was written.
+    /// Exactly once: what to do when a restored checkpoint has output of which the brokers no longer know
+    /// whether it was written.
     pub on_missing_marker: MissingMarker,
     /// More properties of the client, such as `security.protocol`.
     #[schemars(extend("x-flink" = "properties.*"))]
@@ -100,8 +101,8 @@ pub enum DeliveryGuarantee {
     ExactlyOnce,
 }
 
-/// What becomes of restored output of which nobody knows whether it was written. The brokers forget after `offsets.retention.minutes`
-/// without a checkpoint that wrote anything (7 days), or with the topic.
+/// What becomes of restored output of which nobody knows whether it was written. The brokers forget after
+/// `offsets.retention.minutes` without a checkpoint that wrote anything (7 days), or with the topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingMarker {

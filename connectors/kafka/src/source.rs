@@ -16,8 +16,9 @@ use crate::retry::Fault;
 
 /// Reads the partitions of Kafka topics, without a consumer group: positions are the job's own.
 ///
-/// It gives the values of messages as they were fetched, many in one [`RawBatch`]; a decoder follows. A message without a value
-/// (a tombstone) comes as an empty one. Each partition is a split, named `topic-partition`.
+/// It gives the values of messages as they were fetched, many in one [`RawBatch`]; a decoder follows. A
+/// message without a value (a tombstone) comes as an empty one. Each partition is a split, named
+/// `topic-partition`.
 #[derive(Clone, Debug)]
 pub struct KafkaSource {
     options: Arc<KafkaSourceOptions>,

@@ -7,7 +7,8 @@ use millstream_stage::source::{Split, split_state};
 use crate::retry::Fault;
 use crate::topic_id::TopicId;
 
-/// "From the oldest message on": its offset is not known until the broker is asked, and may change until then.
+/// "From the oldest message on": its offset is not known until the broker is asked, and may change until
+/// then.
 pub(crate) const EARLIEST: i64 = rdkafka::bindings::RD_KAFKA_OFFSET_BEGINNING as i64;
 
 /// What the reader needs to go on.
@@ -21,8 +22,8 @@ pub(crate) struct KafkaSplit {
     pub(crate) next: i64,
     /// The offset at which the split ends, if it does.
     pub(crate) stop: Option<i64>,
-    /// The topic that the offsets belong to, and no other one of its name; unknown to the first version of this state, and where
-    /// brokers give topics no ids.
+    /// The topic that the offsets belong to, and no other one of its name; unknown to the first version of
+    /// this state, and where brokers give topics no ids.
     pub(crate) topic_id: Option<TopicId>,
 }
 

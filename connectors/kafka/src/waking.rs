@@ -19,7 +19,8 @@ unsafe impl Send for WakingQueue {}
 unsafe impl Sync for WakingQueue {}
 
 unsafe extern "C" fn wake(_: *mut sys::rd_kafka_t, waker: *mut c_void) {
-    // SAFETY: the address of the waker in `WakingQueue`, which takes the callback back before it lets the waker go.
+    // SAFETY: the address of the waker in `WakingQueue`, which takes the callback back before it lets the
+    // waker go.
     unsafe { &*waker.cast::<Waker>() }.wake_by_ref();
 }
 

@@ -44,7 +44,8 @@ pub(crate) struct KafkaWriter<T> {
     waits: Reminder,
     outage: Outage,
     in_flight: InFlight,
-    // RefusedDelivery, perhaps for what another message of the same request is to blame for: sent once more, each alone.
+    // RefusedDelivery, perhaps for what another message of the same request is to blame for: sent once more,
+    // each alone.
     suspects: VecDeque<RefusedDelivery>,
     alone: bool,
     name: String,
@@ -64,7 +65,8 @@ struct InFlight {
 }
 
 impl<T: Data> KafkaWriter<T> {
-    /// The writer of the sink of this name, for the subtask of `cx`. It begins to look for the brokers and the topic.
+    /// The writer of the sink of this name, for the subtask of `cx`. It begins to look for the brokers and
+    /// the topic.
     ///
     /// # Errors
     /// Options that the client refuses.

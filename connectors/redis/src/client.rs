@@ -63,8 +63,8 @@ impl Link {
         self.script.get().map_or("", String::as_str)
     }
 
-    /// Sends one pipeline of so many commands. After the start nothing lasts: a login that is refused now, or a right that is missing, was
-    /// there before and may come back.
+    /// Sends one pipeline of so many commands. After the start nothing lasts: a login that is refused now, or
+    /// a right that is missing, was there before and may come back.
     pub(crate) async fn send(&self, pipeline: &Pipeline, count: usize) -> Reply {
         let reason = match self.send_with_script(pipeline, count).await {
             Ok(replies) => {
@@ -86,8 +86,8 @@ impl Link {
         self.run(pipeline, count).await
     }
 
-    // That the connection was closed while nothing was to be sent (Redis has a `timeout`, and so have firewalls) shows only now. It is nobody's
-    // trouble: the pipeline is sent once more.
+    // That the connection was closed while nothing was to be sent (Redis has a `timeout`, and so have
+    // firewalls) shows only now. It is nobody's trouble: the pipeline is sent once more.
     async fn run(&self, pipeline: &Pipeline, count: usize) -> Result<Vec<Value>, NotReady> {
         let replies = match self.run_on(self.open().await?, pipeline, count).await {
             Err(error) if error.is_connection_dropped() => {
@@ -176,7 +176,8 @@ pub(crate) async fn open_connection(options: &RedisOptions) -> Result<Multiplexe
     })
 }
 
-// Files and variables are read anew for each connection: passwords and authorities may change while the job runs.
+// Files and variables are read anew for each connection: passwords and authorities may change while the job
+// runs.
 pub(crate) fn client_for(options: &RedisOptions) -> Result<Client> {
     let unusable = |error: RedisError| {
         Error::configuration(format!("Redis at {} cannot be used", options.url)).caused_by(error)

@@ -134,7 +134,8 @@ impl RedisOptions {
     /// The password to log in with, from wherever it is. Reads the environment or a file.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when it is not where it should be.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when it is not where it
+    /// should be.
     pub(crate) fn read_password(&self) -> Result<Option<Secret>> {
         let missing = |place: &str| Error::configuration(format!("redis: no password in {place}"));
         if let Some(name) = &self.password_env {
@@ -184,7 +185,8 @@ impl Url {
         &self.0
     }
 
-    /// Whether its host would be a part of the login: a path, a query or a fragment begins before the last `@`.
+    /// Whether its host would be a part of the login: a path, a query or a fragment begins before the last
+    /// `@`.
     fn ends_within_its_login(&self) -> bool {
         let rest = ["redis://", "rediss://"].iter().find_map(|scheme| self.0.strip_prefix(scheme));
         let behind_host = rest.and_then(|rest| rest.split_once(['/', '?', '#']));

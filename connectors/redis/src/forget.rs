@@ -11,8 +11,9 @@ use crate::write::{VERSION_FIELD, version_key};
 /// Keys of one round trip.
 const PAGE: usize = 1_000;
 
-/// Deletes the keys that begin with `prefix` and were written by a job, which their versions tell, and answers how many there were. A `dry_run`
-/// only counts. Keys of the prefix that no job has written stay. Must be called within a Tokio runtime.
+/// Deletes the keys that begin with `prefix` and were written by a job, which their versions tell, and
+/// answers how many there were. A `dry_run` only counts. Keys of the prefix that no job has written stay.
+/// Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for options that cannot work;

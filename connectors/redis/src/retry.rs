@@ -34,8 +34,8 @@ fn of_newer(newer: &[u8], epoch: u64) -> Verdict {
 
 /// What an error reply means for the command that it answers.
 ///
-/// A lost login or right may come back (a password is rotated, rights are being changed), and the start has shown that they were there:
-/// the write waits.
+/// A lost login or right may come back (a password is rotated, rights are being changed), and the start has
+/// shown that they were there: the write waits.
 pub(crate) fn of_server_error(error: &ServerError) -> Verdict {
     let text = text_of(error);
     match code_of(&text) {
@@ -66,8 +66,8 @@ fn wait(reason: String) -> Verdict {
     Verdict::Wait { reason, overloaded: false }
 }
 
-/// The code of an error reply. Up to Redis 6.2 that of a command within a script is wrapped:
-/// `ERR Error running script (call to f_0f..): @user_script:36: @user_script: 36: -OOM command not allowed ...`.
+/// The code of an error reply. Up to Redis 6.2 that of a command within a script is wrapped: `ERR Error
+/// running script (call to f_0f..): @user_script:36: @user_script: 36: -OOM command not allowed ...`.
 fn code_of(text: &str) -> &str {
     let inner = text.rsplit("@user_script:").next().unwrap_or_default();
     let inner = inner.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ':' | '-'));

@@ -31,8 +31,8 @@ pub struct RedisSink<T> {
 }
 
 impl<T: Data> RedisSink<T> {
-    /// A sink that writes what `map` makes of each record. All writes of one key must come from one subtask: key the stream by what
-    /// the key is made of.
+    /// A sink that writes what `map` makes of each record. All writes of one key must come from one subtask:
+    /// key the stream by what the key is made of.
     pub fn new(options: RedisOptions, map: impl Fn(&T) -> RedisWrite + Send + Sync + 'static) -> Self {
         let options = Arc::new(options);
         let writers = Writers::new(Writes { options: Arc::clone(&options), map: Box::new(map) });

@@ -13,8 +13,8 @@ pub const KEY_FIELD: &str = "_key";
 
 /// One key's new value, written as a whole.
 ///
-/// A key of more than 512 bytes is shortened as [`fitting`] says, to the id that the row has in every store; a hash then has the key in full in
-/// its field [`KEY_FIELD`].
+/// A key of more than 512 bytes is shortened as [`fitting`] says, to the id that the row has in every store;
+/// a hash then has the key in full in its field [`KEY_FIELD`].
 ///
 /// ```
 /// use millstream_redis::RedisWrite;
@@ -40,8 +40,8 @@ pub(crate) enum Value {
 }
 
 impl RedisWrite {
-    /// A hash, without fields yet. It replaces the whole hash: a field that this write does not have is gone afterwards. Its version is
-    /// kept in the field [`VERSION_FIELD`].
+    /// A hash, without fields yet. It replaces the whole hash: a field that this write does not have is gone
+    /// afterwards. Its version is kept in the field [`VERSION_FIELD`].
     pub fn hash(key: impl Into<CompactString>) -> Self {
         let key = key.into();
         let short = fitting(key.clone());
@@ -54,8 +54,8 @@ impl RedisWrite {
         Self::new(key, Value::Text(text.into()))
     }
 
-    /// A sorted set, without members yet. Readers see the old list or the new one, never a part; one without members removes the list.
-    /// Its version is kept under [`version_key`].
+    /// A sorted set, without members yet. Readers see the old list or the new one, never a part; one without
+    /// members removes the list. Its version is kept under [`version_key`].
     pub fn ranking(key: impl Into<CompactString>) -> Self {
         Self::new(key, Value::Ranking(Vec::new()))
     }
@@ -74,7 +74,8 @@ impl RedisWrite {
         self
     }
 
-    /// Adds a member to a ranking, which Redis orders by score, then by name; on anything else it does nothing.
+    /// Adds a member to a ranking, which Redis orders by score, then by name; on anything else it does
+    /// nothing.
     #[must_use]
     pub fn member(mut self, name: impl Into<CompactString>, score: f64) -> Self {
         if let Value::Ranking(members) = &mut self.value {
@@ -138,8 +139,9 @@ fn fault_of_members(members: &[(CompactString, f64)]) -> Option<String> {
     wrong.map(|(name, _)| format!("the score of {name:?} is not a number"))
 }
 
-/// The key that holds the version of a string's or a ranking's last write. It is in the same slot of a Redis Cluster as the key: a key
-/// with a hash tag keeps it (`hot:{shop}` has `hot:{shop}:version`), any other becomes the tag (`hot` has `{hot}:version`).
+/// The key that holds the version of a string's or a ranking's last write. It is in the same slot of a Redis
+/// Cluster as the key: a key with a hash tag keeps it (`hot:{shop}` has `hot:{shop}:version`), any other
+/// becomes the tag (`hot` has `{hot}:version`).
 ///
 /// None for a key for which there is no such name: one that contains `}` but no hash tag.
 pub fn version_key(key: &str) -> Option<String> {

@@ -309,7 +309,8 @@ fn each_fault_of_a_certificate_has_its_own_advice() -> Result<()> {
 fn plain_text_to_a_tls_port_and_the_reverse_are_told() -> Result<()> {
     let (plain, tls) = (Redis::start()?, Redis::builder().tls().start()?);
     let to_tls = refusal(options(&tls.url().replace("rediss", "redis")))?;
-    // A server that waits for the end of what it takes for a command says nothing: the client's own time-out ends that.
+    // A server that waits for the end of what it takes for a command says nothing: the client's own time-out
+    // ends that.
     let patience = Duration::from_secs(1);
     let to_plain =
         RedisOptions { connect_timeout: patience, ..options(&plain.url().replace("redis", "rediss")) };

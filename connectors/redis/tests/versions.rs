@@ -1,4 +1,5 @@
-//! What Redis 6.2, 7 and 8 and Valkey say differently and must mean the same: a server that is full, read-only or cannot save is waited for.
+//! What Redis 6.2, 7 and 8 and Valkey say differently and must mean the same: a server that is full,
+//! read-only or cannot save is waited for.
 
 use std::time::Duration;
 

@@ -15,7 +15,8 @@ use crate::table::Table;
 /// answers what was found. Nothing is written or made. Blocks.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for what a job would refuse, too.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for what a job would refuse,
+/// too.
 pub fn check(options: &SqliteOptions, tables: &[Table]) -> Result<String> {
     options.validate()?;
     if !options.path.exists() {

@@ -53,8 +53,8 @@ impl Database {
         Self { options, table, identity, connection: None, file: None, wal }
     }
 
-    /// Opens the file and claims it for this attempt, if that is still to do. `restored` is what the attempt before had not written, of all
-    /// its subtasks.
+    /// Opens the file and claims it for this attempt, if that is still to do. `restored` is what the attempt
+    /// before had not written, of all its subtasks.
     pub(crate) fn prepare<'a>(
         &mut self,
         restored: impl Iterator<Item = &'a [Value]>,
@@ -118,8 +118,9 @@ impl Database {
         connection.pragma_update(None, "synchronous", synchronous)
     }
 
-    // Whoever claims the attempt's number first also writes what the attempt before had left over, all of it, in the same transaction:
-    // no subtask can write a row of its own before that, so nothing old comes after something new.
+    // Whoever claims the attempt's number first also writes what the attempt before had left over, all of it,
+    // in the same transaction: no subtask can write a row of its own before that, so nothing old comes after
+    // something new.
     fn claim<'a>(
         &self,
         connection: &mut Connection,

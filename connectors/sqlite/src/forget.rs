@@ -7,8 +7,8 @@ use crate::client::EPOCHS;
 use crate::config::SqliteOptions;
 use crate::retry::{ErrorVerdict, of_error};
 
-/// Deletes all rows of a table, and the note about the last attempt of this job and sink, which would fence a job that begins anew; answers
-/// how many rows there were. A `dry_run` only counts. Blocks.
+/// Deletes all rows of a table, and the note about the last attempt of this job and sink, which would fence a
+/// job that begins anew; answers how many rows there were. A `dry_run` only counts. Blocks.
 ///
 /// # Errors
 /// Those of a file that cannot be read or written.

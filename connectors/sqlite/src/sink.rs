@@ -34,8 +34,9 @@ pub struct SqliteSink<T> {
 }
 
 impl<T: Data + Serialize> SqliteSink<T> {
-    /// A sink for a struct whose fields are named like the columns. A column without a field is null; a field without a column stops
-    /// the job. All rows of one key must come from one subtask: key the stream by the table's key, or by a part of it.
+    /// A sink for a struct whose fields are named like the columns. A column without a field is null; a field
+    /// without a column stops the job. All rows of one key must come from one subtask: key the stream by the
+    /// table's key, or by a part of it.
     pub fn new(options: SqliteOptions, table: Table) -> Self {
         Self::with_mapping(options, table, Box::new(row_of))
     }

@@ -57,7 +57,8 @@ impl<T: Data> Mapping<T> for Rows<T> {
     }
 }
 
-// One transaction at a time, with all that waits. The call itself has waited for `busy-timeout` already: short pauses are enough.
+// One transaction at a time, with all that waits. The call itself has waited for `busy-timeout` already:
+// short pauses are enough.
 fn limits(options: &SqliteOptions) -> Limits {
     Limits {
         batch_items: options.batch_records,

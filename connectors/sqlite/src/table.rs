@@ -92,7 +92,8 @@ impl Table {
         self.column(name, ColumnType::Blob)
     }
 
-    /// The columns that name a row: a second row with the same values in them replaces the first. They are never null.
+    /// The columns that name a row: a second row with the same values in them replaces the first. They are
+    /// never null.
     #[must_use]
     pub fn key<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
         self.key = columns.into_iter().map(Into::into).collect();

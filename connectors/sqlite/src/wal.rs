@@ -1,8 +1,9 @@
 //! Keeps the write-ahead log small.
 //!
-//! SQLite copies the log into the file by itself, but only up to the oldest state that somebody still reads, and it never gives the log's
-//! space back. A reader that is left open lets the log grow with every write. This cannot be prevented without holding up the job, so it is
-//! said, and as soon as the reader is gone the log is cut.
+//! SQLite copies the log into the file by itself, but only up to the oldest state that somebody still reads,
+//! and it never gives the log's space back. A reader that is left open lets the log grow with every write.
+//! This cannot be prevented without holding up the job, so it is said, and as soon as the reader is gone the
+//! log is cut.
 
 use std::path::PathBuf;
 use std::sync::Arc;

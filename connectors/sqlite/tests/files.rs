@@ -275,7 +275,8 @@ fn files_that_cannot_be_used_say_why() -> Result<()> {
     std::fs::write(&file.path, "user_id,count\n".repeat(100))?;
     let text = refusal(file.options(), table())?;
     assert!(text.to_string().contains("is no SQLite database"), "{text}");
-    // Open for reading alone, as by a user without the right to write; the rights themselves do not bind root.
+    // Open for reading alone, as by a user without the right to write; the rights themselves do not bind
+    // root.
     let read_only = format!("file:{}?mode=ro", file.dir.path().join("read-only.db").display());
     open(&file.dir.path().join("read-only.db"))?.execute_batch("CREATE TABLE a(b)")?;
     let read_only = refusal(SqliteOptions::at(read_only), table())?;

@@ -23,8 +23,8 @@ impl<K: Key, A: Record, B: Record> ConnectedStreams<K, A, B> {
         Self { first, second }
     }
 
-    /// Runs a function over both streams, with state and timers that they share. `make` declares the states and returns the function, as
-    /// for [`KeyedStream::process`].
+    /// Runs a function over both streams, with state and timers that they share. `make` declares the states
+    /// and returns the function, as for [`KeyedStream::process`].
     ///
     /// ```
     /// # use millstream_operators::collection::{Collected, Collection};

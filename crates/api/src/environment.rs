@@ -15,7 +15,8 @@ use crate::graph::Graph;
 use crate::node::Node;
 use crate::stream::DataStream;
 
-/// A pipeline under construction, as Flink's `StreamExecutionEnvironment`. Cheap to clone; all clones mean the same pipeline.
+/// A pipeline under construction, as Flink's `StreamExecutionEnvironment`. Cheap to clone; all clones mean
+/// the same pipeline.
 #[derive(Clone)]
 pub struct Environment {
     graph: Arc<Mutex<Graph>>,
@@ -41,8 +42,9 @@ impl Environment {
         self
     }
 
-    /// When checkpoints are taken and what is kept of them; none are taken by default. Keys of the configuration file
-    /// (`execution.checkpointing.*`) come before this, those of the command line (`--set`) before both; so for all that follows.
+    /// When checkpoints are taken and what is kept of them; none are taken by default. Keys of the
+    /// configuration file (`execution.checkpointing.*`) come before this, those of the command line (`--set`)
+    /// before both; so for all that follows.
     #[must_use]
     pub fn with_checkpointing(self, options: CheckpointOptions) -> Self {
         self.graph().settings.checkpointing = options;
@@ -56,7 +58,8 @@ impl Environment {
         self
     }
 
-    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks`: `state.checkpoints.dir`.
+    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks`:
+    /// `state.checkpoints.dir`.
     #[must_use]
     pub fn with_checkpoints_dir(self, url: &str) -> Self {
         self.graph().settings.checkpoints_dir = Some(url.to_owned());
@@ -102,8 +105,9 @@ impl Environment {
     /// Checks the pipeline and compiles it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming every mistake: operators without a name or with a
-    /// name that another has, settings of sources, sinks and windows that can never work, a parallelism above the key groups.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming every mistake:
+    /// operators without a name or with a name that another has, settings of sources, sinks and windows that
+    /// can never work, a parallelism above the key groups.
     pub fn plan(&self) -> Result<Plan> {
         self.graph().plan()
     }

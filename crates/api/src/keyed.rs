@@ -14,8 +14,8 @@ use crate::stream::{DataStream, input_stage};
 use crate::windowed::WindowedStream;
 use crate::windows::Windows;
 
-/// A stream whose records with equal keys meet in one subtask. All that is done with one `KeyedStream`, or with its clones,
-/// shares one exchange and one stage.
+/// A stream whose records with equal keys meet in one subtask. All that is done with one `KeyedStream`, or
+/// with its clones, shares one exchange and one stage.
 pub struct KeyedStream<K, T: Record> {
     upstream: DataStream<T>,
     key: KeySelector<T, K>,
@@ -42,8 +42,9 @@ impl<K: Key, T: Record> KeyedStream<K, T> {
         WindowedStream::new(self.clone(), windows)
     }
 
-    /// Runs a function with state and timers. `make` declares the states and returns the function: it is called once while the pipeline is
-    /// described, which finds missing and double names, and then by each subtask when it is opened.
+    /// Runs a function with state and timers. `make` declares the states and returns the function: it is
+    /// called once while the pipeline is described, which finds missing and double names, and then by each
+    /// subtask when it is opened.
     ///
     /// ```
     /// # use millstream_operators::collection::{Collected, Collection};
@@ -121,8 +122,8 @@ impl<K: Key, T: Record> KeyedStream<K, T> {
     }
 }
 
-/// Adds an operator that runs the function which `make` returns. Declares the function's states once, so that a missing or double name
-/// is found when the pipeline is described.
+/// Adds an operator that runs the function which `make` returns. Declares the function's states once, so that
+/// a missing or double name is found when the pipeline is described.
 pub(crate) fn process<P, F>(
     stream: &DataStream<P::In>,
     name: &str,

@@ -1,7 +1,7 @@
 //! The DataStream API: builders that make a [`Plan`](millstream_stage::plan::Plan).
 //!
-//! Nothing runs here. A stream is a node in a graph; each call adds an operator behind it; [`Environment::plan`] checks the whole
-//! and compiles it. Operators between two exchanges become one stage.
+//! Nothing runs here. A stream is a node in a graph; each call adds an operator behind it;
+//! [`Environment::plan`] checks the whole and compiles it. Operators between two exchanges become one stage.
 
 mod connected;
 mod environment;

@@ -1,4 +1,5 @@
-//! A point in a stage that rows pass: what comes after it is added call by call, and built per subtask, back to front.
+//! A point in a stage that rows pass: what comes after it is added call by call, and built per subtask, back
+//! to front.
 
 use std::sync::Arc;
 

@@ -23,7 +23,8 @@ use crate::environment::Environment;
 use crate::keyed::KeyedStream;
 use crate::node::{Node, Sides};
 
-/// A stream of records of one type. Cheap to clone: both clones are the same stream, and may be used further in different ways.
+/// A stream of records of one type. Cheap to clone: both clones are the same stream, and may be used further
+/// in different ways.
 pub struct DataStream<T: Data> {
     env: Environment,
     stage: StageId,
@@ -128,7 +129,8 @@ impl<T: Data> DataStream<T> {
         self.then(name, "inspect", move || Inspect::new(Arc::clone(&look)))
     }
 
-    /// Finds event times and emits watermarks; right behind a source, or after map and filter in its stage, per split.
+    /// Finds event times and emits watermarks; right behind a source, or after map and filter in its stage,
+    /// per split.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -180,8 +182,9 @@ impl<T: Data> DataStream<T> {
         DataStream::new(self.env.clone(), self.stage, node, self.operator.as_deref())
     }
 
-    /// Folds records of one key and one tumbling window within each outgoing batch: put it before a `key_by` of few, hot keys. It turns
-    /// itself off for a while where it does not pay. `merge` adds the second record to the first.
+    /// Folds records of one key and one tumbling window within each outgoing batch: put it before a `key_by`
+    /// of few, hot keys. It turns itself off for a while where it does not pay. `merge` adds the second
+    /// record to the first.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -259,7 +262,8 @@ impl<T: Data> DataStream<T> {
 }
 
 impl<T: Record> DataStream<T> {
-    /// Partitions by key: equal keys go to the same subtask, which keeps their state. The key is hashed here and nowhere else.
+    /// Partitions by key: equal keys go to the same subtask, which keeps their state. The key is hashed here
+    /// and nowhere else.
     pub fn key_by<K: Key>(&self, key: impl Fn(&T) -> K + Send + Sync + 'static) -> KeyedStream<K, T> {
         KeyedStream::new(self.clone(), KeySelector::new(key))
     }
@@ -304,9 +308,9 @@ impl<T: Record> DataStream<T> {
         self.then(name, "dead letters", move || DeadLetters::new(&stage, &reason))
     }
 
-    /// Says of each record that it was late for `job`, a name that users know. With [`decode_with_origins`](DataStream::decode_with_origins)
-    /// the original message goes along. The union of all jobs' late records then goes through
-    /// [`one_letter_each`](DataStream::one_letter_each).
+    /// Says of each record that it was late for `job`, a name that users know. With
+    /// [`decode_with_origins`](DataStream::decode_with_origins) the original message goes along. The union of
+    /// all jobs' late records then goes through [`one_letter_each`](DataStream::one_letter_each).
     pub fn late_for(&self, name: &str, job: &str) -> DataStream<Late> {
         let job = job.to_owned();
         self.then(name, "late", move || LateFor::new(&job))
@@ -323,16 +327,16 @@ impl<T: Record> DataStream<T> {
 }
 
 impl DataStream<RawBatch> {
-    /// Decodes what a source fetched: [`TextLines`](millstream_stage::decode::TextLines), JSON, CSV, or a decoder of your own. Messages
-    /// that cannot be decoded go to [`dead_letters`](DataStream::dead_letters).
+    /// Decodes what a source fetched: [`TextLines`](millstream_stage::decode::TextLines), JSON, CSV, or a
+    /// decoder of your own. Messages that cannot be decoded go to [`dead_letters`](DataStream::dead_letters).
     pub fn decode<T: Data>(&self, name: &str, decoder: impl Decoder<T>) -> DataStream<T> {
         let source = self.operator.clone().unwrap_or_default();
         self.then(name, "decode", move || Decode::new(&source, decoder.fresh()))
     }
 
-    /// The same, and each record keeps its origin as far as the windows that it goes to: filters, watermarks, `map` and exchanges hand it
-    /// on, so that a late record's dead letter has the message's bytes and position. A fetched buffer then stays in memory while records of it
-    /// are in queues.
+    /// The same, and each record keeps its origin as far as the windows that it goes to: filters, watermarks,
+    /// `map` and exchanges hand it on, so that a late record's dead letter has the message's bytes and
+    /// position. A fetched buffer then stays in memory while records of it are in queues.
     pub fn decode_with_origins<T: Data>(&self, name: &str, decoder: impl Decoder<T>) -> DataStream<T> {
         let source = self.operator.clone().unwrap_or_default();
         self.then(name, "decode", move || Decode::new(&source, decoder.fresh()).with_origins())
@@ -340,7 +344,8 @@ impl DataStream<RawBatch> {
 }
 
 impl DataStream<Late> {
-    /// One dead letter for each late record, which names all jobs that it was late for. Must run in one subtask.
+    /// One dead letter for each late record, which names all jobs that it was late for. Must run in one
+    /// subtask.
     pub fn one_letter_each(&self, name: &str) -> DataStream<DeadLetter> {
         self.then(name, "dead letters", OneLetter::default)
     }

@@ -17,7 +17,8 @@ use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
 use crate::windows::Windows;
 
-/// Records of one key in windows. Ends in what becomes of them: `aggregate`, `reduce`, `process_window`, `top_n`.
+/// Records of one key in windows. Ends in what becomes of them: `aggregate`, `reduce`, `process_window`,
+/// `top_n`.
 pub struct WindowedStream<K, T: Record, W, G> {
     keyed: KeyedStream<K, T>,
     windows: W,
@@ -62,8 +63,8 @@ impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
         self
     }
 
-    /// Where records go that come too late even for that; read it with [`DataStream::side_output`] of the result. They are counted
-    /// in any case.
+    /// Where records go that come too late even for that; read it with [`DataStream::side_output`] of the
+    /// result. They are counted in any case.
     #[must_use]
     pub fn side_output_late_data(mut self, tag: &SideTag<T>) -> Self {
         self.late = tag.clone();
@@ -137,7 +138,8 @@ impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
         )
     }
 
-    /// Keeps all records of a window and hands them to a function when it fires. Costs memory: prefer an aggregate where one will do.
+    /// Keeps all records of a window and hands them to a function when it fires. Costs memory: prefer an
+    /// aggregate where one will do.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -171,8 +173,8 @@ impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
         )
     }
 
-    /// The `n` records that rank first (`Less` is better). Where `same` holds, a newer record replaces the older one. `function` makes a
-    /// result of each place, 1 being the best.
+    /// The `n` records that rank first (`Less` is better). Where `same` holds, a newer record replaces the
+    /// older one. `function` makes a result of each place, 1 being the best.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -225,7 +227,8 @@ impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
     }
 }
 
-/// What a window operator is made of, apart from the kind of its windows: the types of all parts, and that they fit each other.
+/// What a window operator is made of, apart from the kind of its windows: the types of all parts, and that
+/// they fit each other.
 pub trait WindowParts {
     /// The key.
     type Key: Key;

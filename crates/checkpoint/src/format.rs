@@ -7,12 +7,13 @@
 //! footer   where the index is, checksums of index, file and footer, version     52 bytes
 //! ```
 //!
-//! A **section** is one operator's keyed state, or one list; what it is stands in the [manifest](crate::manifest). An entry in a block
-//! is its table's number, its length (both LEB128) and its bytes. Numbers are little endian, checksums XXH3 with 64 bits.
+//! A **section** is one operator's keyed state, or one list; what it is stands in the
+//! [manifest](crate::manifest). An entry in a block is its table's number, its length (both LEB128) and its
+//! bytes. Numbers are little endian, checksums XXH3 with 64 bits.
 //!
-//! Files are written front to back and read by range, both with bounded memory whatever the size: [`StateFileWriter`] holds at most some
-//! 8 MiB of entries, [`StateFile`] reads runs of blocks of at most 4 MiB. Any damage is found before an entry is handed out, and named by
-//! file and offset.
+//! Files are written front to back and read by range, both with bounded memory whatever the size:
+//! [`StateFileWriter`] holds at most some 8 MiB of entries, [`StateFile`] reads runs of blocks of at most 4
+//! MiB. Any damage is found before an entry is handed out, and named by file and offset.
 
 mod block;
 mod footer;

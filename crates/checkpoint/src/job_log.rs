@@ -1,4 +1,5 @@
-//! The log of a job in a storage: carries out what the pure [`JobLog`](millstream_protocol::log::JobLog) asks for.
+//! The log of a job in a storage: carries out what the pure [`JobLog`](millstream_protocol::log::JobLog) asks
+//! for.
 
 use millstream_protocol::log::{Append, Done, LogEntry, LogRequest, LogResponse};
 use millstream_record::Result;
@@ -20,8 +21,9 @@ impl LogFolder {
     /// Appends an entry: returns when it stands, and prunes what is old.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`](millstream_record::ErrorKind::Fenced): a newer attempt runs the job, this one must stop. Any other error: the
-    /// entry may stand or not. Call again with the same `append` until it is known; nothing else may be appended before.
+    /// [`ErrorKind::Fenced`](millstream_record::ErrorKind::Fenced): a newer attempt runs the job, this one
+    /// must stop. Any other error: the entry may stand or not. Call again with the same `append` until it is
+    /// known; nothing else may be appended before.
     pub async fn append(&self, append: &mut Append) -> Result<Done> {
         loop {
             let answer = match append.ask() {
@@ -46,7 +48,8 @@ impl LogFolder {
         }
     }
 
-    /// The entry of the highest number that can be read: who runs the job and which checkpoints stand; `None` for a job that never ran.
+    /// The entry of the highest number that can be read: who runs the job and which checkpoints stand; `None`
+    /// for a job that never ran.
     ///
     /// # Errors
     /// Those of the storage.

@@ -1,9 +1,11 @@
-//! The manifest: what a checkpoint or savepoint consists of. It is written last; what has none is no checkpoint.
+//! The manifest: what a checkpoint or savepoint consists of. It is written last; what has none is no
+//! checkpoint.
 //!
-//! JSON: `{"format": "millstream", "version": 1, "xxh3": "<16 digits>", "manifest": {…}}`, where the checksum is that of the inner
-//! object as it stands there, with the version as its seed. Paths are relative to the **base**: the job's folder for a checkpoint (`chk-7-2/…` are its own files,
-//! `shared/…` those that several checkpoints may refer to), the savepoint's own folder for a savepoint. So a savepoint can be moved,
-//! and so can a job's whole folder.
+//! JSON: `{"format": "millstream", "version": 1, "xxh3": "<16 digits>", "manifest": {…}}`, where the checksum
+//! is that of the inner object as it stands there, with the version as its seed. Paths are relative to the
+//! **base**: the job's folder for a checkpoint (`chk-7-2/…` are its own files, `shared/…` those that several
+//! checkpoints may refer to), the savepoint's own folder for a savepoint. So a savepoint can be moved, and so
+//! can a job's whole folder.
 
 mod encoded;
 mod envelope;

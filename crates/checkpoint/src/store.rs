@@ -12,8 +12,9 @@
 //!     0-1.state             always entries, never files of a cold store
 //! ```
 //!
-//! The order of a checkpoint: [`Attempt::checkpoint`], [`CheckpointWriter::part`] for each subtask as it comes,
-//! [`CheckpointWriter::finish`], [`Attempt::complete`] (now it stands), then the operators hear of it, then [`Attempt::clean`].
+//! The order of a checkpoint: [`Attempt::checkpoint`], [`CheckpointWriter::part`] for each subtask as it
+//! comes, [`CheckpointWriter::finish`], [`Attempt::complete`] (now it stands), then the operators hear of it,
+//! then [`Attempt::clean`].
 //!
 //! All calls want a Tokio runtime; entries are encoded on its blocking threads, never on those of the job.
 
@@ -57,7 +58,8 @@ pub struct StoreOptions {
     pub storage: StorageOptions,
     /// `state.savepoints.dir`: where savepoints go for which nothing else is said.
     pub savepoints: Option<String>,
-    /// `execution.checkpointing.incremental`: checkpoints keep the files of cold stores instead of their entries.
+    /// `execution.checkpointing.incremental`: checkpoints keep the files of cold stores instead of their
+    /// entries.
     pub incremental: bool,
     /// How restored files of cold stores are read.
     pub read: ReadOptions,
@@ -90,7 +92,8 @@ impl CheckpointStore {
     /// The store of the job of this name (`pipeline.name`) below `url` (`state.checkpoints.dir`). No I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a URL or options that are wrong.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a URL or options that
+    /// are wrong.
     pub fn open(url: &str, job: &str, options: StoreOptions) -> Result<Self> {
         let storage = Storage::open(url, &options.storage)?;
         Ok(Self::over(&storage, job, options))
@@ -126,9 +129,10 @@ impl CheckpointStore {
     /// Claims the next epoch: a new attempt to run the job. Who ran it before is fenced from now on.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`](millstream_record::ErrorKind::Fenced) when this store has claimed before and another process has taken over since,
-    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when the storage is away,
-    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when no entry of the log can be read.
+    /// [`ErrorKind::Fenced`](millstream_record::ErrorKind::Fenced) when this store has claimed before and
+    /// another process has taken over since, [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when
+    /// the storage is away, [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when no entry of the log
+    /// can be read.
     pub async fn claim(&self, base: Base) -> Result<Attempt> {
         Attempt::claim(self.clone(), base).await
     }
@@ -145,7 +149,8 @@ impl CheckpointStore {
         Arc::clone(&self.inner.shared.lock())
     }
 
-    /// From now on checkpoints may refer to the files of this one. Never to those of a savepoint or of another job.
+    /// From now on checkpoints may refer to the files of this one. Never to those of a savepoint or of
+    /// another job.
     fn build_on(&self, manifest: &Manifest) {
         let shared = manifest.shared().map(|file| (file.id.clone(), file.file.clone())).collect();
         *self.inner.shared.lock() = Arc::new(shared);

@@ -43,7 +43,8 @@ pub trait Application {
     /// Options that cannot work.
     fn build(&self, options: &Self::Options, env: &Environment) -> Result<()>;
 
-    /// The part of the configuration file that an operator comes from, such as `sinks.1`: errors of the operator name its line.
+    /// The part of the configuration file that an operator comes from, such as `sinks.1`: errors of the
+    /// operator name its line.
     fn part_of(&self, _: &Self::Options, _operator: &str) -> Option<String> {
         None
     }
@@ -61,8 +62,8 @@ pub trait Application {
         Vec::new()
     }
 
-    /// Refuses what [`started`](Self::started) could not do, before the job has touched anything. With `plan` (`runs` is false) it must not
-    /// depend on what runs on this machine.
+    /// Refuses what [`started`](Self::started) could not do, before the job has touched anything. With `plan`
+    /// (`runs` is false) it must not depend on what runs on this machine.
     ///
     /// # Errors
     /// What cannot work.

@@ -51,7 +51,8 @@ pub struct EngineOptions {
     pub dir: Option<PathBuf>,
     /// The thread driver's settings.
     pub runtime: millstream_runtime::RuntimeOptions,
-    /// Checkpoints, restarts and state: `execution.checkpointing.*`, `state.*`, `restart-strategy.*`, `s3.*`, `hdfs.*`.
+    /// Checkpoints, restarts and state: `execution.checkpointing.*`, `state.*`, `restart-strategy.*`, `s3.*`,
+    /// `hdfs.*`.
     #[serde(skip)]
     pub state: StateKeys,
     /// The address that the page and `/metrics` listen at. Any other than loopback needs a password.
@@ -91,8 +92,8 @@ impl EngineOptions {
         self.dir.clone().unwrap_or_else(|| Path::new(".millstream").join(&self.name))
     }
 
-    /// The thread driver's settings: with the job's directory, and what the program or this file says about checkpoints, restarts and
-    /// state.
+    /// The thread driver's settings: with the job's directory, and what the program or this file says about
+    /// checkpoints, restarts and state.
     pub fn runtime(&self, settings: &JobSettings) -> millstream_runtime::RuntimeOptions {
         let dir = self.job_dir();
         let storage = self.state.storage().clone();
@@ -103,7 +104,8 @@ impl EngineOptions {
     /// The password of the page, from wherever it stands.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when its file cannot be read.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when its file cannot be
+    /// read.
     pub fn password(&self) -> Result<Option<Secret>> {
         let Some(file) = &self.password_file else {
             return Ok(self.password.clone());
@@ -130,8 +132,8 @@ pub struct Config<T> {
 /// Reads a configuration.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): a file that cannot be read or is no YAML, a key that is not known
-/// (the nearest known one is named), a value of the wrong kind.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): a file that cannot be read or
+/// is no YAML, a key that is not known (the nearest known one is named), a value of the wrong kind.
 pub fn load<T: DeserializeOwned>(file: &Path, set: &[String]) -> Result<Config<T>> {
     load_named(DEFAULT_JOB_NAME, file, set)
 }
@@ -208,13 +210,15 @@ fn map_of(text: &str) -> Result<Map<String, Value>> {
     }
 }
 
-// Only `true` and `false` are booleans: a host called `no` stays a text. Errors name the line, and do not show it: secrets may stand there.
+// Only `true` and `false` are booleans: a host called `no` stays a text. Errors name the line, and do not
+// show it: secrets may stand there.
 pub(crate) fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options)
 }
 
-// The application's keys are listed by what reads them; where one of the top level is wrong, ours belong into the same sentence.
+// The application's keys are listed by what reads them; where one of the top level is wrong, ours belong into
+// the same sentence.
 fn read_app<T: DeserializeOwned>(value: Value) -> Result<T, Mistake> {
     strict::read(value)
         .map_err(|mistake| if mistake.path().len() == 1 { mistake.known_too(&KEYS) } else { mistake })

@@ -43,8 +43,8 @@ pub(crate) fn start_as_told(matches: &ArgMatches) {
     start_as(told.copied().unwrap_or_default());
 }
 
-/// Sends log lines to standard error in this format, `warn` and above and Millstream's `info` unless `RUST_LOG` says otherwise. Does
-/// nothing the second time.
+/// Sends log lines to standard error in this format, `warn` and above and Millstream's `info` unless
+/// `RUST_LOG` says otherwise. Does nothing the second time.
 pub fn start_as(format: LogFormat) {
     if FORMAT.set(format).is_err() {
         return;
@@ -68,8 +68,8 @@ pub fn start() {
 /// Prints a result.
 ///
 /// # Errors
-/// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when it cannot be written. Somebody who reads only its beginning, such as
-/// `head`, is no error.
+/// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when it cannot be written. Somebody who
+/// reads only its beginning, such as `head`, is no error.
 pub fn out(text: &str) -> Result<()> {
     let mut out = stdout().lock();
     match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {

@@ -22,7 +22,8 @@ impl Places {
         Self(serde_saphyr::from_str_with_options::<Spanned<Parts>>(text, options).ok().map(Node::of))
     }
 
-    /// The line of a part such as `["sinks", "1", "url"]`, or of the smallest part around it that stands in the file.
+    /// The line of a part such as `["sinks", "1", "url"]`, or of the smallest part around it that stands in
+    /// the file.
     pub(crate) fn line(&self, path: &[impl AsRef<str>]) -> Option<u64> {
         let mut node = self.0.as_ref()?;
         let mut line = None;

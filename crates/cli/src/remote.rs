@@ -1,4 +1,5 @@
-//! A running job over HTTP, by Flink's REST interface: what `list`, `savepoint`, `stop`, `cancel` and `checkpoints` do.
+//! A running job over HTTP, by Flink's REST interface: what `list`, `savepoint`, `stop`, `cancel` and
+//! `checkpoints` do.
 
 use std::time::Duration;
 

@@ -5,10 +5,12 @@ use serde_json::{Map, Value};
 
 use crate::config::{is_dotted_key, yaml};
 
-/// Applies `key=value`: the key is one of the top level, or a path such as `source.rate` or `sinks.0.url`; the value is YAML.
+/// Applies `key=value`: the key is one of the top level, or a path such as `source.rate` or `sinks.0.url`;
+/// the value is YAML.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): no `=`, a value that is no YAML, a path to nowhere.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): no `=`, a value that is no
+/// YAML, a path to nowhere.
 pub(crate) fn apply(map: &mut Map<String, Value>, change: &str) -> Result<()> {
     let (key, text) = change
         .split_once('=')
@@ -26,7 +28,8 @@ pub(crate) fn apply(map: &mut Map<String, Value>, change: &str) -> Result<()> {
     set_in_map(map, key, value).map_err(|wrong| Error::configuration(format!("--set {key}: {wrong}")))
 }
 
-/// Takes keys such as `runtime.stop-timeout` of a file for what they are with `--set`: paths into a map of the engine's.
+/// Takes keys such as `runtime.stop-timeout` of a file for what they are with `--set`: paths into a map of
+/// the engine's.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): the map is there and is no map.
@@ -41,7 +44,8 @@ pub(crate) fn resolve_paths(map: &mut Map<String, Value>, name: &str) -> Result<
     Ok(())
 }
 
-// A key may have dots itself, such as `bulk-flush.max-actions`: what is there decides, and the next step where nothing is.
+// A key may have dots itself, such as `bulk-flush.max-actions`: what is there decides, and the next step
+// where nothing is.
 fn set_in_map(map: &mut Map<String, Value>, path: &str, value: Value) -> Result<(), String> {
     let Some((first, rest)) = path.split_once('.').filter(|_| !map.contains_key(path)) else {
         map.insert(path.to_owned(), value);

@@ -205,8 +205,8 @@ impl StateKeys {
     /// Takes the keys out of a file that belong here.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): keys that are not known or are refused, values of the
-    /// wrong kind.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): keys that are not known or
+    /// are refused, values of the wrong kind.
     pub(crate) fn take(map: &mut Map<String, Value>, origin: &Origin) -> Result<Self> {
         let (mut state, mut storage) = (Map::new(), Map::new());
         let keys: Vec<_> = map.keys().filter(|key| is_state_key(key)).cloned().collect();

@@ -1,4 +1,5 @@
-//! Reads options out of YAML values and names, for a key that nobody knows, the nearest one that somebody does.
+//! Reads options out of YAML values and names, for a key that nobody knows, the nearest one that somebody
+//! does.
 
 use std::fmt::{self, Display};
 
@@ -61,7 +62,8 @@ impl de::Error for Mistake {
         Self::new(message.to_string())
     }
 
-    // A value that may be a secret is not shown: a text where a number is wanted, and a number where a text is.
+    // A value that may be a secret is not shown: a text where a number is wanted, and a number where a text
+    // is.
     fn invalid_type(there: Unexpected<'_>, wanted: &dyn Expected) -> Self {
         let wanted = wanted.to_string();
         let there = match there {

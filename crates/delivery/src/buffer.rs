@@ -1,9 +1,11 @@
 //! What was not acknowledged: one item per id, the newest.
 //!
-//! An id that is on its way is not sent again before the answer has come: a newer item of it waits here, and folds with still newer ones. Two
-//! requests therefore never race for one id, and a hot id costs one write per round trip, not one per record.
+//! An id that is on its way is not sent again before the answer has come: a newer item of it waits here, and
+//! folds with still newer ones. Two requests therefore never race for one id, and a hot id costs one write
+//! per round trip, not one per record.
 //!
-//! Items stay in their slots while they are on their way, so that a snapshot sees them and an id needs no copy.
+//! Items stay in their slots while they are on their way, so that a snapshot sees them and an id needs no
+//! copy.
 
 use std::collections::VecDeque;
 
@@ -161,7 +163,8 @@ impl<I: Item> Buffer<I> {
         settled
     }
 
-    /// An item that was taken must be sent again: before all others, unless a newer one has come, which then goes in its place.
+    /// An item that was taken must be sent again: before all others, unless a newer one has come, which then
+    /// goes in its place.
     pub(crate) fn put_back(&mut self, id: SlotId) {
         let slot = &mut self.slots[id as usize];
         let sent = slot.sent.take().expect("what was taken keeps its slot");

@@ -61,7 +61,8 @@ pub(crate) struct Delivery<S: Store> {
 }
 
 impl<S: Store> Delivery<S> {
-    /// Takes back what an earlier attempt had not delivered, and begins to ask whether the store is ready. Items wait for that.
+    /// Takes back what an earlier attempt had not delivered, and begins to ask whether the store is ready.
+    /// Items wait for that.
     ///
     /// # Errors
     /// A damaged snapshot; an epoch that is too high.
@@ -140,7 +141,8 @@ impl<S: Store> Delivery<S> {
         Ok(self.step(cx, now))
     }
 
-    /// Sends everything without waiting for more or for the end of a pause; complete when all was acknowledged.
+    /// Sends everything without waiting for more or for the end of a pause; complete when all was
+    /// acknowledged.
     pub(crate) fn flush(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step> {
         if !std::mem::replace(&mut self.flushing, true) {
             self.hurry();

@@ -1,11 +1,13 @@
-//! One engine for sinks that write asynchronously and with versions: what waits, what leaves when, and what becomes of an answer.
+//! One engine for sinks that write asynchronously and with versions: what waits, what leaves when, and what
+//! becomes of an answer.
 //!
-//! Such a sink's guarantee rests on three things: every item has an **id** that the record determines, every write carries a **version** that
-//! grows (see [`Version`](millstream_stage::Version)), and what was not acknowledged is **part of the snapshot** and sent again. A repeated
-//! write then changes nothing, so the engine may repeat whatever it has no answer to, and a slow system holds no barrier.
+//! Such a sink's guarantee rests on three things: every item has an **id** that the record determines, every
+//! write carries a **version** that grows (see [`Version`](millstream_stage::Version)), and what was not
+//! acknowledged is **part of the snapshot** and sent again. A repeated write then changes nothing, so the
+//! engine may repeat whatever it has no answer to, and a slow system holds no barrier.
 //!
-//! A connector brings a [`Mapping`] (a record becomes an item) and a [`Store`] (items become one request; each item's verdict). Everything else is
-//! here, once for all connectors:
+//! A connector brings a [`Mapping`] (a record becomes an item) and a [`Store`] (items become one request;
+//! each item's verdict). Everything else is here, once for all connectors:
 //!
 //! | what | where |
 //! |---|---|
@@ -18,12 +20,15 @@
 //! | how many rows wait, and since when | `ages` |
 //! | one log line per trouble, metrics | `meters`, and [`trouble`](millstream_stage::trouble) |
 //!
-//! **What becomes of a refusal.** What lies in the store, in a part of it (an index that is closed) or in between is waited for: the item is sent
-//! again with growing pauses, the log says so once, and other places of the store go on meanwhile. What lies in one item alone is a dead letter.
-//! Where a store cannot tell ([`Verdict::Unclear`]), the item waits as well; it becomes a dead letter when it was refused
-//! [`MOST_REFUSALS`] times while other items of its [place](Item::place) were written, and never while everything there is refused alike.
+//! **What becomes of a refusal.** What lies in the store, in a part of it (an index that is closed) or in
+//! between is waited for: the item is sent again with growing pauses, the log says so once, and other places
+//! of the store go on meanwhile. What lies in one item alone is a dead letter. Where a store cannot tell
+//! ([`Verdict::Unclear`]), the item waits as well; it becomes a dead letter when it was refused
+//! [`MOST_REFUSALS`] times while other items of its [place](Item::place) were written, and never while
+//! everything there is refused alike.
 //!
-//! The list `millstream_sim::conformance::sink` tries a connector with its system; `tests/delivery` tries the engine with a scripted store.
+//! The list `millstream_sim::conformance::sink` tries a connector with its system; `tests/delivery` tries the
+//! engine with a scripted store.
 
 mod ages;
 mod buffer;

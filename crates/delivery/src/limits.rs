@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// When a request is sent, how many and how large, and for how long what fails is tried again. All of it holds per writer.
+/// When a request is sent, how many and how large, and for how long what fails is tried again. All of it
+/// holds per writer.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// A request is sent when so many items wait.
@@ -25,6 +26,7 @@ pub struct Limits {
     pub give_up: Option<Duration>,
     /// How long a store that is not ready is waited for at the start.
     pub start_timeout: Duration,
-    /// After how long a request without an answer counts as lost. The store's own time-outs say more and should come first.
+    /// After how long a request without an answer counts as lost. The store's own time-outs say more and
+    /// should come first.
     pub answer_timeout: Duration,
 }

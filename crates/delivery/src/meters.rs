@@ -10,7 +10,8 @@ use millstream_stage::trouble::Reporter;
 use crate::buffer::{Buffer, SlotId};
 use crate::store::{Item, Names};
 
-/// The operator's metrics, with the counters of asynchronous sinks. (Dead letters are counted where they leave the sink.)
+/// The operator's metrics, with the counters of asynchronous sinks. (Dead letters are counted where they
+/// leave the sink.)
 pub(crate) struct Meters {
     metrics: Arc<OperatorMetrics>,
     /// Items that were sent again (`retries`).

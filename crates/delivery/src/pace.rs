@@ -7,7 +7,8 @@ use millstream_stage::backoff::Backoff;
 /// Requests do not shrink below this fraction of the configured size.
 const SMALLEST: usize = 64;
 
-/// Requests in flight, their size, and a pause after a failure. Halved on a failure, raised step by step on success.
+/// Requests in flight, their size, and a pause after a failure. Halved on a failure, raised step by step on
+/// success.
 #[derive(Debug)]
 pub(crate) struct Pace {
     backoff: Backoff,
@@ -40,8 +41,8 @@ impl Pace {
         self.pause_until.filter(|until| *until > now)
     }
 
-    /// A request has failed as a whole: nothing is sent for a while. (Those that were on their way together fail together: that is one
-    /// failure.)
+    /// A request has failed as a whole: nothing is sent for a while. (Those that were on their way together
+    /// fail together: that is one failure.)
     pub(crate) fn failed(&mut self, now: Nanos) {
         if self.paused_until(now).is_some() {
             return;

@@ -84,10 +84,11 @@ pub struct Names {
 /// What becomes of the items of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restoring {
-    /// They are dealt to the subtasks and sent again. They keep their versions, so that whatever the new attempt writes is newer.
+    /// They are dealt to the subtasks and sent again. They keep their versions, so that whatever the new
+    /// attempt writes is newer.
     Resend,
-    /// Every subtask gets all of them and hands them to [`Store::start`], as the store fences by epoch alone: they must be written before
-    /// anything of the new attempt.
+    /// Every subtask gets all of them and hands them to [`Store::start`], as the store fences by epoch alone:
+    /// they must be written before anything of the new attempt.
     AtStart,
 }
 
@@ -116,7 +117,8 @@ pub enum Verdict {
     },
     /// It can never be written, for a reason that lies in it alone.
     Refused(String),
-    /// Refused for a reason that the store's error does not tell apart: see [`MOST_REFUSALS`](crate::MOST_REFUSALS).
+    /// Refused for a reason that the store's error does not tell apart: see
+    /// [`MOST_REFUSALS`](crate::MOST_REFUSALS).
     Unclear(String),
     /// Nothing can be written.
     Stop(Error),
@@ -134,10 +136,12 @@ pub enum Reply {
         /// Whether the store asks for fewer and smaller requests.
         overloaded: bool,
     },
-    /// To be sent in halves: too large, or spoilt by one of its items, of which this is the verdict once it is alone.
+    /// To be sent in halves: too large, or spoilt by one of its items, of which this is the verdict once it
+    /// is alone.
     Halve(Verdict),
     /// Nothing can be written. What a change of the store can cure (an error of kind
-    /// [`Configuration`](millstream_record::ErrorKind::Configuration)) is waited for, since the store was ready before.
+    /// [`Configuration`](millstream_record::ErrorKind::Configuration)) is waited for, since the store was
+    /// ready before.
     Stop(Error),
 }
 
@@ -149,7 +153,8 @@ pub trait Store: Send + 'static {
     /// What its things are called.
     fn names(&self) -> Names;
 
-    /// What is in trouble when requests fail, such as `Redis at redis://shop:6379`: the same for all writers to the same system.
+    /// What is in trouble when requests fail, such as `Redis at redis://shop:6379`: the same for all writers
+    /// to the same system.
     fn subject(&self) -> String;
 
     /// What becomes of the items of a snapshot.
@@ -157,11 +162,12 @@ pub trait Store: Send + 'static {
         Restoring::Resend
     }
 
-    /// One attempt to find out whether the store is ready and to put in place what is needed. Called until it succeeds. `restored` is what
-    /// [`Restoring::AtStart`] brings, and empty otherwise.
+    /// One attempt to find out whether the store is ready and to put in place what is needed. Called until it
+    /// succeeds. `restored` is what [`Restoring::AtStart`] brings, and empty otherwise.
     fn start(&mut self, restored: &Arc<Vec<Self::Item>>) -> Work<Result<(), NotReady>>;
 
-    /// One request with these items. It should end in bounded time; one that is lost counts as failed after [`Limits::answer_timeout`].
+    /// One request with these items. It should end in bounded time; one that is lost counts as failed after
+    /// [`Limits::answer_timeout`].
     fn request(&mut self, items: Items<'_, Self::Item>) -> Work<Reply>;
 
     /// Reads what [`Item::freeze`] wrote, in this version or in an earlier one.

@@ -1,15 +1,18 @@
 //! Whose fault a refusal of an unknown kind is: the store's, or the item's.
 //!
-//! A refusal that meets everything alike is the store's trouble, whatever its error says: a pipeline that is missing, a limit that is reached, a
-//! right that was taken away. It passes when somebody sees to it, and dead letters would have to be replayed. A refusal that meets one item
-//! while others of the same place are written lies in that item. Where nothing else is to be written there, the item that was written last is
-//! sent once more along with the one in doubt; only where nothing was ever written there is nothing to compare with, and the item waits.
+//! A refusal that meets everything alike is the store's trouble, whatever its error says: a pipeline that is
+//! missing, a limit that is reached, a right that was taken away. It passes when somebody sees to it, and
+//! dead letters would have to be replayed. A refusal that meets one item while others of the same place are
+//! written lies in that item. Where nothing else is to be written there, the item that was written last is
+//! sent once more along with the one in doubt; only where nothing was ever written there is nothing to
+//! compare with, and the item waits.
 
 use std::collections::BTreeMap;
 
 use millstream_stage::time::Nanos;
 
-/// An item that was refused so often for an unknown reason, while others of its place were written, is at fault itself.
+/// An item that was refused so often for an unknown reason, while others of its place were written, is at
+/// fault itself.
 pub const MOST_REFUSALS: u32 = 3;
 
 /// More places than this in trouble at once are forgotten, and items wait a little longer.

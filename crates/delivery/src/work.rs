@@ -27,7 +27,8 @@ impl<R: Send + 'static> Work<R> {
         Self::Blocking(Box::new(call))
     }
 
-    /// Runs it; what comes of it is reported as `event`. A future that has not ended after `patience` is dropped and reported as `late`.
+    /// Runs it; what comes of it is reported as `event`. A future that has not ended after `patience` is
+    /// dropped and reported as `late`.
     pub(crate) fn spawn<E: Send + 'static>(
         self,
         place: TaskContext<'_>,

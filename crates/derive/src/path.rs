@@ -1,4 +1,5 @@
-//! The path by which generated code names Millstream: the user may depend on the facade alone, or on the rooms themselves.
+//! The path by which generated code names Millstream: the user may depend on the facade alone, or on the
+//! rooms themselves.
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Span, TokenStream};
@@ -15,7 +16,8 @@ pub(crate) fn json() -> TokenStream {
     room("millstream-json", "millstream_json", "json")
 }
 
-// A crate that names itself has `extern crate self as ...`, so that its own path is good within it, its tests and examples.
+// A crate that names itself has `extern crate self as ...`, so that its own path is good within it, its tests
+// and examples.
 fn room(package: &str, own: &str, module: &str) -> TokenStream {
     let module = Ident::new(module, Span::call_site());
     match (crate_name(package), crate_name("millstream")) {

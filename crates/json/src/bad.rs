@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// What is wrong with a message: the field where one is at fault, a reason, and the byte (counted from 0) where there is one.
+/// What is wrong with a message: the field where one is at fault, a reason, and the byte (counted from 0)
+/// where there is one.
 ///
 /// It prints as a sentence, such as `field timestamp: wants a whole number, has "soon", at byte 83`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,8 +33,8 @@ pub(crate) struct Slot {
 
 /// A place in a message.
 ///
-/// Invariant of all methods: they look at `data[at]` only while `at < len`, or find out about it before they succeed; whole vectors
-/// may be loaded from any `at <= len` because the buffer goes on for 64 bytes.
+/// Invariant of all methods: they look at `data[at]` only while `at < len`, or find out about it before they
+/// succeed; whole vectors may be loaded from any `at <= len` because the buffer goes on for 64 bytes.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
     /// The message and what follows it in the buffer.
@@ -92,7 +92,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Any value, behind white space where there is some; nested ones to the depth that is left below `depth` open ones.
+    /// Any value, behind white space where there is some; nested ones to the depth that is left below `depth`
+    /// open ones.
     pub(crate) fn spaced_value(&mut self, depth: u32) -> Result<Slot, Bad> {
         self.space();
         match self.byte()? {

@@ -16,7 +16,8 @@ use crate::record::{FromJson, Values};
 use crate::time::Times;
 use crate::walk::{names, walk};
 
-/// Reads one JSON object per message into a record type: see the [crate's documentation](crate) for what is accepted.
+/// Reads one JSON object per message into a record type: see the [crate's documentation](crate) for what is
+/// accepted.
 ///
 /// ```
 /// use millstream_record::Record;
@@ -65,8 +66,8 @@ impl<T: FromJson> JsonDecoder<T> {
     /// A decoder by these options.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the options name fields that the record type does not
-    /// have, or give two fields the same key.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the options name fields
+    /// that the record type does not have, or give two fields the same key.
     pub fn new(options: &JsonOptions) -> Result<Self> {
         let wanted = options.keys(T::FIELDS)?;
         let plausible = PlausibleTimes { earliest: options.earliest, max_ahead: options.max_ahead };
@@ -87,7 +88,8 @@ impl<T: FromJson> JsonDecoder<T> {
         Self { advice: Some(advice), ..self }
     }
 
-    /// One message and its event time ([`MIN_TIME`] where the record has none). It is copied: a whole [`RawBatch`] is faster.
+    /// One message and its event time ([`MIN_TIME`] where the record has none). It is copied: a whole
+    /// [`RawBatch`] is faster.
     ///
     /// # Errors
     /// Why it is no such record.
@@ -103,7 +105,8 @@ impl<T: FromJson> JsonDecoder<T> {
         Ok((rows.rec.remove(0), rows.ts[0]))
     }
 
-    /// The same for a message that was refused: without its byte order mark, if it has one, it may be a good one.
+    /// The same for a message that was refused: without its byte order mark, if it has one, it may be a good
+    /// one.
     #[cold]
     fn once_more(&mut self, padded: &[u8], length: usize, rows: &mut Rows<T>, bad: Bad) -> Result<(), Bad> {
         let message = &padded[..length];
@@ -114,7 +117,8 @@ impl<T: FromJson> JsonDecoder<T> {
         Err(with_hint(bad, padded, length, self.advice))
     }
 
-    /// Appends one message, at the start of a buffer that goes on for [`PADDING`](millstream_stage::raw::PADDING) bytes behind it.
+    /// Appends one message, at the start of a buffer that goes on for
+    /// [`PADDING`](millstream_stage::raw::PADDING) bytes behind it.
     #[inline]
     fn one(&mut self, padded: &[u8], length: usize, rows: &mut Rows<T>) -> Result<(), Bad> {
         let mut cursor = Cursor::new(padded, length);

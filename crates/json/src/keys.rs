@@ -1,8 +1,9 @@
 //! The keys of messages: which are wanted, and what the next one will be.
 //!
-//! Messages of one topic look alike. Each key remembers which one followed it last and how that one was written, with its quotes,
-//! colon and white space, so that a message like those before costs one comparison per key. A wrong guess falls back on a look-up
-//! by the key's bytes, and many wrong guesses stop the guessing for a while.
+//! Messages of one topic look alike. Each key remembers which one followed it last and how that one was
+//! written, with its quotes, colon and white space, so that a message like those before costs one comparison
+//! per key. A wrong guess falls back on a look-up by the key's bytes, and many wrong guesses stop the
+//! guessing for a while.
 
 use crate::bad::Bad;
 use crate::cursor::{Cursor, Kind, Slot};
@@ -13,8 +14,8 @@ use crate::text::unescape;
 const REMEMBERED: usize = 192;
 /// Must be a power of two and above `REMEMBERED`, so that every search of the table ends at a hole.
 const BUCKETS: usize = 256;
-/// The longest written form that is compared in one go. A guess may be made right at the end of a message, so a value may be looked for
-/// that far behind it; the padding has room for that and for the value's digits.
+/// The longest written form that is compared in one go. A guess may be made right at the end of a message, so
+/// a value may be looked for that far behind it; the padding has room for that and for the value's digits.
 const WRITTEN: usize = 30;
 /// Guesses are judged over this many keys ...
 const TRIAL: u32 = 512;
@@ -33,7 +34,8 @@ pub(crate) type KeyId = u8;
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 struct Known {
-    /// The first bytes of `"key":` as last written, from behind the comma to the value; compared under `mask`.
+    /// The first bytes of `"key":` as last written, from behind the comma to the value; compared under
+    /// `mask`.
     written: [u128; 2],
     mask: [u128; 2],
     /// The first 16 bytes of the key, for the look-up.
@@ -109,7 +111,8 @@ impl Keys {
         true
     }
 
-    /// The key that came behind `previous` last time, if the message goes on with it, written as it was then; and where its value is.
+    /// The key that came behind `previous` last time, if the message goes on with it, written as it was then;
+    /// and where its value is.
     #[inline(always)]
     pub(crate) fn guess(&self, previous: KeyId, data: &[u8], at: usize) -> Option<(Found, usize)> {
         let guess = self.known[usize::from(previous)].next;
@@ -117,7 +120,8 @@ impl Keys {
         known.is_at(data, at).then(|| (known.found, at + usize::from(known.written_len)))
     }
 
-    /// A key of up to 16 bytes of ASCII that is remembered, with one space at most before it and behind its colon; and where its value is.
+    /// A key of up to 16 bytes of ASCII that is remembered, with one space at most before it and behind its
+    /// colon; and where its value is.
     #[inline(always)]
     pub(crate) fn quick_find(
         &mut self,
@@ -147,7 +151,8 @@ impl Keys {
         Some((found, value))
     }
 
-    /// Reads a key and its colon; leaves the cursor at the value. A key whose guess was wrong is guessed better next time.
+    /// Reads a key and its colon; leaves the cursor at the value. A key whose guess was wrong is guessed
+    /// better next time.
     pub(crate) fn find(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -262,7 +267,8 @@ impl Known {
         self.head == head && self.text.len() == text.len() && (text.len() <= 16 || *self.text == *text)
     }
 
-    /// Takes over how the key was written. Another form of the same length replaces nothing: guesses will be wrong, not the result.
+    /// Takes over how the key was written. Another form of the same length replaces nothing: guesses will be
+    /// wrong, not the result.
     #[cold]
     fn remember(&mut self, data: &[u8], start: usize, end: usize) {
         let length = end - start;

@@ -44,7 +44,8 @@ fn wide(digits: &[u8]) -> Option<i64> {
 fn eight(digits: u64) -> Option<i64> {
     const ALL: u64 = 0x0101_0101_0101_0101;
     let values = digits.wrapping_sub(ALL * 0x30);
-    // A byte that is no digit has its top bit set before or after 118 is added; a borrow comes from such a byte alone.
+    // A byte that is no digit has its top bit set before or after 118 is added; a borrow comes from such a
+    // byte alone.
     if (values | values.wrapping_add(ALL * 0x76)) & (ALL * 0x80) != 0 {
         return None;
     }

@@ -24,12 +24,13 @@ use crate::walk::MAX_FIELDS;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct JsonOptions {
-    /// The key in the messages by the name of the field in the record type, for fields that are called otherwise there. It takes the
-    /// place of the field's name and of its aliases.
+    /// The key in the messages by the name of the field in the record type, for fields that are called
+    /// otherwise there. It takes the place of the field's name and of its aliases.
     pub fields: BTreeMap<String, String>,
     /// How the event time is written; milliseconds by default.
     pub time_unit: TimeUnit,
-    /// The earliest plausible event time, 2000-01-01 by default; as a date, an ISO-8601 time, or milliseconds since 1970.
+    /// The earliest plausible event time, 2000-01-01 by default; as a date, an ISO-8601 time, or milliseconds
+    /// since 1970.
     #[serde(with = "millstream_stage::options::instant")]
     pub earliest: Time,
     /// How far an event time may be ahead of the clock, one day by default.

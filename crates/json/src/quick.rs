@@ -3,9 +3,10 @@
 use crate::cursor::{Kind, Slot};
 use crate::scan::{ascii_stops, channels, digit_stops};
 
-/// The common values, with a comma or a closing brace right behind them: a string of up to 16 bytes of ASCII without escapes, a number
-/// without sign and exponent whose digits are 16 at most on either side of the point. Answers where the comma or brace is, which may be
-/// behind the end of the message: the caller must look.
+/// The common values, with a comma or a closing brace right behind them: a string of up to 16 bytes of ASCII
+/// without escapes, a number without sign and exponent whose digits are 16 at most on either side of the
+/// point. Answers where the comma or brace is, which may be behind the end of the message: the caller must
+/// look.
 ///
 /// `at` may be 30 bytes behind the end of the message: no more than 34 bytes from there on are looked at.
 #[inline(always)]

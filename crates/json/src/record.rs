@@ -11,7 +11,8 @@ use crate::text::unescape;
 use crate::time::Times;
 use crate::value::{FromValue, Value};
 
-/// A record type that can be read from JSON objects. `#[derive(FromJson)]` writes it; the decoder looks for these fields alone.
+/// A record type that can be read from JSON objects. `#[derive(FromJson)]` writes it; the decoder looks for
+/// these fields alone.
 pub trait FromJson: Record {
     /// The fields, in the order that [`from_values`](Self::from_values) numbers them; 64 at most.
     const FIELDS: &'static [FieldSpec];
@@ -57,8 +58,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The value of field `index`, which is a time in the declared unit and range; it becomes the record's event time. Zero is no
-    /// special value.
+    /// The value of field `index`, which is a time in the declared unit and range; it becomes the record's
+    /// event time. Zero is no special value.
     ///
     /// # Errors
     /// It is missing, no time, or not plausible.
@@ -95,8 +96,8 @@ impl<'a> Values<'a> {
     #[inline(always)]
     fn value(&self, index: usize, slot: Slot) -> Result<Value<'a>, Bad> {
         let bytes = &self.data[slot.start as usize..slot.end as usize];
-        // SAFETY: the walk over this very message has put the slot there, and has checked the text of strings to be UTF-8; the rest of
-        // JSON is ASCII. Checking twice costs a tenth of all time.
+        // SAFETY: the walk over this very message has put the slot there, and has checked the text of strings
+        // to be UTF-8; the rest of JSON is ASCII. Checking twice costs a tenth of all time.
         let text = unsafe { std::str::from_utf8_unchecked(bytes) };
         Ok(match slot.kind {
             Kind::Text => Value::Text(Cow::Borrowed(text)),

@@ -1,14 +1,15 @@
 //! Sixteen bytes at a time: where a string or a run of digits stops.
 //!
-//! Each function answers a mask: bit *i* says that byte *i* stops the run. Bit 16 is always set, so that counting trailing
-//! zeros gives the length of the run, 16 when nothing stops it here.
+//! Each function answers a mask: bit *i* says that byte *i* stops the run. Bit 16 is always set, so that
+//! counting trailing zeros gives the length of the run, 16 when nothing stops it here.
 
 /// How many bytes one look covers.
 pub(crate) const LANES: usize = 16;
 
 const NOTHING_HERE: u32 = 1 << LANES;
 
-/// The bytes from `at` on. The caller's buffer has [`PADDING`](millstream_stage::raw::PADDING) bytes behind the message that `at` is in.
+/// The bytes from `at` on. The caller's buffer has [`PADDING`](millstream_stage::raw::PADDING) bytes behind
+/// the message that `at` is in.
 #[inline(always)]
 pub(crate) fn channels(data: &[u8], at: usize) -> &[u8; LANES] {
     data[at..].first_chunk().expect("64 readable bytes follow each message")
@@ -32,7 +33,8 @@ pub(crate) fn digit_stops(bytes: &[u8; LANES]) -> u32 {
     channel::digit_stops(bytes) | NOTHING_HERE
 }
 
-/// SSE2 is part of every x86-64: no detection is needed, and the functions inline into the loops that call them.
+/// SSE2 is part of every x86-64: no detection is needed, and the functions inline into the loops that call
+/// them.
 #[cfg(target_arch = "x86_64")]
 mod channel {
     use std::arch::x86_64::{

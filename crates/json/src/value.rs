@@ -66,8 +66,8 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
-/// Strings, and numbers: ids may be `123` or `"123"`. Whole numbers are one text however they are written (`42`, `42.0` and `4.2e1` are
-/// `"42"`), others stay as they came.
+/// Strings, and numbers: ids may be `123` or `"123"`. Whole numbers are one text however they are written
+/// (`42`, `42.0` and `4.2e1` are `"42"`), others stay as they came.
 impl FromValue for CompactString {
     #[inline]
     fn from_value(value: Value<'_>) -> Result<Self, String> {

@@ -9,8 +9,8 @@ use crate::record::FieldSpec;
 /// More fields than this are not supported: which were seen is one bit each.
 pub(crate) const MAX_FIELDS: usize = 64;
 
-/// Reads a message; fills the slot of each wanted field that it has. Answers which those are, one bit per field.
-/// `slots` has one more slot than there are fields: values that nobody wants end there.
+/// Reads a message; fills the slot of each wanted field that it has. Answers which those are, one bit per
+/// field. `slots` has one more slot than there are fields: values that nobody wants end there.
 pub(crate) fn walk(
     cursor: &mut Cursor<'_>,
     keys: &mut Keys,
@@ -82,8 +82,9 @@ type CursorParts<'a> = (&'a [u8], usize, usize);
 
 /// The keys and values from behind the opening brace to behind the closing one.
 ///
-/// The place is kept in a local here and not in the cursor: every byte depends on where the one before it ended, and a detour by way of
-/// memory costs as much as the rest. The cursor comes in where something is not as usual.
+/// The place is kept in a local here and not in the cursor: every byte depends on where the one before it
+/// ended, and a detour by way of memory costs as much as the rest. The cursor comes in where something is not
+/// as usual.
 fn pairs(
     cursor: &mut Cursor<'_>,
     keys: &mut Keys,
@@ -141,8 +142,8 @@ fn other_key(
     Ok((keys.find(&mut cursor, previous, guessing)?, cursor.at))
 }
 
-/// A value and where the comma or brace behind it is. (Called with `?` right where the quick one is: a result that both share would go by
-/// way of memory.)
+/// A value and where the comma or brace behind it is. (Called with `?` right where the quick one is: a result
+/// that both share would go by way of memory.)
 fn other_value(mut cursor: Cursor<'_>) -> Result<(Slot, usize), Bad> {
     Ok((cursor.spaced_value(1)?, cursor.before_comma()?))
 }

@@ -1,8 +1,8 @@
 //! Writes the golden savepoints of a new version, which every later version must restore:
 //! `cargo run -p millstream --example golden_savepoints -- v2`.
 //!
-//! They go into `crates/millstream/tests/golden/v2/<job>/`, with `before.txt`, what the job had already said by then. A version that is
-//! there already is never written again: what was promised stays.
+//! They go into `crates/millstream/tests/golden/v2/<job>/`, with `before.txt`, what the job had already said
+//! by then. A version that is there already is never written again: what was promised stays.
 
 #[path = "../tests/support/golden.rs"]
 mod golden;

@@ -4,7 +4,8 @@
 //! adds [`Execute`], which runs a pipeline in this process. Systems to read from and to write to, the command
 //! line and the operator rig are features of it.
 //!
-//! Start with [`prelude`], [`Environment`] and [`DataStream`]; the directory `examples` has small programs that run.
+//! Start with [`prelude`], [`Environment`] and [`DataStream`]; the directory `examples` has small programs
+//! that run.
 //!
 //! | to write | use |
 //! |---|---|

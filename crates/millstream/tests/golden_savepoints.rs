@@ -1,7 +1,8 @@
-//! Savepoints of every version so far are restored by this one, at any parallelism, on the heap and above a cold store, and the jobs go on
-//! exactly.
+//! Savepoints of every version so far are restored by this one, at any parallelism, on the heap and above a
+//! cold store, and the jobs go on exactly.
 //!
-//! New ones are written by `cargo run -p millstream --example golden_savepoints -- <version>`; old ones are never changed.
+//! New ones are written by `cargo run -p millstream --example golden_savepoints -- <version>`; old ones are
+//! never changed.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod support;
@@ -36,7 +37,8 @@ fn expected(job: &str) -> Vec<String> {
     sorted(results.take())
 }
 
-/// What was said before the savepoint, and after it by a job of this parallelism and backend that goes on from it.
+/// What was said before the savepoint, and after it by a job of this parallelism and backend that goes on
+/// from it.
 fn resumed(job: &str, place: &Path, parallelism: u16, backend: Arc<dyn StateBackend>) -> Vec<String> {
     let before = fs::read_to_string(place.join("before.txt")).unwrap();
     let results = Results::default();

@@ -1,4 +1,5 @@
-//! `restore --dry-run` and `run --from-savepoint` as they are typed: what fits goes on, what does not is refused before anything starts.
+//! `restore --dry-run` and `run --from-savepoint` as they are typed: what fits goes on, what does not is
+//! refused before anything starts.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod support;

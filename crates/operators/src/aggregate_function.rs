@@ -13,7 +13,8 @@ use millstream_record::Record;
 pub use extremes::{Max, Min};
 pub use numbers::{Average, CompensatedSum, Number, Sum};
 
-/// Folds records into an accumulator, as Flink's `AggregateFunction`: only the accumulator is kept, not the records.
+/// Folds records into an accumulator, as Flink's `AggregateFunction`: only the accumulator is kept, not the
+/// records.
 pub trait AggregateFunction<T>: Clone + Send + Sync + 'static {
     /// What is kept per key and window.
     type Acc: Record;
@@ -137,8 +138,8 @@ pub struct TopN<T> {
 }
 
 impl<T> TopN<T> {
-    /// The `n` records that rank first (`Less` is better). Where `same` holds, the newer record replaces the older: a count that
-    /// is sent again after a late record is not ranked twice.
+    /// The `n` records that rank first (`Less` is better). Where `same` holds, the newer record replaces the
+    /// older: a count that is sent again after a late record is not ranked twice.
     pub fn new(
         n: usize,
         rank: impl Fn(&T, &T) -> Ordering + Send + Sync + 'static,

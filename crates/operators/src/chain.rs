@@ -1,4 +1,5 @@
-//! Links operators into the typed tree that is a stage: built back to front, one virtual call per operator and batch.
+//! Links operators into the typed tree that is a stage: built back to front, one virtual call per operator
+//! and batch.
 
 mod chained;
 mod exchange;

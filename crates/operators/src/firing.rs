@@ -1,7 +1,8 @@
-//! How an operator works off what has come due: in slices within a budget, resumed where the last slice stopped.
+//! How an operator works off what has come due: in slices within a budget, resumed where the last slice
+//! stopped.
 //!
-//! Windows, sessions and functions with timers, above memory or a cold store, say what is due next. When a slice ends, when the
-//! watermark goes on and what a barrier waits for is decided here alone.
+//! Windows, sessions and functions with timers, above memory or a cold store, say what is due next. When a
+//! slice ends, when the watermark goes on and what a barrier waits for is decided here alone.
 
 use millstream_record::{Data, Result};
 use millstream_stage::time::Time;
@@ -12,7 +13,8 @@ pub(crate) trait Firing<R: Data> {
     /// The watermark that is held back until all that it has made due was fired.
     fn held(&mut self) -> &mut Option<WatermarkEvent>;
 
-    /// Fires what comes next of all that is due, at most so many keys or timers, and says how many; `None` if nothing is left.
+    /// Fires what comes next of all that is due, at most so many keys or timers, and says how many; `None` if
+    /// nothing is left.
     fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>>;
 
     /// Between two slices, when no key is worked on.

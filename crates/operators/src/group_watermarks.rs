@@ -9,14 +9,15 @@ use millstream_record::{Record, Result};
 use millstream_stage::snapshot::{Emit, TableSchema};
 use millstream_stage::time::{MIN_TIME, Time};
 
-/// The entry that each key group has in a snapshot: after a restore a purged window must not come back to life.
+/// The entry that each key group has in a snapshot: after a restore a purged window must not come back to
+/// life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Record)]
 struct Watermark {
     watermark: Time,
 }
 
-/// What restored key groups had seen of the watermark, as far as this subtask has not caught up: a group that was ahead does not
-/// fire again, and a window that it had dropped does not come back to life.
+/// What restored key groups had seen of the watermark, as far as this subtask has not caught up: a group that
+/// was ahead does not fire again, and a window that it had dropped does not come back to life.
 #[derive(Default)]
 pub(crate) struct RestoredWatermarks(BTreeMap<KeyGroup, Time>);
 

@@ -7,8 +7,8 @@ use millstream_record::Key;
 
 /// Reads the key of each record, as Flink's `KeySelector`.
 ///
-/// The function's own type is hidden, so that a keyed stream can be named. Keys are read a batch at a time: one virtual call for the
-/// batch, and a loop within it that the compiler sees through.
+/// The function's own type is hidden, so that a keyed stream can be named. Keys are read a batch at a time:
+/// one virtual call for the batch, and a loop within it that the compiler sees through.
 ///
 /// ```
 /// use millstream_operators::KeySelector;

@@ -1,4 +1,5 @@
-//! The typed table that keyed state lives in: keys are looked up once, by the hash that travels with the batch.
+//! The typed table that keyed state lives in: keys are looked up once, by the hash that travels with the
+//! batch.
 
 pub(crate) mod segments;
 mod slot_index;
@@ -13,7 +14,8 @@ use slot_index::SlotIndex;
 /// A place in a [`KeyedTable`]; stays the same while its key is there.
 pub type Slot = u32;
 
-/// Keys with a value each, in slots that do not move. Iteration follows the order of slots, which is that of first arrival.
+/// Keys with a value each, in slots that do not move. Iteration follows the order of slots, which is that of
+/// first arrival.
 pub struct KeyedTable<K, V> {
     index: SlotIndex,
     entries: Segments<Option<Entry<K, V>>>,
@@ -75,8 +77,8 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
         self.index.find(hash, same)
     }
 
-    /// Loads what up to [`WARM`] hashes will need. These loads do not wait for each other, where one look-up after the other waits for
-    /// memory each time.
+    /// Loads what up to [`WARM`] hashes will need. These loads do not wait for each other, where one look-up
+    /// after the other waits for memory each time.
     pub fn warm(&self, hashes: &[u64]) {
         let mut slots = [Slot::MAX; WARM];
         for (slot, hash) in slots.iter_mut().zip(hashes) {
@@ -137,14 +139,15 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
         self.index.len() == 0
     }
 
-    /// All entries as they are now. Work per segment of 256 entries, not per entry; a segment that is written to before the snapshot is
-    /// gone is copied then.
+    /// All entries as they are now. Work per segment of 256 entries, not per entry; a segment that is written
+    /// to before the snapshot is gone is copied then.
     pub(crate) fn freeze(&mut self) -> FrozenEntries<K, V> {
         self.entries.freeze()
     }
 }
 
-/// A table above a cold store holds some of its entries. It remembers what the store must be told, and never forgets an entry by itself.
+/// A table above a cold store holds some of its entries. It remembers what the store must be told, and never
+/// forgets an entry by itself.
 impl<K: Key, V: Clone> KeyedTable<K, V> {
     /// An empty table above a store.
     pub(crate) fn tracked() -> Self {
@@ -175,7 +178,8 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
         Some(slot)
     }
 
-    /// What is in a slot, to change it in a way that the store need not know, or will be told by [`entry_mut`](Self::entry_mut).
+    /// What is in a slot, to change it in a way that the store need not know, or will be told by
+    /// [`entry_mut`](Self::entry_mut).
     pub(crate) fn peek_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V>> {
         self.entries.get_mut(slot as usize)?.as_mut()
     }

@@ -1,4 +1,5 @@
-//! Windows: what (an [`AggregateFunction`]), where in event time (an [`WindowAssigner`]), when (a [`Trigger`]).
+//! Windows: what (an [`AggregateFunction`]), where in event time (an [`WindowAssigner`]), when (a
+//! [`Trigger`]).
 
 pub mod allowed_lateness;
 pub mod assigner;

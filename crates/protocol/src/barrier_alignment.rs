@@ -1,8 +1,8 @@
 //! When a barrier has come on every channel of a subtask: a pure state machine, events in, decisions out.
 //!
-//! The rules are those of Flink's `SingleCheckpointBarrierHandler` with aligned barriers: a channel whose barrier has come is held
-//! back until the barriers of all others have come; a channel that has ended counts as if its barrier had come; a barrier with a
-//! higher id gives up the one before it.
+//! The rules are those of Flink's `SingleCheckpointBarrierHandler` with aligned barriers: a channel whose
+//! barrier has come is held back until the barriers of all others have come; a channel that has ended counts
+//! as if its barrier had come; a barrier with a higher id gives up the one before it.
 
 use millstream_stage::snapshot::CheckpointId;
 
@@ -60,7 +60,8 @@ impl Alignment {
         Self { holds: true, channels: vec![Channel::Flowing; channels], current: None, last: 0 }
     }
 
-    /// For a subtask that takes part at least once: no channel waits for another, so what follows a barrier may be in the snapshot.
+    /// For a subtask that takes part at least once: no channel waits for another, so what follows a barrier
+    /// may be in the snapshot.
     #[must_use]
     pub fn without_holding(self) -> Self {
         Self { holds: false, ..self }

@@ -1,8 +1,10 @@
-//! When checkpoints are taken and what is kept of them; what is done after a failure. Plain data with Flink's keys and defaults.
+//! When checkpoints are taken and what is kept of them; what is done after a failure. Plain data with Flink's
+//! keys and defaults.
 //!
-//! The names of the fields are the last parts of Flink's keys: `interval` is `execution.checkpointing.interval`, `num-retained` is
-//! `state.checkpoints.num-retained`, `type` of [`RestartStrategy`] is `restart-strategy.type`. Where a default is said to be Flink's, it is
-//! that of Flink 2.
+//! The names of the fields are the last parts of Flink's keys: `interval` is
+//! `execution.checkpointing.interval`, `num-retained` is `state.checkpoints.num-retained`, `type` of
+//! [`RestartStrategy`] is `restart-strategy.type`. Where a default is said to be Flink's, it is that of Flink
+//! 2.
 
 use std::time::Duration;
 
@@ -18,28 +20,32 @@ const SHORTEST: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct CheckpointOptions {
-    /// `execution.checkpointing.interval`: from one trigger to the next. None (the default): no periodic checkpoints; savepoints and the
-    /// final checkpoint are taken all the same.
+    /// `execution.checkpointing.interval`: from one trigger to the next. None (the default): no periodic
+    /// checkpoints; savepoints and the final checkpoint are taken all the same.
     #[serde(with = "millstream_stage::options::optional_duration")]
     pub interval: Option<Duration>,
     /// `execution.checkpointing.mode`: whether channels wait for each other's barriers.
     pub mode: CheckpointingMode,
-    /// `execution.checkpointing.min-pause`: from the end of a checkpoint, however it ended, to the next periodic one. 0 by default.
+    /// `execution.checkpointing.min-pause`: from the end of a checkpoint, however it ended, to the next
+    /// periodic one. 0 by default.
     #[serde(with = "millstream_stage::options::duration")]
     pub min_pause: Duration,
     /// `execution.checkpointing.timeout`: a checkpoint that takes longer is given up. Ten minutes by default.
     #[serde(with = "millstream_stage::options::duration")]
     pub timeout: Duration,
-    /// `execution.checkpointing.tolerable-failed-checkpoints`: one failure in a row more than this restarts the job. 0 by default.
+    /// `execution.checkpointing.tolerable-failed-checkpoints`: one failure in a row more than this restarts
+    /// the job. 0 by default.
     #[serde(rename = "tolerable-failed-checkpoints")]
     pub tolerable_failed: u32,
-    /// `execution.checkpointing.externalized-checkpoint-retention`: what becomes of the checkpoints when the job is cancelled or fails.
+    /// `execution.checkpointing.externalized-checkpoint-retention`: what becomes of the checkpoints when the
+    /// job is cancelled or fails.
     #[serde(rename = "externalized-checkpoint-retention")]
     pub retention: Retention,
-    /// `state.checkpoints.num-retained`: how many completed checkpoints are kept. 1 by default; with more, a damaged one does not end
-    /// the job.
+    /// `state.checkpoints.num-retained`: how many completed checkpoints are kept. 1 by default; with more, a
+    /// damaged one does not end the job.
     pub num_retained: usize,
-    /// `execution.savepointing.interval` (Millstream's own): a savepoint is taken this long after the last one. None by default.
+    /// `execution.savepointing.interval` (Millstream's own): a savepoint is taken this long after the last
+    /// one. None by default.
     #[serde(with = "millstream_stage::options::optional_duration")]
     pub savepoint_interval: Option<Duration>,
 }
@@ -55,8 +61,8 @@ pub enum CheckpointingMode {
     AtLeastOnce,
 }
 
-/// What becomes of the retained checkpoints. When a job has finished they are of no more use and are deleted, as in Flink; a job that is
-/// stopped (`SIGTERM`, a crash) keeps them always and goes on from them.
+/// What becomes of the retained checkpoints. When a job has finished they are of no more use and are deleted,
+/// as in Flink; a job that is stopped (`SIGTERM`, a crash) keeps them always and goes on from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Retention {
@@ -111,8 +117,8 @@ impl CheckpointOptions {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RestartOptions {
-    /// The strategy. None stands for the default: [`RestartStrategy::exponential`] when the job takes checkpoints, else
-    /// [`RestartStrategy::None`].
+    /// The strategy. None stands for the default: [`RestartStrategy::exponential`] when the job takes
+    /// checkpoints, else [`RestartStrategy::None`].
     pub strategy: Option<RestartStrategy>,
 }
 
@@ -135,7 +141,8 @@ pub enum RestartStrategy {
     /// `failure-rate`: unless there are too many failures in an interval.
     #[serde(alias = "failurerate")]
     FailureRate {
-        /// `restart-strategy.failure-rate.max-failures-per-interval`: one more failure than this within the interval ends the job.
+        /// `restart-strategy.failure-rate.max-failures-per-interval`: one more failure than this within the
+        /// interval ends the job.
         #[serde(rename = "max-failures-per-interval")]
         max_failures: u32,
         /// `restart-strategy.failure-rate.failure-rate-interval`: the interval.
@@ -154,17 +161,20 @@ pub enum RestartStrategy {
         /// `restart-strategy.exponential-delay.max-backoff`: the longest pause.
         #[serde(rename = "max-backoff", with = "millstream_stage::options::duration")]
         max: Duration,
-        /// `restart-strategy.exponential-delay.backoff-multiplier`: how much longer each is than the one before.
+        /// `restart-strategy.exponential-delay.backoff-multiplier`: how much longer each is than the one
+        /// before.
         #[serde(rename = "backoff-multiplier")]
         multiplier: f64,
-        /// `restart-strategy.exponential-delay.reset-backoff-threshold`: after so long without a failure it begins with the first pause again.
+        /// `restart-strategy.exponential-delay.reset-backoff-threshold`: after so long without a failure it
+        /// begins with the first pause again.
         #[serde(rename = "reset-backoff-threshold", with = "millstream_stage::options::duration")]
         reset_after: Duration,
-        /// `restart-strategy.exponential-delay.jitter-factor`: a pause is up to this fraction longer or shorter, so that many jobs that
-        /// failed together do not come back together.
+        /// `restart-strategy.exponential-delay.jitter-factor`: a pause is up to this fraction longer or
+        /// shorter, so that many jobs that failed together do not come back together.
         #[serde(rename = "jitter-factor")]
         jitter: f64,
-        /// `restart-strategy.exponential-delay.attempts-before-reset-backoff`: restarts in a row before the job ends. None: without end.
+        /// `restart-strategy.exponential-delay.attempts-before-reset-backoff`: restarts in a row before the
+        /// job ends. None: without end.
         #[serde(rename = "attempts-before-reset-backoff", default)]
         attempts: Option<u32>,
     },
@@ -207,7 +217,8 @@ impl RestartStrategy {
         Self::FailureRate { max_failures: 1, interval, delay }
     }
 
-    /// Exponential delay with Flink's defaults: from one second to a minute, each half as long again, without end.
+    /// Exponential delay with Flink's defaults: from one second to a minute, each half as long again, without
+    /// end.
     pub fn exponential() -> Self {
         Self::ExponentialDelay {
             initial: Duration::from_secs(1),

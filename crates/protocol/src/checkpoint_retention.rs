@@ -1,14 +1,16 @@
 //! Which files of a job's folder may be deleted. Pure: what is there and what is known in, names out.
 //!
-//! A file's name tells the attempt that wrote it: `chk-<id>-<epoch>/…` belongs to one checkpoint, `shared/<epoch>-…` to any number of
-//! them. Deleting cannot be fenced, so an attempt deletes only what nobody can ever want again:
+//! A file's name tells the attempt that wrote it: `chk-<id>-<epoch>/…` belongs to one checkpoint,
+//! `shared/<epoch>-…` to any number of them. Deleting cannot be fenced, so an attempt deletes only what
+//! nobody can ever want again:
 //!
-//! - never what a retained checkpoint or one in flight refers to, and never what it does not know (the log, foreign files);
+//! - never what a retained checkpoint or one in flight refers to, and never what it does not know (the log,
+//!   foreign files);
 //! - nothing of a newer attempt than its own;
-//! - of older attempts, what no retained checkpoint refers to: they are fenced, so nothing of theirs completes any more, and what was
-//!   ever logged is in the log that this attempt has read;
-//! - of its own, what it has dropped itself: checkpoints that were given up or are retained no more, and the shared files that only those
-//!   referred to.
+//! - of older attempts, what no retained checkpoint refers to: they are fenced, so nothing of theirs
+//!   completes any more, and what was ever logged is in the log that this attempt has read;
+//! - of its own, what it has dropped itself: checkpoints that were given up or are retained no more, and the
+//!   shared files that only those referred to.
 //!
 //! A file that was once unreferenced is never referenced again, so a list that is a little old does no harm.
 
@@ -21,10 +23,11 @@ use millstream_stage::snapshot::CheckpointId;
 pub struct KnownFiles {
     /// The attempt's epoch.
     pub epoch: u64,
-    /// All files that retained checkpoints refer to, their own and shared ones, relative to the job's folder. If the files of one are not
-    /// known, because its manifest cannot be read, there must be no clean-up.
+    /// All files that retained checkpoints refer to, their own and shared ones, relative to the job's folder.
+    /// If the files of one are not known, because its manifest cannot be read, there must be no clean-up.
     pub referenced: BTreeSet<String>,
-    /// The retained checkpoints and those in flight, those in doubt, those whose files are still being written after they were given up.
+    /// The retained checkpoints and those in flight, those in doubt, those whose files are still being
+    /// written after they were given up.
     pub kept: BTreeSet<(CheckpointId, u64)>,
     /// Shared files that those in flight refer to or write.
     pub in_use: BTreeSet<String>,

@@ -1,4 +1,5 @@
-//! What is told about checkpoints: to the page, to REST and to Prometheus. Plain data, and the history that is kept of it.
+//! What is told about checkpoints: to the page, to REST and to Prometheus. Plain data, and the history that
+//! is kept of it.
 
 use std::collections::VecDeque;
 
@@ -72,7 +73,8 @@ pub struct SubtaskStats {
     pub stage: String,
     /// Its number among the stage's subtasks.
     pub subtask: u16,
-    /// From the first barrier to the last one, in milliseconds: who is slow here waited for somebody upstream.
+    /// From the first barrier to the last one, in milliseconds: who is slow here waited for somebody
+    /// upstream.
     pub alignment: u64,
     /// How long it stood still to freeze, in milliseconds.
     pub sync: u64,

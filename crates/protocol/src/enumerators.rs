@@ -1,7 +1,8 @@
 //! The enumerators of a job's sources, and who hears of which splits.
 //!
-//! Every reader hears of its assignment at the start, also where it is empty: a reader without splits reports itself idle then, and
-//! nobody waits for its watermark. A reader that was told nothing holds event time back, because its splits may be on their way.
+//! Every reader hears of its assignment at the start, also where it is empty: a reader without splits reports
+//! itself idle then, and nobody waits for its watermark. A reader that was told nothing holds event time
+//! back, because its splits may be on their way.
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use super::layout::SubtaskId;
 /// Splits on their way to subtasks.
 pub type Assignments = Vec<(SubtaskId, Assignment)>;
 
-/// Runs a call of an enumerator, and gives the text of its panic if there is one. Enumerators are code of connectors and users.
+/// Runs a call of an enumerator, and gives the text of its panic if there is one. Enumerators are code of
+/// connectors and users.
 pub type Guard = fn(&mut dyn FnMut()) -> Result<(), String>;
 
 /// Runs a call without catching its panics.
@@ -119,8 +121,8 @@ impl Enumerators {
         Ok(assignments)
     }
 
-    /// What each must know after a restore, by stage. To be taken before the barrier of the same checkpoint is triggered: an assignment is
-    /// then either in this snapshot or behind the barrier.
+    /// What each must know after a restore, by stage. To be taken before the barrier of the same checkpoint
+    /// is triggered: an assignment is then either in this snapshot or behind the barrier.
     ///
     /// # Errors
     /// A panic of an enumerator.

@@ -65,7 +65,8 @@ impl Inputs {
         watermarks.map(|watermark| watermark.map(|watermark| InputEvent::Watermark(id, watermark)))
     }
 
-    /// What the end of a channel means for the input. A channel that was stopped keeps holding event time back: it is not complete.
+    /// What the end of a channel means for the input. A channel that was stopped keeps holding event time
+    /// back: it is not complete.
     pub fn end(&mut self, channel: usize, end: End) -> [Option<InputEvent>; 2] {
         let (id, number) = self.channels[channel];
         let input = &mut self.inputs[usize::from(id)];

@@ -8,7 +8,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use millstream_record::{Error, Result};
 
-/// Names a job for ever: it follows from the job's name alone, so that a new process finds what an old one left.
+/// Names a job for ever: it follows from the job's name alone, so that a new process finds what an old one
+/// left.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct JobId(u128);

@@ -1,5 +1,5 @@
-//! What a program says about its checkpoints, restarts and state. What the configuration file says comes before it, and what the
-//! command line says (`--set`) before that.
+//! What a program says about its checkpoints, restarts and state. What the configuration file says comes
+//! before it, and what the command line says (`--set`) before that.
 
 use std::path::PathBuf;
 
@@ -28,9 +28,11 @@ pub struct JobSettings {
 pub struct BackendOptions {
     /// `state.backend.type`.
     pub kind: BackendKind,
-    /// `execution.checkpointing.incremental`: checkpoints keep the files of the backend, so that only new ones travel.
+    /// `execution.checkpointing.incremental`: checkpoints keep the files of the backend, so that only new
+    /// ones travel.
     pub incremental: bool,
-    /// `state.backend.rocksdb.memory.fixed-per-tm`: bytes of memory for all keyed state of the process. 512 MiB by default.
+    /// `state.backend.rocksdb.memory.fixed-per-tm`: bytes of memory for all keyed state of the process. 512
+    /// MiB by default.
     pub memory: u64,
     /// `state.backend.rocksdb.localdir`: where the databases are while the job runs.
     pub localdir: Option<PathBuf>,

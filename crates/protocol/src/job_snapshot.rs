@@ -73,7 +73,8 @@ impl JobSnapshot {
         restore_check::check(plan, self)?.refusal(non_restored_state)
     }
 
-    /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than before.
+    /// What a subtask gets back. Parts are found by operator, so that chains may be cut differently than
+    /// before.
     pub fn restored(&self, plan: &Plan, place: SubtaskId) -> Restored {
         let stage = &plan.stages[place.stage as usize];
         let owned =

@@ -1,9 +1,12 @@
-//! What every driver that runs a whole [`Plan`](millstream_stage::plan::Plan) must decide, as pure functions and state machines.
+//! What every driver that runs a whole [`Plan`](millstream_stage::plan::Plan) must decide, as pure functions
+//! and state machines.
 //!
-//! They decide which subtasks and channels there are ([`layout`]), what a subtask does next ([`subtask`]), what channels mean for inputs
-//! ([`inputs`]), when a barrier has come on every channel ([`barrier_alignment`]), which reader hears of which splits ([`enumerators`]); when
-//! checkpoints begin, are complete and are given up ([`checkpointing`]), who may run the job and what it restores ([`log`]), what follows a
-//! failure ([`restart_strategy`]), and which files may be deleted ([`checkpoint_retention`]). The thread driver and the simulation carry the decisions out.
+//! They decide which subtasks and channels there are ([`layout`]), what a subtask does next ([`subtask`]),
+//! what channels mean for inputs ([`inputs`]), when a barrier has come on every channel
+//! ([`barrier_alignment`]), which reader hears of which splits ([`enumerators`]); when checkpoints begin, are
+//! complete and are given up ([`checkpointing`]), who may run the job and what it restores ([`log`]), what
+//! follows a failure ([`restart_strategy`]), and which files may be deleted ([`checkpoint_retention`]). The
+//! thread driver and the simulation carry the decisions out.
 
 pub mod barrier_alignment;
 pub mod broken;

@@ -1,17 +1,18 @@
 //! The log of a job: who may run it, and which checkpoints stand.
 //!
-//! One folder per job holds numbered entries, each made by **exclusive create**, the one step that every storage has. Each entry
-//! carries the whole state, so the highest one says all:
+//! One folder per job holds numbered entries, each made by **exclusive create**, the one step that every
+//! storage has. Each entry carries the whole state, so the highest one says all:
 //!
-//! - An attempt to run *claims* an epoch, higher than all before. Whoever still runs under a lower one is **fenced**: its next entry
-//!   loses the race for its number, or a higher number is found beside it, and it must stop and touch nothing more.
-//! - A checkpoint is complete when its entry stands, neither before nor after. Retention moves in that same entry; files are deleted
-//!   afterwards ([`checkpoint_retention`](super::checkpoint_retention)).
+//! - An attempt to run *claims* an epoch, higher than all before. Whoever still runs under a lower one is
+//!   **fenced**: its next entry loses the race for its number, or a higher number is found beside it, and it
+//!   must stop and touch nothing more.
+//! - A checkpoint is complete when its entry stands, neither before nor after. Retention moves in that same
+//!   entry; files are deleted afterwards ([`checkpoint_retention`](super::checkpoint_retention)).
 //!
-//! An answer of the storage may be lost, late or come twice, a write may be torn by a crash. So after a doubtful create the same entry
-//! is created again and what is there is read: the same writer and the same content mean that it worked. And as old entries are
-//! pruned, a writer that slept for long might create a low number anew: after each create the folder is listed, and a readable higher
-//! entry fences.
+//! An answer of the storage may be lost, late or come twice, a write may be torn by a crash. So after a
+//! doubtful create the same entry is created again and what is there is read: the same writer and the same
+//! content mean that it worked. And as old entries are pruned, a writer that slept for long might create a
+//! low number anew: after each create the folder is listed, and a readable higher entry fences.
 //!
 //! Nothing here does I/O: [`Append`] asks and is answered.
 //!
@@ -43,8 +44,9 @@ use millstream_stage::time::Time;
 pub enum Base {
     /// The latest checkpoint of the job, where there is one.
     Latest,
-    /// The savepoint or foreign checkpoint at this URL, unless the job has begun from this very one before: then its latest checkpoint,
-    /// so that a start command with a savepoint in it can be repeated after a crash.
+    /// The savepoint or foreign checkpoint at this URL, unless the job has begun from this very one before:
+    /// then its latest checkpoint, so that a start command with a savepoint in it can be repeated after a
+    /// crash.
     Savepoint(String),
 }
 
@@ -70,13 +72,14 @@ pub struct JobLog {
 }
 
 impl JobLog {
-    /// Claims the next epoch. `writer` is 32 random hexadecimal digits, others for each process: by them it knows its own entries.
+    /// Claims the next epoch. `writer` is 32 random hexadecimal digits, others for each process: by them it
+    /// knows its own entries.
     pub fn claim(writer: &str, base: Base, now: Time) -> Append {
         Append::claim(writer, base, now)
     }
 
-    /// Claims the next epoch for a process that had one before, and fails when another process has taken over since: it may have been
-    /// frozen, and its time-outs must not win the job back.
+    /// Claims the next epoch for a process that had one before, and fails when another process has taken over
+    /// since: it may have been frozen, and its time-outs must not win the job back.
     pub fn claim_again(writer: &str, base: Base, now: Time) -> Append {
         Append::claim(writer, base, now).unless_taken_over()
     }
@@ -86,7 +89,8 @@ impl JobLog {
         Self { last: claimed }
     }
 
-    /// Proposes a change. One at a time: while it is not known whether the last one stands, there must be no other.
+    /// Proposes a change. One at a time: while it is not known whether the last one stands, there must be no
+    /// other.
     pub fn propose(&self, change: Change, now: Time) -> Append {
         Append::after(&self.last, change, now)
     }

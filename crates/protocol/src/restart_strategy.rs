@@ -1,9 +1,13 @@
-//! What is done after a failure: by its kind, then by the job's strategy. A pure state machine that lives as long as the process.
+//! What is done after a failure: by its kind, then by the job's strategy. A pure state machine that lives as
+//! long as the process.
 //!
-//! - **Configuration** and **fenced** never loop: the first would fail again in the same way, the second must not come back.
-//! - **Data** never loops either. While a checkpoint is being restored it says that the checkpoint is damaged: then the next older one
-//!   that is retained is taken, at once and loudly, and all newer ones are retired, for they belong to a past that is given up.
-//! - Everything else is left to the [`RestartStrategy`]; a bug too, as in Flink, for it may be one that shows rarely.
+//! - **Configuration** and **fenced** never loop: the first would fail again in the same way, the second must
+//!   not come back.
+//! - **Data** never loops either. While a checkpoint is being restored it says that the checkpoint is
+//!   damaged: then the next older one that is retained is taken, at once and loudly, and all newer ones are
+//!   retired, for they belong to a past that is given up.
+//! - Everything else is left to the [`RestartStrategy`]; a bug too, as in Flink, for it may be one that shows
+//!   rarely.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -119,7 +123,8 @@ impl Restarts {
         RestartDecision::Restart { after }
     }
 
-    // Flink counts a restart less than its documentation says; here the documentation counts: so many failures are allowed.
+    // Flink counts a restart less than its documentation says; here the documentation counts: so many
+    // failures are allowed.
     fn by_rate(&mut self, most: u32, interval: Duration, delay: Duration, now: Nanos) -> RestartDecision {
         self.failures.push_back(now);
         while self.failures.front().is_some_and(|at| now.saturating_sub(*at) > nanos(interval)) {

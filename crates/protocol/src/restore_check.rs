@@ -1,7 +1,9 @@
-//! What becomes of each state of a snapshot when a job starts from it: found by comparing names and schemas, before anything runs.
+//! What becomes of each state of a snapshot when a job starts from it: found by comparing names and schemas,
+//! before anything runs.
 //!
-//! Keyed state is judged table by table, that of a keyed process state by state. State of a subtask (a source's splits, a sink's
-//! unacknowledged writes) is in a form of its operator's own, which it reads in every later version: it is listed as the same.
+//! Keyed state is judged table by table, that of a keyed process state by state. State of a subtask (a
+//! source's splits, a sink's unacknowledged writes) is in a form of its operator's own, which it reads in
+//! every later version: it is listed as the same.
 
 mod report;
 mod tables;

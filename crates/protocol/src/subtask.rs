@@ -1,17 +1,21 @@
 //! What one subtask does next: a pure state machine, events in, decisions out.
 //!
-//! It holds every rule of a subtask: which channel may be read, how long a source is held behind a barrier, when `prepare`, `snapshot`,
-//! `completed` and `aborted` are called, what a command may overtake, when the subtask ends and when it has settled. A driver brings
-//! events, makes the calls of the stage that follow, and reports their answers:
+//! It holds every rule of a subtask: which channel may be read, how long a source is held behind a barrier,
+//! when `prepare`, `snapshot`, `completed` and `aborted` are called, what a command may overtake, when the
+//! subtask ends and when it has settled. A driver brings events, makes the calls of the stage that follow,
+//! and reports their answers:
 //!
-//! 1. [`on`](SubtaskProtocol::on) takes what came: an element of a channel, a command, or that it is time to resume.
-//! 2. [`next_decision`](SubtaskProtocol::next_decision) says what to do, until there is nothing left. The answer of each
-//!    [`StageCall`] goes to [`answered`](SubtaskProtocol::answered) before the next decision is asked for.
+//! 1. [`on`](SubtaskProtocol::on) takes what came: an element of a channel, a command, or that it is time to
+//!    resume.
+//! 2. [`next_decision`](SubtaskProtocol::next_decision) says what to do, until there is nothing left. The
+//!    answer of each [`StageCall`] goes to [`answered`](SubtaskProtocol::answered) before the next decision
+//!    is asked for.
 //! 3. [`can`](SubtaskProtocol::can) says which [`Move`]s are possible without anything from outside, and
-//!    [`make`](SubtaskProtocol::make) makes one. The thread driver makes the first of [`Move::all`] that is possible, the simulation
-//!    any of them: every order is allowed.
-//! 4. [`channels`](SubtaskProtocol::channels) and [`is_held`](SubtaskProtocol::is_held) say what may be taken next, and
-//!    [`wants_resume`](SubtaskProtocol::wants_resume) and [`wake_at`](SubtaskProtocol::wake_at) when to resume.
+//!    [`make`](SubtaskProtocol::make) makes one. The thread driver makes the first of [`Move::all`] that is
+//!    possible, the simulation any of them: every order is allowed.
+//! 4. [`channels`](SubtaskProtocol::channels) and [`is_held`](SubtaskProtocol::is_held) say what may be taken
+//!    next, and [`wants_resume`](SubtaskProtocol::wants_resume) and [`wake_at`](SubtaskProtocol::wake_at)
+//!    when to resume.
 
 mod messages;
 #[cfg(test)]
@@ -38,7 +42,8 @@ pub struct SubtaskProtocol {
     alignment: Alignment,
     /// A barrier that has come on every channel and was not passed on yet.
     barrier: Option<Pending>,
-    /// The source reads nothing behind this barrier until its checkpoint is given up, or the source is told to stop.
+    /// The source reads nothing behind this barrier until its checkpoint is given up, or the source is told
+    /// to stop.
     hold: Option<CheckpointId>,
     /// The last checkpoint is complete: its output is to be committed.
     settling: Option<Pending>,
@@ -66,7 +71,8 @@ struct Pending {
 }
 
 impl SubtaskProtocol {
-    /// For a subtask with these inputs, out of `count`; none for a source. `exactly_once` makes channels wait for each other at a barrier.
+    /// For a subtask with these inputs, out of `count`; none for a source. `exactly_once` makes channels wait
+    /// for each other at a barrier.
     pub fn new(count: InputId, feeds: &[InputId], is_source: bool, exactly_once: bool) -> Self {
         let inputs = Inputs::new(count, feeds);
         let alignment = Alignment::new(feeds.len());
@@ -118,7 +124,8 @@ impl SubtaskProtocol {
         self.decisions.pop_front()
     }
 
-    /// Takes the answer of a call. The wishes of a `resume` replace all earlier ones, those of other calls add to them.
+    /// Takes the answer of a call. The wishes of a `resume` replace all earlier ones, those of other calls
+    /// add to them.
     pub fn answered(&mut self, asked: Asked, step: Step) {
         match asked {
             Asked::Resume => self.step = step,
@@ -200,7 +207,8 @@ impl SubtaskProtocol {
         self.step.wake_at.filter(|_| !self.is_quiet())
     }
 
-    /// Whether a resume would do anything: a source that waits behind a barrier is left alone, and so is a subtask that has ended.
+    /// Whether a resume would do anything: a source that waits behind a barrier is left alone, and so is a
+    /// subtask that has ended.
     pub fn is_quiet(&self) -> bool {
         self.barrier.is_none() && (self.hold.is_some() || (self.ended && self.settling.is_none()))
     }
@@ -220,7 +228,8 @@ impl SubtaskProtocol {
         self.barrier.map(|barrier| barrier.id)
     }
 
-    // A blocked stage is given data all the same while a barrier is waited for: the barrier must come through.
+    // A blocked stage is given data all the same while a barrier is waited for: the barrier must come
+    // through.
     fn takes_data(&self) -> bool {
         !self.step.more && (!self.step.blocked || self.alignment.is_waiting())
     }
@@ -240,7 +249,8 @@ impl SubtaskProtocol {
     fn command(&mut self, command: SubtaskCommand) {
         let overtakes = self.broken == Some(BrokenRule::AssignmentOvertakesBarrier);
         match command {
-            // The enumerator's snapshot was taken before it assigned these splits: they belong behind the barrier.
+            // The enumerator's snapshot was taken before it assigned these splits: they belong behind the
+            // barrier.
             SubtaskCommand::Assign(_) | SubtaskCommand::Stop(_) if self.barrier.is_some() && !overtakes => {
                 self.deferred.push_back(command);
             }
@@ -286,7 +296,8 @@ impl SubtaskProtocol {
         self.step.more = true;
     }
 
-    // A source that is held stays so: what it read behind a savepoint that the job stops with would be of no use.
+    // A source that is held stays so: what it read behind a savepoint that the job stops with would be of no
+    // use.
     fn completed(&mut self, id: CheckpointId, last: bool) {
         self.call(StageCall::Completed(id));
         // The stage cannot say what it wants next: a resume lets it go on with what it commits now.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own helpers")]
-//! The job's log under races: several attempts at once, answers that are lost, late or come twice, torn writes, pruned entries.
+//! The job's log under races: several attempts at once, answers that are lost, late or come twice, torn
+//! writes, pruned entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,7 +143,8 @@ fn settle(attempt: &mut Attempt, seen: &mut Seen, entry: LogEntry, what: u8) {
     attempt.append = log.propose(change, i64::from(what)).keeping(3);
 }
 
-/// Each entry of the true history follows from the one before it: nothing that stood is lost, nothing retired comes back.
+/// Each entry of the true history follows from the one before it: nothing that stood is lost, nothing retired
+/// comes back.
 fn check_history(history: &[LogEntry], seen: &Seen) {
     for pair in history.windows(2) {
         let (before, after) = (&pair[0], &pair[1]);

@@ -5,7 +5,8 @@ use rust_decimal::Decimal;
 use crate::record::{Names, Record, decode_text, encode_bytes};
 use crate::{Error, Result};
 
-/// As its text, so that `1.50` keeps its two digits after the point. Avro's own decimals all have the same number of them.
+/// As its text, so that `1.50` keeps its two digits after the point. Avro's own decimals all have the same
+/// number of them.
 impl Record for Decimal {
     fn schema(_: &mut Names) -> String {
         "\"string\"".into()

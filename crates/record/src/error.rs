@@ -64,7 +64,8 @@ impl Error {
         self
     }
 
-    /// The same error with one more place where it happened, such as a subtask. The reason comes first, places follow it.
+    /// The same error with one more place where it happened, such as a subtask. The reason comes first,
+    /// places follow it.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.places.push(place.to_string());

@@ -1,7 +1,7 @@
 //! Keys and their stable hash.
 //!
-//! A key's hash is computed once, at `key_by`, and travels with the batch. Its middle bits choose the key group, because a
-//! hash table uses the lowest and the highest ones.
+//! A key's hash is computed once, at `key_by`, and travels with the batch. Its middle bits choose the key
+//! group, because a hash table uses the lowest and the highest ones.
 
 use compact_str::CompactString;
 use xxhash_rust::xxh3::xxh3_64;

@@ -1,11 +1,12 @@
 //! What can travel between stages and live in state: records with a codec (Avro binary) and a schema (Avro).
 //!
-//! `#[derive(Record)]` writes the codec of a struct (an Avro record) or of an enum without fields (an Avro enum). A field of
-//! `Vec<u8>` is an array of numbers; with `#[record(bytes)]` it is Avro `bytes`.
+//! `#[derive(Record)]` writes the codec of a struct (an Avro record) or of an enum without fields (an Avro
+//! enum). A field of `Vec<u8>` is an array of numbers; with `#[record(bytes)]` it is Avro `bytes`.
 //!
-//! What lives in state outlives the program that wrote it. A later version of the job reads it by [`crate::schema`]'s rules: fields may
-//! be added (`#[record(default = 0)]`; options, lists and maps are empty by themselves), removed, renamed (`#[record(alias = "old")]`)
-//! and widened (`i32` to `i64` to `f64`); variants may be added, and removed where another is marked `#[record(default)]`.
+//! What lives in state outlives the program that wrote it. A later version of the job reads it by
+//! [`crate::schema`]'s rules: fields may be added (`#[record(default = 0)]`; options, lists and maps are
+//! empty by themselves), removed, renamed (`#[record(alias = "old")]`) and widened (`i32` to `i64` to `f64`);
+//! variants may be added, and removed where another is marked `#[record(default)]`.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use crate::{Error, Result, varint};
 pub trait Data: Clone + Send + 'static {}
 impl<T: Clone + Send + 'static> Data for T {}
 
-/// Data with one codec for edges and for state. `Sync`, because a snapshot is written out while the pipeline goes on reading.
+/// Data with one codec for edges and for state. `Sync`, because a snapshot is written out while the pipeline
+/// goes on reading.
 pub trait Record: Data + Sync {
     /// The Avro schema as JSON. A named type that `names` has already seen is given by its name alone.
     fn schema(names: &mut Names) -> String;
@@ -29,7 +31,8 @@ pub trait Record: Data + Sync {
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the bytes end too early or are none of this type.
     fn decode(bytes: &mut &[u8]) -> Result<Self>;
-    /// What a field of this type is, as JSON, in data that was written before there was such a field, unless the field says otherwise.
+    /// What a field of this type is, as JSON, in data that was written before there was such a field, unless
+    /// the field says otherwise.
     fn natural_default() -> Option<String> {
         None
     }
@@ -66,8 +69,8 @@ impl Names {
         self.seen.insert(name.to_owned(), None).is_none()
     }
 
-    /// The name of a type within this schema, and whether it is seen for the first time. A second type of the same name (from another
-    /// module) gets a number: `Total__2`.
+    /// The name of a type within this schema, and whether it is seen for the first time. A second type of the
+    /// same name (from another module) gets a number: `Total__2`.
     pub fn of<T: 'static>(&mut self, plain: &str) -> (String, bool) {
         let (mut name, mut number) = (plain.to_owned(), 1);
         loop {

@@ -1,12 +1,15 @@
-//! How state that an older version of a job wrote is read by a newer one: Avro's resolution of a writer's schema to a reader's.
+//! How state that an older version of a job wrote is read by a newer one: Avro's resolution of a writer's
+//! schema to a reader's.
 //!
-//! [`Resolution::between`] compares two schemas once and answers two questions. [`Resolution::verdict`] says what a user wants to know
-//! before anything is restored: the same, migrates (how), or incompatible (why, and what to do about it). [`Resolution::migrate`] turns
-//! one datum of the writer's into one of the reader's, bytes to bytes, by a small program that was compiled from the pair.
+//! [`Resolution::between`] compares two schemas once and answers two questions. [`Resolution::verdict`] says
+//! what a user wants to know before anything is restored: the same, migrates (how), or incompatible (why, and
+//! what to do about it). [`Resolution::migrate`] turns one datum of the writer's into one of the reader's,
+//! bytes to bytes, by a small program that was compiled from the pair.
 //!
-//! The rules are those of the Avro specification ("Schema Resolution"), with two additions. The names of tuples are generated from
-//! their members (`Pair_<hash>`), so tuples are compared by their members alone. And a union that is read as a plain type is accepted
-//! with a warning: a value of a branch that has no place any more fails when it is met.
+//! The rules are those of the Avro specification ("Schema Resolution"), with two additions. The names of
+//! tuples are generated from their members (`Pair_<hash>`), so tuples are compared by their members alone.
+//! And a union that is read as a plain type is accepted with a warning: a value of a branch that has no place
+//! any more fails when it is met.
 //!
 //! ```
 //! use millstream_record::Record;
@@ -70,8 +73,9 @@ impl Resolution {
         Ok(resolve::resolve(writer, &reader))
     }
 
-    /// The same, but a change of what this field of the datum holds is refused. For the key of keyed state: its bytes choose the key
-    /// group, so that state under a changed key would be where no record looks for it.
+    /// The same, but a change of what this field of the datum holds is refused. For the key of keyed state:
+    /// its bytes choose the key group, so that state under a changed key would be where no record looks for
+    /// it.
     #[must_use]
     pub fn keeping(mut self, field: &str) -> Self {
         let changes =
@@ -102,8 +106,8 @@ impl Resolution {
     /// Appends the reader's form of one datum, which must fill `entry`.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the schemas are incompatible, when this datum has no place in the reader's
-    /// schema (the verdict warned of it), or when the bytes are none of the writer's.
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the schemas are incompatible, when this datum has no
+    /// place in the reader's schema (the verdict warned of it), or when the bytes are none of the writer's.
     pub fn migrate(&self, entry: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if !self.refusals.is_empty() {
             return Err(Error::data(self.verdict().to_string()));

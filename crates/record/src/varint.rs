@@ -1,5 +1,5 @@
-//! Whole numbers in as few bytes as they need: seven bits in each byte, the low ones first, and a set high bit says that another
-//! byte follows. Avro's binary form and the files of checkpoints use them.
+//! Whole numbers in as few bytes as they need: seven bits in each byte, the low ones first, and a set high
+//! bit says that another byte follows. Avro's binary form and the files of checkpoints use them.
 
 /// Appends a number: 1 to 10 bytes.
 #[inline]
@@ -11,7 +11,8 @@ pub fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// Takes a number off the front; `None`, and nothing taken, when the bytes end within it or it is longer than 10 bytes.
+/// Takes a number off the front; `None`, and nothing taken, when the bytes end within it or it is longer than
+/// 10 bytes.
 #[inline]
 pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;

@@ -1,4 +1,5 @@
-//! Our resolution is Avro's: an independent implementation reads the writer's bytes as the reader's type and sees what we wrote for it.
+//! Our resolution is Avro's: an independent implementation reads the writer's bytes as the reader's type and
+//! sees what we wrote for it.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use apache_avro::types::Value;

@@ -96,7 +96,8 @@ pub(crate) trait CompletedCheckpointStore: Send + Sync {
     fn log(&self, setup: &Setup, written: &WrittenCheckpoint, last: bool) -> Logged;
     /// Logs that the job has read everything.
     fn finish(&self, setup: &Setup) -> Logged;
-    /// Deletes what is retained no more or was given up; gives the numbers of the checkpoints that were retained until then.
+    /// Deletes what is retained no more or was given up; gives the numbers of the checkpoints that were
+    /// retained until then.
     fn clean(&self) -> Vec<CheckpointId>;
     /// Logs that these are retained no more.
     ///

@@ -19,8 +19,8 @@ use crate::signals;
 use crate::snapshot::JobSnapshot;
 use crate::status::{JobFailure, JobStatus};
 
-/// What can be asked of a job, from any thread and through all of its attempts. Does nothing once the job has ended; what it tells stays
-/// readable.
+/// What can be asked of a job, from any thread and through all of its attempts. Does nothing once the job has
+/// ended; what it tells stays readable.
 #[derive(Clone)]
 pub struct JobControl {
     pub(crate) state: Arc<JobState>,
@@ -38,27 +38,30 @@ impl WeakControl {
 }
 
 impl JobControl {
-    /// Stops the job in order, without waiting for it: sources read no more, what is in the queues is processed, sinks flush. Open
-    /// windows are left alone, no final watermark is sent.
+    /// Stops the job in order, without waiting for it: sources read no more, what is in the queues is
+    /// processed, sinks flush. Open windows are left alone, no final watermark is sent.
     pub fn stop(&self) {
         self.state.request_termination(TerminationRequest::Stop);
     }
 
-    /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) reports it as cancelled.
+    /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait)
+    /// reports it as cancelled.
     pub fn cancel(&self) {
         self.state.request_termination(TerminationRequest::Cancel);
     }
 
-    /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) gives an error with this reason.
+    /// Ends the job at once: what is in the queues is lost. [`JobHandle::wait`](crate::JobHandle::wait) gives
+    /// an error with this reason.
     pub fn abort(&self, reason: &str) {
         self.state.request_termination(TerminationRequest::Abort(reason.to_owned()));
     }
 
-    /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second; signals within a second count as one. While no job of the process runs, signals
-    /// end the process as they would have.
+    /// Stops the job in order at the first SIGTERM or SIGINT, aborts it at the second; signals within a
+    /// second count as one. While no job of the process runs, signals end the process as they would have.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the process cannot handle signals.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the process cannot
+    /// handle signals.
     pub fn stop_on_signals(&self) -> Result<()> {
         signals::stop_on_signals(self)
     }
@@ -66,30 +69,32 @@ impl JobControl {
     /// Takes a checkpoint for recovery and waits for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) while another one is under way or when it cannot be stored;
-    /// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when the attempt ends before it is complete.
+    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) while another one is under way or when it
+    /// cannot be stored; [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when the attempt ends
+    /// before it is complete.
     pub fn checkpoint_now(&self) -> Result<CheckpointDone> {
         self.ask(Ask::Checkpoint).wait()
     }
 
-    /// Takes a checkpoint and gives it: the state of all operators at one point of every source. For jobs that keep checkpoints in
-    /// memory.
+    /// Takes a checkpoint and gives it: the state of all operators at one point of every source. For jobs
+    /// that keep checkpoints in memory.
     ///
     /// # Errors
-    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where they
-    /// are kept elsewhere.
+    /// As [`checkpoint_now`](Self::checkpoint_now);
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where they are kept
+    /// elsewhere.
     pub fn checkpoint(&self) -> Result<JobSnapshot> {
         let (_, snapshot) = self.ask(Ask::Checkpoint).answer()?;
         let elsewhere = || Error::configuration("this job keeps its checkpoints in a storage, not in memory");
         snapshot.map(|snapshot| (*snapshot).clone()).ok_or_else(elsewhere)
     }
 
-    /// Takes a savepoint below this URL, or below `state.savepoints.dir`, and waits for it. Nothing is committed by it, and the job does
-    /// not recover from it by itself: it belongs to the user.
+    /// Takes a savepoint below this URL, or below `state.savepoints.dir`, and waits for it. Nothing is
+    /// committed by it, and the job does not recover from it by itself: it belongs to the user.
     ///
     /// # Errors
-    /// As [`checkpoint_now`](Self::checkpoint_now); [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no
-    /// directory is known.
+    /// As [`checkpoint_now`](Self::checkpoint_now);
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known.
     pub fn savepoint(&self, dir: Option<&str>) -> Result<CheckpointDone> {
         self.trigger_savepoint(dir)?.wait()
     }
@@ -97,16 +102,19 @@ impl JobControl {
     /// The same without waiting for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known, or the URL is none.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known,
+    /// or the URL is none.
     pub fn trigger_savepoint(&self, dir: Option<&str>) -> Result<Pending> {
         Ok(self.ask(Ask::Savepoint(self.savepoint_dir(dir)?)))
     }
 
-    /// Stops the job in order with a savepoint below this URL, or below `state.savepoints.dir`, and waits for it; the job then ends.
-    /// With `drain` the final watermark goes out before, so that open windows fire: for a job that will not go on.
+    /// Stops the job in order with a savepoint below this URL, or below `state.savepoints.dir`, and waits for
+    /// it; the job then ends. With `drain` the final watermark goes out before, so that open windows fire:
+    /// for a job that will not go on.
     ///
     /// # Errors
-    /// As [`savepoint`](Self::savepoint). When the savepoint cannot be taken, the job goes on from its latest checkpoint.
+    /// As [`savepoint`](Self::savepoint). When the savepoint cannot be taken, the job goes on from its latest
+    /// checkpoint.
     pub fn stop_with_savepoint(&self, dir: Option<&str>, drain: bool) -> Result<CheckpointDone> {
         self.trigger_stop_with_savepoint(dir, drain)?.wait()
     }
@@ -114,7 +122,8 @@ impl JobControl {
     /// The same without waiting for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known, or the URL is none.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known,
+    /// or the URL is none.
     pub fn trigger_stop_with_savepoint(&self, dir: Option<&str>, drain: bool) -> Result<Pending> {
         Ok(self.ask(Ask::Stop { dir: self.savepoint_dir(dir)?, drain }))
     }
@@ -182,7 +191,8 @@ impl JobControl {
         self.state.history(|history| history.clone())
     }
 
-    /// The metrics of all subtasks and operators; they count on over attempts and stay readable after the job's end.
+    /// The metrics of all subtasks and operators; they count on over attempts and stay readable after the
+    /// job's end.
     pub fn metrics(&self) -> Arc<JobMetrics> {
         Arc::clone(&self.state.setup.metrics)
     }

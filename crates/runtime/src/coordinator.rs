@@ -1,4 +1,5 @@
-//! The one thread that looks after an attempt: starts its subtasks, asks its enumerators, takes checkpoints, sees to its end.
+//! The one thread that looks after an attempt: starts its subtasks, asks its enumerators, takes checkpoints,
+//! sees to its end.
 
 mod flight;
 mod snapshots;
@@ -246,7 +247,8 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    // A job whose input is damaged writes what came before the damage, then it fails: a last checkpoint would say that all was read.
+    // A job whose input is damaged writes what came before the damage, then it fails: a last checkpoint would
+    // say that all was read.
     fn on_ended(&mut self, subtask: usize, end: End, damage: Option<Error>) -> Result<()> {
         self.ended[subtask] = true;
         self.damage = self.damage.take().or(damage);

@@ -1,4 +1,5 @@
-//! What a restore would do, without a restore: nothing is claimed, written or started, and a job that runs is not disturbed.
+//! What a restore would do, without a restore: nothing is claimed, written or started, and a job that runs is
+//! not disturbed.
 
 use std::sync::Arc;
 
@@ -25,12 +26,12 @@ pub struct DryRun {
     pub report: RestoreReport,
 }
 
-/// Compares a plan with the savepoint or checkpoint at a URL; without one, with what a start would go on from: the job's latest
-/// checkpoint, or the savepoint that it began from. Reads manifests, no state.
+/// Compares a plan with the savepoint or checkpoint at a URL; without one, with what a start would go on
+/// from: the job's latest checkpoint, or the savepoint that it began from. Reads manifests, no state.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`] when there is nothing to look at, [`ErrorKind::Data`] when it is damaged; those of the storage. What
-/// does not fit is no error of this: see [`RestoreReport::refusal`].
+/// [`ErrorKind::Configuration`] when there is nothing to look at, [`ErrorKind::Data`] when it is damaged;
+/// those of the storage. What does not fit is no error of this: see [`RestoreReport::refusal`].
 pub fn dry_run(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Result<DryRun> {
     let mut options = options.clone();
     options.storage.reports = Reports::to(Arc::default(), Arc::new(SystemClock::new()));
@@ -43,8 +44,8 @@ pub fn dry_run(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Res
     Ok(DryRun { report: check(plan, &opened.snapshot)?, url: opened.url })
 }
 
-/// The same for a job that is about to start, with this savepoint if it is told so and has not begun from it before; `None` when it
-/// begins from nothing.
+/// The same for a job that is about to start, with this savepoint if it is told so and has not begun from it
+/// before; `None` when it begins from nothing.
 ///
 /// # Errors
 /// As [`dry_run`].

@@ -1,7 +1,8 @@
-//! Claims the number of an attempt to run a job, by exclusive create of a numbered entry in the job's directory.
+//! Claims the number of an attempt to run a job, by exclusive create of a numbered entry in the job's
+//! directory.
 //!
-//! `<dir>/epochs/0000000001` and so on: of all processes that race for an entry exactly one gets it, the others take the next. What is
-//! written into it is for people; the claim is that the entry exists.
+//! `<dir>/epochs/0000000001` and so on: of all processes that race for an entry exactly one gets it, the
+//! others take the next. What is written into it is for people; the claim is that the entry exists.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -12,10 +13,12 @@ use millstream_stage::time::Clock;
 
 use crate::clock::SystemClock;
 
-/// Claims the next epoch of the job in this directory, which is made where it does not exist: higher than every earlier one.
+/// Claims the next epoch of the job in this directory, which is made where it does not exist: higher than
+/// every earlier one.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be written.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be
+/// written.
 pub fn claim(job_dir: &Path) -> Result<u64> {
     let dir = job_dir.join("epochs");
     claim_in(&dir).map_err(|error| {
@@ -28,15 +31,16 @@ pub fn claim(job_dir: &Path) -> Result<u64> {
 /// The highest epoch that was claimed in this directory so far; 0 for none.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be read.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be
+/// read.
 pub fn latest(job_dir: &Path) -> Result<u64> {
     let dir = job_dir.join("epochs");
     highest(&dir)
         .map_err(|error| Error::configuration(format!("{} cannot be read", dir.display())).caused_by(error))
 }
 
-/// The process that made the latest claim in this directory, if it still runs the same program on this machine. None also where that cannot be
-/// known, as in containers of their own.
+/// The process that made the latest claim in this directory, if it still runs the same program on this
+/// machine. None also where that cannot be known, as in containers of their own.
 pub fn holder(job_dir: &Path) -> Option<u32> {
     let dir = job_dir.join("epochs");
     let entry = dir.join(format!("{:010}", highest(&dir).ok()?));
@@ -51,7 +55,8 @@ pub fn holder(job_dir: &Path) -> Option<u32> {
 /// Notes an epoch that was claimed elsewhere, so that later claims here are higher.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be written.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the directory cannot be
+/// written.
 pub(crate) fn remember(job_dir: &Path, epoch: u64) -> Result<()> {
     let dir = job_dir.join("epochs");
     let noted = fs::create_dir_all(&dir).and_then(|()| {

@@ -1,4 +1,5 @@
-//! What waits before one subtask: a channel per upstream channel, bounded in bytes, and the driver's commands.
+//! What waits before one subtask: a channel per upstream channel, bounded in bytes, and the driver's
+//! commands.
 //!
 //! One lock per batch, none per record. Whoever finds nothing parks; nobody polls.
 

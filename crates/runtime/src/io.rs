@@ -35,7 +35,8 @@ impl Io for TokioIo {
 /// A runtime with so many worker threads.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no more threads.
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no more
+/// threads.
 pub(crate) fn runtime(threads: usize) -> Result<Runtime> {
     let built =
         Builder::new_multi_thread().worker_threads(threads).thread_name("millstream-io").enable_all().build();

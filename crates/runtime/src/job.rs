@@ -42,8 +42,8 @@ pub fn run(plan: Plan, options: RuntimeOptions) -> Result<JobReport> {
 /// Starts a job. When this returns, every operator was opened and all subtasks run.
 ///
 /// # Errors
-/// Settings or plan that can never work, an enumerator that cannot find its splits, an operator that cannot be opened: then nothing
-/// has run, and nothing runs on.
+/// Settings or plan that can never work, an enumerator that cannot find its splits, an operator that cannot
+/// be opened: then nothing has run, and nothing runs on.
 pub fn start(plan: Plan, options: RuntimeOptions) -> Result<JobHandle> {
     Launch::new(plan, options).start()
 }
@@ -51,8 +51,8 @@ pub fn start(plan: Plan, options: RuntimeOptions) -> Result<JobHandle> {
 /// Starts a job from a snapshot, at any parallelism.
 ///
 /// # Errors
-/// As [`start`]; and [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the plan has no place for
-/// something in the snapshot.
+/// As [`start`]; and [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the plan
+/// has no place for something in the snapshot.
 pub fn start_from(plan: Plan, options: RuntimeOptions, snapshot: JobSnapshot) -> Result<JobHandle> {
     Launch::new(plan, options).from_snapshot(snapshot).start()
 }
@@ -92,15 +92,17 @@ impl Launch {
         Self { origin: Origin::Snapshot(Arc::new(snapshot)), ..self }
     }
 
-    /// Begins with the savepoint or checkpoint at this URL, unless the job has begun from this very one before and has a checkpoint of
-    /// its own since. State that the job has no place for is refused, or left behind where that is allowed.
+    /// Begins with the savepoint or checkpoint at this URL, unless the job has begun from this very one
+    /// before and has a checkpoint of its own since. State that the job has no place for is refused, or left
+    /// behind where that is allowed.
     #[must_use]
     pub fn from_savepoint(self, url: &str, allow_non_restored: bool) -> Self {
         Self { origin: Origin::Savepoint(url.to_owned()), ..self }
             .allowing_non_restored_state(allow_non_restored)
     }
 
-    /// Whether state that the job has no place for may be left behind, wherever the job goes on from. Else the job does not start.
+    /// Whether state that the job has no place for may be left behind, wherever the job goes on from. Else
+    /// the job does not start.
     #[must_use]
     pub fn allowing_non_restored_state(self, allow_non_restored: bool) -> Self {
         Self { allow_non_restored, ..self }
@@ -125,7 +127,8 @@ impl Launch {
         Ok(job)
     }
 
-    /// Begins to start the job and does not wait for it: its storage and its brokers may be away, and it can be stopped meanwhile.
+    /// Begins to start the job and does not wait for it: its storage and its brokers may be away, and it can
+    /// be stopped meanwhile.
     ///
     /// # Errors
     /// Settings or a plan that can never work.
@@ -171,8 +174,8 @@ fn warn(plan: &Plan, options: &RuntimeOptions) {
     }
 }
 
-/// Refuses state that does not fit before the attempt is claimed: until then, whoever runs the job goes on undisturbed. What is damaged is
-/// left to the attempt, which may pass it over.
+/// Refuses state that does not fit before the attempt is claimed: until then, whoever runs the job goes on
+/// undisturbed. What is damaged is left to the attempt, which may pass it over.
 fn refuse_misfit(state: &JobState, origin: &Origin) -> Result<()> {
     let setup = &state.setup;
     let from = match origin {
@@ -228,13 +231,14 @@ impl JobHandle {
     /// Waits for the job's end: everything was read, or it was stopped or cancelled.
     ///
     /// # Errors
-    /// What ended the job otherwise: the error or panic of a subtask or an enumerator that no restart was to follow, with the stage,
-    /// the subtask and the chain of causes; an abort; a stop that took too long.
+    /// What ended the job otherwise: the error or panic of a subtask or an enumerator that no restart was to
+    /// follow, with the stage, the subtask and the chain of causes; an abort; a stop that took too long.
     pub fn wait(mut self) -> Result<JobReport> {
         self.join()
     }
 
-    /// Waits until all subtasks run or the job has ended, for so long at the most where that is said; whether it is so.
+    /// Waits until all subtasks run or the job has ended, for so long at the most where that is said; whether
+    /// it is so.
     ///
     /// # Errors
     /// What has ended the job, unless somebody stopped it.

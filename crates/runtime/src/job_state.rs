@@ -1,4 +1,5 @@
-//! The state of a job across its attempts: its status, a requested termination, its failures and its checkpoint history.
+//! The state of a job across its attempts: its status, a requested termination, its failures and its
+//! checkpoint history.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -69,7 +70,8 @@ pub(crate) enum Waited {
     Done,
     /// The wait was long enough.
     NotYet,
-    /// Whoever runs the job does not come back: somebody wants it to end, and it waits for a storage or a broker that does not answer.
+    /// Whoever runs the job does not come back: somebody wants it to end, and it waits for a storage or a
+    /// broker that does not answer.
     Lost { termination: TerminationRequest, nothing_ran: bool },
 }
 
@@ -126,7 +128,8 @@ impl JobState {
         now.termination.clone()
     }
 
-    /// Asks the present attempt, or the next one where the job is starting; nobody where it is over, which ends the wait for the answer.
+    /// Asks the present attempt, or the next one where the job is starting; nobody where it is over, which
+    /// ends the wait for the answer.
     pub(crate) fn ask(&self, ask: Ask, reply: Reply) {
         let mut now = self.lock();
         match now.attempt.clone() {

@@ -1,11 +1,11 @@
 //! The thread driver: runs a [`Plan`](millstream_stage::plan::Plan) on one machine, in one process.
 //!
-//! Every subtask has a thread of its own and an inbox whose channels are bounded in bytes; a full channel makes its sender wait, an empty inbox
-//! makes its subtask park. One coordinator thread per job asks the enumerators, collects checkpoints and sees to the end. Futures run on a
-//! small Tokio runtime beside them.
+//! Every subtask has a thread of its own and an inbox whose channels are bounded in bytes; a full channel
+//! makes its sender wait, an empty inbox makes its subtask park. One coordinator thread per job asks the
+//! enumerators, collects checkpoints and sees to the end. Futures run on a small Tokio runtime beside them.
 //!
-//! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the channels), `drive/subtask.rs` in the
-//! core (what a subtask does next).
+//! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the
+//! channels), `drive/subtask.rs` in the core (what a subtask does next).
 
 mod ask;
 mod check;

@@ -21,7 +21,8 @@ pub struct RuntimeOptions {
     /// The number of threads that run the requests and timers of sources and sinks. Calls that block have
     /// threads of their own.
     pub io_threads: usize,
-    /// How many records one call of a source or of a firing window may handle before barriers and commands are looked at.
+    /// How many records one call of a source or of a firing window may handle before barriers and commands
+    /// are looked at.
     pub records_per_call: usize,
     /// How long an orderly stop may take before the job is aborted with an error that names the subtasks that
     /// were not done. The default lets the process end by itself before Kubernetes kills it after 30 s.
@@ -36,11 +37,13 @@ pub struct RuntimeOptions {
     pub epoch: Option<u64>,
     /// The job's directory, where attempts are numbered. In a configuration file, `job.dir` overrides it.
     pub job_dir: Option<PathBuf>,
-    /// When checkpoints are taken and what is kept of them. In a configuration file these are keys of the top level.
+    /// When checkpoints are taken and what is kept of them. In a configuration file these are keys of the top
+    /// level.
     #[serde(skip)]
     pub checkpointing: CheckpointOptions,
-    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks` (`state.checkpoints.dir`). Without it:
-    /// in `job_dir` where checkpoints are taken at all; without that too: in memory.
+    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks`
+    /// (`state.checkpoints.dir`). Without it: in `job_dir` where checkpoints are taken at all; without that
+    /// too: in memory.
     #[serde(skip)]
     pub checkpoints_dir: Option<String>,
     /// Where savepoints go that are not told where (`state.savepoints.dir`).
@@ -49,7 +52,8 @@ pub struct RuntimeOptions {
     /// How storages are reached.
     #[serde(skip)]
     pub storage: StorageOptions,
-    /// Whether checkpoints keep the files of cold stores, so that only new ones travel (`execution.checkpointing.incremental`).
+    /// Whether checkpoints keep the files of cold stores, so that only new ones travel
+    /// (`execution.checkpointing.incremental`).
     #[serde(skip)]
     pub incremental: bool,
     /// What is done after a failure. In a configuration file these are keys of the top level.
@@ -106,7 +110,8 @@ impl RuntimeOptions {
     /// Where checkpoints are kept, as a URL; none for in memory.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a job directory that no URL can name.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a job directory that no
+    /// URL can name.
     pub(crate) fn checkpoints_url(&self) -> Result<Option<String>> {
         let options = &self.checkpointing;
         let wanted = options.interval.is_some() || options.savepoint_interval.is_some();

@@ -12,7 +12,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Runs code; a panic becomes `message, at file:line:column`. The process-wide panic hook stays silent about it.
+/// Runs code; a panic becomes `message, at file:line:column`. The process-wide panic hook stays silent about
+/// it.
 pub(crate) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     HOOK.call_once(install);
     let before = ARMED.replace(true);

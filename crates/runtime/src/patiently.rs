@@ -9,8 +9,8 @@ use crate::job_state::JobState;
 /// Between two calls, each of which has tried for a while by itself.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Calls until the outcome is not that the storage is away; `None` when somebody wants the job to end instead. The storage itself says
-/// that it is away (`storage/reports.rs` of the checkpoints' crate).
+/// Calls until the outcome is not that the storage is away; `None` when somebody wants the job to end
+/// instead. The storage itself says that it is away (`storage/reports.rs` of the checkpoints' crate).
 pub(crate) fn patiently<T>(state: &JobState, mut call: impl FnMut() -> Result<T>) -> Result<Option<T>> {
     loop {
         if state.termination().is_some() {

@@ -22,12 +22,14 @@ struct Watched {
     stopping: Option<Nanos>,
 }
 
-/// Signals that come within a second are one: `timeout`, shells and service managers signal a process and then its group.
+/// Signals that come within a second are one: `timeout`, shells and service managers signal a process and
+/// then its group.
 const ONE_SIGNAL: Nanos = 1_000_000_000;
 
 static WATCH: Mutex<Watch> = Mutex::new(Watch { running: false, jobs: Vec::new() });
 
-/// The first signal stops the job in order, a second one that comes a second later or more aborts it. While no job runs, signals end the process as they would have.
+/// The first signal stops the job in order, a second one that comes a second later or more aborts it. While
+/// no job runs, signals end the process as they would have.
 pub(crate) fn stop_on_signals(job: &JobControl) -> Result<()> {
     let mut watch = lock();
     watch.jobs.retain(|watched| watched.job.running().is_some());

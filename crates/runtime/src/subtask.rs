@@ -1,4 +1,5 @@
-//! The thread of one subtask at work: brings what comes to the [`SubtaskProtocol`], and does what that decides.
+//! The thread of one subtask at work: brings what comes to the [`SubtaskProtocol`], and does what that
+//! decides.
 
 use millstream_protocol::subtask::{
     Asked, Move, ReaderState, StageCall, SubtaskDecision, SubtaskEvent, SubtaskProtocol,

@@ -1,4 +1,5 @@
-//! Runs a job as a sequence of attempts: claims an epoch, restores, runs, and after a failure decides whether there is a next one.
+//! Runs a job as a sequence of attempts: claims an epoch, restores, runs, and after a failure decides whether
+//! there is a next one.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -61,7 +62,8 @@ struct Supervisor<'a> {
     outage: Outage,
 }
 
-/// What the log says of attempts that fail one after the other: each new reason, the same one now and then, and that the job runs again.
+/// What the log says of attempts that fail one after the other: each new reason, the same one now and then,
+/// and that the job runs again.
 #[derive(Default)]
 struct Outage {
     trouble: Trouble,
@@ -147,7 +149,8 @@ impl Supervisor<'_> {
         self.restarts.on_failure(failed, now, random)
     }
 
-    // The log hears of it when the older one has proved to be whole: until then nothing may be lost that was retained.
+    // The log hears of it when the older one has proved to be whole: until then nothing may be lost that was
+    // retained.
     fn fall_back(&mut self, to: CheckpointId, damaged: Vec<CheckpointId>, error: &Error) {
         let names: Vec<_> = damaged.iter().map(ToString::to_string).collect();
         tracing::error!(

@@ -34,7 +34,8 @@ impl Worker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no more threads.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no
+    /// more threads.
     pub(crate) fn spawn(self) -> Result<JoinHandle<()>> {
         let who = self.shared.setup.who(self.index);
         let spawned = Builder::new().name(self.thread_name()).spawn(move || self.work());

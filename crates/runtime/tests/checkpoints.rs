@@ -77,7 +77,8 @@ fn every_subtask_hears_of_a_complete_checkpoint_and_ids_go_on_after_a_restore() 
 
 #[test]
 fn subtasks_that_have_ended_take_part() {
-    // The second source has nothing: it ends at once, the third reader of the first one too; the union goes on.
+    // The second source has nothing: it ends at once, the third reader of the first one too; the union goes
+    // on.
     let numbers = gated(30_000);
     let at_gate = numbers.probe.gate();
     let union = |numbers: &Numbers, written: &Sums| {
@@ -144,7 +145,8 @@ fn a_sink_behind_a_flowing_source_comes_to_the_end_of_its_flush() {
     let job = start(direct(&numbers, &written), support::options()).unwrap();
     let mut before = 0;
     for _ in 0..3 {
-        // Everything up to the barrier is written when the checkpoint is complete: what a restore reads again is not among it.
+        // Everything up to the barrier is written when the checkpoint is complete: what a restore reads again
+        // is not among it.
         let snapshot = job.checkpoint().unwrap();
         let written = written.rows.lock().len();
         let positions = positions(&snapshot);

@@ -88,7 +88,8 @@ fn a_union_takes_both_and_its_watermark_is_the_minimum() {
     let seen: Arc<Mutex<Vec<i64>>> = Arc::default();
     let written = Written::<i64>::default();
     let out = written.clone();
-    // The second source ends early, the first one goes on: the end of one releases the watermark of the other.
+    // The second source ends early, the first one goes on: the end of one releases the watermark of the
+    // other.
     let (left, right) = (Numbers::new(&[(0, 20_000)]), Numbers::new(&[(0, 50)]));
     let watermarks = Arc::clone(&seen);
     let watch = move || WatermarkWatch(Arc::clone(&watermarks));

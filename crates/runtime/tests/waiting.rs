@@ -53,7 +53,8 @@ fn an_idle_job_is_called_by_nobody_and_a_waker_wakes_it() {
 
 #[test]
 fn deadlines_fire_in_time_and_only_a_resume_takes_them_back() {
-    // The first resume asks for another one 30 ms later, the rows after it ask for nothing; the last one asks for none.
+    // The first resume asks for another one 30 ms later, the rows after it ask for nothing; the last one asks
+    // for none.
     let numbers = Numbers { bounded: false, ..Numbers::new(&[(0, 10)]) };
     let (tell, told) = mpsc::channel();
     let due = Arc::new(AtomicI64::new(0));

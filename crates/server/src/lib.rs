@@ -1,6 +1,8 @@
-//! What a running job shows over HTTP: `/metrics` for Prometheus, a page that is pushed what happens, and Flink's REST interface.
+//! What a running job shows over HTTP: `/metrics` for Prometheus, a page that is pushed what happens, and
+//! Flink's REST interface.
 //!
-//! Loopback needs no login; anything else needs a password, asked for by the browser (any user name will do) and never logged.
+//! Loopback needs no login; anything else needs a password, asked for by the browser (any user name will do)
+//! and never logged.
 
 mod auth;
 mod live;

@@ -1,4 +1,5 @@
-//! Metrics in Prometheus' text format, with Flink's names and meaning, so that boards and alerts made for Flink go on working.
+//! Metrics in Prometheus' text format, with Flink's names and meaning, so that boards and alerts made for
+//! Flink go on working.
 
 pub(crate) mod job;
 mod sinks;

@@ -1,6 +1,8 @@
-//! Flink's REST interface, as far as it makes sense for one job in one process: the `flink` command and tools made for Flink talk to it.
+//! Flink's REST interface, as far as it makes sense for one job in one process: the `flink` command and tools
+//! made for Flink talk to it.
 //!
-//! Paths, verbs and field names are Flink's, with and without `/v1`. Times are epoch milliseconds, durations milliseconds.
+//! Paths, verbs and field names are Flink's, with and without `/v1`. Times are epoch milliseconds, durations
+//! milliseconds.
 //!
 //! | request | does |
 //! |---|---|
@@ -12,8 +14,8 @@
 //! | `GET /jobs/:id/savepoints/:request` | how far it is |
 //! | `PATCH /jobs/:id?mode=cancel` | ends the job at once |
 //!
-//! Unlike Flink, a savepoint that failed is answered with status 500 and its reason in `errors`: Flink's own answer holds a serialized
-//! Java object. Its command shows both alike.
+//! Unlike Flink, a savepoint that failed is answered with status 500 and its reason in `errors`: Flink's own
+//! answer holds a serialized Java object. Its command shows both alike.
 
 mod checkpoints;
 mod cluster;

@@ -106,8 +106,8 @@ impl Server {
     /// Starts to listen: the files of the page, `/live` (server-sent events of `live`) and `/metrics`.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an address that is none, one beyond loopback without a
-    /// password, and a port that is in use.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an address that is none,
+    /// one beyond loopback without a password, and a port that is in use.
     pub fn start(
         options: &ServerOptions,
         metrics: Arc<JobMetrics>,

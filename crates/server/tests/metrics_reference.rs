@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-//! The metrics reference of the book against a scrape of a real job: nothing is missing there, and nothing is made up.
+//! The metrics reference of the book against a scrape of a real job: nothing is missing there, and nothing is
+//! made up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,5 @@
-//! How long a barrier stops a window operator on the heap, and what the batches behind it cost:
-//! `cargo run --release -p millstream-sim --example pause -- 10000000`, the argument being the number of keys.
+//! How long a barrier stops a window operator on the heap, and what the batches behind it cost: `cargo run
+//! --release -p millstream-sim --example pause -- 10000000`, the argument being the number of keys.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a measurement")]
 

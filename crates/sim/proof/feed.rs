@@ -19,7 +19,8 @@ use millstream_stage::{Context, Rows};
 /// How often the enumerator looks for new splits.
 const LOOK_EVERY: Duration = Duration::from_millis(8);
 
-/// The splits, each with its records, and how many of them are there when the job starts. The others appear one by one.
+/// The splits, each with its records, and how many of them are there when the job starts. The others appear
+/// one by one.
 #[derive(Clone)]
 pub(crate) struct Feed<T> {
     pub(crate) splits: Arc<Vec<Vec<T>>>,

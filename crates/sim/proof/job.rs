@@ -1,4 +1,5 @@
-//! The job of the proof: one input, with an end or without; running counts per user to documents, a table and a topic; windows and their late records to topics.
+//! The job of the proof: one input, with an end or without; running counts per user to documents, a table and
+//! a topic; windows and their late records to topics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +46,8 @@ pub(crate) struct Outside {
 pub(crate) struct Shape {
     pub(crate) clicks: Vec<Click>,
     pub(crate) splits: usize,
-    /// How many of the splits are there at the start, where the input has no end: some of its splits stay empty.
+    /// How many of the splits are there at the start, where the input has no end: some of its splits stay
+    /// empty.
     pub(crate) live: Option<usize>,
     pub(crate) parallelism: u16,
     pub(crate) snapshots: bool,
@@ -88,7 +90,8 @@ impl Shape {
         splits
     }
 
-    /// Up to where event time must have come when everything was read: splits without records hold nothing back.
+    /// Up to where event time must have come when everything was read: splits without records hold nothing
+    /// back.
     fn watermark(&self) -> i64 {
         let splits = self.feed();
         let highest = splits.iter().filter_map(|clicks| clicks.iter().map(|click| click.at).max());
@@ -170,7 +173,8 @@ pub(crate) fn plan(shape: &Shape, outside: &Outside) -> Result<Plan> {
     env.plan()
 }
 
-/// Compares what is outside with what the input says, by brute force; the topics only where that is asked for.
+/// Compares what is outside with what the input says, by brute force; the topics only where that is asked
+/// for.
 ///
 /// # Errors
 /// What is wrong, in words.
@@ -199,8 +203,9 @@ pub(crate) fn audit(shape: &Shape, outside: &Outside, topics: bool) -> Result<()
     audit_windows(shape, &windows, outside)
 }
 
-// Which records are late depends on how far event time had come. But each is in one window or late, once; and no window fires twice. Where
-// the input has no end, the windows that event time has not passed may not have fired.
+// Which records are late depends on how far event time had come. But each is in one window or late, once; and
+// no window fires twice. Where the input has no end, the windows that event time has not passed may not have
+// fired.
 fn audit_windows(shape: &Shape, truth: &BTreeMap<u64, u64>, outside: &Outside) -> Result<(), String> {
     let rows = outside.windows.look(|topic| topic.rows.clone());
     let mut sums: BTreeMap<u64, u64> = BTreeMap::new();

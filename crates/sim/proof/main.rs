@@ -1,4 +1,5 @@
-//! Runs the proof of exactly-once under many seeds: `cargo xtask sim --seeds N [--from S] [--broken RULE] [--trace]`.
+//! Runs the proof of exactly-once under many seeds: `cargo xtask sim --seeds N [--from S] [--broken RULE]
+//! [--trace]`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod feed;

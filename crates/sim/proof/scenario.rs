@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::job::{Outside, Shape, audit, plan};
 
-/// How many steps a job whose input has no end is left in peace before it is stopped: by then it must have read and fired what it can.
+/// How many steps a job whose input has no end is left in peace before it is stopped: by then it must have
+/// read and fired what it can.
 const SETTLING: u64 = 4_000;
 
 /// Runs a seed.
@@ -22,7 +23,8 @@ pub(crate) fn run(seed: u64, broken: Option<Broken>, trace: Option<fn(&str)>) ->
     let faults = *pick(&mut chance, &[0.0, 0.02, 0.1]);
     let outside = Outside::new(chance.random(), faults);
     let job = plan(&shape, &outside).map_err(|error| error.chain())?;
-    // What was committed after a checkpoint that is damaged later is committed again: only what is idempotent stays right.
+    // What was committed after a checkpoint that is damaged later is committed again: only what is idempotent
+    // stays right.
     let damaged = broken.is_none() && chance.random_ratio(1, 10);
     let mut driver = driver(seed, &mut chance, damaged);
     if shape.live.is_some() {

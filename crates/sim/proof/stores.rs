@@ -1,5 +1,5 @@
-//! Models of the systems that results go to. They err as real ones do: a call may fail, its answer may be lost, part of a bulk may be
-//! taken, and all of it takes its time.
+//! Models of the systems that results go to. They err as real ones do: a call may fail, its answer may be
+//! lost, part of a bulk may be taken, and all of it takes its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -83,7 +83,8 @@ impl<S: Default> Shared<S> {
     }
 }
 
-/// Documents with external versions, as in Elasticsearch: an older version is refused. (Redis with its compare-and-write is the same.)
+/// Documents with external versions, as in Elasticsearch: an older version is refused. (Redis with its
+/// compare-and-write is the same.)
 #[derive(Default)]
 pub(crate) struct Documents(pub(crate) BTreeMap<u64, (u64, i64)>);
 
@@ -164,7 +165,8 @@ pub(crate) struct Ledger {
 }
 
 impl Shared<Ledger> {
-    /// Takes the epoch; whoever is the first of its attempt also writes what the one before had not got acknowledged.
+    /// Takes the epoch; whoever is the first of its attempt also writes what the one before had not got
+    /// acknowledged.
     pub(crate) fn open(&self, epoch: u64, rows: &[Row]) -> Result<(), Trouble> {
         let begun = self.look(|ledger| ledger.epoch == epoch);
         self.upsert(epoch, if begun { &[] } else { rows })

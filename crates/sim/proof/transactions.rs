@@ -1,4 +1,5 @@
-//! A sink whose output is part of the checkpoint, and is written in one transaction with a marker once that is complete.
+//! A sink whose output is part of the checkpoint, and is written in one transaction with a marker once that
+//! is complete.
 
 use std::collections::VecDeque;
 

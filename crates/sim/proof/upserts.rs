@@ -46,7 +46,8 @@ struct Writer {
     versions: Versions,
     firings: BTreeMap<u64, u64>,
     buffer: BTreeMap<u64, u64>,
-    /// What the attempt before had not got acknowledged. Documents keep the version that they had, so any subtask may send them.
+    /// What the attempt before had not got acknowledged. Documents keep the version that they had, so any
+    /// subtask may send them.
     restored: Vec<Write>,
     sent: Vec<Write>,
     requests: Completions<(Vec<Write>, Result<(), Trouble>)>,
@@ -102,7 +103,8 @@ fn restored_firings(items: Vec<Vec<u8>>) -> Result<BTreeMap<u64, u64>> {
 }
 
 impl Writer {
-    // A table takes one transaction at a time, so that its rows stay in order; documents have versions for that.
+    // A table takes one transaction at a time, so that its rows stay in order; documents have versions for
+    // that.
     fn most_requests(&self) -> usize {
         match self.sink.target {
             Target::Documents(_) => 3,
@@ -239,7 +241,8 @@ impl SinkWriter<Row> for Writer {
         _: CheckpointId,
         dead: &mut Rows<DeadLetter>,
     ) -> Result<Step> {
-        // A table's restored rows go to all subtasks, and must be in it before there is another snapshot: they have no version.
+        // A table's restored rows go to all subtasks, and must be in it before there is another snapshot:
+        // they have no version.
         let waits = !self.sink.snapshots || (self.is_table() && !self.opened);
         if waits { self.flush(cx, dead) } else { Ok(Step::DONE) }
     }

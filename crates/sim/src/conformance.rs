@@ -1,7 +1,8 @@
 //! The lists of checks that every connector passes against its real system.
 //!
-//! A connector's test supplies a fixture (how known records get into the system, or how to see what is in it) and calls
-//! [`sink`] or [`source`]. Each check gets a place of its own in the system: a table, an index, a topic, a directory.
+//! A connector's test supplies a fixture (how known records get into the system, or how to see what is in it)
+//! and calls [`sink`] or [`source`]. Each check gets a place of its own in the system: a table, an index, a
+//! topic, a directory.
 //!
 //! ```no_run
 //! # use millstream_record::Result;
@@ -74,7 +75,8 @@ pub struct Check<F> {
     pub run: fn(&F) -> Result<()>,
 }
 
-/// Every check that failed, with the reason. Its `Debug` form is readable, so that a test can end in `.unwrap()`.
+/// Every check that failed, with the reason. Its `Debug` form is readable, so that a test can end in
+/// `.unwrap()`.
 pub struct Failures {
     list: &'static str,
     passed: usize,

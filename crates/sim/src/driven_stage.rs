@@ -28,7 +28,8 @@ pub(crate) struct DrivenStage {
 }
 
 impl DrivenStage {
-    /// Opens a stage. What was restored must be taken back by its operators, or it would be lost at the next checkpoint.
+    /// Opens a stage. What was restored must be taken back by its operators, or it would be lost at the next
+    /// checkpoint.
     pub(crate) fn open(make: &dyn Fn() -> Box<dyn Stage>, harness: Harness) -> Result<Self> {
         let mut stage = guarded("being made", || Ok(make()))?;
         let mut cx = harness.open_context();

@@ -1,12 +1,15 @@
-//! Runs a whole pipeline in one thread, in an order that a seed chooses, with checkpoints, crashes and restarts at any step.
+//! Runs a whole pipeline in one thread, in an order that a seed chooses, with checkpoints, crashes and
+//! restarts at any step.
 //!
-//! A run is the same for the same plan and seed: which subtask moves next, how much it does, how batches are cut, when a future is
-//! polled, when the clock goes on, when a checkpoint is taken or given up, when the process dies. Channels are two elements long, so
-//! that back-pressure is the rule. After a crash the job goes on from its last checkpoint, at another parallelism if asked to.
+//! A run is the same for the same plan and seed: which subtask moves next, how much it does, how batches are
+//! cut, when a future is polled, when the clock goes on, when a checkpoint is taken or given up, when the
+//! process dies. Channels are two elements long, so that back-pressure is the rule. After a crash the job
+//! goes on from its last checkpoint, at another parallelism if asked to.
 //!
-//! What decides is what decides in the thread driver: the coordinator, the log, the restarts and the clean-up of
-//! [`millstream_protocol`]. What is a model here is the storage of log and checkpoints: it errs, delays, tears, loses
-//! acknowledgements and answers twice. And a process that is taken for dead may live on beside the one that has taken its place.
+//! What decides is what decides in the thread driver: the coordinator, the log, the restarts and the clean-up
+//! of [`millstream_protocol`]. What is a model here is the storage of log and checkpoints: it errs, delays,
+//! tears, loses acknowledgements and answers twice. And a process that is taken for dead may live on beside
+//! the one that has taken its place.
 //!
 //! ```
 //! # use millstream_stage::plan::Plan;
@@ -124,7 +127,8 @@ impl SeededDriver {
         self
     }
 
-    /// Lets the process die with this probability at each step, at most so often, and starts the job again from its last checkpoint.
+    /// Lets the process die with this probability at each step, at most so often, and starts the job again
+    /// from its last checkpoint.
     #[must_use]
     pub fn crashes(mut self, probability: f64, at_most: u64) -> Self {
         self.chaos.crashes = probability.clamp(0.0, 1.0);
@@ -160,9 +164,10 @@ impl SeededDriver {
         self
     }
 
-    /// Lets nothing go wrong any more after so many steps: no crash, no request, no subtask that stands still, and until the sources are
-    /// stopped no fault of the storage. Whoever stops them must know that a checkpoint has everything that can be read: what is read
-    /// after the last complete one is not read again.
+    /// Lets nothing go wrong any more after so many steps: no crash, no request, no subtask that stands
+    /// still, and until the sources are stopped no fault of the storage. Whoever stops them must know that a
+    /// checkpoint has everything that can be read: what is read after the last complete one is not read
+    /// again.
     #[must_use]
     pub fn calm_after(mut self, steps: u64) -> Self {
         self.chaos.calm_after = Some(steps);
@@ -183,14 +188,16 @@ impl SeededDriver {
         self
     }
 
-    /// Starts a failed job again in the same process, as a strategy says. Without it a failure counts as a crash.
+    /// Starts a failed job again in the same process, as a strategy says. Without it a failure counts as a
+    /// crash.
     #[must_use]
     pub fn restarts(mut self, strategy: RestartStrategy) -> Self {
         self.chaos.restarts = Some(strategy);
         self
     }
 
-    /// Lets calls of the checkpoint storage err, with this probability: they are late, torn, without an answer, or answered twice.
+    /// Lets calls of the checkpoint storage err, with this probability: they are late, torn, without an
+    /// answer, or answered twice.
     #[must_use]
     pub fn storage_faults(mut self, probability: f64) -> Self {
         self.chaos.storage_faults = probability.clamp(0.0, 0.9);
@@ -204,22 +211,25 @@ impl SeededDriver {
         self
     }
 
-    /// Lets a subtask stand still for a while with this probability at each step; with checkpoints by time, some never move again.
+    /// Lets a subtask stand still for a while with this probability at each step; with checkpoints by time,
+    /// some never move again.
     #[must_use]
     pub fn slow_subtasks(mut self, probability: f64) -> Self {
         self.chaos.slow = probability.clamp(0.0, 1.0);
         self
     }
 
-    /// Asks for savepoints, or stops the job (with a savepoint or without) and starts it again, with this probability at each step.
+    /// Asks for savepoints, or stops the job (with a savepoint or without) and starts it again, with this
+    /// probability at each step.
     #[must_use]
     pub fn requests(mut self, probability: f64) -> Self {
         self.chaos.requests = probability.clamp(0.0, 1.0);
         self
     }
 
-    /// Lets the newest checkpoint be damaged after a crash, with this probability, where an older one is retained. The job then goes back to
-    /// that one: sinks that are idempotent are right in the end, those that have committed what came after it are not.
+    /// Lets the newest checkpoint be damaged after a crash, with this probability, where an older one is
+    /// retained. The job then goes back to that one: sinks that are idempotent are right in the end, those
+    /// that have committed what came after it are not.
     #[must_use]
     pub fn damaged_checkpoints(mut self, probability: f64) -> Self {
         self.chaos.damage = probability.clamp(0.0, 1.0);
@@ -249,8 +259,8 @@ impl SeededDriver {
     /// Runs a plan until its input ends.
     ///
     /// # Errors
-    /// Those of its stages and sources; when a stage breaks its contract; when nothing can happen any more or too much happened. The
-    /// message begins with the seed and says what happened last.
+    /// Those of its stages and sources; when a stage breaks its contract; when nothing can happen any more or
+    /// too much happened. The message begins with the seed and says what happened last.
     pub fn run(self, plan: &Plan) -> Result<SimOutcome> {
         let seed = self.seed;
         self.run_plan(plan).map_err(|error| error.in_context(format_args!("seed {seed}")))

@@ -18,8 +18,8 @@ use crate::clock::VirtualClock;
 
 type TaskId = u64;
 
-/// The simulation's [`Io`]: futures run when [`step`](Self::step) is called, blocking calls at a later step of their own, and
-/// sleeping ends when the clock has been moved that far.
+/// The simulation's [`Io`]: futures run when [`step`](Self::step) is called, blocking calls at a later step
+/// of their own, and sleeping ends when the clock has been moved that far.
 pub struct Executor {
     clock: Arc<VirtualClock>,
     state: Mutex<State>,

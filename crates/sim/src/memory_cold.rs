@@ -1,4 +1,5 @@
-//! A cold store in memory: the reference that others are compared with, and what tests of the tables above use.
+//! A cold store in memory: the reference that others are compared with, and what tests of the tables above
+//! use.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,8 @@ use tempfile::TempDir;
 
 const FORMAT: &str = "memory";
 
-/// Keeps pairs in memory, and writes one file per key group at each checkpoint; a group that did not change keeps its file's id.
+/// Keeps pairs in memory, and writes one file per key group at each checkpoint; a group that did not change
+/// keeps its file's id.
 ///
 /// It is as harsh as the contract allows: an expired value is gone at once.
 #[derive(Debug, Default)]

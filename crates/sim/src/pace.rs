@@ -3,7 +3,8 @@
 use millstream_stage::Step;
 use millstream_stage::time::Time;
 
-/// The wishes of a stage, kept as [`millstream_stage::stage`] says: those of a `resume` replace all earlier ones, those of other calls add to them.
+/// The wishes of a stage, kept as [`millstream_stage::stage`] says: those of a `resume` replace all earlier
+/// ones, those of other calls add to them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace(Step);
 

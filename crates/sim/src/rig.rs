@@ -1,10 +1,12 @@
 //! Drives one operator through everything that a driver may do to it, and compares what comes out.
 //!
-//! A [`Rig`] is fed with records, watermarks and times. It runs them record by record, in batches, each batch through its codec and
-//! cut by key group, in slices, with useless wake-ups, with snapshots that nobody uses, restored into a new instance after every step,
-//! at parallelism 2 and 3 and from one to the other; all of it with keyed state on the heap, above a cold store, and on both in turn. All of these must give what the first one gave, and that must be what was
-//! expected. On the way it fails a stage that breaks its contract: a panic, a watermark that goes back, output within a snapshot,
-//! state that nobody takes back, a wait that nothing ends.
+//! A [`Rig`] is fed with records, watermarks and times. It runs them record by record, in batches, each batch
+//! through its codec and cut by key group, in slices, with useless wake-ups, with snapshots that nobody uses,
+//! restored into a new instance after every step, at parallelism 2 and 3 and from one to the other; all of it
+//! with keyed state on the heap, above a cold store, and on both in turn. All of these must give what the
+//! first one gave, and that must be what was expected. On the way it fails a stage that breaks its contract:
+//! a panic, a watermark that goes back, output within a snapshot, state that nobody takes back, a wait that
+//! nothing ends.
 //!
 //! ```
 //! use millstream_operators::KeySelector;

@@ -23,7 +23,8 @@ fn price(shop: &str, price: f64, time: i64) -> Feed<Price> {
     event((shop.to_owned(), price), time)
 }
 
-/// Two records that one session holds apart until a third one joins them, a large number among small ones, and a second key.
+/// Two records that one session holds apart until a third one joins them, a large number among small ones,
+/// and a second key.
 fn feed() -> Vec<Feed<Price>> {
     vec![
         price("a", 0.1, 0),

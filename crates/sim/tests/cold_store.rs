@@ -1,4 +1,5 @@
-//! The reference cold store passes the list that it is the reference for, and the list finds stores that do not.
+//! The reference cold store passes the list that it is the reference for, and the list finds stores that do
+//! not.
 
 use std::ops::Range;
 use std::sync::Arc;

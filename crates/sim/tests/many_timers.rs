@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test's own functions")]
-//! Far more timers than are held in memory above a cold store: they fire in the order of all, none twice, none forgotten.
+//! Far more timers than are held in memory above a cold store: they fire in the order of all, none twice,
+//! none forgotten.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

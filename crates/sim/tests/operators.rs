@@ -72,7 +72,8 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-// Flink's WindowOperatorTest.testTumblingEventTimeWindows, testLateness, testNotSideOutputDueToLatenessTumbling.
+// Flink's WindowOperatorTest.testTumblingEventTimeWindows, testLateness,
+// testNotSideOutputDueToLatenessTumbling.
 #[test]
 fn tumbling_windows_fire_at_their_end_again_for_allowed_records_and_then_no_more() {
     let outcome = windows(Tumbling::of(ms(10)), EventTimeTrigger, 5)
@@ -189,7 +190,8 @@ fn sessions(gap: u64, lateness: u64) -> Rig<Word, (), Fired> {
     Rig::new(make).keyed_by(key).unordered().side(&late())
 }
 
-// Flink's WindowOperatorTest.testSessionWindows, testMergeAndEvictor; TimeWindow.intersects: touching windows merge.
+// Flink's WindowOperatorTest.testSessionWindows, testMergeAndEvictor; TimeWindow.intersects: touching windows
+// merge.
 #[test]
 fn sessions_merge_also_where_they_touch() {
     sessions(10, 0)
@@ -211,8 +213,8 @@ fn sessions_merge_also_where_they_touch() {
         ]);
 }
 
-// Flink's WindowOperatorTest.testDropDueToLatenessSessionZeroLateness and testDropDueToLatenessSession: a record is late by the session
-// that it would belong to after merging.
+// Flink's WindowOperatorTest.testDropDueToLatenessSessionZeroLateness and testDropDueToLatenessSession: a
+// record is late by the session that it would belong to after merging.
 #[test]
 fn a_late_record_joins_a_session_that_is_still_open() {
     let outcome = sessions(10, 0)
@@ -319,7 +321,8 @@ impl KeyedProcessFunction for Everything {
     }
 }
 
-// Flink's KeyedProcessOperatorTest: timers fire once however often they were set, event time before the watermark goes on.
+// Flink's KeyedProcessOperatorTest: timers fire once however often they were set, event time before the
+// watermark goes on.
 #[test]
 fn a_keyed_function_keeps_its_states_and_timers() {
     let value = |text: &str, value| (text.to_owned(), value);
@@ -366,7 +369,8 @@ fn an_idleness_of_zero_is_none() {
         .expect([row(record, 10), out_watermark(9), out_watermark(MAX_TIME)]);
 }
 
-// Flink's BoundedOutOfOrdernessWatermarksTest, WatermarksWithIdlenessTest; TimestampsAndWatermarksOperator hands the record on first.
+// Flink's BoundedOutOfOrdernessWatermarksTest, WatermarksWithIdlenessTest; TimestampsAndWatermarksOperator
+// hands the record on first.
 #[test]
 fn watermarks_follow_the_highest_time_and_silence_is_idleness() {
     let strategy = || {

@@ -1,5 +1,6 @@
-//! The proof of exactly-once: a job with sinks of every kind, under failures of every kind, is right to the last record; and where a
-//! rule is broken on purpose, it shows. `cargo xtask sim` runs the same under as many seeds as wanted.
+//! The proof of exactly-once: a job with sinks of every kind, under failures of every kind, is right to the
+//! last record; and where a rule is broken on purpose, it shows. `cargo xtask sim` runs the same under as
+//! many seeds as wanted.
 
 #[path = "../proof/feed.rs"]
 mod feed;

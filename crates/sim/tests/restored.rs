@@ -269,7 +269,8 @@ fn a_split_that_is_empty_holds_nobody_up() {
     assert_eq!(read(&mut operator, &full, 301), [WatermarkEvent::Watermark(249)]);
 }
 
-// A recording is sent to a topic that was empty: its splits speak one after the other, far apart in event time.
+// A recording is sent to a topic that was empty: its splits speak one after the other, far apart in event
+// time.
 #[test]
 fn the_first_records_of_splits_that_were_empty_wait_for_each_other() {
     let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::ZERO);

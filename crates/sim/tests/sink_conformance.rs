@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test's own sink")]
-//! The list for sinks, on a small sink of several requests in flight: the sound one passes, each broken one is caught.
+//! The list for sinks, on a small sink of several requests in flight: the sound one passes, each broken one
+//! is caught.
 
 #[allow(dead_code, reason = "not every flaw is tried here")]
 #[path = "support/memory.rs"]

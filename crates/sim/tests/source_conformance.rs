@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test's own source")]
-//! The list for sources, on a small source that fetches in the background: the sound one passes, each broken one is caught.
+//! The list for sources, on a small source that fetches in the background: the sound one passes, each broken
+//! one is caught.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

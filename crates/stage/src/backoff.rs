@@ -5,7 +5,8 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Exponential, capped, with jitter: half of each wait is chance, so that those who failed together do not come back together.
+/// Exponential, capped, with jitter: half of each wait is chance, so that those who failed together do not
+/// come back together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,

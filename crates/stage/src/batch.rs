@@ -18,7 +18,8 @@ pub struct Rows<T> {
     pub ts: Vec<Time>,
     /// Hashes of the keys: filled at `key_by`, empty before it.
     pub hash: Vec<u64>,
-    /// The messages that the records were decoded from: empty unless `DataStream::decode_with_origins` keeps them.
+    /// The messages that the records were decoded from: empty unless `DataStream::decode_with_origins` keeps
+    /// them.
     pub origins: Origins,
 }
 
@@ -61,7 +62,8 @@ impl<T> Rows<T> {
         self.push(record, ts);
     }
 
-    // Where an operator has added records of its own there are fewer origins than records, and nobody can rely on them.
+    // Where an operator has added records of its own there are fewer origins than records, and nobody can
+    // rely on them.
     fn keeps_origins(&self) -> bool {
         self.origins.len() == self.len()
     }
@@ -142,11 +144,13 @@ impl<T> From<Vec<T>> for Rows<T> {
 /// An exchange between two stages; its index in the plan.
 pub type EdgeId = u32;
 
-/// Rows on their way from one stage to another. Within a process they move; [`EdgeCodec`] is for everything else.
+/// Rows on their way from one stage to another. Within a process they move; [`EdgeCodec`] is for everything
+/// else.
 pub struct Batch {
     /// The exchange it travels on.
     pub edge: EdgeId,
-    /// A bundle of key groups (hash exchange) or a channel (forward, rebalance); the driver maps it to a subtask.
+    /// A bundle of key groups (hash exchange) or a channel (forward, rebalance); the driver maps it to a
+    /// subtask.
     pub route: u16,
     /// When its youngest record entered the job, by the driver's monotonic clock.
     pub ingest: Nanos,
@@ -184,13 +188,15 @@ fn size_of_rows<T: Record>(rows: &Rows<T>) -> usize {
     rows.len() * inline + rows.rec.iter().map(Record::heap_size).sum::<usize>() + rows.origins.heap_size()
 }
 
-/// Turns an edge's batches into bytes and back, and splits them by owner: for Flink, for spilling, for the rig.
+/// Turns an edge's batches into bytes and back, and splits them by owner: for Flink, for spilling, for the
+/// rig.
 pub trait EdgeCodec: Send + Sync {
     /// Appends the batch's body (records, times, hashes) to `out`.
     fn encode(&self, batch: &Batch, out: &mut Vec<u8>) -> Result<()>;
     /// The batch that [`encode`](Self::encode) wrote, for an edge and a route.
     fn decode(&self, bytes: &[u8], edge: EdgeId, route: u16, ingest: Nanos) -> Result<Batch>;
-    /// Splits a keyed batch by key group; `owner` names the route of each. A batch without hashes stays whole.
+    /// Splits a keyed batch by key group; `owner` names the route of each. A batch without hashes stays
+    /// whole.
     fn partition(
         &self,
         batch: Batch,
@@ -198,7 +204,8 @@ pub trait EdgeCodec: Send + Sync {
         owner: &dyn Fn(KeyGroup) -> u16,
         out: &mut Vec<Batch>,
     ) -> Result<()>;
-    /// The same rows, in order, in batches of at most so many records: how batches are cut means nothing, and tests show it.
+    /// The same rows, in order, in batches of at most so many records: how batches are cut means nothing, and
+    /// tests show it.
     ///
     /// # Errors
     /// [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) for batches of another type.

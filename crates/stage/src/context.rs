@@ -32,7 +32,8 @@ pub struct OpenContext {
     pub owned: Range<KeyGroup>,
     /// Number of this attempt to run the job; each attempt has a higher one.
     pub epoch: u64,
-    /// By edge: how many routes it has. A keyed edge's route is a bundle of key groups, `owner(group, groups, routes)`.
+    /// By edge: how many routes it has. A keyed edge's route is a bundle of key groups, `owner(group, groups,
+    /// routes)`.
     pub routes: Vec<(EdgeId, u16)>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -71,13 +72,15 @@ impl OpenContext {
         self.metrics.operator(operator)
     }
 
-    /// Where failures and successes of something outside are reported, such as "Redis at redis://shop:6379": the log then has one line
-    /// when it begins to fail and one when it is back, however many subtasks miss it.
+    /// Where failures and successes of something outside are reported, such as "Redis at redis://shop:6379":
+    /// the log then has one line when it begins to fail and one when it is back, however many subtasks miss
+    /// it.
     pub fn reporter_of(&self, subject: impl Into<String>) -> Reporter {
         self.metrics.troubles.reporter(subject)
     }
 
-    /// Where the operator of this name counts its records and those that it refuses: the log then has one line when most are.
+    /// Where the operator of this name counts its records and those that it refuses: the log then has one
+    /// line when most are.
     pub fn refusals_of(&self, operator: &str) -> Refusals {
         self.metrics.troubles.refusals(operator)
     }
@@ -108,7 +111,8 @@ pub struct Context<'a> {
     pub ingest: Nanos,
     /// Within a source's stage: the split that the records at hand come from.
     pub split: Option<SplitId>,
-    /// How much one call may do before it answers *more*, for calls that are not handed a budget of their own.
+    /// How much one call may do before it answers *more*, for calls that are not handed a budget of their
+    /// own.
     pub budget: Budget,
 }
 

@@ -1,7 +1,8 @@
-//! How a format is made: from a fetched buffer to typed records, with a dead letter for every message that is none.
+//! How a format is made: from a fetched buffer to typed records, with a dead letter for every message that is
+//! none.
 //!
-//! A format crate (JSON, CSV) implements [`Decoder`]; `DataStream::decode` runs one of them per subtask and sends the dead
-//! letters to a side output. Nothing is copied on the way but what the record owns.
+//! A format crate (JSON, CSV) implements [`Decoder`]; `DataStream::decode` runs one of them per subtask and
+//! sends the dead letters to a side output. Nothing is copied on the way but what the record owns.
 
 mod shape;
 mod text_lines;
@@ -19,10 +20,12 @@ use crate::raw::{RawBatch, RawRecord};
 use crate::split::SplitId;
 use crate::time::{MIN_TIME, Time};
 
-/// Turns messages into records. Each message becomes either rows (one, as a rule) or exactly one dead letter: none vanishes.
+/// Turns messages into records. Each message becomes either rows (one, as a rule) or exactly one dead letter:
+/// none vanishes.
 pub trait Decoder<T: Data>: Send + Sync + 'static {
-    /// Appends the records of all messages in order, with the event time of each or [`MIN_TIME`] where the format names none.
-    /// `now` is processing time, the same for the whole batch: times are checked against it.
+    /// Appends the records of all messages in order, with the event time of each or [`MIN_TIME`] where the
+    /// format names none. `now` is processing time, the same for the whole batch: times are checked against
+    /// it.
     fn decode(&mut self, batch: &RawBatch, now: Time, rows: &mut Rows<T>, refused: &mut Refused<'_>);
 
     /// Another decoder with the same options, for another subtask.
@@ -49,8 +52,8 @@ pub struct Refused<'a> {
 }
 
 impl<'a> Refused<'a> {
-    /// Collects into `letters`; `source` names the source of the batch in each of them. What the source itself refused is there at
-    /// once.
+    /// Collects into `letters`; `source` names the source of the batch in each of them. What the source
+    /// itself refused is there at once.
     pub fn new(source: &'a str, batch: &RawBatch, now: Time, letters: &'a mut Rows<DeadLetter>) -> Self {
         let mut refused = Self { source, split: batch.split.clone(), now, letters };
         for message in batch.refused() {

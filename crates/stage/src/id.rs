@@ -1,7 +1,8 @@
 //! Ids of results that are too long for a store: the one rule for all sinks.
 //!
-//! An id of up to [`MAX_ID_BYTES`] bytes stays as it is. Of a longer one the beginning stays, and `~` and the SHA-256 of the whole id follow, so
-//! that it is the same in every store and at every replay, and can be computed anywhere: `printf %s "$id" | sha256sum`.
+//! An id of up to [`MAX_ID_BYTES`] bytes stays as it is. Of a longer one the beginning stays, and `~` and the
+//! SHA-256 of the whole id follow, so that it is the same in every store and at every replay, and can be
+//! computed anywhere: `printf %s "$id" | sha256sum`.
 
 use compact_str::CompactString;
 use sha2::{Digest, Sha256};

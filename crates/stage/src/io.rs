@@ -1,4 +1,5 @@
-//! How a stage does I/O without owning a runtime: it hands futures to its context and collects what comes of them.
+//! How a stage does I/O without owning a runtime: it hands futures to its context and collects what comes of
+//! them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +14,8 @@ use millstream_record::{Error, Result};
 /// A boxed future that can move between threads.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Runs a stage's futures. The thread driver's is a Tokio runtime; the simulation's runs them in its one thread.
+/// Runs a stage's futures. The thread driver's is a Tokio runtime; the simulation's runs them in its one
+/// thread.
 pub trait Io: Send + Sync {
     /// Runs a future to its end.
     fn spawn(&self, task: BoxFuture<()>);

@@ -1,8 +1,9 @@
-//! The contract between a pipeline and whoever drives it: batches, time, sources, operators, sinks, snapshots, and the plan.
+//! The contract between a pipeline and whoever drives it: batches, time, sources, operators, sinks,
+//! snapshots, and the plan.
 //!
-//! This crate owns no thread, no clock and no I/O runtime. Whoever runs a [`Stage`] hands those in through a [`Context`]: the thread
-//! driver, the simulation, or Flink. Start reading at [`operator`] (how an operator is made), then [`stage`] (what a driver calls) and
-//! [`plan`] (what a pipeline compiles to).
+//! This crate owns no thread, no clock and no I/O runtime. Whoever runs a [`Stage`] hands those in through a
+//! [`Context`]: the thread driver, the simulation, or Flink. Start reading at [`operator`] (how an operator
+//! is made), then [`stage`] (what a driver calls) and [`plan`] (what a pipeline compiles to).
 
 pub mod backoff;
 pub mod batch;

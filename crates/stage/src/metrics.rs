@@ -104,7 +104,8 @@ pub struct OperatorMetrics {
     pub late: Counter,
     /// The last watermark that went out (`currentOutputWatermark`).
     pub watermark: Gauge,
-    /// Records that wait in the source's system to be read (`pendingRecords`); below 0 where that is not known.
+    /// Records that wait in the source's system to be read (`pendingRecords`); below 0 where that is not
+    /// known.
     pub pending: Gauge,
     /// Ingest-to-sink latency, at sinks.
     pub latency: Latency,
@@ -160,8 +161,8 @@ impl OperatorMetrics {
         })
     }
 
-    /// Of a sink: records that it has taken, and that its system has neither acknowledged nor refused. Those of an earlier attempt that
-    /// it was given back do not count.
+    /// Of a sink: records that it has taken, and that its system has neither acknowledged nor refused. Those
+    /// of an earlier attempt that it was given back do not count.
     pub fn unacknowledged(&self) -> u64 {
         let done = self.latency.count() + self.counter("deadLetters").get();
         self.records_in.get().saturating_sub(done)
@@ -201,7 +202,8 @@ impl OperatorMetrics {
         states.iter().map(|(name, metrics)| (name.clone(), Arc::clone(metrics))).collect()
     }
 
-    /// Says who holds the watermark back: a split, or `the clock` where events are ahead of it; empty for nobody.
+    /// Says who holds the watermark back: a split, or `the clock` where events are ahead of it; empty for
+    /// nobody.
     pub fn set_holder(&self, split: &str) {
         let mut holder = self.holder.lock();
         if *holder != split {
@@ -209,7 +211,8 @@ impl OperatorMetrics {
         }
     }
 
-    /// Counts records of a split whose times were ahead of the wall clock, by `furthest` milliseconds at most.
+    /// Counts records of a split whose times were ahead of the wall clock, by `furthest` milliseconds at
+    /// most.
     pub fn add_ahead(&self, split: &SplitId, records: u64, furthest: Time) {
         let mut ahead = self.ahead.lock();
         let known = ahead.entry(Arc::clone(split)).or_default();
@@ -239,7 +242,8 @@ pub struct SubtaskMetrics {
     pub busy_nanos: Counter,
     /// Time spent waiting for input (`idleTimeMsPerSecond`).
     pub idle_nanos: Counter,
-    /// Time spent waiting for room downstream, or for a sink that is blocked (`backPressuredTimeMsPerSecond`).
+    /// Time spent waiting for room downstream, or for a sink that is blocked
+    /// (`backPressuredTimeMsPerSecond`).
     pub back_pressured_nanos: Counter,
     /// Bytes in the input queues.
     pub queued_bytes: Gauge,
@@ -302,7 +306,8 @@ impl JobMetrics {
         self.lowest(operator).map(|(time, _)| time)
     }
 
-    /// Who holds back the lowest watermark of all operators with this name: a split, or `the clock`; empty for nobody.
+    /// Who holds back the lowest watermark of all operators with this name: a split, or `the clock`; empty
+    /// for nobody.
     pub fn watermark_holder(&self, operator: &str) -> String {
         self.lowest(operator).map(|(_, holder)| holder).unwrap_or_default()
     }

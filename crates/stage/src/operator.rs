@@ -1,7 +1,7 @@
 //! How an operator is made.
 //!
-//! Implement [`Operator`] and pass it to `DataStream::transform`; `Chained` in `millstream_operators` links it to its
-//! neighbours. `operators/filter.rs` is the shortest complete one.
+//! Implement [`Operator`] and pass it to `DataStream::transform`; `Chained` in `millstream_operators` links
+//! it to its neighbours. `operators/filter.rs` is the shortest complete one.
 
 use millstream_record::Result;
 use std::any::Any;
@@ -100,15 +100,17 @@ pub enum SplitChange {
     Removed(SplitId),
     /// An assignment has come, possibly an empty one: a reader without splits now knows that it has none.
     Assigned,
-    /// Everything in it was read, as far as its reader knows: from now on its silence says that there is nothing. Only readers that know
-    /// the ends of their splits ([`SplitReader::knows_ends`](crate::source::SplitReader::knows_ends)) say this.
+    /// Everything in it was read, as far as its reader knows: from now on its silence says that there is
+    /// nothing. Only readers that know the ends of their splits
+    /// ([`SplitReader::knows_ends`](crate::source::SplitReader::knows_ends)) say this.
     AtEnd(SplitId),
     /// Its reader lags behind: its silence says nothing.
     Behind(SplitId),
 }
 
-/// One step of a chain: rows in, rows out. Everything but [`rows`](Self::rows) has a default that fits an operator without
-/// state and without timers; one with state implements [`snapshot`](Self::snapshot) and takes it back in [`open`](Self::open).
+/// One step of a chain: rows in, rows out. Everything but [`rows`](Self::rows) has a default that fits an
+/// operator without state and without timers; one with state implements [`snapshot`](Self::snapshot) and
+/// takes it back in [`open`](Self::open).
 pub trait Operator: Send + 'static {
     /// What comes in.
     type In: Data;
@@ -133,8 +135,8 @@ pub trait Operator: Send + 'static {
         out: &mut Output<Self::Out>,
     ) -> Result<Step>;
 
-    /// Event time goes on: by default it is passed on at once. An operator that must first fire windows adds to `out.watermarks` when it is done,
-    /// possibly in a later `resume`, and answers *more* until then.
+    /// Event time goes on: by default it is passed on at once. An operator that must first fire windows adds
+    /// to `out.watermarks` when it is done, possibly in a later `resume`, and answers *more* until then.
     fn on_watermark(
         &mut self,
         _: &mut Context<'_>,
@@ -173,8 +175,8 @@ pub trait Operator: Send + 'static {
     /// The checkpoint will not complete.
     fn aborted(&mut self, _: &mut Context<'_>, _: CheckpointId) {}
 
-    /// Nothing more comes; when everything was read, the final watermark came before this. Called again after each `resume`
-    /// until the step is complete; from then on the operator is not resumed, so no timer fires.
+    /// Nothing more comes; when everything was read, the final watermark came before this. Called again after
+    /// each `resume` until the step is complete; from then on the operator is not resumed, so no timer fires.
     fn end(&mut self, _: &mut Context<'_>, _: End, _: &mut Output<Self::Out>) -> Result<Step> {
         Ok(Step::DONE)
     }
@@ -183,7 +185,8 @@ pub trait Operator: Send + 'static {
     fn close(&mut self) {}
 }
 
-/// Where rows of one type go within a chain: an operator with all that follows it, an exchange, several of these.
+/// Where rows of one type go within a chain: an operator with all that follows it, an exchange, several of
+/// these.
 ///
 /// Each call covers everything downstream; the step is what any of it wants.
 pub trait Push<T: Data>: Send {

@@ -54,7 +54,8 @@ impl Serialize for Secret {
     }
 }
 
-/// Reads a duration such as `5s`, `100 ms`, `1.5h` or `2 min`. A number alone counts milliseconds, as in Flink.
+/// Reads a duration such as `5s`, `100 ms`, `1.5h` or `2 min`. A number alone counts milliseconds, as in
+/// Flink.
 ///
 /// # Errors
 /// A sentence for the user.
@@ -73,8 +74,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| wanted())
 }
 
-/// Reads a duration that a person types, such as `5s` or `2min`. A number alone is refused: whoever types 10 means seconds, and a file
-/// that says 10 means milliseconds.
+/// Reads a duration that a person types, such as `5s` or `2min`. A number alone is refused: whoever types 10
+/// means seconds, and a file that says 10 means milliseconds.
 ///
 /// # Errors
 /// A sentence for the user.
@@ -151,7 +152,8 @@ impl duration {
     }
 }
 
-/// `#[serde(with = "...")]` for an optional [`Duration`]: see [`parse_duration`]. Needs `#[serde(default)]` beside it.
+/// `#[serde(with = "...")]` for an optional [`Duration`]: see [`parse_duration`]. Needs `#[serde(default)]`
+/// beside it.
 #[allow(non_camel_case_types, reason = "serde calls its functions by the path of a module")]
 #[derive(Clone, Copy, Debug)]
 pub enum optional_duration {}

@@ -1,9 +1,10 @@
 //! Where records came from: the messages of the source that they were decoded from.
 //!
-//! A record that turns out to be late long after it was decoded must go to the dead letter with its original bytes and position. So a batch
-//! can carry one small number per record and a shared reference to each buffer of the source that its records come from; nothing is copied,
-//! and nobody looks at either before a record is late. The price is that a buffer stays in memory while records of it travel: batches count
-//! their share of it (`DataStream::decode_with_origins` turns it on).
+//! A record that turns out to be late long after it was decoded must go to the dead letter with its original
+//! bytes and position. So a batch can carry one small number per record and a shared reference to each buffer
+//! of the source that its records come from; nothing is copied, and nobody looks at either before a record is
+//! late. The price is that a buffer stays in memory while records of it travel: batches count their share of
+//! it (`DataStream::decode_with_origins` turns it on).
 
 use std::sync::Arc;
 

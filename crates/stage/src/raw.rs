@@ -1,4 +1,5 @@
-//! What a source fetched: one buffer with many messages in it. Decoders borrow from it; nothing is copied per message.
+//! What a source fetched: one buffer with many messages in it. Decoders borrow from it; nothing is copied per
+//! message.
 
 use millstream_record::record::{Names, Record};
 use millstream_record::{Error, Result};
@@ -19,7 +20,8 @@ pub struct RawBatch {
     refused: Vec<RefusedMessage>,
 }
 
-/// A message that the source itself could not hand on whole, such as one beyond its size limit: for the dead letter.
+/// A message that the source itself could not hand on whole, such as one beyond its size limit: for the dead
+/// letter.
 #[derive(Clone, Debug, PartialEq, Eq, millstream_record::Record)]
 pub struct RefusedMessage {
     /// The message, or its beginning.
@@ -140,7 +142,8 @@ impl RawBatch {
         }
     }
 
-    /// The bytes from the start of message `index` to the end of the buffer, padding included, and the message's length.
+    /// The bytes from the start of message `index` to the end of the buffer, padding included, and the
+    /// message's length.
     pub fn padded(&self, index: usize) -> (&[u8], usize) {
         let entry = self.entries[index];
         (&self.data[entry.start as usize..], (entry.end - entry.start) as usize)

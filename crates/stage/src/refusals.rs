@@ -1,9 +1,10 @@
-//! Says when most records of a decoder or of a sink are refused: a misconfiguration turns nearly everything into dead letters, and each of
-//! them looks harmless for itself.
+//! Says when most records of a decoder or of a sink are refused: a misconfiguration turns nearly everything
+//! into dead letters, and each of them looks harmless for itself.
 //!
-//! [`Window`] decides, without I/O and by the host's clock alone, whether the records of a span of time were mostly refused;
-//! [`Troubles`](crate::trouble::Troubles) says it once for all subtasks of an operator, with the commonest reason and a sample, now and then
-//! while it lasts, and once when it is over. Page and metrics show it with the other troubles.
+//! [`Window`] decides, without I/O and by the host's clock alone, whether the records of a span of time were
+//! mostly refused; [`Troubles`](crate::trouble::Troubles) says it once for all subtasks of an operator, with
+//! the commonest reason and a sample, now and then while it lasts, and once when it is over. Page and metrics
+//! show it with the other troubles.
 //!
 //! ```
 //! use millstream_stage::refusals::Refusal;
@@ -145,7 +146,8 @@ impl Window {
         }
     }
 
-    /// When it can be judged, if something is to be judged. Of a span with nothing refused that is only wanted while a trouble `lasts`.
+    /// When it can be judged, if something is to be judged. Of a span with nothing refused that is only
+    /// wanted while a trouble `lasts`.
     pub fn judge_at(&self, lasts: bool) -> Option<Nanos> {
         let since = self.since?;
         let soon = self.refused >= MANY && self.share() == Share::Most;

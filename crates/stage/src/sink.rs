@@ -36,21 +36,23 @@ pub trait Sink<T: Data>: Send + Sync + 'static {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
-    /// Opens a writer for the subtask of `cx`. Its metrics are `cx.metrics_of(name)`, where `name` is the sink's name in the pipeline.
-    /// Connections may be checked by the writer's first I/O instead of here.
+    /// Opens a writer for the subtask of `cx`. Its metrics are `cx.metrics_of(name)`, where `name` is the
+    /// sink's name in the pipeline. Connections may be checked by the writer's first I/O instead of here.
     ///
     /// # Errors
-    /// A restored state that cannot be read, and whatever keeps the writer from being opened. The job does not start.
+    /// A restored state that cannot be read, and whatever keeps the writer from being opened. The job does
+    /// not start.
     fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>>;
 }
 
 /// Writes one subtask's results. It buffers, hands I/O to the context, and never blocks.
 ///
-/// It counts `bytes_out`, and `latency` when a write was acknowledged, in the metrics under the sink's name. When the subtask ends, the
-/// writer is dropped and frees everything. What was not flushed by then is lost, which is correct: the job had failed, or the data is in
-/// its last checkpoint.
+/// It counts `bytes_out`, and `latency` when a write was acknowledged, in the metrics under the sink's name.
+/// When the subtask ends, the writer is dropped and frees everything. What was not flushed by then is lost,
+/// which is correct: the job had failed, or the data is in its last checkpoint.
 pub trait SinkWriter<T: Data>: Send {
-    /// Takes all rows, whatever the buffer holds; answers *blocked* when it is full. What can never be written goes to `dead`.
+    /// Takes all rows, whatever the buffer holds; answers *blocked* when it is full. What can never be
+    /// written goes to `dead`.
     fn write(
         &mut self,
         cx: &mut Context<'_>,
@@ -59,13 +61,14 @@ pub trait SinkWriter<T: Data>: Send {
     ) -> Result<Step>;
     /// Completions of its I/O, retries that are due, the age of its buffer.
     fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, dead: &mut Rows<DeadLetter>) -> Result<Step>;
-    /// A flush that really waits: complete only when everything taken so far was acknowledged, or is to be part of the snapshot. Called
-    /// at the end of input, and complete only when what [`completed`](Self::completed) has ordered was done as well; while it answers
-    /// *more* or *blocked*, `resume` follows, then `flush` again.
+    /// A flush that really waits: complete only when everything taken so far was acknowledged, or is to be
+    /// part of the snapshot. Called at the end of input, and complete only when what
+    /// [`completed`](Self::completed) has ordered was done as well; while it answers *more* or *blocked*,
+    /// `resume` follows, then `flush` again.
     fn flush(&mut self, cx: &mut Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<Step>;
-    /// Before a barrier goes on. A flush unless the writer says otherwise: one whose snapshot holds everything that was not acknowledged
-    /// has nothing to wait for, so that a slow system holds no barrier. With a checkpoint that is complete already, it is the last one,
-    /// and what it has ordered is waited for.
+    /// Before a barrier goes on. A flush unless the writer says otherwise: one whose snapshot holds
+    /// everything that was not acknowledged has nothing to wait for, so that a slow system holds no barrier.
+    /// With a checkpoint that is complete already, it is the last one, and what it has ordered is waited for.
     fn prepare(
         &mut self,
         cx: &mut Context<'_>,

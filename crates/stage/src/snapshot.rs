@@ -54,8 +54,9 @@ pub struct OperatorList {
 
 /// A write that becomes visible only after the checkpoint is complete.
 ///
-/// Whoever restores it may have to fence the writer that it came from, and no other may do so as well. So at a restore all committables
-/// of one subtask go, in their order, to the same one: at parallelism `n` to subtask `subtask % n`.
+/// Whoever restores it may have to fence the writer that it came from, and no other may do so as well. So at
+/// a restore all committables of one subtask go, in their order, to the same one: at parallelism `n` to
+/// subtask `subtask % n`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committable {
     /// The sink's name.
@@ -95,10 +96,12 @@ impl Restored {
 }
 
 impl Restored {
-    /// After all operators of a stage have opened: refuses what was restored of one of these, but was not taken back.
+    /// After all operators of a stage have opened: refuses what was restored of one of these, but was not
+    /// taken back.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming the operator and its state.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), naming the operator and its
+    /// state.
     pub fn refuse_untaken<'a>(&self, operators: impl IntoIterator<Item = &'a str>) -> Result<()> {
         for operator in operators {
             let keyed = self.keyed.get(operator).filter(|keyed| !keyed.is_empty());

@@ -1,5 +1,5 @@
-//! A source is two things: an enumerator, one per job, that finds and assigns splits; and readers, one per subtask, that read them.
-//! In Flink they live in different processes, so they share nothing but [`Split`]s.
+//! A source is two things: an enumerator, one per job, that finds and assigns splits; and readers, one per
+//! subtask, that read them. In Flink they live in different processes, so they share nothing but [`Split`]s.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use crate::trouble::Troubles;
 pub struct Split {
     /// Its name, stable for the life of the job.
     pub id: SplitId,
-    /// What the reader needs to go on reading it, in the connector's own encoding: where it is, from which position, up to where.
+    /// What the reader needs to go on reading it, in the connector's own encoding: where it is, from which
+    /// position, up to where.
     pub state: Vec<u8>,
 }
 
@@ -55,7 +56,8 @@ pub trait Source: Send + Sync + 'static {
     }
     /// The enumerator; it runs once per job.
     fn enumerator(&self) -> Box<dyn Enumerator>;
-    /// Opens a reader for the subtask of `cx`. Its metrics are `cx.metrics_of(name)`, where `name` is the source's name in the pipeline.
+    /// Opens a reader for the subtask of `cx`. Its metrics are `cx.metrics_of(name)`, where `name` is the
+    /// source's name in the pipeline.
     ///
     /// # Errors
     /// Those of whatever the reader needs before it gets its first split. The job does not start.
@@ -65,8 +67,9 @@ pub trait Source: Send + Sync + 'static {
 /// What an enumerator is told.
 #[derive(Clone, Debug)]
 pub enum EnumeratorEvent {
-    /// The job starts: find the splits and assign all that are known. With `restored`, from [`Enumerator::snapshot`], the readers get
-    /// the splits of that snapshot back by themselves and only newer ones are to be assigned.
+    /// The job starts: find the splits and assign all that are known. With `restored`, from
+    /// [`Enumerator::snapshot`], the readers get the splits of that snapshot back by themselves and only
+    /// newer ones are to be assigned.
     Start {
         /// The enumerator's own snapshot.
         restored: Option<Vec<u8>>,
@@ -108,9 +111,11 @@ pub struct EnumeratorContext {
     pub troubles: Arc<Troubles>,
 }
 
-/// Finds and assigns splits. Its calls may do I/O and block for a bounded time: drivers call it away from the hot threads.
+/// Finds and assigns splits. Its calls may do I/O and block for a bounded time: drivers call it away from the
+/// hot threads.
 pub trait Enumerator: Send {
-    /// Answers an event with assignments. A bounded source sends every reader an assignment with `last`, also where it is empty.
+    /// Answers an event with assignments. A bounded source sends every reader an assignment with `last`, also
+    /// where it is empty.
     ///
     /// # Errors
     /// Those of the system that it asks, such as an unknown topic: the job does not start.
@@ -119,10 +124,11 @@ pub trait Enumerator: Send {
     fn tick_every(&self) -> Option<std::time::Duration> {
         None
     }
-    /// Whether it assigns splits later than at the start: when a reader is ready for them ([`EnumeratorEvent::ReaderReady`]), or when its system
-    /// can be reached. Readers of all others hear at the start what they were assigned, also where that is nothing: drivers see to that.
-    /// A reader that was told nothing yet holds event time back, so an enumerator that says yes must send an empty assignment to each reader
-    /// for which it has nothing.
+    /// Whether it assigns splits later than at the start: when a reader is ready for them
+    /// ([`EnumeratorEvent::ReaderReady`]), or when its system can be reached. Readers of all others hear at
+    /// the start what they were assigned, also where that is nothing: drivers see to that. A reader that was
+    /// told nothing yet holds event time back, so an enumerator that says yes must send an empty assignment
+    /// to each reader for which it has nothing.
     fn assigns_on_demand(&self) -> bool {
         false
     }
@@ -130,7 +136,8 @@ pub trait Enumerator: Send {
     fn snapshot(&self) -> Vec<u8>;
 }
 
-/// Deals splits out to `parallelism` readers, one after the other: what most bounded enumerators answer to `Start`.
+/// Deals splits out to `parallelism` readers, one after the other: what most bounded enumerators answer to
+/// `Start`.
 pub fn deal(splits: impl IntoIterator<Item = Split>, parallelism: u16, last: bool) -> Vec<Assignment> {
     let empty = |subtask| Assignment { subtask, splits: Vec::new(), last };
     let mut assignments: Vec<_> = (0..parallelism).map(empty).collect();
@@ -166,19 +173,20 @@ pub trait SplitReader: Send {
     /// # Errors
     /// What cannot be ridden out. A broken record is no error: decoding comes later.
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget, rows: &mut Rows<Self::Out>) -> Result<Polled>;
-    /// Whether nothing is left to read of this split, as far as is known: a split whose broker is away, or that waits for its turn, is
-    /// silent too, and must not be taken for idle.
+    /// Whether nothing is left to read of this split, as far as is known: a split whose broker is away, or
+    /// that waits for its turn, is silent too, and must not be taken for idle.
     fn is_at_end(&self, _: &SplitId) -> bool {
         true
     }
-    /// Whether [`is_at_end`](Self::is_at_end) is knowledge. A split that is known to be at its end, and never had a record, is idle at once:
-    /// nobody waits for an empty partition.
+    /// Whether [`is_at_end`](Self::is_at_end) is knowledge. A split that is known to be at its end, and never
+    /// had a record, is idle at once: nobody waits for an empty partition.
     fn knows_ends(&self) -> bool {
         false
     }
-    /// Why a split ended before its end, such as a file that is damaged from some place on; asked when everything that can be read was
-    /// processed. The job then fails with this error, after its results are written and without a last checkpoint. Such a split is
-    /// [`Polled::Finished`], but stays in the snapshot: whoever goes on from there meets the same place again.
+    /// Why a split ended before its end, such as a file that is damaged from some place on; asked when
+    /// everything that can be read was processed. The job then fails with this error, after its results are
+    /// written and without a last checkpoint. Such a split is [`Polled::Finished`], but stays in the
+    /// snapshot: whoever goes on from there meets the same place again.
     fn damage(&mut self) -> Option<Error> {
         None
     }
@@ -202,14 +210,16 @@ pub trait SplitControl {
     fn is_finished(&self) -> bool;
     /// Why a split ended before its end: [`SplitReader::damage`].
     fn damage(&mut self) -> Option<Error>;
-    /// Whether it has nothing to read and more assignments may come: the driver sends [`EnumeratorEvent::ReaderReady`].
+    /// Whether it has nothing to read and more assignments may come: the driver sends
+    /// [`EnumeratorEvent::ReaderReady`].
     fn is_waiting(&self) -> bool;
 }
 
 /// The state of a split in the connector's own record type.
 ///
 /// # Errors
-/// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the split, when the state is none of that type.
+/// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the split, when the state is none of that
+/// type.
 pub fn split_state<S: Record>(split: &Split) -> Result<S> {
     millstream_record::record::from_bytes(&split.state)
         .map_err(|error: Error| error.in_context(format_args!("the state of split {}", split.id)))

@@ -1,22 +1,25 @@
 //! The contract between a stage and whoever drives it.
 //!
-//! A stage is a chain (in truth a tree) of operators between two exchanges. A driver calls it, one call per batch; it never blocks,
-//! owns no thread, and answers only through the context of the call and its [`Step`].
+//! A stage is a chain (in truth a tree) of operators between two exchanges. A driver calls it, one call per
+//! batch; it never blocks, owns no thread, and answers only through the context of the call and its [`Step`].
 //!
 //! The order of calls, which `millstream_protocol::subtask::SubtaskProtocol` sees to for every driver:
 //! 1. [`open`](Stage::open), once.
-//! 2. [`process`](Stage::process) and [`on_watermark`](Stage::on_watermark) per input, as they arrive, unless the last step was *blocked* or *more*;
-//!    [`resume`](Stage::resume) after a step of *more*, when a wake-up time has come, and when the waker was called.
-//!    **While a checkpoint is under way whose barrier has not come on every channel**, data, watermarks and ends are brought to a *blocked* stage
-//!    as well: it takes them whatever its buffer holds. So a sink whose system is slow or away holds no barrier up for longer than it takes
-//!    to empty its bounded queue, and what it could not write is in the snapshot.
-//! 3. At a checkpoint, when the barrier has come on every input: [`prepare`](Stage::prepare) (until it no longer says *more* or
-//!    *blocked*, with `resume` in between), [`snapshot`](Stage::snapshot), and the barrier goes on behind what was emitted.
-//!    A `resume` follows; until then a source reads nothing. Later [`completed`](Stage::completed) or [`aborted`](Stage::aborted), or neither;
-//!    a `resume` follows these too.
-//! 4. [`end_of_input`](Stage::end_of_input) per input; after the last one, `resume` until the step is done. Where checkpoints are
-//!    taken, a last one follows, and after its `completed` once more [`prepare`](Stage::prepare) with its id until that is complete:
-//!    then everything that sinks write only now was written.
+//! 2. [`process`](Stage::process) and [`on_watermark`](Stage::on_watermark) per input, as they arrive, unless
+//!    the last step was *blocked* or *more*; [`resume`](Stage::resume) after a step of *more*, when a wake-up
+//!    time has come, and when the waker was called. **While a checkpoint is under way whose barrier has not
+//!    come on every channel**, data, watermarks and ends are brought to a *blocked* stage as well: it takes
+//!    them whatever its buffer holds. So a sink whose system is slow or away holds no barrier up for longer
+//!    than it takes to empty its bounded queue, and what it could not write is in the snapshot.
+//! 3. At a checkpoint, when the barrier has come on every input: [`prepare`](Stage::prepare) (until it no
+//!    longer says *more* or *blocked*, with `resume` in between), [`snapshot`](Stage::snapshot), and the
+//!    barrier goes on behind what was emitted. A `resume` follows; until then a source reads nothing. Later
+//!    [`completed`](Stage::completed) or [`aborted`](Stage::aborted), or neither; a `resume` follows these
+//!    too.
+//! 4. [`end_of_input`](Stage::end_of_input) per input; after the last one, `resume` until the step is done.
+//!    Where checkpoints are taken, a last one follows, and after its `completed` once more
+//!    [`prepare`](Stage::prepare) with its id until that is complete: then everything that sinks write only
+//!    now was written.
 //! 5. [`close`](Stage::close), always, also after an error.
 
 use millstream_record::{Error, Result};

@@ -1,12 +1,14 @@
 //! Where keyed state lives that is larger than memory: ordered bytes below the typed tables.
 //!
-//! A cold store holds one operator's state of one subtask. Its keys begin with the key group (2 bytes, big endian) and the table's number
-//! (1 byte); what follows is the table's own and ordered as the table wants it. Its values begin with 8 bytes, big endian: the time in
-//! epoch milliseconds at which the value expires, `i64::MAX` for never.
+//! A cold store holds one operator's state of one subtask. Its keys begin with the key group (2 bytes, big
+//! endian) and the table's number (1 byte); what follows is the table's own and ordered as the table wants
+//! it. Its values begin with 8 bytes, big endian: the time in epoch milliseconds at which the value expires,
+//! `i64::MAX` for never.
 //!
-//! Tables below [`FIRST_INDEX`] are those of the operator's snapshots, in the order of [`FrozenState::tables`](crate::snapshot::FrozenState):
-//! what follows the expiry is an entry as snapshots have it. Tables from there on are indexes of the operator's own, such as its timers by
-//! time: they follow from the entries, and whoever reads entries out of a store's files leaves them out.
+//! Tables below [`FIRST_INDEX`] are those of the operator's snapshots, in the order of
+//! [`FrozenState::tables`](crate::snapshot::FrozenState): what follows the expiry is an entry as snapshots
+//! have it. Tables from there on are indexes of the operator's own, such as its timers by time: they follow
+//! from the entries, and whoever reads entries out of a store's files leaves them out.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -85,7 +87,8 @@ pub trait ColdStore: Send {
     /// Appends the value of each key, in the order of the keys.
     ///
     /// # Errors
-    /// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when the local files cannot be read; so for all calls.
+    /// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) when the local files cannot be read; so
+    /// for all calls.
     fn multi_get(&mut self, keys: &[&[u8]], values: &mut Vec<Option<Vec<u8>>>) -> Result<()>;
     /// Makes changes in their order and empties the list.
     ///
@@ -97,8 +100,8 @@ pub trait ColdStore: Send {
     /// # Errors
     /// See [`multi_get`](Self::multi_get).
     fn scan(&mut self, range: Range<&[u8]>, limit: usize, pairs: &mut Pairs) -> Result<()>;
-    /// Time of a table has come this far: values of it whose expiry is not later may vanish at any moment from now on. Time that goes back
-    /// changes nothing.
+    /// Time of a table has come this far: values of it whose expiry is not later may vanish at any moment
+    /// from now on. Time that goes back changes nothing.
     fn expire(&mut self, table: u8, now: Time);
     /// The store as it is now; later writes do not change what was frozen. Bounded work.
     ///

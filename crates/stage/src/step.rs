@@ -7,11 +7,11 @@ use crate::time::Time;
 pub struct Step {
     /// There is more to do of what was asked: look at barriers, then `resume`; bring no data in between.
     pub more: bool,
-    /// Bring no data until a `resume` says otherwise; the waker or the wake-up time will ask for that. While a barrier is waited for, data
-    /// comes all the same.
+    /// Bring no data until a `resume` says otherwise; the waker or the wake-up time will ask for that. While
+    /// a barrier is waited for, data comes all the same.
     pub blocked: bool,
-    /// Call `resume` at this processing time, earlier calls do no harm. Only `resume` takes a wish back: its answer replaces all
-    /// earlier ones, while those of other calls add to them.
+    /// Call `resume` at this processing time, earlier calls do no harm. Only `resume` takes a wish back: its
+    /// answer replaces all earlier ones, while those of other calls add to them.
     pub wake_at: Option<Time>,
 }
 

@@ -1,7 +1,9 @@
-//! Few log lines for a trouble that lasts: one when it begins, one now and then with a count, one when it is over.
+//! Few log lines for a trouble that lasts: one when it begins, one now and then with a count, one when it is
+//! over.
 //!
-//! A store that is away fails every request for minutes. [`Trouble`] decides, without I/O, which of these failures is worth a line;
-//! [`Troubles`] shares that decision among all subtasks of a job, so that a store that all of them miss is said to be away once.
+//! A store that is away fails every request for minutes. [`Trouble`] decides, without I/O, which of these
+//! failures is worth a line; [`Troubles`] shares that decision among all subtasks of a job, so that a store
+//! that all of them miss is said to be away once.
 //!
 //! ```
 //! use millstream_stage::trouble::Troubles;
@@ -37,8 +39,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Decides what a log says of one trouble that comes and goes.
 ///
-/// A trouble that comes back soon after it was over is mentioned ever more rarely, unless it lasts: a store that fails every other
-/// request must not fill the log with beginnings and ends.
+/// A trouble that comes back soon after it was over is mentioned ever more rarely, unless it lasts: a store
+/// that fails every other request must not fill the log with beginnings and ends.
 #[derive(Clone, Debug)]
 pub struct Trouble {
     now: Option<Lasting>,
@@ -148,7 +150,8 @@ impl Lasting {
 }
 
 impl Say {
-    /// Writes the line. `subject` is what is in trouble, such as "Redis at redis://shop:6379"; `why` is its latest error.
+    /// Writes the line. `subject` is what is in trouble, such as "Redis at redis://shop:6379"; `why` is its
+    /// latest error.
     pub fn log(self, subject: impl Display, why: impl Display) {
         match self {
             Self::Began { unsaid: 0 } => tracing::warn!("{subject}: {why}; it is tried again"),

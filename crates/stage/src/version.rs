@@ -1,12 +1,15 @@
-//! The version that every external write carries, so that a store can refuse what is older than what it holds.
+//! The version that every external write carries, so that a store can refuse what is older than what it
+//! holds.
 //!
-//! A version is a positive 63-bit number: the job's epoch in the upper 23 bits, a sequence in the lower 40. Any write of a newer
-//! attempt therefore wins over any write of an older one, however the replay was batched, and within an attempt the later write wins.
-//! Within an epoch a document is written by one subtask alone (the stream is keyed), so a sequence per writer grows per document too.
+//! A version is a positive 63-bit number: the job's epoch in the upper 23 bits, a sequence in the lower 40.
+//! Any write of a newer attempt therefore wins over any write of an older one, however the replay was
+//! batched, and within an attempt the later write wins. Within an epoch a document is written by one subtask
+//! alone (the stream is keyed), so a sequence per writer grows per document too.
 //!
-//! **When it overflows.** The sequence lasts for 2^40 writes of one writer (127 days at 100,000 a second); then
-//! [`Versions::take`] asks for a restart, which takes a new epoch and starts at 0 again. The epoch lasts for 2^23 attempts (one
-//! every ten seconds for 2.6 years); then a job must get a new directory and new documents, and [`Version::new`] says so.
+//! **When it overflows.** The sequence lasts for 2^40 writes of one writer (127 days at 100,000 a second);
+//! then [`Versions::take`] asks for a restart, which takes a new epoch and starts at 0 again. The epoch lasts
+//! for 2^23 attempts (one every ten seconds for 2.6 years); then a job must get a new directory and new
+//! documents, and [`Version::new`] says so.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,8 +33,8 @@ impl Version {
     /// The version of a write.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an epoch, [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) for
-    /// a sequence above the highest one.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an epoch,
+    /// [`ErrorKind::Restart`](millstream_record::ErrorKind::Restart) for a sequence above the highest one.
     pub fn new(epoch: u64, sequence: u64) -> Result<Self> {
         if epoch > Self::MAX_EPOCH {
             return Err(Error::configuration(format!(
@@ -64,7 +67,8 @@ impl Version {
     }
 }
 
-/// Sixteen lower-case hexadecimal digits: compared as strings they order like the versions. (Lua's numbers would lose the lowest bits.)
+/// Sixteen lower-case hexadecimal digits: compared as strings they order like the versions. (Lua's numbers
+/// would lose the lowest bits.)
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -95,7 +99,8 @@ impl Versions {
     /// The versions of an epoch, from sequence 0 on.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the epoch is above the highest one.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the epoch is above the
+    /// highest one.
     pub fn new(epoch: u64) -> Result<Self> {
         Version::new(epoch, 0)?;
         Ok(Self { epoch, next: 0 })

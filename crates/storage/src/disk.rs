@@ -12,7 +12,8 @@ use millstream_stage::chance::Chance;
 use super::path::{draft_name, is_draft};
 use super::{Created, Listed};
 
-/// A directory may vanish between its making and its use, since deleting the last file removes it: then once more.
+/// A directory may vanish between its making and its use, since deleting the last file removes it: then once
+/// more.
 const DIRECTORY_TRIES: usize = 16;
 
 /// A file in the making, beside its place; removed when dropped.

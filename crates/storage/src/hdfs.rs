@@ -1,7 +1,7 @@
 //! `hdfs://`, by the crate `hdfs-native`: no JVM.
 //!
-//! Every file is written as a draft beside its place and renamed when it is complete, since a file that is still being
-//! written is visible and reads as empty. A rename that must not overwrite is HDFS' atomic step.
+//! Every file is written as a draft beside its place and renamed when it is complete, since a file that is
+//! still being written is visible and reads as empty. A rename that must not overwrite is HDFS' atomic step.
 
 mod draft;
 mod refusal;
@@ -197,7 +197,8 @@ impl Store for HdfsStore {
     }
 }
 
-/// How many DataNodes may keep silent, one after the other, before a request's time is up: two find out which of two it is.
+/// How many DataNodes may keep silent, one after the other, before a request's time is up: two find out which
+/// of two it is.
 const SILENT_DATANODES: u32 = 2;
 
 /// What Hadoop's files say, over that our own needs, over that the options.

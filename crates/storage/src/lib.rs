@@ -1,9 +1,9 @@
 //! Storage by URL: local files, S3 and HDFS behind one small API.
 //!
-//! Every call has a time-out and is repeated, with growing and jittered waits, where the error may pass. What comes out
-//! in the end has a kind that says what to do: [`ErrorKind::Retry`] (the store is away or full: a later checkpoint may
-//! succeed), [`ErrorKind::Configuration`] (no such bucket, refused credentials, a store that cannot do what exactly-once
-//! needs) or [`ErrorKind::Data`] (a file is shorter than it should be).
+//! Every call has a time-out and is repeated, with growing and jittered waits, where the error may pass. What
+//! comes out in the end has a kind that says what to do: [`ErrorKind::Retry`] (the store is away or full: a
+//! later checkpoint may succeed), [`ErrorKind::Configuration`] (no such bucket, refused credentials, a store
+//! that cannot do what exactly-once needs) or [`ErrorKind::Data`] (a file is shorter than it should be).
 //!
 //! Files are immutable to readers: a file becomes visible whole, under its name, or not at all.
 //!
@@ -24,8 +24,9 @@
 //! # }
 //! ```
 //!
-//! What owns what: `location` reads URLs, [`Store`] is what a kind of storage must do in one attempt, `patience` repeats
-//! attempts, `reports` says what lasts, `probe` tests a store, `transfer` moves whole files.
+//! What owns what: `location` reads URLs, [`Store`] is what a kind of storage must do in one attempt,
+//! `patience` repeats attempts, `reports` says what lasts, `probe` tests a store, `transfer` moves whole
+//! files.
 //!
 //! [`ErrorKind::Retry`]: millstream_record::ErrorKind::Retry
 //! [`ErrorKind::Configuration`]: millstream_record::ErrorKind::Configuration
@@ -74,7 +75,8 @@ const PARALLEL: usize = 8;
 pub enum Created {
     /// Nothing: the file is now there, with these bytes, and of all who tried only this caller hears so.
     New,
-    /// The file was there. It may be this caller's own, if the answer to an earlier attempt was lost: read it to know.
+    /// The file was there. It may be this caller's own, if the answer to an earlier attempt was lost: read it
+    /// to know.
     Exists,
 }
 
@@ -108,7 +110,8 @@ impl Storage {
     /// `hdfs://namenode:8020/path` (feature `hdfs`). No I/O: [`Storage::probe`] tells whether it is there.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the URL or an option is wrong.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the URL or an option is
+    /// wrong.
     pub fn open(url: &str, options: &StorageOptions) -> Result<Self> {
         options.validate()?;
         let location = Location::parse(url)?;
@@ -150,12 +153,12 @@ impl Storage {
         join(&self.root, &self.base)
     }
 
-    /// Proves that files can be written, read, listed and deleted, and that of several that create one file at the same
-    /// time exactly one succeeds. Leaves nothing behind.
+    /// Proves that files can be written, read, listed and deleted, and that of several that create one file
+    /// at the same time exactly one succeeds. Leaves nothing behind.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), saying what the store lacks;
-    /// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when it does not answer.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), saying what the store
+    /// lacks; [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when it does not answer.
     pub async fn probe(&self) -> Result<()> {
         probe::run(self).await
     }
@@ -193,7 +196,8 @@ impl Storage {
         Ok(Upload::new(upload, self.url_of(&full), self.part_bytes))
     }
 
-    /// The whole file, which fits into memory; `None` if there is none. Large ones better come by [`Storage::download`].
+    /// The whole file, which fits into memory; `None` if there is none. Large ones better come by
+    /// [`Storage::download`].
     ///
     /// # Errors
     /// See the [module](self).
@@ -205,7 +209,8 @@ impl Storage {
     /// These bytes of a file; `None` if there is none.
     ///
     /// # Errors
-    /// See the [module](self); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when the file ends before the range.
+    /// See the [module](self); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when the file ends
+    /// before the range.
     pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Option<Bytes>> {
         let full = self.full(path)?;
         self.attempts("read", &full, || self.store.get(&full, Some(range.clone()))).await
@@ -220,8 +225,8 @@ impl Storage {
         self.attempts("ask for", &full, || self.store.size(&full)).await
     }
 
-    /// All files below `prefix` (whole segments; empty for all), at any depth, ordered by path. A directory that is not
-    /// there is empty.
+    /// All files below `prefix` (whole segments; empty for all), at any depth, ordered by path. A directory
+    /// that is not there is empty.
     ///
     /// # Errors
     /// See the [module](self).
@@ -247,17 +252,18 @@ impl Storage {
         stream::iter(deletions).buffer_unordered(PARALLEL).try_collect().await
     }
 
-    /// Copies a file within this storage, over one that is there, without moving it through this machine where the
-    /// store can.
+    /// Copies a file within this storage, over one that is there, without moving it through this machine
+    /// where the store can.
     ///
     /// # Errors
-    /// See the [module](self); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when there is no such file.
+    /// See the [module](self); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when there is no such
+    /// file.
     pub async fn copy(&self, from: &str, to: &str) -> Result<()> {
         self.copy_to(from, self, to).await.map(drop)
     }
 
-    /// Removes what writers that died left of files that never became visible, if nobody has written to it since
-    /// `before`; returns how many. S3 shows no such parts here: a lifecycle rule of the bucket
+    /// Removes what writers that died left of files that never became visible, if nobody has written to it
+    /// since `before`; returns how many. S3 shows no such parts here: a lifecycle rule of the bucket
     /// (`AbortIncompleteMultipartUpload`) removes them.
     ///
     /// # Errors

@@ -25,7 +25,8 @@ impl Location {
     /// Reads a URL.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), with an example of what would do.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), with an example of what
+    /// would do.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let wanted = "write it as file:///var/checkpoints, s3://bucket/prefix or hdfs://namenode:8020/path";
         let refused = |problem: &str| Error::configuration(format!("storage {text:?} {problem}: {wanted}"));

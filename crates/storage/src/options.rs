@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::reports::Reports;
 
-/// How to reach a storage and how patient to be. The URL says where it is. Keys are those of Flink's file systems where
-/// the thing is the same; what begins with `s3.` or `hdfs.` matters to these alone.
+/// How to reach a storage and how patient to be. The URL says where it is. Keys are those of Flink's file
+/// systems where the thing is the same; what begins with `s3.` or `hdfs.` matters to these alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(transform = also_dashed)]

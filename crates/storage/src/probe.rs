@@ -28,7 +28,8 @@ async fn all(place: &Storage) -> Result<()> {
         if error.kind() != ErrorKind::Configuration {
             return Err(error);
         }
-        // On a busy store a write whose answer came too late is repeated, and the first one may land behind the next.
+        // On a busy store a write whose answer came too late is repeated, and the first one may land behind
+        // the next.
         tracing::warn!("the storage is looked at once more: {error}");
         plain_files(&place.child("again")).await?;
     }
@@ -53,7 +54,8 @@ async fn plain_files(place: &Storage) -> Result<()> {
 }
 
 async fn create_twice(place: &Storage) -> Result<()> {
-    // The first one may be told "exists" if an answer was lost and it was repeated; its content says whether it is there.
+    // The first one may be told "exists" if an answer was lost and it was repeated; its content says whether
+    // it is there.
     place.create("entry", Bytes::from_static(b"one")).await?;
     let second = place.create("entry", Bytes::from_static(b"two")).await?;
     let content = place.get("entry").await?;

@@ -1,7 +1,7 @@
 //! `s3://`: Amazon S3 and what speaks its protocol, by the crate `object_store`.
 //!
-//! What it owns: the mapping of our few operations to requests. Not the meaning of failures (`refusal`), nor pieces
-//! (`upload`), nor the connection (`connect`), nor who we are (`credentials`).
+//! What it owns: the mapping of our few operations to requests. Not the meaning of failures (`refusal`), nor
+//! pieces (`upload`), nor the connection (`connect`), nor who we are (`credentials`).
 
 mod connect;
 mod credentials;
@@ -61,7 +61,8 @@ impl S3Store {
         Listed { path: below.to_owned(), bytes: file.size, modified: SystemTime::from(file.last_modified) }
     }
 
-    /// A HEAD has no body to say what is missing, so that a GET must: a bucket that is gone is not an empty one.
+    /// A HEAD has no body to say what is missing, so that a GET must: a bucket that is gone is not an empty
+    /// one.
     async fn size_or_why_not(&self, path: &str) -> Attempt<Option<u64>> {
         match self.get(path, Some(0..1)).await? {
             None => Ok(None),

@@ -16,14 +16,15 @@ pub type Attempt<T> = Result<T, StorageFailure>;
 
 /// A kind of storage. Paths are relative to its root, `/` between segments; `""` is the root itself.
 ///
-/// One call is one attempt: [`Storage`](super::Storage) adds time-outs and repetitions. Dropping a call's future is a
-/// time-out: what it was about may happen or not, also later.
+/// One call is one attempt: [`Storage`](super::Storage) adds time-outs and repetitions. Dropping a call's
+/// future is a time-out: what it was about may happen or not, also later.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     /// Writes a file that must not be there, atomically, and returns when it is durable.
     async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created>;
 
-    /// Writes a file, over one that is there, and returns when it is durable. Readers see the old one or the new one.
+    /// Writes a file, over one that is there, and returns when it is durable. Readers see the old one or the
+    /// new one.
     async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()>;
 
     /// Begins a file that is written piece by piece.
@@ -36,17 +37,19 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`Data`](millstream_record::ErrorKind::Data).
     async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>>;
 
-    /// All visible files below a directory, at any depth and in any order, by their paths from the root. Empty if there is
-    /// no such directory.
+    /// All visible files below a directory, at any depth and in any order, by their paths from the root.
+    /// Empty if there is no such directory.
     async fn list(&self, directory: &str) -> Attempt<Vec<Listed>>;
 
     /// Deletes a file; fine if there is none.
     async fn delete(&self, path: &str) -> Attempt<()>;
 
-    /// Copies a file, over one that is there. An error of kind [`Data`](millstream_record::ErrorKind::Data) if there is none.
+    /// Copies a file, over one that is there. An error of kind [`Data`](millstream_record::ErrorKind::Data)
+    /// if there is none.
     async fn copy(&self, from: &str, to: &str) -> Attempt<()>;
 
-    /// Removes files in the making below a directory that nobody has written to since `before`, and counts them.
+    /// Removes files in the making below a directory that nobody has written to since `before`, and counts
+    /// them.
     async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64>;
 
     /// Writes a local file here, in pieces of `part_bytes`; repeats what it needs to repeat by itself.
@@ -56,8 +59,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     }
 }
 
-/// A file in the making. It repeats failed requests by itself, since it alone knows what can be repeated. Dropped before
-/// it is finished, it leaves nothing.
+/// A file in the making. It repeats failed requests by itself, since it alone knows what can be repeated.
+/// Dropped before it is finished, it leaves nothing.
 #[async_trait]
 pub trait StoreUpload: Send {
     /// Adds a piece; may return before it is stored.

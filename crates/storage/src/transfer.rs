@@ -36,7 +36,8 @@ impl Storage {
     /// Writes a file of this storage to the local one, which becomes visible whole; returns its size.
     ///
     /// # Errors
-    /// See the [module](super); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when there is no such file here.
+    /// See the [module](super); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when there is no such
+    /// file here.
     pub async fn download(&self, path: &str, local: &Path) -> Result<u64> {
         let bytes = self.size_of(path).await?;
         let chance = self.chance().clone();
@@ -50,10 +51,12 @@ impl Storage {
         Ok(bytes)
     }
 
-    /// Copies a file to `other`, over one that is there; returns its size. Within one storage that is [`Storage::copy`].
+    /// Copies a file to `other`, over one that is there; returns its size. Within one storage that is
+    /// [`Storage::copy`].
     ///
     /// # Errors
-    /// See the [module](super); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when there is no such file here.
+    /// See the [module](super); [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when there is no such
+    /// file here.
     pub async fn copy_to(&self, path: &str, other: &Self, to: &str) -> Result<u64> {
         let bytes = self.size_of(path).await?;
         if Arc::ptr_eq(&self.store, &other.store) {

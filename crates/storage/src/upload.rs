@@ -7,7 +7,8 @@ use millstream_record::Result;
 
 use super::StoreUpload;
 
-/// A file that is written piece by piece and becomes visible with [`Upload::finish`]. Dropped before, it leaves nothing.
+/// A file that is written piece by piece and becomes visible with [`Upload::finish`]. Dropped before, it
+/// leaves nothing.
 pub struct Upload {
     inner: Box<dyn StoreUpload>,
     url: String,

@@ -33,7 +33,8 @@ fn strict() -> StorageOptions {
     StorageOptions { max_retries: 0, ..options() }
 }
 
-/// A cluster that takes a dead DataNode for alive as long as the defaults of HDFS do: for more than ten minutes.
+/// A cluster that takes a dead DataNode for alive as long as the defaults of HDFS do: for more than ten
+/// minutes.
 fn slow_to_notice() -> Result<Hdfs> {
     let builder = Hdfs::builder().setting("dfs.heartbeat.interval", "3");
     builder.setting("dfs.namenode.heartbeat.recheck-interval", "300000").start()

@@ -22,8 +22,8 @@ pub enum Expected {
     Rediss,
 }
 
-/// What to do if the port speaks TLS where plain text is expected, or the reverse. None if it speaks what is expected, something else, or
-/// nothing. Must be called within a Tokio runtime.
+/// What to do if the port speaks TLS where plain text is expected, or the reverse. None if it speaks what is
+/// expected, something else, or nothing. Must be called within a Tokio runtime.
 pub async fn mistaken(host: &str, port: u16, expected: Expected) -> Option<String> {
     let greeting = match expected {
         Expected::Plain => client_hello()?,

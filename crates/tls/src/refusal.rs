@@ -89,7 +89,8 @@ fn of_certificate(error: &CertificateError) -> Refusal {
         Of::BadSignature => Refusal::OtherKey,
         Of::InvalidPurpose | Of::InvalidPurposeContext { .. } => Refusal::OtherPurpose,
         Of::Revoked => Refusal::Revoked,
-        // The verifier's own error has no variant here; a test with a real handshake sees to it that its name stays.
+        // The verifier's own error has no variant here; a test with a real handshake sees to it that its name
+        // stays.
         Of::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => Refusal::AuthorityAsServer,
         other => Refusal::Unusable(other.to_string()),
     }

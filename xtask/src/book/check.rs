@@ -1,4 +1,5 @@
-//! Whether all links lead somewhere, every chapter is in the table of contents, and no line of prose is too long.
+//! Whether all links lead somewhere, every chapter is in the table of contents, and no line of prose is too
+//! long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

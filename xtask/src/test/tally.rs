@@ -17,8 +17,8 @@ impl Tally {
         self.failures.push(what.to_owned());
     }
 
-    /// Sums what the test harness reported. A program that fails without saying how often counts once; an ignored test
-    /// counts as failed, since nobody would look for it.
+    /// Sums what the test harness reported. A program that fails without saying how often counts once; an
+    /// ignored test counts as failed, since nobody would look for it.
     pub(super) fn of(name: &str, output: &str, success: bool) -> Self {
         let mut tally = Self::default();
         for line in output.lines().filter_map(|line| line.trim_start().strip_prefix("test result: ")) {

@@ -108,7 +108,8 @@ fn options(args: &DemoArgs, database: PathBuf) -> Options {
     }
 }
 
-// A small shop, so that a minute of it shows something: out of order, now and then twice, now and then broken.
+// A small shop, so that a minute of it shows something: out of order, now and then twice, now and then
+// broken.
 fn traffic(args: &DemoArgs) -> GeneratorOptions {
     let now = SystemClock::new().now();
     let lapse = args.speed > 1.0;

@@ -27,7 +27,8 @@ missing, wrong or doubled.";
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DrillArgs {
-    /// The job's configuration: Kafka as its source; Elasticsearch, Redis, SQLite and Kafka as sinks are audited
+    /// The job's configuration: Kafka as its source; Elasticsearch, Redis, SQLite and Kafka as sinks are
+    /// audited
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Override a key of the file, such as parallelism.default=4 (may be repeated)

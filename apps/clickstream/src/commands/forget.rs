@@ -116,7 +116,8 @@ fn chosen(stores: &[SinkOptions], wanted: &[String]) -> Result<Vec<usize>> {
     Ok((0..stores.len()).filter(is_wanted).collect())
 }
 
-// As far as it can be known: by the page that it serves, and by the process that counted the last attempt in the job's directory.
+// As far as it can be known: by the page that it serves, and by the process that counted the last attempt in
+// the job's directory.
 fn refuse_while_running(config: &Config<Options>) -> Result<()> {
     let engine = &config.engine;
     let refused = |who: String| {

@@ -65,7 +65,8 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<()> {
         broken: args.broken,
         future: args.future,
         hot: args.hot,
-        // Without a rate, several parts run ahead of each other by more event time than a job allows for disorder.
+        // Without a rate, several parts run ahead of each other by more event time than a job allows for
+        // disorder.
         splits: if args.rate.is_some() { GeneratorOptions::default().splits } else { 1 },
         ..GeneratorOptions::default()
     };

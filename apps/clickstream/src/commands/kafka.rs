@@ -9,8 +9,9 @@ pub(super) struct KafkaArgs {
     /// Kafka's brokers, separated by commas
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
     brokers: String,
-    /// A file of properties of the Kafka client for TLS and logins, one NAME=VALUE per line as Kafka's own tools read it, with librdkafka's
-    /// names: security.protocol, ssl.ca.location, sasl.mechanism, sasl.username, sasl.password
+    /// A file of properties of the Kafka client for TLS and logins, one NAME=VALUE per line as Kafka's own
+    /// tools read it, with librdkafka's names: security.protocol, ssl.ca.location, sasl.mechanism,
+    /// sasl.username, sasl.password
     #[arg(long, value_name = "FILE", value_parser = client)]
     command_config: Option<Properties>,
 }

@@ -65,7 +65,8 @@ impl Compared {
 }
 
 impl Audit {
-    /// Audits while the job runs, until all is right or the stores have come no nearer to that for as long as the patience lasts.
+    /// Audits while the job runs, until all is right or the stores have come no nearer to that for as long as
+    /// the patience lasts.
     pub(super) fn until_right(site: &Site, truth: &Truth, patience: Duration, job: &mut Job) -> Result<Self> {
         const PAUSE: Duration = Duration::from_secs(3);
         let expected = truth.results(site.top);

@@ -1,7 +1,8 @@
 //! Page views and unique visitors, overall and by dimension.
 //!
-//! Counting distinct users of `all` under one key would put the whole shop on one subtask. So it is done in two steps: each user's
-//! views are counted under the user's key, where a user counts once; then only sums travel, folded within each batch.
+//! Counting distinct users of `all` under one key would put the whole shop on one subtask. So it is done in
+//! two steps: each user's views are counted under the user's key, where a user counts once; then only sums
+//! travel, folded within each batch.
 
 use compact_str::CompactString;
 use millstream::Windows;

@@ -13,8 +13,8 @@ use crate::options::DeadLetterOptions;
 
 /// Ends all dead letters in the configured place, in one subtask.
 ///
-/// None vanishes. A letter that is too large for its topic is written with half of its bytes, or a quarter, and so on, and marked as cut;
-/// where the topic refuses it even so, or for another reason, the job stops.
+/// None vanishes. A letter that is too large for its topic is written with half of its bytes, or a quarter,
+/// and so on, and marked as cut; where the topic refuses it even so, or for another reason, the job stops.
 pub fn sink_dead_letters(letters: &DataStream<DeadLetter>, options: &DeadLetterOptions) {
     match options {
         DeadLetterOptions::Files(file) => {

@@ -48,7 +48,8 @@ fn template(index: &str, properties: &Value) -> Value {
     })
 }
 
-/// A longer value is stored and shown, but not indexed: Lucene takes terms of 32,766 bytes, a character has up to 4.
+/// A longer value is stored and shown, but not indexed: Lucene takes terms of 32,766 bytes, a character has
+/// up to 4.
 fn keyword() -> Value {
     json!({ "type": "keyword", "ignore_above": 8191 })
 }

@@ -1,4 +1,5 @@
-//! Kafka: one JSON message per row, with the name of its table; `{table}` in the topic's name gives each table a topic of its own.
+//! Kafka: one JSON message per row, with the name of its table; `{table}` in the topic's name gives each
+//! table a topic of its own.
 
 use millstream::connectors::kafka::{KafkaSink, KafkaSinkOptions};
 use millstream::prelude::*;

@@ -1,5 +1,5 @@
-//! Judges configurations by the schema that `config-schema` prints. It knows the keywords of JSON Schema that our schema has, and
-//! stops at any other one, so that none is passed over in silence.
+//! Judges configurations by the schema that `config-schema` prints. It knows the keywords of JSON Schema that
+//! our schema has, and stops at any other one, so that none is passed over in silence.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -30,7 +30,8 @@ fn a_document_is_judged_by_status_and_type() {
         (400, "strict_dynamic_mapping_exception", "dead letter"),
         (400, "invalid_index_name_exception", "dead letter"),
         (413, "", "dead letter"),
-        // Too many fields in the index, an alias without a write index, a pipeline that is not there, a term that is too long.
+        // Too many fields in the index, an alias without a write index, a pipeline that is not there, a term
+        // that is too long.
         (400, "illegal_argument_exception", "unclear"),
         (404, "some_new_exception", "unclear"),
         (400, "", "unclear"),

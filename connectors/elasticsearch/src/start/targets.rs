@@ -82,7 +82,8 @@ impl Start {
             tracing::info!(index, "Elasticsearch: the index's mapping was extended, as {list}");
             return Ok(());
         }
-        // A value that is too long for an old index becomes a dead letter by itself; a field that is missing spoils every document.
+        // A value that is too long for an old index becomes a dead letter by itself; a field that is missing
+        // spoils every document.
         if differences
             .iter()
             .all(|difference| difference.theirs != "missing" && difference.field != "dynamic")

@@ -1,7 +1,8 @@
 //! Puts our index template in place and sees to it that a new index gets its mapping.
 //!
-//! A template of somebody else that also matches may win if what it gives fits the job: then it was made for it, and its shards and
-//! replicas count. If it does not fit, ours is put above it. A priority that the user has given is never changed.
+//! A template of somebody else that also matches may win if what it gives fits the job: then it was made for
+//! it, and its shards and replicas count. If it does not fit, ours is put above it. A priority that the user
+//! has given is never changed.
 
 use std::time::Duration;
 

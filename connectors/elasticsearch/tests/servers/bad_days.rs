@@ -9,7 +9,8 @@ use millstream_testkit::port::Port;
 
 use crate::cluster::{Cluster, Row, counted, index, options, rows, values, writer};
 
-// Killed without a chance to say goodbye, in the middle of many small requests, and away while data goes on coming.
+// Killed without a chance to say goodbye, in the middle of many small requests, and away while data goes on
+// coming.
 #[test]
 fn an_outage_in_mid_run_loses_nothing_and_doubles_nothing() {
     let mut server = Elasticsearch::start().unwrap();

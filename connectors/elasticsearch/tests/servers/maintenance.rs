@@ -1,4 +1,5 @@
-//! What passes when somebody has seen to it: an index that is closed, a limit that is reached, a proxy that answers in the cluster's place.
+//! What passes when somebody has seen to it: an index that is closed, a limit that is reached, a proxy that
+//! answers in the cluster's place.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

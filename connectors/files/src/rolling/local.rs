@@ -67,7 +67,8 @@ impl Local {
         done.and_then(|()| self.sync_names()).map_err(|error| errors::writing(shown.display(), error))
     }
 
-    // Whoever wrote the staged file may still hold it open and write on: the visible one must not be that file.
+    // Whoever wrote the staged file may still hold it open and write on: the visible one must not be that
+    // file.
     fn cut(&self, staged: &Path, shown: &Path, length: u64) -> io::Result<()> {
         if shown.exists() {
             return remove(staged);
@@ -89,7 +90,8 @@ impl Local {
         remove(staged)
     }
 
-    /// Removes the unfinished files that `is_left_over` says of; it is asked with their names as if they were finished.
+    /// Removes the unfinished files that `is_left_over` says of; it is asked with their names as if they were
+    /// finished.
     pub(crate) fn clean(&self, is_left_over: impl Fn(&str) -> bool) -> Result<()> {
         let cleaned = self.clean_names(is_left_over);
         cleaned.map_err(|error| errors::writing(self.dir.display(), error))

@@ -20,7 +20,8 @@ impl FileName {
         format!("part-{}-{}-{}-{number}.{extension}", self.sink, self.epoch, self.subtask)
     }
 
-    /// Whether a file was an older attempt's and this writer takes up what that one's subtask has left: committables go the same way.
+    /// Whether a file was an older attempt's and this writer takes up what that one's subtask has left:
+    /// committables go the same way.
     pub(crate) fn inherits(&self, name: &str) -> bool {
         let mut parts = name.split('-');
         let ours = parts.next() == Some("part") && parts.next() == Some(&self.sink);

@@ -30,7 +30,8 @@ impl<T: Data + Serialize + DeserializeOwned> ParquetFormat<T> {
     /// The columns of this type.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a type that has no columns, such as a number.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a type that has no
+    /// columns, such as a number.
     pub fn new() -> Result<Self> {
         let fields = Vec::<FieldRef>::from_type::<T>(TracingOptions::default()).map_err(|error| {
             let name = std::any::type_name::<T>();

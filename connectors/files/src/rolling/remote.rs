@@ -1,4 +1,5 @@
-//! Files of an object store or of HDFS, by URL. What is not to be seen yet lies below `_staged`: readers pass such names over.
+//! Files of an object store or of HDFS, by URL. What is not to be seen yet lies below `_staged`: readers pass
+//! such names over.
 
 use bytes::Bytes;
 use millstream_record::{Error, Result};

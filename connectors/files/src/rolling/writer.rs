@@ -24,7 +24,8 @@ use super::pending_file::PendingFile;
 // Smaller appends wait for company, or for the checkpoint.
 const APPEND: usize = 256 << 10;
 
-/// One per subtask. Tasks are done one bundle at a time, in order; what comes in the meantime is the next bundle.
+/// One per subtask. Tasks are done one bundle at a time, in order; what comes in the meantime is the next
+/// bundle.
 pub(crate) struct RollingWriter<T: Data> {
     options: RollingOptions,
     format: Arc<dyn PartFormat<T>>,
@@ -58,7 +59,8 @@ struct OpenPartFile<T> {
 }
 
 impl<T: Data> RollingWriter<T> {
-    /// The writer of the sink of this name, for the subtask of `cx`. It begins with showing the files that the checkpoint holds.
+    /// The writer of the sink of this name, for the subtask of `cx`. It begins with showing the files that
+    /// the checkpoint holds.
     ///
     /// # Errors
     /// A directory that can never work, and a restored state that cannot be read.

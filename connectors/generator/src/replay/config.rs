@@ -64,8 +64,8 @@ impl<'de> Deserialize<'de> for Speed {
 pub struct ReplayOptions {
     /// How fast.
     pub speed: Speed,
-    /// Records change places with others of up to so much event time later; none is further behind the newest than this, where the
-    /// recording itself is in order.
+    /// Records change places with others of up to so much event time later; none is further behind the newest
+    /// than this, where the recording itself is in order.
     #[serde(with = "millstream_stage::options::duration")]
     pub shuffle: Duration,
     /// Share of records that are followed by a broken copy of themselves. The records themselves all come.

@@ -11,8 +11,8 @@ use crate::encode::signed;
 
 /// Makes an event of a recorded line.
 pub trait Format: Send + Sync + 'static {
-    /// Appends the event as JSON, on one line, and gives its time. A line that is no event is appended as it is and has no time: what is
-    /// wrong with it is for the reader of the replay to find out.
+    /// Appends the event as JSON, on one line, and gives its time. A line that is no event is appended as it
+    /// is and has no time: what is wrong with it is for the reader of the replay to find out.
     fn convert(&self, line: &[u8], out: &mut Vec<u8>) -> Option<Time>;
 }
 
@@ -57,8 +57,8 @@ fn unquoted(field: &str) -> &str {
     inner.unwrap_or(field)
 }
 
-/// Lines of JSON, given as they are. Their time is in `timestamp` or `ts`: epoch milliseconds, however the number is written, or a text
-/// such as `2017-11-26T01:00:00Z`.
+/// Lines of JSON, given as they are. Their time is in `timestamp` or `ts`: epoch milliseconds, however the
+/// number is written, or a text such as `2017-11-26T01:00:00Z`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonLines;
 

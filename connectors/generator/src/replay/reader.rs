@@ -30,7 +30,8 @@ pub(crate) struct ReplayReader {
     options: Arc<ReplayOptions>,
     format: Arc<dyn Format>,
     parts: Vec<ReplayedSplit>,
-    // Everything of them was given. One that the source below keeps in its snapshot is damaged, and stays in this one, too.
+    // Everything of them was given. One that the source below keeps in its snapshot is damaged, and stays in
+    // this one, too.
     finished: Vec<ReplayedSplit>,
     paused: BTreeSet<SplitId>,
     rows: Rows<RawBatch>,

@@ -16,11 +16,13 @@ use crate::chance::{Chance, Draw, For};
 // What is held at most: an hour of shuffling may be more than fits into memory.
 const MOST_BYTES: usize = 64 << 20;
 
-// A record that is further ahead than this has a wrong time: nobody wants to wait for the year 2037, or lose the shuffle to it.
+// A record that is further ahead than this has a wrong time: nobody wants to wait for the year 2037, or lose
+// the shuffle to it.
 const LEAP: Time = 30 * 24 * 60 * 60 * 1000;
 
-/// Gives each record a place in event time, from its own time to `shuffle` later at random, and gives the records in the order of
-/// their places. Whoever is given before a record has a place before its place: it is at most `shuffle` newer.
+/// Gives each record a place in event time, from its own time to `shuffle` later at random, and gives the
+/// records in the order of their places. Whoever is given before a record has a place before its place: it is
+/// at most `shuffle` newer.
 pub(crate) struct Shuffle {
     options: Arc<ReplayOptions>,
     format: Arc<dyn Format>,

@@ -12,12 +12,13 @@ use super::enumerator::ReplayEnumerator;
 use super::format::Format;
 use super::reader::ReplayReader;
 
-/// Gives the lines of another source as events in JSON: at the speed of their event times, shuffled within bounds, with broken copies
-/// mixed in.
+/// Gives the lines of another source as events in JSON: at the speed of their event times, shuffled within
+/// bounds, with broken copies mixed in.
 ///
-/// Splits keep their names. Positions count what was given, broken copies included; a message's time is its event time, or that of
-/// the newest event before it where it is none itself. What is chosen at random depends on the seed, the split's name and the line
-/// alone, so a restored replay goes on with exactly what follows; its state holds what is being shuffled.
+/// Splits keep their names. Positions count what was given, broken copies included; a message's time is its
+/// event time, or that of the newest event before it where it is none itself. What is chosen at random
+/// depends on the seed, the split's name and the line alone, so a restored replay goes on with exactly what
+/// follows; its state holds what is being shuffled.
 #[derive(Clone)]
 pub struct Replay<S> {
     inner: S,

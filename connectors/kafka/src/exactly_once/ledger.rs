@@ -62,7 +62,8 @@ impl Ledger {
         self.completed = self.completed.max(Some(checkpoint));
     }
 
-    /// What is to be written now, in one transaction; nothing while the last answer is not [`written`](Self::written).
+    /// What is to be written now, in one transaction; nothing while the last answer is not
+    /// [`written`](Self::written).
     pub(crate) fn next(&mut self) -> Option<Vec<Arc<Interval>>> {
         if self.writing > 0 || !self.is_due() {
             return None;

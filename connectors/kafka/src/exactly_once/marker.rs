@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::origin::Stamp;
 
-/// The metadata of the offset that is committed with each transaction. The offset itself is the checkpoint's id, for whoever looks.
+/// The metadata of the offset that is committed with each transaction. The offset itself is the checkpoint's
+/// id, for whoever looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marker {
     /// The attempt that has written it.

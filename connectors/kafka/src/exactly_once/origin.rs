@@ -42,7 +42,8 @@ impl Origin {
         self.sink == sink && self.topic == topic
     }
 
-    /// As what another sink's or topic's output is written here: in this sink's name, marked apart from what is its own.
+    /// As what another sink's or topic's output is written here: in this sink's name, marked apart from what
+    /// is its own.
     pub(crate) fn adopted_by(&self, sink: &str, topic: &str) -> Self {
         Self { sink: sink.to_owned(), topic: topic.to_owned(), ..self.clone() }
     }
@@ -56,8 +57,8 @@ impl Origin {
     }
 }
 
-/// The origins that subtask `subtask` of `parallelism` looks after: its own, first, and those of subtasks that are no more. Those that are
-/// not in `known` begin a history `now`.
+/// The origins that subtask `subtask` of `parallelism` looks after: its own, first, and those of subtasks
+/// that are no more. Those that are not in `known` begin a history `now`.
 pub(crate) fn looked_after(
     known: &[Origin],
     (sink, topic): (&str, &str),

@@ -15,7 +15,8 @@ use crate::client::{Events, Peer};
 /// A client that writes in transactions.
 pub(crate) type Producer = BaseProducer<Reports>;
 
-/// Collects which messages were not written. That one was written means nothing until its transaction is committed.
+/// Collects which messages were not written. That one was written means nothing until its transaction is
+/// committed.
 #[derive(Default)]
 pub(crate) struct Reports {
     events: Events,

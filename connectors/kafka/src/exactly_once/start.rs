@@ -15,7 +15,8 @@ use crate::client::Patience;
 use crate::retry::Fault;
 use crate::sink_config::{KafkaSinkOptions, MissingMarker};
 
-/// An older attempt that comes to life while this one starts takes the transactional id away, and then sees that it is the older one.
+/// An older attempt that comes to life while this one starts takes the transactional id away, and then sees
+/// that it is the older one.
 const MOST_TRIES: u32 = 5;
 
 /// What a writer does first. It blocks.
@@ -115,7 +116,8 @@ impl Start {
         transactions.write(&own, place, marker)
     }
 
-    // An attempt marks that it is there before it takes its first snapshot: with output of a snapshot there was a marker.
+    // An attempt marks that it is there before it takes its first snapshot: with output of a snapshot there
+    // was a marker.
     fn without_marker(&self, id: &str, topic: &str, own: &[Arc<Interval>]) -> Result<Marker, Fault> {
         let nothing = Marker { attempt: self.attempt, written: None };
         let Some(last) = own.last() else { return Ok(nothing) };

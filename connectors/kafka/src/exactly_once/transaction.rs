@@ -1,4 +1,5 @@
-//! Writes intervals in transactions of one transactional id. Its calls block: they belong where blocking calls may run.
+//! Writes intervals in transactions of one transactional id. Its calls block: they belong where blocking
+//! calls may run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,7 +67,8 @@ struct Blame {
 }
 
 impl Transactions {
-    /// Initialises the transactional id of an origin: ends what is open under it, and fences every earlier user.
+    /// Initialises the transactional id of an origin: ends what is open under it, and fences every earlier
+    /// user.
     ///
     /// # Errors
     /// When the brokers cannot be reached or refuse it.
@@ -97,8 +99,8 @@ impl Transactions {
         Ok(())
     }
 
-    /// Writes intervals and moves the marker, all in one transaction; gives the messages that were left out of it because no broker
-    /// will ever take them.
+    /// Writes intervals and moves the marker, all in one transaction; gives the messages that were left out
+    /// of it because no broker will ever take them.
     ///
     /// # Errors
     /// When it was not committed, or nobody knows: then the marker tells the next attempt.

@@ -25,7 +25,8 @@ use crate::retry::Fault;
 use crate::sink::Mapping;
 use crate::sink_config::KafkaSinkOptions;
 
-/// The list of all origins that there ever were: each subtask gets all of it and picks those that it looks after.
+/// The list of all origins that there ever were: each subtask gets all of it and picks those that it looks
+/// after.
 const ORIGINS: &str = "origins";
 
 /// The writer of a [`KafkaSink`](crate::KafkaSink) that writes exactly once.
@@ -51,7 +52,8 @@ enum Done {
 }
 
 impl<T: Data> TransactionalWriter<T> {
-    /// The writer of the sink of this name, for the subtask of `cx`. It begins to take up the output of earlier attempts.
+    /// The writer of the sink of this name, for the subtask of `cx`. It begins to take up the output of
+    /// earlier attempts.
     ///
     /// # Errors
     /// A restored state that cannot be read, or that belongs to another subtask.
@@ -194,7 +196,8 @@ impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
         Ok(Step { blocked: self.tasks.in_flight() > 0, ..step })
     }
 
-    // All that is not written is part of the snapshot. But it is none before the marker says that this attempt is here.
+    // All that is not written is part of the snapshot. But it is none before the marker says that this
+    // attempt is here.
     fn prepare(
         &mut self,
         cx: &mut Context<'_>,

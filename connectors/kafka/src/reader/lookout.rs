@@ -1,4 +1,5 @@
-//! Looks now and then at what the client knows of its partitions: how much waits to be read, and what holds a partition up.
+//! Looks now and then at what the client knows of its partitions: how much waits to be read, and what holds a
+//! partition up.
 
 use std::sync::Arc;
 
@@ -74,7 +75,8 @@ impl KafkaReader {
         }
     }
 
-    /// Whether a split that was read to its end goes on behind it: with messages of a transaction that is open, or with new ones.
+    /// Whether a split that was read to its end goes on behind it: with messages of a transaction that is
+    /// open, or with new ones.
     pub(super) fn has_more(&self, split: &SplitId) -> bool {
         let Some(fetcher) = &self.fetcher else { return false };
         let mut partitions = self.partitions.all().filter(|partition| partition.id == *split);

@@ -34,7 +34,8 @@ impl KafkaReader {
         let partition = self.partitions.get_mut(index);
         let (split, topic) = (partition.id.to_string(), partition.split.topic.clone());
         Err(Error::from(match trouble {
-            // No offset was asked for: that its oldest message could not be found out says nothing of what is lost.
+            // No offset was asked for: that its oldest message could not be found out says nothing of what is
+            // lost.
             Trouble::OutOfRange if partition.split.next == EARLIEST => {
                 self.await_broker(now, index, &reason);
                 return Ok(());
@@ -119,7 +120,8 @@ impl KafkaReader {
         open.into_iter().try_for_each(|index| self.settle_one(now, index, asked_at, &descriptions))
     }
 
-    // Nobody says it, and that may last: a broker that is not reached is no reason to hold back what others give.
+    // Nobody says it, and that may last: a broker that is not reached is no reason to hold back what others
+    // give.
     fn go_on_without_ids(&mut self, now: Time, asked_at: Time, code: RDKafkaErrorCode) {
         self.ask_again(now);
         let mut held = false;
@@ -236,7 +238,8 @@ impl KafkaReader {
         self.start(index)
     }
 
-    // The topic was created anew with fewer partitions. Nothing will ever come of this one, and nobody is to wait for it.
+    // The topic was created anew with fewer partitions. Nothing will ever come of this one, and nobody is to
+    // wait for it.
     fn end_missing(&mut self, index: usize) {
         self.stop(index);
         self.partitions.drop_ready(index);

@@ -39,7 +39,8 @@ pub(crate) fn topic(prefix: &str, partitions: i32) -> String {
     name
 }
 
-/// Real time, real threads. More patient than the clients are: whatever takes too long on a busy machine is told by them.
+/// Real time, real threads. More patient than the clients are: whatever takes too long on a busy machine is
+/// told by them.
 pub(crate) fn world() -> Arc<dyn World> {
     static WORLD: OnceLock<Arc<TokioWorld>> = OnceLock::new();
     let world = WORLD.get_or_init(|| Arc::new(TokioWorld::new().unwrap().patience(Duration::from_secs(180))));

@@ -93,7 +93,8 @@ fn a_broker_that_stays_away_sends_the_job_back_and_a_restart_writes_once() {
     let mut writer = impatient.one(1, &nothing());
     writer.write(texts(0, 0, 10)).unwrap();
     let snapshot: StageSnapshot = freeze(std::slice::from_mut(&mut writer), 1);
-    // Its own transaction must be settled: Kafka 4.3 may for ever leave one unsettled that a crash has cut off.
+    // Its own transaction must be settled: Kafka 4.3 may for ever leave one unsettled that a crash has cut
+    // off.
     assert_eq!(marker(&job).1, "millstream 1 attempt 1");
     kafka.kill9().unwrap();
     let error = writer.completed(1).and_then(|()| writer.flush()).unwrap_err();

@@ -1,4 +1,5 @@
-//! A whole job from Kafka to Kafka on the thread driver, which is dropped again and again, at other parallelisms.
+//! A whole job from Kafka to Kafka on the thread driver, which is dropped again and again, at other
+//! parallelisms.
 
 use std::path::Path;
 use std::time::Duration;

@@ -264,7 +264,8 @@ fn a_time_stamp_that_the_topic_refuses_is_a_dead_letter_alone() {
     assert_eq!(seen, expected);
 }
 
-// Hashes from UtilsTest of Kafka's clients: "foobar" -790332482, "21" -973932308, modulo 4 without the sign bit.
+// Hashes from UtilsTest of Kafka's clients: "foobar" -790332482, "21" -973932308, modulo 4 without the sign
+// bit.
 #[test]
 fn keys_go_where_java_producers_send_them() {
     let name = topic("keys", 4);

@@ -56,7 +56,8 @@ fn aborted_messages_at_the_end_are_not_read_and_do_not_hold_the_end_up() {
     assert_eq!(read(&name, Isolation::ReadCommitted), [texts(0, 0, 5), texts(0, 9, 11)].concat());
 }
 
-// The position moves past what no message tells of, so no lag is left and retention takes nothing that was not read.
+// The position moves past what no message tells of, so no lag is left and retention takes nothing that was
+// not read.
 #[test]
 fn a_position_moves_past_markers_and_aborted_messages_at_the_end() {
     let (name, group) = (topic("markers", 1), unique_name("markers"));

@@ -184,7 +184,8 @@ fn a_topic_that_is_deleted_under_the_job_is_an_error() {
     assert_names(&error, ErrorKind::Restart, &[&name, "deleted"]);
 }
 
-// 70 MB in one batch of less than 1 MB, which does not say what it unpacks to: the client makes room in steps of three.
+// 70 MB in one batch of less than 1 MB, which does not say what it unpacks to: the client makes room in steps
+// of three.
 #[test]
 fn a_batch_that_unpacks_to_a_hundred_times_its_size_is_read() {
     let name = topic("packed", 1);

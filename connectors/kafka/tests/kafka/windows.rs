@@ -1,4 +1,5 @@
-//! Windows close in time, whatever the number of subtasks and partitions, and however long a silent partition is waited for.
+//! Windows close in time, whatever the number of subtasks and partitions, and however long a silent partition
+//! is waited for.
 
 use std::collections::BTreeSet;
 use std::path::Path;

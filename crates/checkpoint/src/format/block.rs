@@ -73,7 +73,8 @@ pub(super) fn unpack(codec: Codec, stored: Bytes, raw: usize) -> Option<Bytes> {
     (bytes.len() == raw).then_some(bytes)
 }
 
-/// The entries of a block's bytes, with their tables. Ends early, with a `None`, where the bytes make no sense.
+/// The entries of a block's bytes, with their tables. Ends early, with a `None`, where the bytes make no
+/// sense.
 pub(super) fn entries(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
     std::iter::from_fn(move || {
         if bytes.is_empty() {

@@ -42,8 +42,8 @@ impl StateFile {
     /// Reads the file's header, footer and index and compares it with what was written.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when it is missing, cut, damaged or another one;
-    /// those of the storage.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when it is missing, cut,
+    /// damaged or another one; those of the storage.
     pub async fn open(storage: &Storage, path: &str, written: FileSummary) -> Result<Self> {
         let read = Self::read(storage, path, written).await;
         read.map_err(|error| error.in_context(format_args!("state file {}/{path}", storage.url())))
@@ -79,7 +79,8 @@ impl StateFile {
     /// The entries of these key groups, block by block: in their order within a key group.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming file and offset, for a damaged block; those of the storage.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming file and offset, for a damaged block;
+    /// those of the storage.
     pub fn blocks(
         &self,
         section: u16,

@@ -68,7 +68,8 @@ impl Manifest {
     }
 }
 
-// With the version in it: a damaged one must not pass for a newer one, which no older checkpoint would help against.
+// With the version in it: a damaged one must not pass for a newer one, which no older checkpoint would help
+// against.
 fn checksum(version: u32, manifest: &RawValue) -> u64 {
     xxh3_64_with_seed(manifest.get().as_bytes(), u64::from(version))
 }

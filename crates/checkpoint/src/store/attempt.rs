@@ -115,8 +115,9 @@ impl Attempt {
         &self.damaged
     }
 
-    /// Reads what the attempt goes on from: the newest retained checkpoint that is whole, else the savepoint that it was told to begin
-    /// from; `None` for a job that begins from nothing. A damaged checkpoint is passed over with a loud word.
+    /// Reads what the attempt goes on from: the newest retained checkpoint that is whole, else the savepoint
+    /// that it was told to begin from; `None` for a job that begins from nothing. A damaged checkpoint is
+    /// passed over with a loud word.
     ///
     /// # Errors
     /// [`ErrorKind::Data`] when there are checkpoints, and none is whole; those of the storage.
@@ -184,8 +185,9 @@ impl Attempt {
         Recovered { reference, url: opened.url, snapshot: opened.snapshot, passed_over }
     }
 
-    /// Begins to write a checkpoint. While the writer, or what comes of it, is alive its files are left alone; once both are dropped
-    /// without [`complete`](Self::complete), [`clean`](Self::clean) removes them.
+    /// Begins to write a checkpoint. While the writer, or what comes of it, is alive its files are left
+    /// alone; once both are dropped without [`complete`](Self::complete), [`clean`](Self::clean) removes
+    /// them.
     pub fn checkpoint(&self, id: CheckpointId, kind: CheckpointKind, plan: &Plan) -> CheckpointWriter {
         let ticket = self.in_flight().begin(id, self.store.shared());
         CheckpointWriter::new(Writing {
@@ -199,8 +201,9 @@ impl Attempt {
         })
     }
 
-    /// Begins to write a savepoint into a new folder below `dir`, or below `state.savepoints.dir`. It holds entries alone, refers to
-    /// nothing outside its folder, and is nobody's to delete but the user's. [`CheckpointWriter::discard`] removes an unfinished one.
+    /// Begins to write a savepoint into a new folder below `dir`, or below `state.savepoints.dir`. It holds
+    /// entries alone, refers to nothing outside its folder, and is nobody's to delete but the user's.
+    /// [`CheckpointWriter::discard`] removes an unfinished one.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] when there is no folder for it, or its URL is wrong.
@@ -245,12 +248,13 @@ impl Attempt {
         }
     }
 
-    /// Makes a written checkpoint stand, and retains the newest `keep`; gives those that are retained no more. Also for the savepoint
-    /// that the job is stopped with, which the next attempt goes on from.
+    /// Makes a written checkpoint stand, and retains the newest `keep`; gives those that are retained no
+    /// more. Also for the savepoint that the job is stopped with, which the next attempt goes on from.
     ///
     /// # Errors
     /// [`ErrorKind::Fenced`]: a newer attempt runs the job, this one must end at once and touch nothing more. **With any other error the
-    /// checkpoint may stand or not**: call again with the same until it is known; a new attempt finds out as well.
+    /// checkpoint may stand or not**: call again with the same until it is known; a new attempt finds out as
+    /// well.
     pub async fn complete(&self, written: &WrittenCheckpoint, keep: usize) -> Result<Vec<CheckpointRef>> {
         self.append(Change::Complete(written.reference.clone(), keep), Some(written.clone())).await
     }

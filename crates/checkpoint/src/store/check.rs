@@ -1,4 +1,5 @@
-//! Whether all files of a checkpoint are there with the sizes that they should have: what is missing shows before a job starts from it.
+//! Whether all files of a checkpoint are there with the sizes that they should have: what is missing shows
+//! before a job starts from it.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,4 +1,5 @@
-//! Deletes what nobody refers to any more: lists, and does what the pure [`cleanup`](millstream_protocol::checkpoint_retention) says.
+//! Deletes what nobody refers to any more: lists, and does what the pure
+//! [`cleanup`](millstream_protocol::checkpoint_retention) says.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use crate::manifest::{CHECKPOINT_MANIFEST, Manifest};
 const DRAFT_AGE: Duration = Duration::from_secs(3600);
 
 impl Attempt {
-    /// Deletes the files of checkpoints that are retained no more or were given up, and, at its first call, what earlier attempts left.
-    /// Gives their number. Never a file that a retained checkpoint or one under way refers to, never one of a newer attempt or a
-    /// savepoint's. Call it after each completion, and leave it out at any time: what was left is deleted the next time.
+    /// Deletes the files of checkpoints that are retained no more or were given up, and, at its first call,
+    /// what earlier attempts left. Gives their number. Never a file that a retained checkpoint or one under
+    /// way refers to, never one of a newer attempt or a savepoint's. Call it after each completion, and leave
+    /// it out at any time: what was left is deleted the next time.
     ///
     /// # Errors
     /// Those of the storage: nothing else has happened then.

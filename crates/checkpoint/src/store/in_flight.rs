@@ -1,4 +1,5 @@
-//! Which checkpoints of an attempt are under way, and what was dropped: what clean-up must leave alone and what it may remove.
+//! Which checkpoints of an attempt are under way, and what was dropped: what clean-up must leave alone and
+//! what it may remove.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};

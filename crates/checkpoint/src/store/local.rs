@@ -1,5 +1,5 @@
-//! A folder of this machine for restored files; it goes with the last part that needs it, or, when the process was killed, with the next
-//! restore.
+//! A folder of this machine for restored files; it goes with the last part that needs it, or, when the
+//! process was killed, with the next restore.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,5 @@
-//! What files are called. The name of a new file always contains its attempt's epoch, or the savepoint's random digits.
+//! What files are called. The name of a new file always contains its attempt's epoch, or the savepoint's
+//! random digits.
 
 use millstream_protocol::job_id::JobId;
 use millstream_protocol::layout::SubtaskId;
@@ -29,8 +30,8 @@ pub(super) fn own(place: SubtaskId, id: &str) -> String {
     format!("{}-{}-{}", place.stage, place.subtask, digest(id))
 }
 
-/// A file of a cold store that later checkpoints may refer to. Each checkpoint that brings it writes it anew: what an abandoned
-/// checkpoint left is never referred to again, so that it can be deleted.
+/// A file of a cold store that later checkpoints may refer to. Each checkpoint that brings it writes it anew:
+/// what an abandoned checkpoint left is never referred to again, so that it can be deleted.
 pub(super) fn shared(id: CheckpointId, epoch: u64, file: &str) -> String {
     format!("{SHARED}/{epoch}-{id}-{}", digest(file))
 }

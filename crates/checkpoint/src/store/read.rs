@@ -26,8 +26,8 @@ const PARALLEL: usize = 8;
 /// How files of cold stores are read.
 #[derive(Clone, Default)]
 pub struct ReadOptions {
-    /// The local folder that they are brought to, best on the file system of the cold store; `None`: they stay where they are, and can
-    /// be looked at but not restored.
+    /// The local folder that they are brought to, best on the file system of the cold store; `None`: they
+    /// stay where they are, and can be looked at but not restored.
     pub local: Option<PathBuf>,
     /// Reads them entry by entry where they cannot be taken over as they are.
     pub natives: Option<Arc<dyn NativeReader>>,
@@ -49,7 +49,8 @@ pub struct Opened {
 /// Reads the savepoint or checkpoint at `url`: its folder, or the manifest in it.
 ///
 /// # Errors
-/// See [`read`]; [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there is none.
+/// See [`read`]; [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there is
+/// none.
 pub async fn open(url: &str, storage: &StorageOptions, options: &ReadOptions) -> Result<Opened> {
     let folder = folder_of(url);
     let place = Storage::open(folder, storage)?;
@@ -68,8 +69,8 @@ pub async fn open(url: &str, storage: &StorageOptions, options: &ReadOptions) ->
 /// Reads the checkpoint in the folder `path` of `base`, or the savepoint at `base` if `path` is empty.
 ///
 /// # Errors
-/// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when one is missing, cut or damaged (blocks of entries are
-/// looked at when they are read); those of the storage.
+/// [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when one is missing, cut or
+/// damaged (blocks of entries are looked at when they are read); those of the storage.
 pub async fn read(base: &Storage, path: &str, options: &ReadOptions) -> Result<Opened> {
     let url = base.child(path).url();
     let opened = whole(base, path, options).await;

@@ -1,4 +1,5 @@
-//! One subtask's entries of one operator, in a state file: read when they are asked for, and no more of them than that.
+//! One subtask's entries of one operator, in a state file: read when they are asked for, and no more of them
+//! than that.
 
 use std::ops::Range;
 use std::sync::Arc;

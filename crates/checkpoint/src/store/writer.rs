@@ -24,8 +24,9 @@ use crate::manifest::{
     CHECKPOINT_MANIFEST, Encoded, KeyedManifest, Manifest, SAVEPOINT_MANIFEST, SubtaskManifest,
 };
 
-/// Writes one checkpoint or savepoint. Cheap to clone: parts may be written at the same time. What is dropped before it has finished
-/// leaves files behind that the next [`Attempt::clean`](super::Attempt::clean) removes.
+/// Writes one checkpoint or savepoint. Cheap to clone: parts may be written at the same time. What is dropped
+/// before it has finished leaves files behind that the next [`Attempt::clean`](super::Attempt::clean)
+/// removes.
 #[derive(Clone)]
 pub struct CheckpointWriter {
     writing: Arc<Writing>,
@@ -79,7 +80,8 @@ impl CheckpointWriter {
         self.writing.base.child(&self.writing.folder).url()
     }
 
-    /// Stores what one subtask froze. Call it from the runtime; what is heavy is done on its blocking threads.
+    /// Stores what one subtask froze. Call it from the runtime; what is heavy is done on its blocking
+    /// threads.
     ///
     /// # Errors
     /// Those of the storage and of reading the frozen state: the checkpoint cannot be finished then.

@@ -18,7 +18,8 @@ use millstream_storage::{Storage, StorageOptions};
 
 use self::job::{Job, Machine};
 
-/// Goes through the list below `root`, which `Storage::open` gives with these options; with a fault at every `step`-th call of a run.
+/// Goes through the list below `root`, which `Storage::open` gives with these options; with a fault at every
+/// `step`-th call of a run.
 pub(crate) async fn conforms(root: &Storage, options: &StorageOptions, step: usize) -> Result<()> {
     let machine = Machine::new(options)?;
     let place = |name: &str| root.child(name);

@@ -1,4 +1,5 @@
-//! Log lines as JSON: `{"time": "...", "level": "WARN", "message": "...", ...}`, with the fields of an event beside its message.
+//! Log lines as JSON: `{"time": "...", "level": "WARN", "message": "...", ...}`, with the fields of an event
+//! beside its message.
 
 use std::fmt::{self, Debug, Write};
 use std::io::stderr;

@@ -16,7 +16,8 @@ use crate::pending_item::PendingItem;
 use crate::store::{Item, Reply, Store, Verdict};
 use crate::suspects::Tally;
 
-/// Halving finds one item that spoils a request in fewer steps than this; more without a success between them are taken slowly.
+/// Halving finds one item that spoils a request in fewer steps than this; more without a success between them
+/// are taken slowly.
 const HALVED_IN_VAIN: u32 = 20;
 
 /// Items that are to be sent again.
@@ -25,7 +26,8 @@ struct Again {
     slots: Vec<SlotId>,
     overloaded: usize,
     reason: String,
-    /// One that nothing speaks against or for: nothing else of its place was written since it was first refused.
+    /// One that nothing speaks against or for: nothing else of its place was written since it was first
+    /// refused.
     in_doubt: Option<SlotId>,
 }
 
@@ -88,7 +90,8 @@ impl<S: Store> Delivery<S> {
         Ok(())
     }
 
-    // One of them is at fault, or the store refuses everything: the halves will tell, at leisure if none of them passes.
+    // One of them is at fault, or the store refuses everything: the halves will tell, at leisure if none of
+    // them passes.
     fn halves_in_doubt(&mut self, slots: &[SlotId], reason: &str, now: Nanos) {
         const IN_DOUBT: Tally = Tally { written: 0, unclear: 1 };
         for slot in slots {
@@ -200,7 +203,8 @@ impl<S: Store> Delivery<S> {
         Ok(())
     }
 
-    // A request without any success says nothing about the store's strength: only a part of it may be in trouble.
+    // A request without any success says nothing about the store's strength: only a part of it may be in
+    // trouble.
     fn adapt(&mut self, something_passed: bool, overloaded: bool, now: Nanos) {
         match () {
             () if overloaded => self.pace.slow_down(),
@@ -224,7 +228,8 @@ impl<S: Store> Delivery<S> {
         self.later.insert((now + nanos(pause), self.requests), again.slots);
     }
 
-    // Nothing new may come that could tell whose fault it is. What is in the store already can be written once more: it changes nothing.
+    // Nothing new may come that could tell whose fault it is. What is in the store already can be written
+    // once more: it changes nothing.
     fn call_witness(&mut self, in_doubt: SlotId, now: Nanos) -> Option<SlotId> {
         let place = self.buffer.sent(in_doubt).item.place();
         let (item, version) = self.witness.take_if(|(item, _)| item.place() == place)?;
@@ -261,7 +266,8 @@ impl<S: Store> Delivery<S> {
         self.meters.succeeded(cx.nanos());
     }
 
-    // No id is twice on its way, and a repeated item may meet itself: any other conflict has another writer behind it.
+    // No id is twice on its way, and a repeated item may meet itself: any other conflict has another writer
+    // behind it.
     fn stale(&mut self, slot: SlotId) {
         self.meters.stale.add(1);
         let pending = self.buffer.sent(slot);

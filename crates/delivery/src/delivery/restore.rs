@@ -1,7 +1,8 @@
 //! Items that were not acknowledged, as part of a snapshot.
 //!
-//! A restored item keeps the version it had. Every write of the new attempt is above it, whichever subtask writes it, so that the items can be
-//! dealt to any number of subtasks: one that is sent late is refused and does no harm.
+//! A restored item keeps the version it had. Every write of the new attempt is above it, whichever subtask
+//! writes it, so that the items can be dealt to any number of subtasks: one that is sent late is refused and
+//! does no harm.
 
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ impl<S: Store> Delivery<S> {
     ///
     /// # Errors
     /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when it is damaged;
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when it is not from an earlier attempt: what this attempt
-    /// writes would be refused as too old.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when it is not from an
+    /// earlier attempt: what this attempt writes would be refused as too old.
     pub(super) fn restore(&mut self, cx: &mut OpenContext) -> Result<()> {
         let frozen = cx.restored.take_list(&self.operator, STATE);
         let mut items = Vec::new();

@@ -18,7 +18,8 @@ use crate::work::TaskContext;
 pub(super) struct Start<I> {
     state: State,
     backoff: Backoff,
-    /// Whether it was ready in this attempt of the job or in an earlier one: what it refuses now, it has taken then.
+    /// Whether it was ready in this attempt of the job or in an earlier one: what it refuses now, it has
+    /// taken then.
     was_ready: Arc<AtomicBool>,
     began: Nanos,
     tries: u32,
@@ -65,7 +66,8 @@ impl<I> Start<I> {
         Backlog { rows, oldest: (rows > 0).then_some(self.began) }
     }
 
-    /// Whether a flush has to wait for it: for what it writes, and for its first attempt, which may say that the job is set up wrongly.
+    /// Whether a flush has to wait for it: for what it writes, and for its first attempt, which may say that
+    /// the job is set up wrongly.
     pub(super) fn holds_flush(&self) -> bool {
         !self.is_done() && (self.tries == 0 || !self.frozen.is_empty())
     }

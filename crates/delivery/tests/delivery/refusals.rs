@@ -82,7 +82,8 @@ fn an_unknown_refusal_of_one_item_while_others_pass_is_a_dead_letter_after_some(
     assert_eq!(trouble(&writer), None);
 }
 
-// Nothing else is to be written, as at the end of a bounded input: what is in the store already tells that the item is at fault.
+// Nothing else is to be written, as at the end of a bounded input: what is in the store already tells that
+// the item is at fault.
 #[test]
 fn an_unknown_refusal_of_what_comes_last_does_not_wait_for_ever() {
     let script = Script::default();

@@ -39,7 +39,8 @@ fn weather(seed: u64) -> impl FnMut(usize) -> Answer + Send {
     }
 }
 
-// Attempts that die at any moment after a snapshot, at changing parallelism; whatever came after the snapshot comes again.
+// Attempts that die at any moment after a snapshot, at changing parallelism; whatever came after the snapshot
+// comes again.
 #[test]
 fn nothing_is_lost_and_the_newest_wins_whatever_happens() {
     for seed in 0..60 {
@@ -53,7 +54,8 @@ fn nothing_is_lost_and_the_newest_wins_whatever_happens() {
         for epoch in 1..6 {
             let subtasks = u16::try_from((seed + epoch) % 3 + 1).unwrap();
             let mut writers = open(&script, &world, &snapshot, epoch, subtasks).unwrap();
-            // Written after the snapshot that the attempt began with: a replay writes it again, as here the next attempt does.
+            // Written after the snapshot that the attempt began with: a replay writes it again, as here the
+            // next attempt does.
             for round in 0..4 {
                 value += 1;
                 for key in 0..30 {

@@ -1,4 +1,5 @@
-//! `serde_json` judges: the same messages are accepted, with the same values, whole and after every kind of damage.
+//! `serde_json` judges: the same messages are accepted, with the same values, whole and after every kind of
+//! damage.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 

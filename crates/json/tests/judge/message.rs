@@ -1,4 +1,5 @@
-//! Random messages: objects with wanted and other keys in any order, written in any of the ways that JSON allows; and damage to them.
+//! Random messages: objects with wanted and other keys in any order, written in any of the ways that JSON
+//! allows; and damage to them.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -7,8 +7,9 @@ use serde_json::{Number, from_str};
 
 use super::{Everything, NOW};
 
-/// The record that the message should become, or `None` in it where it should be refused. No answer where the judge has other rules
-/// than we: half surrogate pairs in keys, and long numbers with a fraction or an exponent, which it rounds.
+/// The record that the message should become, or `None` in it where it should be refused. No answer where the
+/// judge has other rules than we: half surrogate pairs in keys, and long numbers with a fraction or an
+/// exponent, which it rounds.
 pub(crate) fn reference(message: &[u8]) -> Option<Option<Everything>> {
     let Ok(text) = std::str::from_utf8(message) else { return Some(None) };
     if text.to_lowercase().contains("\\ud") && from_str::<Pairs>(text).is_err() {

@@ -1,7 +1,8 @@
 //! The jobs of the golden savepoints: one for each kind of operator, with every type of field in its state.
 //!
-//! What is here is a promise: a job of this form, written by any version from 0.1 on, is restored by all later ones. So names and types
-//! of states stay; whatever else a later version wants to show gets a job of its own.
+//! What is here is a promise: a job of this form, written by any version from 0.1 on, is restored by all
+//! later ones. So names and types of states stay; whatever else a later version wants to show gets a job of
+//! its own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -10,7 +10,8 @@ use super::AggregateFunction;
 use super::read::of_a_value;
 
 of_a_value! {
-    /// The least value of all records, `None` of no record. A value without an order, such as NaN, is left out.
+    /// The least value of all records, `None` of no record. A value without an order, such as NaN, is left
+    /// out.
     ///
     /// ```
     /// use millstream_operators::window::{AggregateFunction, Min};
@@ -24,7 +25,8 @@ of_a_value! {
 }
 
 of_a_value! {
-    /// The greatest value of all records, `None` of no record. A value without an order, such as NaN, is left out.
+    /// The greatest value of all records, `None` of no record. A value without an order, such as NaN, is left
+    /// out.
     Max: Record + PartialOrd
 }
 

@@ -31,9 +31,10 @@ pub trait Number {
 of_a_value! {
     /// Adds up a number of each record.
     ///
-    /// - Integers: `i64` (`u64` for a `u64`). A sum beyond that range stays at its end; it does not change its sign.
-    /// - Floats: `f64`, with Neumaier's compensated summation, so that neither the number of records nor the order in which they come and
-    ///   accumulators merge is seen in the result, but for its last digits.
+    /// - Integers: `i64` (`u64` for a `u64`). A sum beyond that range stays at its end; it does not change
+    ///   its sign.
+    /// - Floats: `f64`, with Neumaier's compensated summation, so that neither the number of records nor the
+    ///   order in which they come and accumulators merge is seen in the result, but for its last digits.
     /// - `rust_decimal::Decimal` (feature `decimal`): exact, for amounts of money.
     ///
     /// ```
@@ -70,8 +71,8 @@ where
 }
 
 of_a_value! {
-    /// The average of a number of each record, `None` of no record: an `f64`, or a `Decimal` where the numbers are decimals. Sums are kept
-    /// as those of [`Sum`].
+    /// The average of a number of each record, `None` of no record: an `f64`, or a `Decimal` where the
+    /// numbers are decimals. Sums are kept as those of [`Sum`].
     ///
     /// ```
     /// use millstream_operators::window::{AggregateFunction, Average};

@@ -22,7 +22,8 @@ const SPLITS: &str = "splits";
 /// Milliseconds between two looks at which splits lag behind.
 const LOOK_EVERY: Time = 100;
 
-/// A source and the chain behind it. Its single input, 0, exists only to be ended. The reader is made when the stage is opened.
+/// A source and the chain behind it. Its single input, 0, exists only to be ended. The reader is made when
+/// the stage is opened.
 pub struct SourceStage<T: Record> {
     name: Arc<str>,
     source: Arc<dyn Source<Out = T>>,

@@ -1,7 +1,8 @@
 //! Typed tables above a cold store: they hold what is in use, the store holds everything.
 //!
-//! What a batch needs is loaded before it, so that the work itself never waits; what it changed is written back later: when there is much of
-//! it, before an entry leaves memory, and at a barrier. Nothing leaves memory within a batch.
+//! What a batch needs is loaded before it, so that the work itself never waits; what it changed is written
+//! back later: when there is much of it, before an entry leaves memory, and at a barrier. Nothing leaves
+//! memory within a batch.
 
 use std::ops::Range;
 

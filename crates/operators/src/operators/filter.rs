@@ -8,7 +8,8 @@ use millstream_stage::{Context, Operator, Output, Rows, Step};
 
 /// Keeps the records for which `keep` says so, in their order.
 ///
-/// This is what a stateless operator looks like: types in and out, and one method that moves rows from one to the other.
+/// This is what a stateless operator looks like: types in and out, and one method that moves rows from one to
+/// the other.
 pub struct Filter<T, F> {
     keep: Arc<F>,
     of: PhantomData<fn(T)>,

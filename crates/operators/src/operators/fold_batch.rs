@@ -12,10 +12,11 @@ use millstream_stage::{Context, Operator, Output, Rows, Step};
 /// Batches to send as they are after folding has not paid, before it is tried again.
 const REST: u32 = 64;
 
-/// Folds rows of equal key and equal tumbling window of event time into one; nothing is held back beyond the batch.
+/// Folds rows of equal key and equal tumbling window of event time into one; nothing is held back beyond the
+/// batch.
 ///
-/// Where keys are skewed this saves the exchange most of its rows. Where they are not, it finds that out by itself: when a batch
-/// shrinks by less than a fifth, the next 64 batches pass untouched.
+/// Where keys are skewed this saves the exchange most of its rows. Where they are not, it finds that out by
+/// itself: when a batch shrinks by less than a fifth, the next 64 batches pass untouched.
 pub struct FoldBatch<T, K, F, M> {
     key: Arc<F>,
     merge: Arc<M>,

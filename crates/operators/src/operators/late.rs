@@ -1,4 +1,5 @@
-//! Records that came too late: one dead letter for each, with its original bytes and position, however many jobs it was late for.
+//! Records that came too late: one dead letter for each, with its original bytes and position, however many
+//! jobs it was late for.
 
 use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
@@ -12,8 +13,9 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::time::{Time, written};
 use millstream_stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
 
-/// How long the first verdict on a record waits for those of other jobs, by the host's clock, in milliseconds. The jobs are as far apart as
-/// their queues allow; at a barrier all verdicts on what lies before it are there.
+/// How long the first verdict on a record waits for those of other jobs, by the host's clock, in
+/// milliseconds. The jobs are as far apart as their queues allow; at a barrier all verdicts on what lies
+/// before it are there.
 const WAITS: Time = 5000;
 /// Records and bytes that wait at most.
 const MOST_RECORDS: usize = 10_000;
@@ -77,8 +79,8 @@ impl<T: Record> Operator for LateFor<T> {
 
 /// Makes one dead letter of all verdicts on one record. Runs in one subtask, which hears of all jobs.
 ///
-/// Nothing of it is state: whatever waits goes out before a barrier. A verdict that comes more than 5 s after the first one, with no barrier
-/// between them, is a letter of its own with the same id.
+/// Nothing of it is state: whatever waits goes out before a barrier. A verdict that comes more than 5 s after
+/// the first one, with no barrier between them, is a letter of its own with the same id.
 pub struct OneLetter {
     waiting: VecDeque<Waiting>,
     // By the letter's id: its number, counted from the first letter ever.

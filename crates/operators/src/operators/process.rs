@@ -11,8 +11,9 @@ use crate::firing::Firing;
 use crate::key_selector::KeySelector;
 use crate::state::{KeyedContext, KeyedStates, States, Timer};
 
-/// A function of one keyed stream, as Flink's `KeyedProcessFunction`. Its fields are the handles of its states, which the factory
-/// that is given to [`Process::new`] declares; each subtask has a function of its own.
+/// A function of one keyed stream, as Flink's `KeyedProcessFunction`. Its fields are the handles of its
+/// states, which the factory that is given to [`Process::new`] declares; each subtask has a function of its
+/// own.
 pub trait KeyedProcessFunction: Send + 'static {
     /// The key.
     type Key: Key;
@@ -47,8 +48,8 @@ pub struct Process<P: KeyedProcessFunction> {
 const OPENED: &str = "an operator is opened before its first batch and its first timer";
 
 impl<P: KeyedProcessFunction> Process<P> {
-    /// An operator around the function that `make` returns. `make` declares the function's states; it is called when the operator is
-    /// opened, and with throw-away states by [`keyed`](Operator::keyed).
+    /// An operator around the function that `make` returns. `make` declares the function's states; it is
+    /// called when the operator is opened, and with throw-away states by [`keyed`](Operator::keyed).
     pub fn new(
         make: impl Fn(&mut States) -> Result<P> + Send + 'static,
         key: KeySelector<P::In, P::Key>,

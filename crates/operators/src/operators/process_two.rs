@@ -6,8 +6,8 @@ use super::either::Either;
 use super::process::KeyedProcessFunction;
 use crate::state::{KeyedContext, Timer};
 
-/// A function of two connected keyed streams, as Flink's `KeyedCoProcessFunction`. Its fields are the handles of its states, which both
-/// streams share.
+/// A function of two connected keyed streams, as Flink's `KeyedCoProcessFunction`. Its fields are the handles
+/// of its states, which both streams share.
 pub trait KeyedCoProcessFunction: Send + 'static {
     /// The key of both.
     type Key: Key;
@@ -31,7 +31,8 @@ pub trait KeyedCoProcessFunction: Send + 'static {
     }
 }
 
-/// Makes a function of two streams a function of one stream of either, which [`Process`](super::Process) runs.
+/// Makes a function of two streams a function of one stream of either, which [`Process`](super::Process)
+/// runs.
 pub struct ProcessTwo<P>(pub P);
 
 impl<P: KeyedCoProcessFunction> KeyedProcessFunction for ProcessTwo<P> {

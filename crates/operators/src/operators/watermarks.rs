@@ -28,17 +28,18 @@ const WHOLE_INPUT: &str = "";
 /// Who holds the watermark where no split does, but this host's clock: the events are ahead of it.
 const THE_CLOCK: &str = "the clock";
 
-/// How long a split that was empty vouches for nothing after its first record, in milliseconds: what was written to the others at the
-/// same time, and is still on its way, would be late.
+/// How long a split that was empty vouches for nothing after its first record, in milliseconds: what was
+/// written to the others at the same time, and is still on its way, would be late.
 const FIRST_RECORDS: Time = 1_000;
 
 /// While it follows the wall clock: milliseconds between two steps.
 const RIDE_EVERY: Time = 200;
 
-/// Assigns event times and emits the minimum of its splits' watermarks, as Flink's `TimestampsAndWatermarksOperator` with per-split outputs.
+/// Assigns event times and emits the minimum of its splits' watermarks, as Flink's
+/// `TimestampsAndWatermarksOperator` with per-split outputs.
 ///
-/// After a source (or after map and filter in its stage) watermarks are per split. Elsewhere the whole input counts as one split, and
-/// watermarks that come in are swallowed, but for the final one.
+/// After a source (or after map and filter in its stage) watermarks are per split. Elsewhere the whole input
+/// counts as one split, and watermarks that come in are swallowed, but for the final one.
 pub struct AssignWatermarks<T> {
     name: String,
     strategy: WatermarkStrategy<T>,
@@ -121,8 +122,8 @@ impl<T: Data> AssignWatermarks<T> {
         }
     }
 
-    // What is known of a split from before. A restored time that this host's clock contradicts moves nothing, as that of an event would
-    // not.
+    // What is known of a split from before. A restored time that this host's clock contradicts moves nothing,
+    // as that of an event would not.
     fn taken_up(&mut self, split: &SplitId, now: Time) -> SplitState {
         let limits = self.limits(now);
         match self.restored.remove(split) {
@@ -221,7 +222,8 @@ impl<T: Data> AssignWatermarks<T> {
         }
     }
 
-    // Silence is counted in small pieces, each call at most one: a long pause between two calls is back-pressure, not silence.
+    // Silence is counted in small pieces, each call at most one: a long pause between two calls is
+    // back-pressure, not silence.
     fn count_silence(&mut self, now: Time) -> Option<Time> {
         let limit = self.strategy.idleness?;
         let piece = piece(limit);

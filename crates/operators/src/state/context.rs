@@ -57,7 +57,8 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
         self.out.side(tag).push(record, self.time);
     }
 
-    /// Asks for `on_timer` of this key when the watermark, or the wall clock, reaches a time. Asking twice is asking once.
+    /// Asks for `on_timer` of this key when the watermark, or the wall clock, reaches a time. Asking twice is
+    /// asking once.
     pub fn register_timer(&mut self, kind: TimerKind, time: Time) {
         if self.timers.add(kind, time) {
             let key = self.key;

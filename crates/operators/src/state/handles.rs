@@ -22,12 +22,14 @@ impl<C> Clone for Place<C> {
     }
 }
 
-/// One value per key, as Flink's `ValueState`: `value()` is [`get`](Self::get), `update(v)` is [`set`](Self::set).
+/// One value per key, as Flink's `ValueState`: `value()` is [`get`](Self::get), `update(v)` is
+/// [`set`](Self::set).
 #[derive(Clone)]
 pub struct ValueState<T>(pub(super) Place<Option<T>>);
 
 impl<T: Record> ValueState<T> {
-    /// The value of this key. Reading refreshes a time to live only where that is [asked for](super::Ttl::updated_on_read).
+    /// The value of this key. Reading refreshes a time to live only where that is [asked
+    /// for](super::Ttl::updated_on_read).
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> Option<&'c T> {
         cx.cell(&self.0, Access::Read).as_ref()
     }
@@ -53,13 +55,14 @@ impl<T: Record> ValueState<T> {
     }
 }
 
-/// A list per key, as Flink's `ListState`: `update(list)` is [`set`](Self::set), `addAll(list)` is [`get_mut`](Self::get_mut) and
-/// [`extend`](Vec::extend).
+/// A list per key, as Flink's `ListState`: `update(list)` is [`set`](Self::set), `addAll(list)` is
+/// [`get_mut`](Self::get_mut) and [`extend`](Vec::extend).
 #[derive(Clone)]
 pub struct ListState<T>(pub(super) Place<Vec<T>>);
 
 impl<T: Record> ListState<T> {
-    /// The list of this key. Reading refreshes a time to live only where that is [asked for](super::Ttl::updated_on_read).
+    /// The list of this key. Reading refreshes a time to live only where that is [asked
+    /// for](super::Ttl::updated_on_read).
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c [T] {
         cx.cell(&self.0, Access::Read)
     }
@@ -90,19 +93,21 @@ impl<T: Record> ListState<T> {
     }
 }
 
-/// A map per key, as Flink's `MapState`; ordered, so that every run iterates alike. `get(k)`, `contains(k)` and `entries()` are methods
-/// of the map that [`get`](Self::get) returns; `put(k, v)` and `remove(k)` are [`insert`](BTreeMap::insert) and
-/// [`remove`](BTreeMap::remove) of [`get_mut`](Self::get_mut).
+/// A map per key, as Flink's `MapState`; ordered, so that every run iterates alike. `get(k)`, `contains(k)`
+/// and `entries()` are methods of the map that [`get`](Self::get) returns; `put(k, v)` and `remove(k)` are
+/// [`insert`](BTreeMap::insert) and [`remove`](BTreeMap::remove) of [`get_mut`](Self::get_mut).
 #[derive(Clone)]
 pub struct MapState<M, V>(pub(super) Place<BTreeMap<M, V>>);
 
 impl<M: Record + Ord, V: Record> MapState<M, V> {
-    /// The map of this key. Reading refreshes a time to live only where that is [asked for](super::Ttl::updated_on_read).
+    /// The map of this key. Reading refreshes a time to live only where that is [asked
+    /// for](super::Ttl::updated_on_read).
     pub fn get<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c BTreeMap<M, V> {
         cx.cell(&self.0, Access::Read)
     }
 
-    /// The map of this key, to change it. Counts as a write of the whole map: its entries have one time to live in common.
+    /// The map of this key, to change it. Counts as a write of the whole map: its entries have one time to
+    /// live in common.
     pub fn get_mut<'c, K: Key, O: Data>(&self, cx: &'c mut KeyedContext<'_, K, O>) -> &'c mut BTreeMap<M, V> {
         cx.cell(&self.0, Access::Write)
     }

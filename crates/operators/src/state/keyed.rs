@@ -26,7 +26,8 @@ use crate::table::{KeyedTable, Slot};
 
 /// The states and timers of all keys of one subtask.
 ///
-/// Above a cold store [`load`](Self::load) what a batch needs before it, and [`settle`](Self::settle) behind it.
+/// Above a cold store [`load`](Self::load) what a batch needs before it, and [`settle`](Self::settle) behind
+/// it.
 pub struct KeyedStates<K> {
     rows: Rows<K>,
     timers: ClockTimers<K>,
@@ -57,7 +58,8 @@ impl<K: Key> KeyedStates<K> {
     /// The states that a function declared, with what was restored of them.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when restored bytes do not fit; those of the cold store, as all calls below.
+    /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when restored bytes do not fit; those of the
+    /// cold store, as all calls below.
     pub fn open(operator: &str, states: States, cx: &mut OpenContext) -> Result<Self> {
         let mut all = Self { owned: cx.owned.clone(), ..Self::default() };
         let tables = Self::tables(&states);
@@ -97,7 +99,8 @@ impl<K: Key> KeyedStates<K> {
         self.cold.is_some()
     }
 
-    /// Between two batches: cleans up a little of what is past its time; writes back what changed, and makes room.
+    /// Between two batches: cleans up a little of what is past its time; writes back what changed, and makes
+    /// room.
     ///
     /// # Errors
     /// See [`open`](Self::open).
@@ -199,7 +202,8 @@ impl<K: Key> KeyedStates<K> {
         self.timers.wake_at()
     }
 
-    /// What its snapshots consist of: an entry per key has the timers and a field for each state, named after it.
+    /// What its snapshots consist of: an entry per key has the timers and a field for each state, named after
+    /// it.
     pub fn tables(states: &States) -> Vec<TableSchema> {
         frozen::tables::<K>(&states.columns)
     }

@@ -38,8 +38,8 @@ macro_rules! declarations {
             /// One value per key.
             ///
             /// # Errors
-            /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an empty name, or one that is used twice; so do
-            /// the others.
+            /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for an empty name,
+            /// or one that is used twice; so do the others.
             pub fn value<T: Record>(&mut self, name: &str) -> Result<ValueState<T>> {
                 self.add(name).map(ValueState)
             }

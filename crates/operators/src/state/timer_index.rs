@@ -1,6 +1,7 @@
 //! All timers of one clock in the order in which they fire.
 //!
-//! Above a cold store only the earliest are in memory; the store has all of them, ordered by time within each key group.
+//! Above a cold store only the earliest are in memory; the store has all of them, ordered by time within each
+//! key group.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -21,7 +21,8 @@ pub struct Timer {
     pub kind: TimerKind,
 }
 
-/// The timers of one key: they live with its state, so that a snapshot has them without a walk over the index below. Most keys have none.
+/// The timers of one key: they live with its state, so that a snapshot has them without a walk over the index
+/// below. Most keys have none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyTimers(Option<Box<Lists>>);
 

@@ -7,7 +7,8 @@ use millstream_stage::time::{MIN_TIME, Time, millis};
 
 use super::TimerKind;
 
-/// A time to live. What is past it is never returned, is left out of snapshots, and is cleaned up a few keys at a time.
+/// A time to live. What is past it is never returned, is left out of snapshots, and is cleaned up a few keys
+/// at a time.
 ///
 /// A list or a map lives and expires as a whole, where Flink keeps a time for each of its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

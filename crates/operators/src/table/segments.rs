@@ -1,11 +1,13 @@
 //! A growing row of values in small segments: a snapshot shares them with whoever goes on writing.
 //!
-//! To freeze the row is to share its directory; a segment is copied when it is first written to afterwards, and not at all if the snapshot
-//! has been written out by then. Reading and writing costs no atomic operation: a segment that is not shared is owned.
+//! To freeze the row is to share its directory; a segment is copied when it is first written to afterwards,
+//! and not at all if the snapshot has been written out by then. Reading and writing costs no atomic
+//! operation: a segment that is not shared is owned.
 
 use std::sync::Arc;
 
-/// Values per segment. Small enough that the copy behind a barrier is short, large enough that the directory is.
+/// Values per segment. Small enough that the copy behind a barrier is short, large enough that the directory
+/// is.
 const SEGMENT: usize = 256;
 
 /// Values by position. Positions do not move; those that nobody has written to hold the default.

@@ -1,7 +1,8 @@
 //! From a hash to a slot: a table of small buckets with open addressing.
 //!
-//! Eight buckets share a cache line and neighbours are tried in turn, so a look-up waits for memory once here and once for the entry; both
-//! places can be told from the hash alone, which lets [`KeyedTable::warm`](crate::table::KeyedTable::warm) load them for many keys at once.
+//! Eight buckets share a cache line and neighbours are tried in turn, so a look-up waits for memory once here
+//! and once for the entry; both places can be told from the hash alone, which lets
+//! [`KeyedTable::warm`](crate::table::KeyedTable::warm) load them for many keys at once.
 
 use super::Slot;
 
@@ -10,7 +11,8 @@ const SMALLEST: usize = 16;
 
 #[derive(Clone, Copy)]
 struct Bucket {
-    // The hash's lower half: says where the bucket belongs, and tells most other keys apart without a look at their entries.
+    // The hash's lower half: says where the bucket belongs, and tells most other keys apart without a look at
+    // their entries.
     tag: u32,
     slot: Slot,
 }
@@ -44,7 +46,8 @@ impl SlotIndex {
         }
     }
 
-    /// The slot at the first place of a hash; often the right one, always cheap to ask for. Any number where there is none.
+    /// The slot at the first place of a hash; often the right one, always cheap to ask for. Any number where
+    /// there is none.
     #[inline]
     pub(crate) fn guess(&self, hash: u64) -> Slot {
         self.buckets.get(self.home(hash as u32)).map_or(FREE, |bucket| bucket.slot)

@@ -7,9 +7,11 @@ use millstream_stage::time::{MIN_TIME, Time, millis};
 
 use super::Window;
 
-/// Assigns records to windows by event time, or by processing time where [`is_event_time`](Self::is_event_time) says no.
+/// Assigns records to windows by event time, or by processing time where
+/// [`is_event_time`](Self::is_event_time) says no.
 pub trait WindowAssigner: Clone + Send + Sync + 'static {
-    /// Appends the windows of a time, earliest start first. It is asked for every record: what takes long is to be kept for the next one.
+    /// Appends the windows of a time, earliest start first. It is asked for every record: what takes long is
+    /// to be kept for the next one.
     fn assign(&self, time: Time, windows: &mut Vec<Window>);
     /// The same, for one record after the other: what takes long may be kept for the next one.
     fn assign_next(&mut self, time: Time, windows: &mut Vec<Window>) {
@@ -28,8 +30,8 @@ pub trait WindowAssigner: Clone + Send + Sync + 'static {
     }
 }
 
-/// The start of the window of this size that holds `time`, as Flink's `TimeWindow.getWindowStartWithOffset`; right for negative
-/// times and offsets too.
+/// The start of the window of this size that holds `time`, as Flink's `TimeWindow.getWindowStartWithOffset`;
+/// right for negative times and offsets too.
 pub fn window_start(time: Time, offset: Time, size: Time) -> Time {
     time.saturating_sub(time.wrapping_sub(offset).rem_euclid(size))
 }
@@ -53,8 +55,9 @@ impl Tumbling {
         Self { event_time: false, ..Self::of(size) }
     }
 
-    /// Moves all borders into the future, by less than the size: days that begin eight hours before those of UTC have an offset of
-    /// sixteen hours. For days and hours of a time zone see [`Calendar`](super::Calendar).
+    /// Moves all borders into the future, by less than the size: days that begin eight hours before those of
+    /// UTC have an offset of sixteen hours. For days and hours of a time zone see
+    /// [`Calendar`](super::Calendar).
     #[must_use]
     pub fn with_offset(self, offset: Duration) -> Self {
         Self { offset: millis(offset), ..self }
@@ -125,7 +128,8 @@ impl WindowAssigner for Sliding {
     }
 }
 
-/// Windows that all start at a multiple of `size` and end every `step` until the size is reached: totals so far.
+/// Windows that all start at a multiple of `size` and end every `step` until the size is reached: totals so
+/// far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cumulative {
     size: Time,
@@ -222,7 +226,8 @@ pub(super) fn check(right: bool, message: &str) -> Result<()> {
     if right { Ok(()) } else { Err(Error::configuration(message)) }
 }
 
-/// The error of a record without event time in an event-time window, as Flink's `TumblingEventTimeWindows.assignWindows`.
+/// The error of a record without event time in an event-time window, as Flink's
+/// `TumblingEventTimeWindows.assignWindows`.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for [`MIN_TIME`].

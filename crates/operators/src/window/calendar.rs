@@ -10,13 +10,16 @@ use super::assigner::{WindowAssigner, check, window_start};
 
 const HOUR: Time = 3_600_000;
 
-/// Event-time windows of days, or of hours, of a time zone, side by side. Where clocks are moved, a day has 23 or 25 hours, or whatever
-/// the zone's law says; no record is in two windows or in none.
+/// Event-time windows of days, or of hours, of a time zone, side by side. Where clocks are moved, a day has
+/// 23 or 25 hours, or whatever the zone's law says; no record is in two windows or in none.
 ///
-/// - [`days`](Self::days) begin when the date changes: at midnight, or where clocks skip midnight, when they have skipped it.
-/// - [`hours(1, zone)`](Self::hours) begin at each full hour of the zone's clocks and are an hour long: a day of 25 hours has 25 of them.
-///   Where clocks are moved by half an hour, one of half an hour ends or begins there.
-/// - Several hours, `hours(6, zone)`, begin at 0, 6, 12 and 18 o'clock; one within which clocks are moved is longer or shorter.
+/// - [`days`](Self::days) begin when the date changes: at midnight, or where clocks skip midnight, when they
+///   have skipped it.
+/// - [`hours(1, zone)`](Self::hours) begin at each full hour of the zone's clocks and are an hour long: a day
+///   of 25 hours has 25 of them. Where clocks are moved by half an hour, one of half an hour ends or begins
+///   there.
+/// - Several hours, `hours(6, zone)`, begin at 0, 6, 12 and 18 o'clock; one within which clocks are moved is
+///   longer or shorter.
 ///
 /// ```
 /// use millstream_stage::time::iso8601::{instant, written};
@@ -33,7 +36,8 @@ const HOUR: Time = 3_600_000;
 pub struct Calendar {
     zone: Zone,
     hours: u32,
-    // The windows that were assigned last: the zone is asked once per window, not per record. Two, as records around a border alternate.
+    // The windows that were assigned last: the zone is asked once per window, not per record. Two, as records
+    // around a border alternate.
     last: [Window; 2],
 }
 
@@ -75,7 +79,8 @@ impl Calendar {
 
     fn part_of_a_day(&self, time: Time) -> Window {
         let date = self.zone.date(time);
-        // Where clocks are put back across midnight, a date comes twice: the days around it are looked at too.
+        // Where clocks are put back across midnight, a date comes twice: the days around it are looked at
+        // too.
         let yesterday = date.yesterday().unwrap_or(date);
         let mut start = Time::MIN;
         for border in self.borders(yesterday) {
@@ -162,7 +167,8 @@ mod tests {
             // Clocks skip the whole of 30 December.
             ("Pacific/Apia", "2011-12-31T12:00:00+14:00", "2011-12-30T10:00:00Z", 24 * 60),
             ("Pacific/Apia", "2011-12-29T12:00:00-10:00", "2011-12-29T10:00:00Z", 24 * 60),
-            // At one minute past midnight clocks went back to the day before: its last hour is the next day's already.
+            // At one minute past midnight clocks went back to the day before: its last hour is the next day's
+            // already.
             ("America/St_Johns", "2010-11-07T02:45:00Z", "2010-11-07T02:30:00Z", 25 * 60),
         ] {
             assert_eq!(day(name, at), (start.to_owned(), minutes), "{name} {at}");

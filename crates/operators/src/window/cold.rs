@@ -1,7 +1,8 @@
 //! Windows above a cold store.
 //!
-//! The list of open windows with their timers stays in memory; their keys are in the store, ordered by window within each key group: a
-//! window that fires is read in slices, and one whose time is over is dropped by range.
+//! The list of open windows with their timers stays in memory; their keys are in the store, ordered by window
+//! within each key group: a window that fires is read in slices, and one whose time is over is dropped by
+//! range.
 
 use millstream_record::key_group::key_group;
 use millstream_record::record::{from_bytes, to_bytes};
@@ -114,7 +115,8 @@ pub(super) fn load<K: Key, A: Record, S: Record>(
     })
 }
 
-/// Fires the next keys of a window in the store, at most so many, and says how many; `None` behind the last one.
+/// Fires the next keys of a window in the store, at most so many, and says how many; `None` behind the last
+/// one.
 pub(super) fn fire_next<K: Key, A: Record, S: Record>(
     cache: &mut Cache,
     pane: &mut Pane<K, A, S>,
@@ -147,7 +149,8 @@ fn key_group_of(key: &[u8]) -> u16 {
     key.first_chunk().map_or(0, |group| u16::from_be_bytes(*group))
 }
 
-// Memory has the newer entry, where it has one. What was brought in for this alone, and has not changed, goes again.
+// Memory has the newer entry, where it has one. What was brought in for this alone, and has not changed, goes
+// again.
 fn fire_one<K: Key, A: Record, S: Record>(
     pane: &mut Pane<K, A, S>,
     entry: &[u8],

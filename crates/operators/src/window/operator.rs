@@ -26,7 +26,8 @@ use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
 use crate::state::{Meter, TimerKind};
 use crate::table::WARM;
 
-/// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire together, in slices.
+/// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire
+/// together, in slices.
 pub struct WindowOperator<K, T, R, W, G, A, F>
 where
     A: AggregateFunction<T>,
@@ -245,7 +246,8 @@ where
             let metrics = self.metrics.state("windows");
             Meter::measure(&metrics, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
         }
-        // Of a window that has fired in part from memory nothing may leave: what left would be fired once more, from the store.
+        // Of a window that has fired in part from memory nothing may leave: what left would be fired once
+        // more, from the store.
         let settled = self.cold.as_mut().filter(|_| self.due.place.slot == 0);
         settled.map_or(Ok(()), |cache| cache.settle(self.panes.all()))
     }
@@ -336,7 +338,8 @@ where
         firing::slice(self, cx.now(), budget, out)
     }
 
-    // A window that fires in slices is fired to its end before the barrier: a snapshot holds no half-fired window.
+    // A window that fires in slices is fired to its end before the barrier: a snapshot holds no half-fired
+    // window.
     fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
         Ok(firing::before_barrier(self))
     }

@@ -71,7 +71,8 @@ impl<K: Key, A: Record, S: Record> Panes<K, A, S> {
         Self { panes: Vec::new(), last: 0, groups, cold }
     }
 
-    /// The pane of a window, made where there is none. Records come in bursts for the same windows: the last hit is tried first.
+    /// The pane of a window, made where there is none. Records come in bursts for the same windows: the last
+    /// hit is tried first.
     pub(super) fn open(&mut self, window: Window) -> &mut Pane<K, A, S> {
         if self.panes.get(self.last).is_none_or(|pane| pane.window != window) {
             self.last = self.position(&window).unwrap_or_else(|place| {

@@ -77,7 +77,8 @@ impl<K, T, W, G: Trigger, A: AggregateFunction<T>, F> WindowSpec<K, T, W, G, A, 
         self.carry_out(asked, window, kept, out);
     }
 
-    /// Asks the trigger whose time has come, and does what it says; nothing where the key group had come so far before a restore.
+    /// Asks the trigger whose time has come, and does what it says; nothing where the key group had come so
+    /// far before a restore.
     pub(super) fn fire<R: Data>(
         &self,
         due: &DueTimer,

@@ -50,8 +50,8 @@ impl TriggerContext {
     }
 }
 
-/// Decides when a window fires. Its state is kept per key and window; its timers are kept per window: when one comes due, the
-/// trigger is asked for every key in the window.
+/// Decides when a window fires. Its state is kept per key and window; its timers are kept per window: when
+/// one comes due, the trigger is asked for every key in the window.
 pub trait Trigger: Clone + Send + Sync + 'static {
     /// What it remembers per key and window.
     type State: Record + Default;
@@ -74,7 +74,8 @@ pub trait Trigger: Clone + Send + Sync + 'static {
     fn on_merge(&self, state: &mut Self::State, other: Self::State);
 }
 
-/// Fires when the watermark passes the window's end, and at once for each record after it: Flink's `EventTimeTrigger`.
+/// Fires when the watermark passes the window's end, and at once for each record after it: Flink's
+/// `EventTimeTrigger`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventTimeTrigger;
 
@@ -190,7 +191,8 @@ fn purge(fire: TriggerResult) -> TriggerResult {
     TriggerResult { purge: fire.fire, ..fire }
 }
 
-/// The trigger that a window has unless it is given another: by its end in its own kind of time; a global window never fires.
+/// The trigger that a window has unless it is given another: by its end in its own kind of time; a global
+/// window never fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultTrigger {
     /// [`EventTimeTrigger`].

@@ -15,13 +15,14 @@ use crate::checkpoint_stats::CheckpointKind;
 
 /// What a stop does about sinks that do not write: their system is away, or slow.
 ///
-/// Their records are in every snapshot, so that the job need not wait for them: a checkpoint takes them along, and whoever goes on from
-/// it writes them. Only for jobs whose snapshots outlive the process.
+/// Their records are in every snapshot, so that the job need not wait for them: a checkpoint takes them
+/// along, and whoever goes on from it writes them. Only for jobs whose snapshots outlive the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopOptions {
     /// How long after a stop a checkpoint is taken instead of waiting on.
     pub flush: Duration,
-    /// How long after that checkpoint sinks may still commit. What they do not commit then, a restart from the checkpoint does.
+    /// How long after that checkpoint sinks may still commit. What they do not commit then, a restart from
+    /// the checkpoint does.
     pub commit: Duration,
 }
 
@@ -352,7 +353,8 @@ impl CheckpointCoordinator {
         let Some(InFlight { id, kind, commits, last, request, .. }) = self.in_flight.take() else { return };
         self.failures = 0;
         self.pause(now);
-        // First the end of the sources: what they would still read behind a savepoint that is the last would be of no use.
+        // First the end of the sources: what they would still read behind a savepoint that is the last would
+        // be of no use.
         if last && !self.all_ended() {
             self.decisions.push(CoordinatorDecision::StopSources { drain: false });
         }
@@ -363,7 +365,8 @@ impl CheckpointCoordinator {
     }
 
     fn leaving(&self, kind: CheckpointKind, now: Nanos) -> Phase {
-        // Everything was read, or the job was drained: there is nothing that another attempt could go on with.
+        // Everything was read, or the job was drained: there is nothing that another attempt could go on
+        // with.
         let finished = self.all_ended();
         let (patience, must) = match self.stop {
             // Its sinks have had no time to write yet.
@@ -439,7 +442,8 @@ impl CheckpointCoordinator {
         };
         let InFlight { id, request, .. } = in_flight;
         if in_flight.is_in_doubt() {
-            // Its files must stay, its operators hear nothing: the next attempt reads in the log what became of it.
+            // Its files must stay, its operators hear nothing: the next attempt reads in the log what became
+            // of it.
             let why = "the job failed before it was known whether the snapshot stands";
             self.decisions
                 .extend(request.map(|token| CoordinatorDecision::Refuse { token, why: why.into() }));

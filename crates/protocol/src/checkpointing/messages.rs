@@ -76,8 +76,9 @@ pub enum CoordinatorEvent {
         /// How.
         end: End,
     },
-    /// A subtask that has ended has also done what it had to after `completed` of the last snapshot: its output is committed. To be told
-    /// of each subtask after a [`CoordinatorDecision::Complete`] that is the last one.
+    /// A subtask that has ended has also done what it had to after `completed` of the last snapshot: its
+    /// output is committed. To be told of each subtask after a [`CoordinatorDecision::Complete`] that is the
+    /// last one.
     Settled {
         /// Its number among all of the job.
         subtask: usize,
@@ -123,7 +124,8 @@ pub enum CoordinatorDecision {
     Complete {
         /// The snapshot.
         id: CheckpointId,
-        /// Operators hear `completed` (true), or `aborted` (false) because it is a savepoint and commits nothing.
+        /// Operators hear `completed` (true), or `aborted` (false) because it is a savepoint and commits
+        /// nothing.
         commits: bool,
         /// It is the last one: after it each subtask says when it has settled.
         last: bool,
@@ -148,8 +150,8 @@ pub enum CoordinatorDecision {
     },
     /// Tell the sources to end.
     StopSources {
-        /// As if everything were read: event time ends, every window fires ([`End::Finished`]). Else open windows are left alone
-        /// ([`End::Stopped`]).
+        /// As if everything were read: event time ends, every window fires ([`End::Finished`]). Else open
+        /// windows are left alone ([`End::Stopped`]).
         drain: bool,
     },
     /// Log that the job has finished.

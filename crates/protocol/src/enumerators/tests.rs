@@ -20,7 +20,8 @@ impl Clock for Looks {
     }
 }
 
-/// Assigns its splits to the first readers, one each, and says nothing to the others; finds one more at each tick.
+/// Assigns its splits to the first readers, one each, and says nothing to the others; finds one more at each
+/// tick.
 struct Few {
     splits: u16,
     on_demand: bool,

@@ -1,4 +1,5 @@
-//! Appends one entry to a job's log: asks the storage, is answered, and knows in the end whether the entry stands.
+//! Appends one entry to a job's log: asks the storage, is answered, and knows in the end whether the entry
+//! stands.
 
 use millstream_record::{Error, ErrorKind};
 use millstream_stage::time::Time;
@@ -6,7 +7,8 @@ use millstream_stage::time::Time;
 use super::entry::{LogEntry, LogEvent, Unreadable};
 use super::{Base, Change};
 
-/// How many entries are kept before the last one: for people, and so that a slow reader still finds what it listed.
+/// How many entries are kept before the last one: for people, and so that a slow reader still finds what it
+/// listed.
 const KEPT: u64 = 100;
 
 /// What [`Append`] wants to know or done.
@@ -20,7 +22,8 @@ pub enum LogRequest {
     Create(u64, Vec<u8>),
     /// It stands.
     Done(Done),
-    /// It does not and will not: another attempt has taken over ([`ErrorKind::Fenced`]), or the log cannot be read.
+    /// It does not and will not: another attempt has taken over ([`ErrorKind::Fenced`]), or the log cannot be
+    /// read.
     Refused(Error),
 }
 
@@ -46,8 +49,8 @@ pub enum LogResponse {
     Created,
     /// There is an entry of this number.
     Exists,
-    /// No answer, or an error: it may have happened or not. The same is asked again; whoever waits may do so after a while, or give up,
-    /// but then must not act as if the entry did not stand.
+    /// No answer, or an error: it may have happened or not. The same is asked again; whoever waits may do so
+    /// after a while, or give up, but then must not act as if the entry did not stand.
     Unknown,
 }
 

@@ -8,7 +8,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Base, Change};
 use crate::checkpoint_stats::CheckpointKind;
 
-/// The version of the format that is written. Fields may be added without a new one; readers ignore what they do not know.
+/// The version of the format that is written. Fields may be added without a new one; readers ignore what they
+/// do not know.
 const VERSION: u32 = 1;
 
 /// A checkpoint that stands.

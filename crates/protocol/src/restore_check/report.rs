@@ -60,11 +60,13 @@ impl StateReport {
 }
 
 impl RestoreReport {
-    /// Refuses a restore that would fail or, unless it is allowed, lose state. Names every state that stands against it and what to do.
+    /// Refuses a restore that would fail or, unless it is allowed, lose state. Names every state that stands
+    /// against it and what to do.
     ///
     /// # Errors
     /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when a state does not fit;
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when state would be lost, or a setting is another.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when state would be lost, or
+    /// a setting is another.
     pub fn refusal(&self, allow_non_restored_state: bool) -> Result<()> {
         let states = || {
             self.operators

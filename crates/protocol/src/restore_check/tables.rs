@@ -41,7 +41,8 @@ pub(super) fn names(table: &TableSchema) -> Result<Vec<String>> {
     Ok(fields.iter().filter(state).map(|(name, _)| name.clone()).collect())
 }
 
-/// Whether a field is the time at which a state with a time to live was last touched: part of that state, which may come and go.
+/// Whether a field is the time at which a state with a time to live was last touched: part of that state,
+/// which may come and go.
 fn is_time_of_a_state(name: &str, default: Option<&str>, all: &[(String, Option<String>)]) -> bool {
     let of = name.strip_suffix("_updated").filter(|_| default == Some(MIN_TIME.to_string().as_str()));
     of.is_some_and(|state| all.iter().any(|(name, _)| name == state))

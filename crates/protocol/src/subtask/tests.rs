@@ -1,4 +1,5 @@
-//! The rules that the thread driver and the simulation once had apart, each with the case that tells the two apart; and the others.
+//! The rules that the thread driver and the simulation once had apart, each with the case that tells the two
+//! apart; and the others.
 
 use millstream_stage::watermark::WatermarkEvent;
 
@@ -112,7 +113,8 @@ fn a_newer_checkpoint_lets_a_held_source_go() {
 
 #[test]
 fn a_blocked_stage_hears_marks_while_a_barrier_is_awaited() {
-    // Else the watermark stays before the barrier of the other channel, and the stage holds the checkpoint up for as long as it is blocked.
+    // Else the watermark stays before the barrier of the other channel, and the stage holds the checkpoint up
+    // for as long as it is blocked.
     let mut protocol = fed_by(2);
     protocol.answered(Asked::Other, Step::BLOCKED);
     on(&mut protocol, SubtaskEvent::Watermark(0, WatermarkEvent::Watermark(7)));

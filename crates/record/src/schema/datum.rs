@@ -47,7 +47,8 @@ fn branch(branches: &[TypeId], input: &mut &[u8]) -> Result<TypeId> {
         .ok_or_else(|| Error::data(format!("a union of {} has no branch {number}", branches.len())))
 }
 
-/// A value as the JSON of a default: unions without the name of their branch, bytes as a text of their code points.
+/// A value as the JSON of a default: unions without the name of their branch, bytes as a text of their code
+/// points.
 pub(super) fn to_json(schema: &Schema, id: TypeId, input: &mut &[u8]) -> Result<Value> {
     Ok(match schema.get(id) {
         Type::Null => Value::Null,

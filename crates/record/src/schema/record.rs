@@ -99,7 +99,8 @@ impl Resolver<'_> {
     }
 }
 
-/// The writer's field that a reader's field reads: of its own name, else of an alias that no other field of the reader's bears.
+/// The writer's field that a reader's field reads: of its own name, else of an alias that no other field of
+/// the reader's bears.
 fn origin(field: &Field, from: &RecordType, to: &RecordType) -> Option<usize> {
     let written = |name: &str| from.fields.iter().position(|field| field.name == name);
     let free = |name: &&String| !to.fields.iter().any(|other| other.name == **name);

@@ -5,7 +5,8 @@ use std::fmt;
 /// One finding, and where in the datum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The fields that lead there, joined by dots, `[]` for the items of an array: `cart.items[].price`. Empty for the datum itself.
+    /// The fields that lead there, joined by dots, `[]` for the items of an array: `cart.items[].price`.
+    /// Empty for the datum itself.
     pub path: String,
     /// What is so there.
     pub text: String,
@@ -20,7 +21,8 @@ pub enum NoteKind {
     Added,
     /// A field that the reader does not have.
     Removed,
-    /// The value stays what it was, byte by byte: another name, a wider integer, more symbols behind the known ones.
+    /// The value stays what it was, byte by byte: another name, a wider integer, more symbols behind the
+    /// known ones.
     Equal,
     /// Anything else.
     Other,

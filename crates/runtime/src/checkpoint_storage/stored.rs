@@ -139,7 +139,8 @@ impl CheckpointStorage for Stored {
     }
 }
 
-/// The threads that wait for a storage. They end with the last who needs them: a clean-up may outlast its job.
+/// The threads that wait for a storage. They end with the last who needs them: a clean-up may outlast its
+/// job.
 struct Threads {
     handle: Handle,
     // Taken when dropped.

@@ -201,7 +201,8 @@ impl Coordinator<'_> {
         self.beside(move |_| CoordinatorMessage::Cleaned(completed_checkpoints.clean()));
     }
 
-    // Work that may take long, on a thread of its own: a slow store holds up neither the subtasks nor this thread.
+    // Work that may take long, on a thread of its own: a slow store holds up neither the subtasks nor this
+    // thread.
     fn beside(&self, work: impl FnOnce(&crate::setup::Setup) -> CoordinatorMessage + Send + 'static) {
         let shared = Arc::clone(&self.shared);
         let work = move || {

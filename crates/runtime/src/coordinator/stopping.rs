@@ -1,4 +1,5 @@
-//! How an attempt ends before its input does: in order, without waiting for a sink that does not write, or not in time.
+//! How an attempt ends before its input does: in order, without waiting for a sink that does not write, or
+//! not in time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,8 @@ impl Stopping {
 }
 
 impl Coordinator<'_> {
-    /// Somebody wants the job to end in order. Before all subtasks are open nothing was read: then there is nothing to see through.
+    /// Somebody wants the job to end in order. Before all subtasks are open nothing was read: then there is
+    /// nothing to see through.
     pub(super) fn on_stop(&mut self) -> Result<()> {
         self.stopping.wanted = true;
         if !self.is_running() {

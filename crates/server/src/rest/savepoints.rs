@@ -124,8 +124,8 @@ impl Requests {
         Some(request.outcome.clone())
     }
 
-    /// Waits until everybody who began something has learnt how it ended, but not for ever: a job that was stopped over HTTP must not
-    /// take the answer with it.
+    /// Waits until everybody who began something has learnt how it ended, but not for ever: a job that was
+    /// stopped over HTTP must not take the answer with it.
     pub(crate) fn wait_until_told(&self, patience: Duration) {
         let undelivered = |all: &mut HashMap<String, Request>| all.values().any(|request| !request.delivered);
         self.0.1.wait_while_for(&mut self.all(), undelivered, patience);

@@ -151,7 +151,8 @@ fn small_change<F: ColdFixture>(fixture: &F) -> Result<()> {
     Err(wrong(format!("{} bytes for 50 pairs of {}", little.new_bytes, full.new_bytes)))
 }
 
-// Two attempts go on from one checkpoint, each in its own way: their files must not be mistaken for each other's.
+// Two attempts go on from one checkpoint, each in its own way: their files must not be mistaken for each
+// other's.
 fn ids<F: ColdFixture>(fixture: &F) -> Result<()> {
     let shelf = Shelf::new()?;
     let first = stored(fixture, &shelf, 0..128)?;

@@ -74,7 +74,8 @@ fn every_flush<F: SinkFixture>(fixture: &F) -> Result<()> {
     place.expect(&written, Written::Once)
 }
 
-// Within a batch, across batches in flight together, and across a flush. A system without keys shows all of them.
+// Within a batch, across batches in flight together, and across a flush. A system without keys shows all of
+// them.
 fn last_write_stays<F: SinkFixture>(fixture: &F) -> Result<()> {
     let place = Place::new(fixture, "last_write_stays")?;
     let writes: Vec<_> = (0..2_000).map(|number| (number % 5, number)).collect();

@@ -1,4 +1,5 @@
-//! Checks of transactions around crashes, at the same and at other parallelisms: nothing visible twice, nothing missing.
+//! Checks of transactions around crashes, at the same and at other parallelisms: nothing visible twice,
+//! nothing missing.
 
 use millstream_record::{ErrorKind, Result};
 use millstream_stage::sink::Guarantee;

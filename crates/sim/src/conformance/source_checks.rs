@@ -96,7 +96,8 @@ fn budget<F: SourceFixture>(fixture: &F) -> Result<()> {
     site.expect_all(&seen)
 }
 
-// A poll that waits for data does so each time; one that was merely slow, on a busy machine, is not slow five times.
+// A poll that waits for data does so each time; one that was merely slow, on a busy machine, is not slow five
+// times.
 fn polls_at_once<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "polls_at_once", 1, 5)?;
     let mut reader = site.reader(0, 1)?;

@@ -33,8 +33,9 @@ pub struct Message {
 
 /// How a system is filled and what a reader's rows say.
 ///
-/// Every check works in a place of its own: `place` is a name that no other check of the process gets, of small letters, digits
-/// and `_`. Where a system outlives the process, put a prefix of the test run before it.
+/// Every check works in a place of its own: `place` is a name that no other check of the process gets, of
+/// small letters, digits and `_`. Where a system outlives the process, put a prefix of the test run before
+/// it.
 pub trait SourceFixture {
     /// The source.
     type Source: Source;
@@ -44,8 +45,8 @@ pub trait SourceFixture {
         Ok(Arc::new(Simulated::default()))
     }
 
-    /// Fills a place with so many splits of so many records each, or with what comes nearest to that (a source may know only one split),
-    /// all different, and gives a source that reads it to its present end.
+    /// Fills a place with so many splits of so many records each, or with what comes nearest to that (a
+    /// source may know only one split), all different, and gives a source that reads it to its present end.
     fn prepare(&self, place: &str, splits: usize, records: usize) -> Result<Prepared<Self::Source>>;
 
     /// What the rows of one poll say, in order.
@@ -59,7 +60,8 @@ pub trait SourceFixture {
 
 /// A source that can also be read without an end.
 pub trait UnboundedFixture: SourceFixture {
-    /// Fills a place as [`prepare`](SourceFixture::prepare) does, and gives a source that goes on waiting at the end of what is there.
+    /// Fills a place as [`prepare`](SourceFixture::prepare) does, and gives a source that goes on waiting at
+    /// the end of what is there.
     fn unbounded(&self, place: &str, splits: usize, records: usize) -> Result<Self::Source>;
 }
 

@@ -9,13 +9,15 @@ use millstream_stage::snapshot::{KeyedPart, MemoryPart, Restored};
 /// A rule that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// A rule of the protocol that drivers share: the simulation runs the product's own code, with this rule broken.
+    /// A rule of the protocol that drivers share: the simulation runs the product's own code, with this rule
+    /// broken.
     Protocol(BrokenRule),
     /// A checkpoint is taken for complete before its entry stands in the log.
     CompleteWithoutEntry,
     /// What key groups have seen of the watermark is lost in a restore.
     WatermarkNotRestored,
-    /// A sink takes the number of a result's firing for the version of its document. (This one is up to the sink.)
+    /// A sink takes the number of a result's firing for the version of its document. (This one is up to the
+    /// sink.)
     FiringNumberAsVersion,
 }
 

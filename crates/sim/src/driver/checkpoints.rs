@@ -1,4 +1,5 @@
-//! The checkpoints of a simulated attempt: does what the coordinator decides, one call of the storage at a time.
+//! The checkpoints of a simulated attempt: does what the coordinator decides, one call of the storage at a
+//! time.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! The auditor of held sources: between the barrier of a savepoint that the job may stop with and the news of how that ended, a source
-//! reads nothing; and once it has heard that the savepoint was given up, it does not stand still.
+//! The auditor of held sources: between the barrier of a savepoint that the job may stop with and the news of
+//! how that ended, a source reads nothing; and once it has heard that the savepoint was given up, it does not
+//! stand still.
 
 use millstream_protocol::subtask::SubtaskCommand;
 use millstream_record::Result;

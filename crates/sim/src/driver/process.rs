@@ -16,7 +16,8 @@ use super::shared::Shared;
 use crate::driven_writer::wrong;
 use crate::world::Simulated;
 
-/// How many entries of the log are kept before the last one: few, so that the numbers of the pruned come free.
+/// How many entries of the log are kept before the last one: few, so that the numbers of the pruned come
+/// free.
 const KEPT: u64 = 6;
 
 /// What came of a step.

@@ -1,4 +1,5 @@
-//! What outlives the processes of a simulated job: its storage, the clock, chance, and what is told of it in the end.
+//! What outlives the processes of a simulated job: its storage, the clock, chance, and what is told of it in
+//! the end.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

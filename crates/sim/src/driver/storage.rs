@@ -35,7 +35,8 @@ pub(super) struct Storage {
     faults: f64,
     /// Whether nothing goes wrong for the time being.
     pub(super) is_calm: bool,
-    /// Whether the log says that the job has finished. Whoever starts it once more would do all of it once more.
+    /// Whether the log says that the job has finished. Whoever starts it once more would do all of it once
+    /// more.
     pub(super) is_finished: bool,
 }
 

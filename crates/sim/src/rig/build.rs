@@ -44,7 +44,8 @@ pub struct Rig<A, B, Out> {
 }
 
 impl<A: Record + Debug, Out: Record + Debug> Rig<A, (), Out> {
-    /// A rig for an operator with one input. Each subtask and each restore gets a new one; its state is found under the name `operator`.
+    /// A rig for an operator with one input. Each subtask and each restore gets a new one; its state is found
+    /// under the name `operator`.
     pub fn new<O: Operator<In = A, Out = Out>>(operator: impl Fn() -> O + 'static) -> Self {
         Self::of(
             1,
@@ -82,7 +83,8 @@ impl<A: Record + Debug, B: Record + Debug, Out: Record + Debug> Rig<A, B, Out> {
         rig.edge::<Out>("output", MAIN)
     }
 
-    /// The (first) input is keyed: its batches carry hashes, and records go to the subtask that owns their key.
+    /// The (first) input is keyed: its batches carry hashes, and records go to the subtask that owns their
+    /// key.
     #[must_use]
     pub fn keyed_by<K: Key>(mut self, key: impl Fn(&A) -> K + 'static) -> Self {
         self.hash_first = Some(Arc::new(move |record| key(record).key_hash()));
@@ -117,7 +119,8 @@ impl<A: Record + Debug, B: Record + Debug, Out: Record + Debug> Rig<A, B, Out> {
         self
     }
 
-    /// Rows depend on how batches are cut, as of an operator that folds within a batch: only single records are tried.
+    /// Rows depend on how batches are cut, as of an operator that folds within a batch: only single records
+    /// are tried.
     #[must_use]
     pub fn single_records(mut self) -> Self {
         self.rules.batches = false;

@@ -11,7 +11,8 @@ use super::script::Script;
 use super::transcript::Segment;
 use crate::driven_writer::wrong;
 
-/// What went wrong, in which mode and at which step. Its `Debug` form is readable, so that a test can end in `.unwrap()`.
+/// What went wrong, in which mode and at which step. Its `Debug` form is readable, so that a test can end in
+/// `.unwrap()`.
 pub struct RigFailure(Error);
 
 impl RigFailure {

@@ -41,7 +41,8 @@ pub(super) struct Layout {
     pub(super) keyed: bool,
 }
 
-/// What a run gave: what came out; and, where snapshots are written late, what came out of the stages that had gone on.
+/// What a run gave: what came out; and, where snapshots are written late, what came out of the stages that
+/// had gone on.
 pub(super) struct Transcript {
     pub(super) segments: Vec<Segment>,
     pub(super) shadow: Option<Vec<Segment>>,

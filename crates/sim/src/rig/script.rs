@@ -76,8 +76,8 @@ impl Script {
         Self { inputs: data, happenings, texts }
     }
 
-    /// Everything in order, records of one input that follow each other in batches of at most this many. All records between two
-    /// other happenings share a segment.
+    /// Everything in order, records of one input that follow each other in batches of at most this many. All
+    /// records between two other happenings share a segment.
     pub(super) fn steps(&self, batch: usize) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         let mut segment = 0;

@@ -92,7 +92,8 @@ impl<Out: Record + Debug> Outcome<Out> {
         self.side_named(tag.name())
     }
 
-    /// The records of the output with this name, see [`Rig::side`](super::Rig::side) and [`Rig::edge`](super::Rig::edge).
+    /// The records of the output with this name, see [`Rig::side`](super::Rig::side) and
+    /// [`Rig::edge`](super::Rig::edge).
     ///
     /// # Panics
     /// When the rig was not told of this output, or it has another type.
@@ -106,7 +107,8 @@ impl<Out: Record + Debug> Outcome<Out> {
     }
 }
 
-/// What was expected, in the form in which outputs are compared: rows between two watermarks in any order where order means nothing.
+/// What was expected, in the form in which outputs are compared: rows between two watermarks in any order
+/// where order means nothing.
 pub(super) fn comparable<T: Record + Debug>(seen: &[Seen<T>], ordered: bool) -> Vec<Entry> {
     let entries = seen.iter().map(|seen| match seen {
         Seen::Row(record, ts) => Entry::Row(transcript::row(record, *ts)),

@@ -74,7 +74,8 @@ impl Segment {
         gist
     }
 
-    // Rows of the main output and of the sides come in different queues: only the order within each means something.
+    // Rows of the main output and of the sides come in different queues: only the order within each means
+    // something.
     fn in_queues(&self) -> (&[Entry], Vec<(EdgeId, &Row)>) {
         let mut sides: Vec<_> = self.sides.iter().map(|(edge, row)| (*edge, row)).collect();
         sides.sort_by_key(|(edge, _)| *edge);

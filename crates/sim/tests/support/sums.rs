@@ -49,7 +49,8 @@ struct Sum {
 
 type Sums = BTreeMap<String, Sum>;
 
-/// Sums by key; tells every sum at each watermark, and 100 ms of processing time after the key's first record.
+/// Sums by key; tells every sum at each watermark, and 100 ms of processing time after the key's first
+/// record.
 pub(crate) struct RunningSums {
     flaw: Flaw,
     name: String,

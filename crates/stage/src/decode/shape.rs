@@ -1,4 +1,5 @@
-//! What a message looks like that is not what its decoder expects: the first bytes tell the usual mistakes apart.
+//! What a message looks like that is not what its decoder expects: the first bytes tell the usual mistakes
+//! apart.
 
 use std::fmt;
 

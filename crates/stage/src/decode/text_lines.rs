@@ -7,8 +7,8 @@ use crate::time::Time;
 
 /// Makes a `String` of each message: a line of a file, the value of a Kafka message.
 ///
-/// The event time of a line is the source's own time stamp of the message, where it has one. A message that is not valid UTF-8 goes to the
-/// dead letters. A byte order mark at the beginning of a line is dropped.
+/// The event time of a line is the source's own time stamp of the message, where it has one. A message that
+/// is not valid UTF-8 goes to the dead letters. A byte order mark at the beginning of a line is dropped.
 ///
 /// ```
 /// use millstream_stage::decode::{Decoder, Refused, TextLines};

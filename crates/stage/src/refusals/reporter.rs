@@ -41,8 +41,8 @@ impl Refusals {
         Self { shared: Arc::new(Shared { subject, fate, state: Mutex::default() }), look_at: None }
     }
 
-    /// Counts records that were given and those of them that were refused; `refusals` is only called where there are some. Answers when
-    /// to look again, where that is wanted.
+    /// Counts records that were given and those of them that were refused; `refusals` is only called where
+    /// there are some. Answers when to look again, where that is wanted.
     pub fn count(
         &self,
         now: Nanos,
@@ -61,7 +61,8 @@ impl Refusals {
         self.look_at_state(&mut self.lock(), now)
     }
 
-    /// [`count`](Self::count) within a call of a stage: the step asks to be woken when it is time to look again.
+    /// [`count`](Self::count) within a call of a stage: the step asks to be woken when it is time to look
+    /// again.
     pub fn count_in(
         &mut self,
         cx: &Context<'_>,

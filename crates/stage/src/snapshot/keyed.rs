@@ -1,4 +1,5 @@
-//! Keyed state on its way out of a stage and back in: tables of entries, each entry in the Avro form of its table's schema.
+//! Keyed state on its way out of a stage and back in: tables of entries, each entry in the Avro form of its
+//! table's schema.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,8 +29,9 @@ impl TableSchema {
         Self { name: name.to_owned(), schema: millstream_record::record::schema_of::<T>() }
     }
 
-    /// A table whose entries are these fields one after the other, as a tuple of them is. Their names are what a user reads about them,
-    /// and a field `key` is held to stay what it is ([`resolve_table`](super::resolve_table)).
+    /// A table whose entries are these fields one after the other, as a tuple of them is. Their names are
+    /// what a user reads about them, and a field `key` is held to stay what it is
+    /// ([`resolve_table`](super::resolve_table)).
     pub fn of_fields(name: &str, entry: &str, fields: &[(&str, SchemaOf)]) -> Self {
         let schema = write::fields(&mut Names::default(), entry, fields);
         Self { name: name.to_owned(), schema }
@@ -63,7 +65,8 @@ pub trait KeyedPart: Send + Sync {
     /// Hands over the entries of these groups, in any order.
     ///
     /// # Errors
-    /// Those of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when it is damaged.
+    /// Those of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when it is
+    /// damaged.
     fn entries(&self, wanted: &Range<KeyGroup>, emit: &mut Emit<'_>) -> Result<()>;
     /// Where it was kept as files of a cold store: these, on local disk.
     fn native(&self) -> Option<NativeState<'_>> {
@@ -97,13 +100,16 @@ pub struct NativeFile {
     pub shared: bool,
 }
 
-/// Reads a cold store's files entry by entry, where they cannot be taken over as they are: another backend, another schema.
+/// Reads a cold store's files entry by entry, where they cannot be taken over as they are: another backend,
+/// another schema.
 pub trait NativeReader: Send + Sync {
-    /// Hands over the entries of these key groups, as a [`KeyedPart`] does; `tables` are those that were written.
+    /// Hands over the entries of these key groups, as a [`KeyedPart`] does; `tables` are those that were
+    /// written.
     ///
     /// # Errors
-    /// Those of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when one is damaged;
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a format that it does not know.
+    /// Those of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when one is
+    /// damaged; [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a format that
+    /// it does not know.
     fn entries(
         &self,
         native: &NativeState<'_>,
@@ -197,11 +203,12 @@ impl RestoredKeyed {
         self.parts.is_empty()
     }
 
-    /// Hands over every entry of the owned groups, with the table's position in `tables` and in the form of that table's schema.
+    /// Hands over every entry of the owned groups, with the table's position in `tables` and in the form of
+    /// that table's schema.
     ///
     /// # Errors
-    /// Those of `take` and of the parts; [`ErrorKind::Data`](millstream_record::ErrorKind::Data) for an entry of a table that `tables` does not
-    /// have, or whose schema does not fit ([`millstream_record::schema`]).
+    /// Those of `take` and of the parts; [`ErrorKind::Data`](millstream_record::ErrorKind::Data) for an entry
+    /// of a table that `tables` does not have, or whose schema does not fit ([`millstream_record::schema`]).
     pub fn read(&self, tables: &[TableSchema], take: &mut Emit<'_>) -> Result<()> {
         let mut spare = Vec::new();
         for part in &self.parts {

@@ -19,7 +19,8 @@ pub fn resolve_table(written: &TableSchema, read: &TableSchema) -> Result<Resolu
     Ok(resolution.keeping(KEY))
 }
 
-/// The tables of one part, each with what becomes of it: the position of the operator's table and the resolution, or why there is none.
+/// The tables of one part, each with what becomes of it: the position of the operator's table and the
+/// resolution, or why there is none.
 pub(super) struct ResolvedTables(Vec<Result<(u16, Resolution), String>>);
 
 impl ResolvedTables {

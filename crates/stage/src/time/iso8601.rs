@@ -11,8 +11,8 @@
 //! | zone in brackets | allowed behind an offset, which counts: `2017-11-26T09:00:00+08:00[Asia/Shanghai]` |
 //! | second 60 | where there was a leap second, such as `2016-12-31T23:59:60Z`; all of it is the last millisecond of second 59 |
 //!
-//! Refused: an hour 24, a second 60 anywhere else, week dates and ordinal dates, a zone in brackets without an offset, names of zones such
-//! as `CST`, white space around the text.
+//! Refused: an hour 24, a second 60 anywhere else, week dates and ordinal dates, a zone in brackets without
+//! an offset, names of zones such as `CST`, white space around the text.
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time as CivilTime};
@@ -24,7 +24,8 @@ use super::Time;
 /// The largest offset from UTC that a time may have, in seconds.
 pub(super) const LARGEST_OFFSET: i32 = 18 * 60 * 60;
 
-/// The years at whose end a leap second was, and those in whose middle, at the end of June. There was none after 2016.
+/// The years at whose end a leap second was, and those in whose middle, at the end of June. There was none
+/// after 2016.
 const LEAP_DECEMBERS: [i16; 16] =
     [1972, 1973, 1974, 1975, 1976, 1977, 1978, 1979, 1987, 1989, 1990, 1995, 1998, 2005, 2008, 2016];
 const LEAP_JUNES: [i16; 11] = [1972, 1981, 1982, 1983, 1985, 1992, 1993, 1994, 1997, 2012, 2015];

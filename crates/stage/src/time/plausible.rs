@@ -4,7 +4,8 @@ use super::iso8601::written;
 use super::{Time, millis};
 use std::time::Duration;
 
-/// Bounds of plausible event times. A decoder refuses a record that is outside of them: it becomes a dead letter.
+/// Bounds of plausible event times. A decoder refuses a record that is outside of them: it becomes a dead
+/// letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlausibleTimes {
     /// The earliest plausible time; 2000-01-01 by default.

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer};
 use super::Time;
 use super::iso8601::LARGEST_OFFSET;
 
-/// A time zone: a name of the tz database, or a fixed offset from UTC. Its rules are built in, so that they are the same on every host.
+/// A time zone: a name of the tz database, or a fixed offset from UTC. Its rules are built in, so that they
+/// are the same on every host.
 ///
 /// ```
 /// use millstream_stage::time::Zone;

@@ -34,8 +34,8 @@ pub struct Ongoing {
 
 /// Where one subtask reports failures and successes of one subject, such as a store that it writes to.
 ///
-/// The trouble is over when everybody who has reported a failure has reported a success. A reporter that is dropped takes its failure
-/// along: the trouble then ends with the next success of another one.
+/// The trouble is over when everybody who has reported a failure has reported a success. A reporter that is
+/// dropped takes its failure along: the trouble then ends with the next success of another one.
 #[derive(Debug)]
 pub struct Reporter {
     shared: Arc<Shared>,
@@ -58,7 +58,8 @@ struct State {
 }
 
 impl Troubles {
-    /// A reporter. All reporters of an equal subject report one trouble, so the subject must not name a subtask.
+    /// A reporter. All reporters of an equal subject report one trouble, so the subject must not name a
+    /// subtask.
     pub fn reporter(&self, subject: impl Into<String>) -> Reporter {
         let subject = subject.into();
         let mut all = self.failing.lock();
@@ -69,7 +70,8 @@ impl Troubles {
         Reporter { shared: Arc::clone(shared), failing: false }
     }
 
-    /// Where a decoder or a sink of this name counts its records and those that were refused; the same for all of its subtasks.
+    /// Where a decoder or a sink of this name counts its records and those that were refused; the same for
+    /// all of its subtasks.
     pub fn refusals(&self, operator: &str) -> Refusals {
         self.refusals_with(operator, Fate::DeadLetter)
     }

@@ -5,9 +5,9 @@ use crate::watermark::WatermarkEvent;
 
 /// The minimum of the watermarks of all active inputs, which never goes back; idle when all inputs are.
 ///
-/// The rule of Flink's `StatusWatermarkValve`: an input that turns active again and lags behind does not pull the result back. Unlike
-/// there, an input that has ended (its watermark is the final one) does not take the place of others that are merely idle: the final
-/// watermark comes only when every input has ended.
+/// The rule of Flink's `StatusWatermarkValve`: an input that turns active again and lags behind does not pull
+/// the result back. Unlike there, an input that has ended (its watermark is the final one) does not take the
+/// place of others that are merely idle: the final watermark comes only when every input has ended.
 #[derive(Clone, Debug)]
 pub struct WatermarkMerger {
     inputs: Vec<Input>,
@@ -37,8 +37,9 @@ impl WatermarkMerger {
         }
     }
 
-    /// What the watermark of one input changes in the result, in order: it turns active before a watermark, and idle behind one. What that
-    /// watermark sets off would else come from somebody who is idle, whom nobody waits for.
+    /// What the watermark of one input changes in the result, in order: it turns active before a watermark,
+    /// and idle behind one. What that watermark sets off would else come from somebody who is idle, whom
+    /// nobody waits for.
     pub fn on(&mut self, input: usize, watermark: WatermarkEvent) -> [Option<WatermarkEvent>; 2] {
         let was_idle = self.idle;
         let input = &mut self.inputs[input];
@@ -67,7 +68,8 @@ impl WatermarkMerger {
         self.watermark
     }
 
-    // When the last active input turns idle, the highest watermark counts, as in Flink: nothing is held back any more.
+    // When the last active input turns idle, the highest watermark counts, as in Flink: nothing is held back
+    // any more.
     fn advance(&mut self) -> Option<Time> {
         let left = || self.inputs.iter().filter(|input| !input.has_ended());
         let active = left().filter(|input| !input.idle).map(|input| input.watermark).min();

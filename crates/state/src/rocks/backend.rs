@@ -19,11 +19,13 @@ use super::options::RocksOptions;
 use super::store::RocksStore;
 use super::{FORMAT, errors, restore, rocksdb_options};
 
-/// Keeps keyed state in RocksDB (`state.backend.type: rocksdb`): one database for each keyed operator and subtask.
+/// Keeps keyed state in RocksDB (`state.backend.type: rocksdb`): one database for each keyed operator and
+/// subtask.
 ///
-/// All of them share one memory budget: an eighth for the write-back caches of the tables, three for blocks, indexes, filters and
-/// memtables, half for what RocksDB does not count. The databases lie in a folder that this process locks, and whose former content
-/// it removes; they are lost with the process, since the checkpoints hold the state.
+/// All of them share one memory budget: an eighth for the write-back caches of the tables, three for blocks,
+/// indexes, filters and memtables, half for what RocksDB does not count. The databases lie in a folder that
+/// this process locks, and whose former content it removes; they are lost with the process, since the
+/// checkpoints hold the state.
 pub struct RocksBackend {
     shared: Arc<Shared>,
     operators: u64,
@@ -40,7 +42,8 @@ impl RocksBackend {
     /// Claims a folder below the local directory.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when no folder can be made there.
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when no folder can be made
+    /// there.
     pub fn new(options: &RocksOptions) -> Result<Self> {
         let dir = LocalDir::claim(&options.folder())?;
         let shared = Shared { memory: Memory::new(options.memory), dir };
@@ -54,14 +57,14 @@ impl RocksBackend {
         self
     }
 
-    /// Where files of a checkpoint are best brought to before they are restored: from here they are linked, not copied. What is there is
-    /// removed with all else at the next start.
+    /// Where files of a checkpoint are best brought to before they are restored: from here they are linked,
+    /// not copied. What is there is removed with all else at the next start.
     pub fn folder_for_restores(&self) -> PathBuf {
         self.shared.dir.path().join("restored")
     }
 
-    // The part that has most of the groups is taken over file by file, so that its files need not be stored again by the next
-    // checkpoint; of the others, what is owned is copied.
+    // The part that has most of the groups is taken over file by file, so that its files need not be stored
+    // again by the next checkpoint; of the others, what is owned is copied.
     pub(crate) fn open(&self, scope: &Scope, parts: &[NativeState<'_>]) -> Result<RocksStore> {
         let name = self.name(scope);
         let folder = Folder::create(self.shared.dir.path().join(&name))?;
@@ -98,8 +101,8 @@ impl RocksBackend {
         &self.shared.memory
     }
 
-    // The epoch is unique to the attempt, the number to the opening within the process. Begins with the epoch, by which files that no
-    // checkpoint refers to are cleaned up.
+    // The epoch is unique to the attempt, the number to the opening within the process. Begins with the
+    // epoch, by which files that no checkpoint refers to are cleaned up.
     fn name(&self, scope: &Scope) -> String {
         let operator = hash_bytes(scope.operator.as_bytes());
         let number = self.opened.fetch_add(1, Relaxed);

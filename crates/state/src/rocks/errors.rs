@@ -5,7 +5,8 @@ use std::path::Path;
 use millstream_record::{Error, ErrorKind};
 use rocksdb::ErrorKind as Cause;
 
-/// A database that runs failed: its files are only a copy of the checkpoint, so going back to that mends nearly everything.
+/// A database that runs failed: its files are only a copy of the checkpoint, so going back to that mends
+/// nearly everything.
 pub(crate) fn running(doing: &str, folder: &Path, error: rocksdb::Error) -> Error {
     let kind = match error.kind() {
         Cause::NotSupported

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use millstream_stage::time::{MIN_TIME, Time};
 
-/// How far time has come for each table: watermark or processing time, whichever its values' expiry is meant in.
+/// How far time has come for each table: watermark or processing time, whichever its values' expiry is meant
+/// in.
 pub(crate) struct Expiry([AtomicI64; 256]);
 
 impl Default for Expiry {

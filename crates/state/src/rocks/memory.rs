@@ -1,8 +1,9 @@
 //! One memory budget for all databases of the process and for the tables above them.
 //!
-//! An eighth goes to the write-back caches of the tables; three to RocksDB's block cache, in which indexes, filters and the memtables
-//! (at most an eighth of the budget) are counted as well. The other half is left for what RocksDB counts nowhere: compactions,
-//! iterators, restores, and the allocator's own losses; measured with 20 million keys (`cargo xtask bench keys`).
+//! An eighth goes to the write-back caches of the tables; three to RocksDB's block cache, in which indexes,
+//! filters and the memtables (at most an eighth of the budget) are counted as well. The other half is left
+//! for what RocksDB counts nowhere: compactions, iterators, restores, and the allocator's own losses;
+//! measured with 20 million keys (`cargo xtask bench keys`).
 
 use millstream_stage::state_backend::Scope;
 use rocksdb::{Cache, LruCacheOptions, WriteBufferManager};
@@ -23,7 +24,8 @@ impl Memory {
     /// Shares out `budget` bytes; a smaller one than 16 MiB counts as that.
     pub(crate) fn new(budget: u64) -> Self {
         let budget = budget.max(LEAST);
-        // In 16 shards: few threads use it, and in more of them a small budget leaves no room for a large block.
+        // In 16 shards: few threads use it, and in more of them a small budget leaves no room for a large
+        // block.
         let mut lru = LruCacheOptions::default();
         lru.set_capacity((budget / 8 * 3) as usize);
         lru.set_num_shard_bits(4);

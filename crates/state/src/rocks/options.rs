@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RocksOptions {
-    /// Where the databases are while the job runs (`state.backend.rocksdb.localdir`). A disk, not a file system in memory; what a killed
-    /// process left there is removed at the next start. None: `millstream-rocksdb` in the system's folder for temporary files.
+    /// Where the databases are while the job runs (`state.backend.rocksdb.localdir`). A disk, not a file
+    /// system in memory; what a killed process left there is removed at the next start. None:
+    /// `millstream-rocksdb` in the system's folder for temporary files.
     pub localdir: Option<PathBuf>,
-    /// Bytes of memory for all keyed state of the process together (`state.backend.rocksdb.memory.fixed-per-tm`).
+    /// Bytes of memory for all keyed state of the process together
+    /// (`state.backend.rocksdb.memory.fixed-per-tm`).
     pub memory: u64,
 }
 

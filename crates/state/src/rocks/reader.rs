@@ -1,4 +1,5 @@
-//! Reads RocksDB's files of a checkpoint entry by entry: for another backend, or because an entry's form has changed.
+//! Reads RocksDB's files of a checkpoint entry by entry: for another backend, or because an entry's form has
+//! changed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,13 +35,15 @@ impl NativeReader for RocksBackend {
         let (db, _folder) = restore::look_into(native, self.folder("read"), self.memory())?;
         scan(&db, &groups.start.to_be_bytes(), Some(&groups.end.to_be_bytes()), &mut |key, value| {
             let (group, table, entry) = parts(key, value)?;
-            // What lies behind the tables of the snapshot are the operator's own indexes, which follow from the entries.
+            // What lies behind the tables of the snapshot are the operator's own indexes, which follow from
+            // the entries.
             if usize::from(table) < tables.len() { emit(group, table, entry) } else { Ok(()) }
         })
     }
 }
 
-/// Reads RocksDB's files for jobs that keep their state elsewhere. Uses nothing, no folder either, until it is asked to.
+/// Reads RocksDB's files for jobs that keep their state elsewhere. Uses nothing, no folder either, until it
+/// is asked to.
 pub struct RocksReader {
     options: RocksOptions,
     backend: Mutex<Option<Arc<RocksBackend>>>,

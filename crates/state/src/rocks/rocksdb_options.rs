@@ -30,14 +30,16 @@ pub(crate) fn running(memory: &Memory, expiry: Arc<Expiry>) -> Options {
     options.set_write_buffer_manager(&memory.memtables);
     options.set_write_buffer_size(memory.memtable);
     options.set_max_background_jobs(2);
-    // A look-up of a new key need not search the memtable either, which is a walk through a million places in memory.
+    // A look-up of a new key need not search the memtable either, which is a walk through a million places in
+    // memory.
     options.set_memtable_prefix_bloom_ratio(0.1);
     options.set_memtable_whole_key_filtering(true);
     // One thread writes to a database: its subtask's.
     options.set_allow_concurrent_memtable_write(false);
     // It is copied at every checkpoint.
     options.set_max_manifest_file_size(1 << 20);
-    // Timers and windows come and go in the order of their keys: what a scan meets next must not be a heap of tombstones.
+    // Timers and windows come and go in the order of their keys: what a scan meets next must not be a heap of
+    // tombstones.
     options.add_compact_on_deletion_collector_factory(1024, 512, 0.5);
     options.set_compaction_filter("millstream.expiry", move |_, key: &[u8], value: &[u8]| {
         if expiry.is_over(key, value) { CompactionDecision::Remove } else { CompactionDecision::Keep }
@@ -52,7 +54,8 @@ fn tables(memory: &Memory) -> BlockBasedOptions {
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_cache_index_and_filter_blocks_with_high_priority(true);
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // In pieces of a few KiB: whole ones are MiBs each, and a cache of some hundred MiB throws them out all the time.
+    // In pieces of a few KiB: whole ones are MiBs each, and a cache of some hundred MiB throws them out all
+    // the time.
     tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     tables.set_partition_filters(true);
     tables.set_pin_top_level_index_and_filter(true);

@@ -137,8 +137,8 @@ impl ColdStore for RocksStore {
     }
 }
 
-// Neighbours are cheaper to insert than keys from all over. What is said of one key stays in its order; a range stands between the keys
-// before and behind it.
+// Neighbours are cheaper to insert than keys from all over. What is said of one key stays in its order; a
+// range stands between the keys before and behind it.
 fn sort(changes: &mut [Change]) {
     for changes in changes.split_mut(|change| matches!(change, Change::DeleteRange(..))) {
         changes.sort_by(|a, b| key_of(a).cmp(key_of(b)));

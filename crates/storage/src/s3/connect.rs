@@ -48,8 +48,8 @@ impl HttpConnector for Connector {
 
 #[async_trait]
 impl HttpService for Connector {
-    /// The answers of the store alone become [`S3Refusal`]s: a missing file must not be mixed up with a missing role of the
-    /// machine, which is asked for by requests without a signature.
+    /// The answers of the store alone become [`S3Refusal`]s: a missing file must not be mixed up with a
+    /// missing role of the machine, which is asked for by requests without a signature.
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let signed = request.headers().contains_key("authorization");
         let host = request.uri().host().unwrap_or_default().to_owned();

@@ -1,4 +1,5 @@
-//! Who we are to the store: a lack of credentials is found before anything is sent, or said when the machine's role has none.
+//! Who we are to the store: a lack of credentials is found before anything is sent, or said when the
+//! machine's role has none.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -79,7 +79,8 @@ impl S3Refusal {
             (_, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
                 lasting(Error::configuration("the bucket is in another region: set s3.region"))
             }
-            // A machine that was asleep has such a clock for a moment, and so has a request that was sent very slowly.
+            // A machine that was asleep has such a clock for a moment, and so has a request that was sent
+            // very slowly.
             (_, "RequestTimeTooSkewed") => passing("this machine's clock differs from the store's: set it"),
             (_, "RequestTimeout" | "IncompleteBody" | "BadDigest" | "SlowDown" | "InternalError") => away(),
             // 409: another request changes the same file right now.

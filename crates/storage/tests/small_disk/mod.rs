@@ -4,8 +4,9 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-/// Runs a test of this program again in a mount namespace of its own, with a disk of this size in memory, whose directory is
-/// in `variable`. The disk ends with that process; no root is needed where user namespaces are allowed.
+/// Runs a test of this program again in a mount namespace of its own, with a disk of this size in memory,
+/// whose directory is in `variable`. The disk ends with that process; no root is needed where user namespaces
+/// are allowed.
 pub(crate) fn run_again(variable: &str, size: &str, test: &str) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut command = Command::new("unshare");

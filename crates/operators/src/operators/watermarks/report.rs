@@ -1,4 +1,5 @@
-//! What the log is told of wrong clocks: a trouble once when it begins, ever more rarely while it goes on, once when it is over.
+//! What the log is told of wrong clocks: a trouble once when it begins, ever more rarely while it goes on,
+//! once when it is over.
 
 use millstream_stage::time::{Time, written};
 

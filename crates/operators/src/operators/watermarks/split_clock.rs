@@ -2,7 +2,8 @@
 
 use millstream_stage::time::{MIN_TIME, Time};
 
-/// Of how many recent times the shares are taken, roughly: older ones weigh half as much each time that so many have come.
+/// Of how many recent times the shares are taken, roughly: older ones weigh half as much each time that so
+/// many have come.
 const RECENT: u32 = 2048;
 
 /// Shares of fewer times than this say nothing.
@@ -74,7 +75,8 @@ impl Recent {
 #[derive(Clone, Debug)]
 pub(super) struct SplitClock {
     highest: Time,
-    // While most times are beyond the tolerance: the latest of them. The clock follows the wall clock until there.
+    // While most times are beyond the tolerance: the latest of them. The clock follows the wall clock until
+    // there.
     awaited: Time,
     pub(super) recent: Recent,
     // The largest step that the clock made at once.

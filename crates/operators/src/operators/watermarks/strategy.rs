@@ -27,7 +27,8 @@ pub(super) enum Progress<T> {
 }
 
 impl<T> WatermarkStrategy<T> {
-    /// Records are at most this much out of order: the watermark is the highest time seen, less the bound, less 1 ms.
+    /// Records are at most this much out of order: the watermark is the highest time seen, less the bound,
+    /// less 1 ms.
     pub fn bounded_out_of_orderness(bound: Duration) -> Self {
         Self::new(Progress::Bounded(millis(bound)))
     }
@@ -53,9 +54,10 @@ impl<T> WatermarkStrategy<T> {
         self
     }
 
-    /// After how much silence a split no longer holds the watermark back; 30 s by default. Time spent back-pressured does not count, nor
-    /// while its reader lags behind or its system cannot be reached. A split whose reader says that it is empty does not hold it at all.
-    /// Zero is [`without_idleness`](Self::without_idleness), as in Flink's `table.exec.source.idle-timeout`.
+    /// After how much silence a split no longer holds the watermark back; 30 s by default. Time spent
+    /// back-pressured does not count, nor while its reader lags behind or its system cannot be reached. A
+    /// split whose reader says that it is empty does not hold it at all. Zero is
+    /// [`without_idleness`](Self::without_idleness), as in Flink's `table.exec.source.idle-timeout`.
     #[must_use]
     pub fn with_idleness(mut self, silence: Duration) -> Self {
         self.idleness = (!silence.is_zero()).then(|| millis(silence).max(1));
@@ -69,15 +71,15 @@ impl<T> WatermarkStrategy<T> {
         self
     }
 
-    /// How far a time may be ahead of the wall clock and still move its split's event time; 60 s by default. One wrong clock then closes
-    /// no windows:
+    /// How far a time may be ahead of the wall clock and still move its split's event time; 60 s by default.
+    /// One wrong clock then closes no windows:
     ///
     /// - A time up to the wall clock always counts.
-    /// - A time ahead of it, within the tolerance, counts where most of the split's recent times are ahead: then this host's clock is
-    ///   the slow one. A single sender that is ahead of all others moves nothing.
-    /// - A time beyond the tolerance never moves event time; its record goes on and is counted in its own window. Where most of the
-    ///   split's recent times (of a hundred at least) are beyond it, event time follows the wall clock, and the records' windows
-    ///   close when the wall clock has reached them.
+    /// - A time ahead of it, within the tolerance, counts where most of the split's recent times are ahead:
+    ///   then this host's clock is the slow one. A single sender that is ahead of all others moves nothing.
+    /// - A time beyond the tolerance never moves event time; its record goes on and is counted in its own
+    ///   window. Where most of the split's recent times (of a hundred at least) are beyond it, event time
+    ///   follows the wall clock, and the records' windows close when the wall clock has reached them.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = millis(tolerance);
