@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use millstream_operators::KeySelector;
 use millstream_operators::operators::{KeyedProcessFunction, Process};
-use millstream_operators::state::{KeyedContext, ListState, MapState, States, Ttl, ValueState};
+use millstream_operators::state::{
+    KeyedContext, ListState, MapState, States, Timer, TimerKind, Ttl, ValueState,
+};
 use millstream_record::record::from_bytes;
 use millstream_record::{Key, Result};
 use millstream_sim::rig::{Feed, Rig, end, event, processing_time, watermark};
@@ -63,6 +65,46 @@ fn look(key: &str, time: Time) -> Feed<Ask> {
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// Remembers a number and sends it when a timer, ten milliseconds later, fires.
+struct Later {
+    number: ValueState<i64>,
+}
+
+impl KeyedProcessFunction for Later {
+    type Key = i64;
+    type In = i64;
+    type Out = i64;
+
+    fn process(&mut self, number: i64, cx: &mut KeyedContext<'_, i64, i64>) -> Result<()> {
+        self.number.set(cx, number);
+        let time = cx.timestamp() + 10;
+        cx.register_timer(TimerKind::EventTime, time);
+        Ok(())
+    }
+
+    fn on_timer(&mut self, _: Timer, cx: &mut KeyedContext<'_, i64, i64>) -> Result<()> {
+        let number = self.number.get(cx).copied().unwrap_or(-1);
+        cx.collect(number);
+        Ok(())
+    }
+}
+
+// A watermark jumps by whole batches, and to the end of time at the end of the input.
+#[test]
+fn state_that_a_timer_reads_is_as_old_as_the_timer_however_far_the_watermark_jumps() {
+    let later = |ttl: u64| {
+        move || {
+            let ttl = Ttl::event_time(ms(ttl));
+            let make = move |states: &mut States| Ok(Later { number: states.with_ttl(ttl).value("number")? });
+            Process::new(make, KeySelector::new(|number: &i64| *number))
+        }
+    };
+    let feed = || [event(1, 0), event(2, 5), watermark(1000), event(3, 1001), event(4, 1002), end()];
+    Rig::new(later(20)).keyed_by(|number: &i64| *number).feed(feed()).expect_records([1, 2, 3, 4]);
+    // Ten milliseconds after it was written, the state is over when it lives for ten.
+    Rig::new(later(10)).keyed_by(|number: &i64| *number).feed(feed()).expect_records([-1, -1, -1, -1]);
 }
 
 // As in Flink's TtlStateTestBase: expired when the last update and the time to live are not behind now.

@@ -90,6 +90,10 @@ impl<P: KeyedProcessFunction> Firing<P::Out> for Process<P> {
         self.states.settle()
     }
 
+    fn all_fired(&mut self, _: Time) {
+        self.states.all_fired();
+    }
+
     fn wake_at(&self) -> Option<Time> {
         self.states.wake_at()
     }

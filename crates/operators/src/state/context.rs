@@ -23,6 +23,8 @@ pub struct KeyedContext<'a, K, O> {
     pub(super) time: Time,
     pub(super) now: Time,
     pub(super) watermark: Time,
+    // The event time by which states expire: that of the timer while timers fire, else the watermark.
+    pub(super) lived_until: Time,
     pub(super) out: &'a mut Output<O>,
 }
 
@@ -75,7 +77,7 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
     }
 
     pub(super) fn cell<C: StateCell>(&mut self, place: &Place<C>, access: Access) -> &mut C {
-        let moment = Moment { now: self.now, watermark: self.watermark, record: self.time };
+        let moment = Moment { now: self.now, watermark: self.lived_until, record: self.time };
         let column = self.columns[place.column].any().downcast_mut::<Cells<C>>();
         let column = column.expect("a handle is made together with its column");
         let (cell, expired) = column.touch(self.slot, access, &moment);

@@ -19,7 +19,7 @@ use super::frozen::{self, FrozenKeys};
 use super::meter::{self, Meter};
 use super::rows::{self, KEYS, Rows};
 use super::states::States;
-use super::timers::{KeyTimers, Timer};
+use super::timers::{KeyTimers, Timer, TimerKind};
 use crate::cold::{Cache, ColdTable};
 use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
 use crate::table::{KeyedTable, Slot};
@@ -73,6 +73,7 @@ impl<K: Key> KeyedStates<K> {
             Some((cache, done)) => all.open_cold(cache, (!done).then_some(&restored), &tables)?,
         }
         all.advance(all.floors.lowest(&all.owned));
+        all.all_fired();
         Ok(all)
     }
 
@@ -131,9 +132,10 @@ impl<K: Key> KeyedStates<K> {
         now: Time,
         out: &'a mut Output<O>,
     ) -> KeyedContext<'a, K, O> {
-        let Rows { keys, columns, groups, expired, .. } = &mut self.rows;
+        let Rows { keys, columns, groups, expired, moment, .. } = &mut self.rows;
         let entry =
             keys.entry_mut(slot).expect("slots come from resolve or from a timer, which keeps its key");
+        let floor = self.floors.of(entry.hash, *groups);
         KeyedContext {
             key: &entry.key,
             slot,
@@ -143,7 +145,8 @@ impl<K: Key> KeyedStates<K> {
             all_timers: &mut self.timers,
             time,
             now,
-            watermark: self.watermark.max(self.floors.of(entry.hash, *groups)),
+            watermark: self.watermark.max(floor),
+            lived_until: moment.watermark.max(floor),
             out,
         }
     }
@@ -156,10 +159,16 @@ impl<K: Key> KeyedStates<K> {
         }
     }
 
-    /// Event time goes on.
+    /// Event time goes on. A time to live follows it timer by timer, and is up to date at
+    /// [`all_fired`](Self::all_fired): a watermark may jump past a timer and past the state that the timer
+    /// is about to read.
     pub fn advance(&mut self, watermark: Time) {
         self.watermark = self.watermark.max(watermark);
         self.floors.caught_up(self.watermark);
+    }
+
+    /// All timers that the watermark has made due were fired.
+    pub fn all_fired(&mut self) {
         self.rows.moment.watermark = self.watermark;
     }
 
@@ -194,6 +203,9 @@ impl<K: Key> KeyedStates<K> {
         let slot = self.resolve(key.key_hash(), &key);
         let entry = self.rows.keys.entry_mut(slot).expect("the slot was just resolved");
         entry.value.remove(kind, time);
+        if kind == TimerKind::EventTime {
+            self.rows.moment.watermark = self.rows.moment.watermark.max(time);
+        }
         Some((slot, Timer { time, kind }))
     }
 
