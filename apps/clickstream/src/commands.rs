@@ -60,7 +60,7 @@ impl Clickstream {
     /// Does it.
     ///
     /// # Errors
-    /// Those of the command.
+    /// Returns the errors of the command.
     pub fn execute(&self) -> Result<()> {
         match self {
             Self::Demo(args) => demo::demo(args),

@@ -85,7 +85,7 @@ impl Hook {
 pub fn drill(mut plan: DrillPlan) -> Result<DrillReport> {
     let clock = SystemClock::new();
     let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(plan.seed);
-    // The same seed once more finds another place: what the first drill left behind is in the way of nobody.
+    // Another drill with the same seed uses another place, so that leftovers of the first do no harm.
     let site = Site::prepare(&plan, &mut rand_chacha::ChaCha8Rng::seed_from_u64(clock.now().unsigned_abs()))?;
     let producer = Producer::start(&site, &plan)?;
     let mut report = DrillReport::new(&plan, &site);

@@ -24,7 +24,7 @@ pub trait Rule: Clone + Send + 'static {
     fn reason(event: &Event) -> Refusal;
 }
 
-/// Drops events whose user id is empty or stands for nobody.
+/// Drops events whose user id is empty or a placeholder.
 #[derive(Clone)]
 pub struct WithUser(pub Arc<Placeholders>);
 

@@ -103,7 +103,7 @@ impl Default for Placeholders {
 }
 
 impl Placeholders {
-    /// Whether this id names nobody.
+    /// Whether this id is empty or a placeholder.
     pub fn stands_in(&self, id: &str) -> bool {
         let id = id.trim();
         id.is_empty() || self.0.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(id))

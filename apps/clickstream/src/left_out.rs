@@ -4,7 +4,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// What a configuration that names one of them is told.
+/// The error for a configuration that names one of them.
 const WHY: &str = "this program was built for the demo, without Kafka, Elasticsearch and Redis: build the whole one with \
                    `cargo build --release`";
 

@@ -21,7 +21,7 @@ use crate::event::{EventOptions, Format};
 #[cfg(not(feature = "servers"))]
 use crate::left_out::LeftOut;
 
-/// Everything that the application can be told.
+/// The settings of the application.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {

@@ -53,7 +53,7 @@ impl LivePage {
     /// Serves the page of a running job.
     ///
     /// # Errors
-    /// Those of [`Server::start`].
+    /// Returns the errors of [`Server::start`].
     pub fn start(
         server: &ServerOptions,
         shop: &Options,

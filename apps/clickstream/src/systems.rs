@@ -96,7 +96,7 @@ fn topic(options: &KafkaSinkOptions, name: &str) -> Result<String> {
 
 fn wait<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Error::bug("no runtime can be made").caused_by(error))?.block_on(asked)
+    runtime.map_err(|error| Error::bug("no Tokio runtime can be started").caused_by(error))?.block_on(asked)
 }
 
 // A file's directories are made where they are missing.

@@ -13,7 +13,7 @@ use crate::config::ElasticsearchOptions;
 use crate::start::Start;
 use crate::template::Template;
 
-/// Somebody waits for the answer.
+/// A person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the cluster what a job asks at its start, and compares the indices that are there with these index

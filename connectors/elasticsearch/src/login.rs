@@ -1,4 +1,4 @@
-//! Who we are to the store.
+//! The login: a user with a password, or an API key.
 
 use std::path::Path;
 

@@ -66,7 +66,7 @@ fn compare_dynamic(ours: &Value, theirs: &Value, found: &mut Vec<Difference>) {
     let there = text(theirs, "dynamic").unwrap_or_else(|| "true".to_owned());
     let open = |dynamic: &str| matches!(dynamic, "true" | "runtime");
     if open(&there) && !open(&wanted) {
-        // Nobody else has written to an index without fields: it may be closed.
+        // No other program has written to an index without fields: it may be closed.
         let untouched = properties(theirs).is_none_or(Map::is_empty);
         let mend = untouched.then(|| json!({ "dynamic": wanted }));
         found.push(Difference { field: "dynamic".to_owned(), theirs: there, ours: wanted, mend });

@@ -56,7 +56,7 @@ impl Templates {
         self.free_from(rivals.map_or(0, |highest| highest + 1), ours)
     }
 
-    /// The template of somebody else that would win against ours of this priority, with its own priority.
+    /// The foreign template that would win against ours of this priority, with its own priority.
     pub(crate) fn winner_over<'a>(&'a self, ours: &'a Template, priority: u64) -> Option<(&'a str, u64)> {
         let highest = self.rivals(ours).max_by_key(|named| named.priority())?;
         (highest.priority() > priority).then(|| (highest.name.as_str(), highest.priority()))

@@ -58,8 +58,8 @@ pub(crate) fn of_item(item: &Item) -> Verdict {
 
 /// The decision for a request.
 ///
-/// Only the store itself says in its own form that a request is malformed; what else comes with 4xx is
-/// somebody's in between. A proxy may limit the size of requests, too.
+/// Only the store itself says in its own form that a request is malformed; any other 4xx comes from
+/// something in between. A proxy may limit the size of requests, too.
 pub(crate) fn of_answer(status: u16, body: &[u8]) -> Reply {
     let reason = || format!("status {status}: {}", describe_refusal(body));
     match status {

@@ -1,5 +1,5 @@
-//! What comes before the first document: does the cluster answer, does it know us, is the target what the job
-//! can write to (`targets`), are the templates there and do they win (`templates`).
+//! The checks before the first document: whether the cluster answers, whether it accepts the login, whether
+//! the job can write to the target (`targets`), and whether the templates are there and win (`templates`).
 
 mod targets;
 mod templates;
@@ -71,7 +71,7 @@ impl Start {
         }
         if !self.said_unseen.swap(true, Relaxed) {
             tracing::warn!(
-                reason = %told(&answer),
+                reason = %cause_of(&answer),
                 "Elasticsearch does not say {what}, so it is not compared with what the job needs: allow the login \
                  view_index_metadata on its indices and manage_index_templates"
             );
@@ -101,8 +101,8 @@ impl Start {
             }
         };
         match answer.status {
-            408 | 429 | 500..=599 => Err(NotReady::Wait(told(&answer))),
-            _ if is_blocked(&answer) => Err(NotReady::Wait(told(&answer))),
+            408 | 429 | 500..=599 => Err(NotReady::Wait(cause_of(&answer))),
+            _ if is_blocked(&answer) => Err(NotReady::Wait(cause_of(&answer))),
             _ => Ok(answer),
         }
     }
@@ -126,16 +126,16 @@ fn check_health(answer: &HttpAnswer) -> Result<(), NotReady> {
         // not, and they look alike.
         _ => Err(NotReady::Wait(format!(
             "this is no Elasticsearch and no OpenSearch: check hosts ({})",
-            told(answer)
+            cause_of(answer)
         ))),
     }
 }
 
 fn refused(answer: &HttpAnswer, advice: &str) -> Error {
-    Error::configuration(format!("{advice} ({})", told(answer)))
+    Error::configuration(format!("{advice} ({})", cause_of(answer)))
 }
 
-fn told(answer: &HttpAnswer) -> String {
+fn cause_of(answer: &HttpAnswer) -> String {
     format!("{} says {}: {}", answer.host, answer.status, describe_refusal(&answer.body))
 }
 

@@ -13,7 +13,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 /// Whom to trust.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trust<'a> {
-    /// Nobody: no host speaks TLS.
+    /// No authority: no host speaks TLS.
     Nobody,
     /// The certificates of this machine.
     Machine,

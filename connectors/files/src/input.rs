@@ -79,7 +79,8 @@ impl Input {
     /// Reads up to `size` bytes into `chunk`, replacing what is there. Nothing means: the end.
     ///
     /// # Errors
-    /// As [`open`](Self::open); what could be read before was given by the calls before.
+    /// Returns the same errors as [`open`](Self::open). What could be read before the error was returned by
+    /// earlier calls.
     pub(crate) fn read(&mut self, chunk: &mut Vec<u8>, size: usize) -> io::Result<()> {
         chunk.clear();
         if let Some(error) = self.stopped_by.take() {

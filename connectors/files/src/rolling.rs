@@ -1,4 +1,4 @@
-//! A sink that writes a directory of files which nobody sees before their checkpoint is complete.
+//! A sink that writes a directory of files, which become visible when their checkpoint is complete.
 
 mod config;
 mod format;
@@ -77,7 +77,7 @@ impl<T: Data> RollingFilesSink<T> {
     /// Parquet, a column per field.
     ///
     /// # Errors
-    /// As [`ParquetFormat::new`].
+    /// Returns the same errors as [`ParquetFormat::new`].
     #[cfg(feature = "parquet")]
     pub fn parquet(options: RollingOptions) -> Result<Self>
     where

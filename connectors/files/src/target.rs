@@ -168,7 +168,7 @@ fn write_file(
     }
     block.extend(packed(gzip, lines)?);
     if let Err(error) = file.0.write_all(&block) {
-        // Half a block helps nobody. Where this fails too, the torn line is ended when the job starts again.
+        // Half a block is of no use. Where this fails too, the torn line is ended when the job starts again.
         let _ = file.0.set_len(before);
         return Err(error);
     }

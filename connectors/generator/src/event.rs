@@ -46,21 +46,21 @@ impl Behavior {
 pub struct ShopEvent {
     /// The part of the traffic that it belongs to, and its position there: together they name it.
     pub id: (u16, u64),
-    /// Who.
+    /// The user.
     pub user_id: u64,
-    /// With what.
+    /// The item.
     pub item_id: u64,
     /// The item's category.
     pub category_id: u64,
-    /// Did what.
+    /// What the user did.
     pub behavior: Behavior,
-    /// When, in epoch milliseconds.
+    /// The event's time, in epoch milliseconds.
     pub timestamp: Time,
-    /// On what kind of page.
+    /// The kind of page.
     pub page: &'static str,
-    /// With what kind of device.
+    /// The kind of device.
     pub device: &'static str,
-    /// Where.
+    /// The region of the user.
     pub region: &'static str,
     /// The last three parts of the address 10.x.y.z.
     pub ip: [u8; 3],

@@ -18,7 +18,7 @@ use crate::topic_id::TopicId;
 
 /// A topic and the number of one of its partitions.
 pub(crate) type Partition = (String, i32);
-/// By partition: an offset.
+/// An offset for each partition.
 pub(crate) type Offsets = BTreeMap<Partition, i64>;
 
 /// The enumerator's client.
@@ -83,9 +83,9 @@ impl Connection {
 
 /// Asks for offsets until there is an answer.
 pub(crate) struct Asking<'a> {
-    /// Who is asked.
+    /// The client that asks.
     pub(crate) client: &'a Consumer,
-    /// For how long.
+    /// How long to go on asking.
     pub(crate) patience: &'a Patience,
     /// What brokers say about the topics.
     pub(crate) topics: &'a Descriptions,
@@ -95,7 +95,7 @@ impl Asking<'_> {
     /// Splits that start at `next`, or at the oldest message where that says nothing.
     ///
     /// # Errors
-    /// As [`Patience::ask`].
+    /// Returns the same errors as [`Patience::ask`].
     pub(crate) fn splits(
         &self,
         partitions: Vec<Partition>,
@@ -125,7 +125,7 @@ impl Asking<'_> {
     /// Where partitions end: with `read_committed`, where their first open transaction starts.
     ///
     /// # Errors
-    /// As [`Patience::ask`].
+    /// Returns the same errors as [`Patience::ask`].
     pub(crate) fn ends(&self, partitions: &[Partition]) -> Result<Offsets, Fault> {
         self.ask(|timeout| {
             let offsets = self.query(partitions, Offset::End, timeout)?;
@@ -138,7 +138,7 @@ impl Asking<'_> {
     /// The first messages that are not older than this time. Where a partition has none that young, its end.
     ///
     /// # Errors
-    /// As [`Patience::ask`].
+    /// Returns the same errors as [`Patience::ask`].
     pub(crate) fn at(&self, partitions: &[Partition], time: Time) -> Result<Offsets, Fault> {
         let found = self.ask(|timeout| self.query(partitions, Offset::Offset(time), timeout))?;
         let mut offsets = self.ends(partitions)?;

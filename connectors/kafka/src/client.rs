@@ -17,7 +17,7 @@ use crate::properties::Properties;
 use crate::retry::{Fault, Last, Trouble, trouble};
 use crate::sink_config::KafkaSinkOptions;
 
-/// Errors of a client as a whole that nobody has looked at yet; more than these are only logged.
+/// Errors of a client as a whole that have not been read yet; more than these are only logged.
 const KEPT_EVENTS: usize = 64;
 
 /// How long one question to a broker may take before the client's events are looked at.
@@ -297,7 +297,7 @@ impl Patience {
     /// Asks until there is an answer.
     ///
     /// # Errors
-    /// When the login is refused, or nobody answers in time.
+    /// When the login is refused, or no broker answers in time.
     pub(crate) fn ask<T>(
         &self,
         peer: &impl Peer,

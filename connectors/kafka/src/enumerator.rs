@@ -28,7 +28,7 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 const PAUSE: Time = 5_000;
 const LONG_PAUSE: Time = 60_000;
 
-/// Of how many new partitions the messages are counted: each is a question that is waited for.
+/// The number of new partitions whose messages are counted: each costs a request that is waited for.
 const COUNTED: usize = 8;
 
 /// The enumerator of a [`KafkaSource`](crate::KafkaSource).
@@ -96,7 +96,7 @@ impl KafkaEnumerator {
         Ok(Vec::new())
     }
 
-    // An attempt blocks, and with it whoever wants to stop the job. So it waits for a sign of the brokers,
+    // An attempt blocks, and a stop of the job has to wait for it. So it waits for a sign of the brokers,
     // which does not.
     fn go_on_starting(&mut self, cx: &EnumeratorContext, starting: Starting) -> Result<Vec<Assignment>> {
         let mut answered = true;

@@ -14,7 +14,7 @@ use crate::retry::{Fault, is_forbidden};
 /// The offsets that a group has for these partitions; those without one are left out.
 ///
 /// # Errors
-/// When they may not be read, or nobody answers in time.
+/// When they may not be read, or no broker answers in time.
 pub(crate) fn group_offsets(
     options: &KafkaSourceOptions,
     job: &str,

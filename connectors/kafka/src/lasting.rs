@@ -21,7 +21,7 @@ pub(crate) enum News {
 }
 
 impl Lasting {
-    /// Whether it holds now. Each spell that lasts for `patience` is told once, and so is its end.
+    /// Says whether it holds now. Each spell that lasts for `patience` is reported once, and so is its end.
     pub(crate) fn look(&mut self, now: Time, holds: bool, patience: Time) -> News {
         if !holds {
             self.since = None;

@@ -79,13 +79,13 @@ impl NativeConsumer {
     /// The oldest offset of a partition and the one behind its newest message.
     ///
     /// # Errors
-    /// When nobody answers in time.
+    /// When no broker answers in time.
     pub(crate) fn range(&self, topic: &str, partition: i32, timeout: Duration) -> KafkaResult<(i64, i64)> {
         self.0.fetch_watermarks(topic, partition, timeout)
     }
 
     /// The oldest offset of a partition that is being fetched and the one behind its newest message, as the
-    /// last answer of its broker said. Asks nobody.
+    /// last answer of its broker said. Sends no request.
     pub(crate) fn known_range(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
         let topic = CString::new(topic).ok()?;
         let (mut low, mut high) = (-1, -1);

@@ -44,7 +44,7 @@ impl Committer {
     /// A snapshot was taken at these positions.
     pub(crate) fn frozen<'a>(&mut self, id: CheckpointId, splits: impl Iterator<Item = &'a KafkaSplit>) {
         let mut list = TopicPartitionList::new();
-        // Of what nothing was read yet there is no offset to commit.
+        // A partition of which nothing was read yet has no offset to commit.
         for split in splits.filter(|split| split.next >= 0) {
             let added = list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.next));
             debug_assert!(added.is_ok(), "offsets of messages are valid");

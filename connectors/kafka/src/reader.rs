@@ -51,7 +51,7 @@ pub(crate) struct KafkaReader {
     waits: Reminder,
     // Errors that the client rides out.
     passing: Reminder,
-    // Nobody tells the ids of topics.
+    // No broker tells the ids of topics.
     unsaid: Reminder,
 }
 

@@ -305,7 +305,7 @@ pub(crate) enum TransactionVerdict {
     Repeat,
     /// The transaction is to be aborted.
     Abort,
-    /// Somebody else has initialised the transactional id.
+    /// Another producer has initialised the transactional id.
     Fenced,
     /// May not.
     NotAllowed,

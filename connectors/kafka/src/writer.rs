@@ -44,8 +44,8 @@ pub(crate) struct KafkaWriter<T> {
     waits: Reminder,
     outage: Outage,
     in_flight: InFlight,
-    // RefusedDelivery, perhaps for what another message of the same request is to blame for: sent once more,
-    // each alone.
+    // Messages that were refused, perhaps because of another message in the same request: each of them is
+    // sent once more, alone.
     suspects: VecDeque<RefusedDelivery>,
     alone: bool,
     name: String,
@@ -199,7 +199,7 @@ impl<T: Data> KafkaWriter<T> {
             && let Some(error) = client.producer.events().next()
         {
             self.metrics.counter("kafkaErrors").add(1);
-            // Whoever has nothing to write misses nobody, and would not notice when they are back.
+            // A writer without messages misses no broker, and would not notice when the brokers are back.
             if self.in_flight.messages > 0 {
                 self.outage.note(nanos, &error, client.producer.events());
             }
@@ -248,7 +248,7 @@ impl<T: Data> KafkaWriter<T> {
         match delivery_verdict(refused.code) {
             DeliveryVerdict::Refused if self.alone => self.refuse(cx, refused, dead),
             DeliveryVerdict::Refused => self.suspects.push_back(refused),
-            // The time that a message has begins anew while nobody has answered yet.
+            // The time that a message has begins anew while no broker has answered yet.
             DeliveryVerdict::GaveUp if self.started.in_flight() > 0 => {
                 self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?;
             }

@@ -17,7 +17,7 @@ use crate::wal::Wal;
 /// The table in which each sink of each job leaves the number of its last attempt.
 pub(crate) const EPOCHS: &str = "millstream_epochs";
 
-/// Who writes.
+/// The job, sink and attempt that write.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) job: String,
@@ -224,7 +224,8 @@ impl Database {
         match of_error(error, &self.path()) {
             ErrorVerdict::Wait(reason) => TransactionFailure::Wait(reason),
             ErrorVerdict::Refused(reason) => TransactionFailure::Stop(
-                Error::bug(format!("sqlite: {} refused what is no row", self.path())).caused_by(reason),
+                Error::bug(format!("sqlite: {} refused a statement that writes no row", self.path()))
+                    .caused_by(reason),
             ),
             ErrorVerdict::Stop(error) => TransactionFailure::Stop(error),
         }

@@ -11,7 +11,7 @@ use crate::retry::{ErrorVerdict, of_error};
 /// job that begins anew; answers how many rows there were. A `dry_run` only counts. Blocks.
 ///
 /// # Errors
-/// Those of a file that cannot be read or written.
+/// Returns an error when the file cannot be read or written.
 pub fn forget(options: &SqliteOptions, table: &str, job: &str, sink: &str, dry_run: bool) -> Result<u64> {
     options.validate()?;
     if !options.path.exists() {

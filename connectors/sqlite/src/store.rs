@@ -31,7 +31,7 @@ impl<T: Data> Mapping<T> for Rows<T> {
     type Store = File;
 
     fn open(&self, name: &str, cx: &OpenContext) -> Result<(File, Limits)> {
-        let epoch = i64::try_from(cx.epoch).map_err(|_| Error::bug("an epoch above 2^63"))?;
+        let epoch = i64::try_from(cx.epoch).map_err(|_| Error::bug("the epoch is above 2^63"))?;
         let identity = Identity { job: cx.job.clone(), sink: name.to_owned(), epoch };
         let database = Database::new(
             Arc::clone(&self.options),

@@ -28,37 +28,38 @@ impl Environment {
         Self { graph: Arc::new(Mutex::new(Graph::new(job))) }
     }
 
-    /// How many subtasks each stage has unless it says otherwise; 1 by default.
+    /// Sets how many subtasks each stage has unless the stage says otherwise; 1 by default.
     #[must_use]
     pub fn with_parallelism(self, parallelism: u16) -> Self {
         self.graph().parallelism = parallelism;
         self
     }
 
-    /// Key groups, the upper bound of parallelism for the life of the state; 128 by default.
+    /// Sets the number of key groups, which is the upper bound of the parallelism for as long as the state
+    /// lives; 128 by default.
     #[must_use]
     pub fn with_key_groups(self, groups: u16) -> Self {
         self.graph().key_groups = groups;
         self
     }
 
-    /// When checkpoints are taken and what is kept of them; none are taken by default. Keys of the
-    /// configuration file (`execution.checkpointing.*`) come before this, those of the command line (`--set`)
-    /// before both; so for all that follows.
+    /// Sets when checkpoints are taken and how many are kept; by default none is taken. The configuration
+    /// file (`execution.checkpointing.*`) overrides this, and the command line (`--set`) overrides both; the
+    /// same holds for the settings below.
     #[must_use]
     pub fn with_checkpointing(self, options: CheckpointOptions) -> Self {
         self.graph().settings.checkpointing = options;
         self
     }
 
-    /// What is done after a failure: `restart-strategy.*`.
+    /// Sets what is done after a failure: `restart-strategy.*`.
     #[must_use]
     pub fn with_restart_strategy(self, strategy: RestartStrategy) -> Self {
         self.graph().settings.restart = strategy.into();
         self
     }
 
-    /// Where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks`:
+    /// Sets where checkpoints are kept, a URL such as `file:///var/lib/clicks` or `s3://bucket/clicks`:
     /// `state.checkpoints.dir`.
     #[must_use]
     pub fn with_checkpoints_dir(self, url: &str) -> Self {
@@ -66,21 +67,21 @@ impl Environment {
         self
     }
 
-    /// Where savepoints go that are not told where: `state.savepoints.dir`.
+    /// Sets where savepoints go for which no place was given: `state.savepoints.dir`.
     #[must_use]
     pub fn with_savepoints_dir(self, url: &str) -> Self {
         self.graph().settings.savepoints_dir = Some(url.to_owned());
         self
     }
 
-    /// Where keyed state lives: `state.backend.*`. In memory by default.
+    /// Sets where keyed state lives: `state.backend.*`. It lives in memory by default.
     #[must_use]
     pub fn with_state_backend(self, backend: BackendOptions) -> Self {
         self.graph().settings.backend = backend;
         self
     }
 
-    /// Everything that was said about checkpoints, restarts and state.
+    /// The settings of checkpoints, restarts and state.
     pub fn settings(&self) -> JobSettings {
         self.graph().settings.clone()
     }

@@ -92,7 +92,7 @@ impl<K: Key, T: Record> KeyedStream<K, T> {
         ConnectedStreams::new(self.clone(), other.clone())
     }
 
-    /// How many subtasks the keyed stage has.
+    /// Sets the number of subtasks of the keyed stage.
     #[must_use]
     pub fn with_parallelism(self, parallelism: u16) -> Self {
         let _ = self.exchanged().clone().with_parallelism(parallelism);

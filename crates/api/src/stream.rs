@@ -54,7 +54,7 @@ impl<T: Data> DataStream<T> {
         &self.env
     }
 
-    /// One record for each record.
+    /// Makes one record of each record.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -72,7 +72,7 @@ impl<T: Data> DataStream<T> {
         self.then(name, "map", move || Map::new(Arc::clone(&map)))
     }
 
-    /// The records that `keep` accepts.
+    /// Keeps the records that `keep` accepts.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -90,7 +90,7 @@ impl<T: Data> DataStream<T> {
         self.then(name, "filter", move || Filter::new(Arc::clone(&keep)))
     }
 
-    /// Any number of records for each record.
+    /// Makes any number of records of each record.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -174,7 +174,7 @@ impl<T: Data> DataStream<T> {
         self.then(name, "operator", make)
     }
 
-    /// What the operator before this writes to a side output.
+    /// Reads the records that the operator before this writes to a side output.
     pub fn side_output<S: Data>(&self, tag: &SideTag<S>) -> DataStream<S> {
         let node = Node::shared();
         let (tag, head) = (tag.clone(), Arc::clone(&node));
@@ -210,7 +210,7 @@ impl<T: Data> DataStream<T> {
         self.then(name, "fold", move || FoldBatch::new(Arc::clone(&key), Arc::clone(&merge), window))
     }
 
-    /// Ends in a sink.
+    /// Sends the records to a sink.
     pub fn sink_to<S: Sink<T>>(&self, name: &str, sink: S) -> SinkHandle {
         let (node, title) = (Node::shared(), Arc::<str>::from(name));
         let mut graph = self.env.graph();
@@ -223,7 +223,7 @@ impl<T: Data> DataStream<T> {
         SinkHandle { dead_letters }
     }
 
-    /// How many subtasks this stage has; only right behind `rebalance`, `union` or a source.
+    /// Sets the number of subtasks of this stage; only right behind `rebalance`, `union` or a source.
     #[must_use]
     pub fn with_parallelism(self, parallelism: u16) -> Self {
         self.env.graph().set_parallelism(self.stage, parallelism);
@@ -284,7 +284,7 @@ impl<T: Record> DataStream<T> {
         union_of(&[self], Exchange::Rebalance)
     }
 
-    /// This stream and others of its type as one. Begins a new stage.
+    /// Unites this stream with others of its type. Begins a new stage.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -308,7 +308,7 @@ impl<T: Record> DataStream<T> {
         self.then(name, "dead letters", move || DeadLetters::new(&stage, &reason))
     }
 
-    /// Says of each record that it was late for `job`, a name that users know. With
+    /// Marks each record as late for `job`, a name that users know. With
     /// [`decode_with_origins`](DataStream::decode_with_origins) the original message goes along. The union of
     /// all jobs' late records then goes through [`one_letter_each`](DataStream::one_letter_each).
     pub fn late_for(&self, name: &str, job: &str) -> DataStream<Late> {
@@ -344,7 +344,7 @@ impl DataStream<RawBatch> {
 }
 
 impl DataStream<Late> {
-    /// One dead letter for each late record, which names all jobs that it was late for. Must run in one
+    /// Makes one dead letter of each late record, which names all jobs that it was late for. Must run in one
     /// subtask.
     pub fn one_letter_each(&self, name: &str) -> DataStream<DeadLetter> {
         self.then(name, "dead letters", OneLetter::default)
@@ -352,7 +352,7 @@ impl DataStream<Late> {
 }
 
 impl<T: Data> DataStream<T> {
-    /// What a decoder refused, each message with its bytes, position and reason.
+    /// Reads the messages that a decoder refused, each with its bytes, position and reason.
     pub fn dead_letters(&self) -> DataStream<DeadLetter> {
         self.side_output(&SideTag::new(DEAD_LETTERS))
     }
@@ -383,7 +383,7 @@ pub struct SinkHandle {
 }
 
 impl SinkHandle {
-    /// What the sink could never write, each with its reason.
+    /// Reads the records that the sink could never write, each with its reason.
     pub fn dead_letters(&self) -> DataStream<DeadLetter> {
         self.dead_letters.clone()
     }

@@ -17,8 +17,8 @@ use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
 use crate::windows::Windows;
 
-/// Records of one key in windows. Ends in what becomes of them: `aggregate`, `reduce`, `process_window`,
-/// `top_n`.
+/// Records of each key in windows. One of the methods `aggregate`, `reduce`, `process_window` and `top_n`
+/// computes the results.
 pub struct WindowedStream<K, T: Record, W, G> {
     keyed: KeyedStream<K, T>,
     windows: W,
@@ -35,7 +35,7 @@ impl<K: Key, T: Record, W: Windows> WindowedStream<K, T, W, W::Trigger> {
 }
 
 impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
-    /// When windows fire, in place of their end.
+    /// Replaces the rule that a window fires at its end by a trigger.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -56,15 +56,15 @@ impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
         WindowedStream { keyed, windows, trigger, allowed_lateness, late }
     }
 
-    /// How long after its end a window still takes records; each fires it again at once.
+    /// Sets how long after its end a window still takes records; each of them fires it again at once.
     #[must_use]
     pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
         self.allowed_lateness = lateness;
         self
     }
 
-    /// Where records go that come too late even for that; read it with [`DataStream::side_output`] of the
-    /// result. They are counted in any case.
+    /// Sends records that come too late even for that to a side output, which [`DataStream::side_output`] of
+    /// the result reads. They are counted in any case.
     #[must_use]
     pub fn side_output_late_data(mut self, tag: &SideTag<T>) -> Self {
         self.late = tag.clone();
@@ -173,8 +173,8 @@ impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
         )
     }
 
-    /// The `n` records that rank first (`Less` is better). Where `same` holds, a newer record replaces the
-    /// older one. `function` makes a result of each place, 1 being the best.
+    /// Keeps the `n` records that rank first (`Less` is better). Where `same` holds, a newer record replaces
+    /// the older one. `function` makes a result of each place, 1 being the best.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -15,7 +15,7 @@ pub trait Windows: Clone + Send + Sync + 'static {
     type Trigger: Trigger;
     /// That trigger.
     fn default_trigger(&self) -> Self::Trigger;
-    /// Refuses sizes that make no sense.
+    /// Refuses sizes that can never work.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).

@@ -52,7 +52,7 @@ impl LogFolder {
     /// for a job that never ran.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Returns the errors of the storage.
     pub async fn latest(&self) -> Result<Option<LogEntry>> {
         let LogResponse::Listed(mut numbers) = self.list().await? else { return Ok(None) };
         numbers.sort_unstable();

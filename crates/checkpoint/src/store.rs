@@ -121,7 +121,7 @@ impl CheckpointStore {
     /// Refuses a storage that lacks what exactly-once needs; see [`Storage::probe`]. Call it once at start.
     ///
     /// # Errors
-    /// Those of [`Storage::probe`].
+    /// Returns the errors of [`Storage::probe`].
     pub async fn probe(&self) -> Result<()> {
         self.inner.folder.probe().await
     }

@@ -74,7 +74,7 @@ pub trait Application {
     /// Called when the job runs, or has been starting for a while: for a page that shows it.
     ///
     /// # Errors
-    /// Those of what it starts; the job is stopped then.
+    /// Returns the errors of what it starts; the job is stopped then.
     fn started(
         &self,
         _: &Config<Self::Options>,
@@ -121,7 +121,7 @@ pub struct ConfigArgs {
     pub set: Vec<String>,
 }
 
-/// What `run` can be told.
+/// The options of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -136,7 +136,7 @@ pub struct RunArgs {
     pub(crate) allow_non_restored_state: bool,
 }
 
-/// What `restore` can be told.
+/// The options of `restore`.
 #[derive(Clone, Debug, Args)]
 pub struct RestoreArgs {
     #[command(flatten)]
@@ -153,7 +153,7 @@ pub struct RestoreArgs {
     pub(crate) allow_non_restored_state: bool,
 }
 
-/// What `plan` can be told.
+/// The options of `plan`.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
@@ -215,7 +215,7 @@ fn end(printed: &Result<()>) -> ! {
 /// Runs one of the common commands: for a program that has more of its own.
 ///
 /// # Errors
-/// Those of the configuration, the pipeline and the job.
+/// Returns the errors of the configuration, the pipeline and the job.
 pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
     logs::start();
     match command {
@@ -244,7 +244,7 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
 /// Reads the configuration of an application.
 ///
 /// # Errors
-/// As [`load`](crate::load).
+/// Returns the same errors as [`load`](crate::load).
 pub fn load_for<A: Application>(app: &A, args: &ConfigArgs) -> Result<Config<A::Options>> {
     load_named(app.job_name(), &args.config, &args.set)
 }

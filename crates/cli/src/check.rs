@@ -10,7 +10,7 @@ use crate::app::{Application, ConfigArgs, load_for};
 use crate::config::Config;
 use crate::{logs, run};
 
-/// What `check` can be told.
+/// The options of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
     #[command(flatten)]

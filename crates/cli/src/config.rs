@@ -31,7 +31,7 @@ const KEYS: [&str; 9] = [
     "rest.password-file",
 ];
 
-/// What every pipeline can be told. Keys are Flink's where the thing is the same.
+/// The settings of every pipeline. Keys are Flink's where the thing is the same.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
@@ -141,7 +141,7 @@ pub fn load<T: DeserializeOwned>(file: &Path, set: &[String]) -> Result<Config<T
 /// The same for a program whose job has this name where the file has no `pipeline.name`.
 ///
 /// # Errors
-/// As [`load`].
+/// Returns the same errors as [`load`].
 pub(crate) fn load_named<T: DeserializeOwned>(name: &str, file: &Path, set: &[String]) -> Result<Config<T>> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::configuration(format!("{} cannot be read", file.display())).caused_by(error)
@@ -152,7 +152,7 @@ pub(crate) fn load_named<T: DeserializeOwned>(name: &str, file: &Path, set: &[St
 /// Reads a configuration from its text.
 ///
 /// # Errors
-/// As [`load`].
+/// Returns the same errors as [`load`].
 pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T>> {
     read(DEFAULT_JOB_NAME, text, set, Origin::of(text, None))
 }

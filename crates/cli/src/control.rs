@@ -60,7 +60,7 @@ pub enum Control {
 /// Does it.
 ///
 /// # Errors
-/// Those of the job and of the way to it.
+/// Returns the errors of the job and of the way to it.
 pub(crate) fn control(command: &Control) -> Result<()> {
     match command {
         Control::List(target) => {

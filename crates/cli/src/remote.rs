@@ -51,7 +51,7 @@ impl Remote {
     /// Name, state, times.
     ///
     /// # Errors
-    /// As [`to`](Self::to).
+    /// Returns the same errors as [`to`](Self::to).
     pub fn overview(&self) -> Result<Value> {
         Ok(self.get("/jobs/overview")?["jobs"][0].take())
     }
@@ -59,7 +59,7 @@ impl Remote {
     /// Counts, the latest ones, the history.
     ///
     /// # Errors
-    /// As [`to`](Self::to).
+    /// Returns the same errors as [`to`](Self::to).
     pub fn checkpoints(&self) -> Result<Value> {
         self.get(&format!("/jobs/{}/checkpoints", self.id))
     }
@@ -108,7 +108,7 @@ impl Remote {
     /// Ends the job at once.
     ///
     /// # Errors
-    /// As [`to`](Self::to).
+    /// Returns the same errors as [`to`](Self::to).
     pub fn cancel(&self) -> Result<()> {
         let request = self.agent.patch(self.at(&format!("/jobs/{}?mode=cancel", self.id)));
         let answer = self.login(request).send("").map_err(|error| self.away(error))?;

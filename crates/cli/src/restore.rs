@@ -11,7 +11,8 @@ use crate::{logs, run};
 /// Prints what a start would do with a job's state, and refuses what the start would refuse.
 ///
 /// # Errors
-/// Those of the configuration, the pipeline and the storage; state that does not fit, or would be lost.
+/// Returns the errors of the configuration, the pipeline and the storage, and an error for state that does
+/// not fit or would be lost.
 pub(crate) fn restore<A: Application>(app: &A, args: &RestoreArgs) -> Result<()> {
     let config = load_for(app, &args.config)?;
     let env = run::environment(app, &config)?;

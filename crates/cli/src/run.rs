@@ -32,7 +32,7 @@ pub fn environment<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
 /// The plan of a configuration, refused where a run would refuse it without asking anybody.
 ///
 /// # Errors
-/// Those of the configuration and the pipeline.
+/// Returns the errors of the configuration and the pipeline.
 pub(crate) fn plan<A: Application>(app: &A, config: &Config<A::Options>) -> Result<Plan> {
     let env = environment(app, config)?;
     let settings = config.engine.state.over(&env.settings())?;
@@ -46,7 +46,7 @@ pub(crate) fn plan<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
 /// A job of a configuration that is about to start.
 ///
 /// # Errors
-/// Those of the configuration and the pipeline.
+/// Returns the errors of the configuration and the pipeline.
 pub fn launch<A: Application>(app: &A, config: &Config<A::Options>) -> Result<Launch> {
     for note in config.engine.state.notes() {
         tracing::warn!("{note}");
@@ -62,7 +62,7 @@ pub fn launch<A: Application>(app: &A, config: &Config<A::Options>) -> Result<La
 /// Runs a job to its end and prints its report.
 ///
 /// # Errors
-/// Those of the configuration, the pipeline and the job.
+/// Returns the errors of the configuration, the pipeline and the job.
 pub fn run<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
     run_from(app, config, None, false)
 }
@@ -114,7 +114,7 @@ fn run_unplaced<A: Application>(
 /// Waits for a job's end and shows meanwhile how it gets on, where a person watches.
 ///
 /// # Errors
-/// Those of the job.
+/// Returns the errors of the job.
 pub fn watch(job: JobHandle) -> Result<JobReport> {
     let progress = progress::show(job.control());
     let report = job.wait();

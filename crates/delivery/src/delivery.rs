@@ -152,7 +152,7 @@ impl<S: Store> Delivery<S> {
         Ok(if self.flushing { step.and(Step::BLOCKED) } else { step })
     }
 
-    // Whoever stops the job does not wait for a pause: what fails once more then waits again.
+    // A stop does not wait for a pause to end: an item that then fails once more waits again.
     fn hurry(&mut self) {
         self.pace.resume();
         self.start.hurry();

@@ -22,7 +22,7 @@ pub struct Limits {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// After how long of repeating one item the job goes back to its checkpoint, if ever.
+    /// How long one item is repeated before the job goes back to its checkpoint, if ever.
     pub give_up: Option<Duration>,
     /// How long a store that is not ready is waited for at the start.
     pub start_timeout: Duration,

@@ -11,7 +11,7 @@ use crate::suspects::Suspicion;
 pub(crate) struct PendingItem<I> {
     /// What is to be written.
     pub(crate) item: I,
-    /// With which version.
+    /// The version of the write.
     pub(crate) version: Version,
     /// How many records it stands for; none when it was restored.
     pub(crate) rows: u64,

@@ -1,4 +1,4 @@
-//! Whose fault a refusal of an unknown kind is: the store's, or the item's.
+//! Decides whether the store or the item is at fault for a refusal of an unknown kind.
 //!
 //! A refusal that meets everything alike is the store's trouble, whatever its error says: a pipeline that is
 //! missing, a limit that is reached, a right that was taken away. It passes when somebody sees to it, and
@@ -44,7 +44,7 @@ pub(crate) struct Suspects {
 struct SuspectPlace {
     /// When something was written there last.
     passed_at: Option<Nanos>,
-    /// Of the last request with several items for it, all were refused.
+    /// All items of the last request that held several items for this place were refused.
     all_refused: bool,
 }
 

@@ -30,7 +30,8 @@ impl<M> Writers<M> {
     /// Opens a writer for one subtask of one attempt.
     ///
     /// # Errors
-    /// Those of [`Mapping::open`], a damaged snapshot, and an epoch that is too high.
+    /// Returns the errors of [`Mapping::open`], and an error for a damaged snapshot or an epoch that is too
+    /// high.
     pub fn writer<T: Data>(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>>
     where
         M: Mapping<T>,

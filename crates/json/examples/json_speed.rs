@@ -1,8 +1,8 @@
 //! Nanoseconds per event: this decoder against `serde_json` with derived structs, for two fields of an event
 //! and for all ten.
 //!
-//! `cargo run --profile fast -p millstream-json --example json_speed`. Each metric is the best of many short
-//! runs. With an argument, only those whose name contains it.
+//! `cargo run --profile fast -p millstream-json --example json_speed`. Each figure is the best of many short
+//! runs. With an argument, only the cases run whose name contains it.
 
 #![allow(
     clippy::unwrap_used,

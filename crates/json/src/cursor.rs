@@ -1,7 +1,7 @@
 //! The exact grammar of JSON (RFC 8259), read forward without recursion and without building anything.
 
 use crate::bad::Bad;
-use crate::scan::{LANES, ascii_stops, channels, digit_stops, text_stops};
+use crate::scan::{LANES, ascii_stops, digit_stops, lanes, text_stops};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Slot, Bad> {
         let start = self.at + 1;
-        let end = start + ascii_stops(channels(self.data, start)).trailing_zeros() as usize;
+        let end = start + ascii_stops(lanes(self.data, start)).trailing_zeros() as usize;
         if self.data[end] != b'"' {
             return self.long_string(start, end);
         }
@@ -130,7 +130,7 @@ impl<'a> Cursor<'a> {
             if end >= self.len {
                 return Err(self.truncated());
             }
-            let run = ascii_stops(channels(self.data, end)).trailing_zeros() as usize;
+            let run = ascii_stops(lanes(self.data, end)).trailing_zeros() as usize;
             end += run;
             if run < LANES {
                 break;
@@ -156,7 +156,7 @@ impl<'a> Cursor<'a> {
                     self.escape()?;
                 }
                 0..=0x1f => return Err(self.unexpected("a string without raw control characters")),
-                _ => self.at += text_stops(channels(self.data, self.at)).trailing_zeros() as usize,
+                _ => self.at += text_stops(lanes(self.data, self.at)).trailing_zeros() as usize,
             }
         }
         let end = self.at;
@@ -218,7 +218,7 @@ impl<'a> Cursor<'a> {
             return Err(self.unexpected("a digit"));
         }
         while self.at < self.len {
-            let run = digit_stops(channels(self.data, self.at)).trailing_zeros() as usize;
+            let run = digit_stops(lanes(self.data, self.at)).trailing_zeros() as usize;
             self.at += run;
             if run < LANES {
                 return Ok(());

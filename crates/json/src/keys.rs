@@ -7,7 +7,7 @@
 
 use crate::bad::Bad;
 use crate::cursor::{Cursor, Kind, Slot};
-use crate::scan::{ascii_stops, channels};
+use crate::scan::{ascii_stops, lanes};
 use crate::text::unescape;
 
 /// Keys beyond this many are read without being remembered.
@@ -131,7 +131,7 @@ impl Keys {
         guessing: bool,
     ) -> Option<(Found, usize)> {
         let at = start + usize::from(data[start] == b' ');
-        let bytes = channels(data, at + 1);
+        let bytes = lanes(data, at + 1);
         let length = ascii_stops(bytes).trailing_zeros() as usize;
         let end = at + 1 + length;
         if data[at] != b'"' || data[end] != b'"' || data[end + 1] != b':' {
@@ -283,7 +283,7 @@ impl Known {
 
 #[inline(always)]
 fn load(data: &[u8], at: usize) -> u128 {
-    u128::from_le_bytes(*channels(data, at))
+    u128::from_le_bytes(*lanes(data, at))
 }
 
 /// As many bytes of ones as the index says.

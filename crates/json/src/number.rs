@@ -114,7 +114,7 @@ impl Decimal {
     }
 }
 
-// Far beyond every number that fits: 10 digits cannot be told from 5.
+// The exponent, capped at a value far beyond every number that fits.
 fn parse_exponent(text: &str) -> Option<i32> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

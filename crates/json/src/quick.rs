@@ -1,7 +1,7 @@
 //! The common values, without a branch for anything else.
 
 use crate::cursor::{Kind, Slot};
-use crate::scan::{ascii_stops, channels, digit_stops};
+use crate::scan::{ascii_stops, digit_stops, lanes};
 
 /// The common values, with a comma or a closing brace right behind them: a string of up to 16 bytes of ASCII
 /// without escapes, a number without sign and exponent whose digits are 16 at most on either side of the
@@ -13,7 +13,7 @@ use crate::scan::{ascii_stops, channels, digit_stops};
 pub(crate) fn quick_value(data: &[u8], at: usize) -> Option<(Slot, usize)> {
     let (kind, start, end, behind) = if data[at] == b'"' {
         let start = at + 1;
-        let end = start + ascii_stops(channels(data, start)).trailing_zeros() as usize;
+        let end = start + ascii_stops(lanes(data, start)).trailing_zeros() as usize;
         if data[end] != b'"' {
             return None;
         }
@@ -28,7 +28,7 @@ pub(crate) fn quick_value(data: &[u8], at: usize) -> Option<(Slot, usize)> {
 
 #[inline(always)]
 fn quick_number(data: &[u8], at: usize) -> Option<usize> {
-    let whole = digit_stops(channels(data, at)).trailing_zeros() as usize;
+    let whole = digit_stops(lanes(data, at)).trailing_zeros() as usize;
     if whole == 0 || (data[at] == b'0' && whole > 1) {
         return None;
     }
@@ -36,6 +36,6 @@ fn quick_number(data: &[u8], at: usize) -> Option<usize> {
     if data[end] != b'.' {
         return Some(end);
     }
-    let fraction = digit_stops(channels(data, end + 1)).trailing_zeros() as usize;
+    let fraction = digit_stops(lanes(data, end + 1)).trailing_zeros() as usize;
     (fraction > 0).then_some(end + 1 + fraction)
 }

@@ -11,32 +11,32 @@ const NOTHING_HERE: u32 = 1 << LANES;
 /// The bytes from `at` on. The caller's buffer has [`PADDING`](millstream_stage::raw::PADDING) bytes behind
 /// the message that `at` is in.
 #[inline(always)]
-pub(crate) fn channels(data: &[u8], at: usize) -> &[u8; LANES] {
+pub(crate) fn lanes(data: &[u8], at: usize) -> &[u8; LANES] {
     data[at..].first_chunk().expect("64 readable bytes follow each message")
 }
 
 /// What ends or complicates a string: quote, backslash, control character, byte beyond ASCII.
 #[inline(always)]
 pub(crate) fn ascii_stops(bytes: &[u8; LANES]) -> u32 {
-    channel::ascii_stops(bytes) | NOTHING_HERE
+    simd::ascii_stops(bytes) | NOTHING_HERE
 }
 
 /// What ends a string or is special in it: quote, backslash, control character.
 #[inline(always)]
 pub(crate) fn text_stops(bytes: &[u8; LANES]) -> u32 {
-    channel::text_stops(bytes) | NOTHING_HERE
+    simd::text_stops(bytes) | NOTHING_HERE
 }
 
 /// Everything but a digit.
 #[inline(always)]
 pub(crate) fn digit_stops(bytes: &[u8; LANES]) -> u32 {
-    channel::digit_stops(bytes) | NOTHING_HERE
+    simd::digit_stops(bytes) | NOTHING_HERE
 }
 
 /// SSE2 is part of every x86-64: no detection is needed, and the functions inline into the loops that call
 /// them.
 #[cfg(target_arch = "x86_64")]
-mod channel {
+mod simd {
     use std::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8,
         _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm_sub_epi8,
@@ -53,32 +53,32 @@ mod channel {
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn mask(channels: __m128i) -> u32 {
-        _mm_movemask_epi8(channels) as u32
+    fn mask(lanes: __m128i) -> u32 {
+        _mm_movemask_epi8(lanes) as u32
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn quote_or_backslash(channels: __m128i) -> __m128i {
-        let quote = _mm_cmpeq_epi8(channels, _mm_set1_epi8(b'"' as i8));
-        _mm_or_si128(quote, _mm_cmpeq_epi8(channels, _mm_set1_epi8(b'\\' as i8)))
+    fn quote_or_backslash(lanes: __m128i) -> __m128i {
+        let quote = _mm_cmpeq_epi8(lanes, _mm_set1_epi8(b'"' as i8));
+        _mm_or_si128(quote, _mm_cmpeq_epi8(lanes, _mm_set1_epi8(b'\\' as i8)))
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
     fn ascii(bytes: &[u8; LANES]) -> u32 {
-        let channels = load(bytes);
+        let lanes = load(bytes);
         // As signed numbers, bytes beyond ASCII are below a space too.
-        let low = _mm_cmplt_epi8(channels, _mm_set1_epi8(0x20));
-        mask(_mm_or_si128(low, quote_or_backslash(channels)))
+        let low = _mm_cmplt_epi8(lanes, _mm_set1_epi8(0x20));
+        mask(_mm_or_si128(low, quote_or_backslash(lanes)))
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
     fn text(bytes: &[u8; LANES]) -> u32 {
-        let channels = load(bytes);
-        let control = _mm_cmpeq_epi8(_mm_min_epu8(channels, _mm_set1_epi8(0x1f)), channels);
-        mask(_mm_or_si128(control, quote_or_backslash(channels)))
+        let lanes = load(bytes);
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(lanes, _mm_set1_epi8(0x1f)), lanes);
+        mask(_mm_or_si128(control, quote_or_backslash(lanes)))
     }
 
     #[inline]
@@ -109,7 +109,7 @@ mod channel {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-use portable as channel;
+use portable as simd;
 
 /// The same in plain Rust: elsewhere, and as the judge of the other in tests.
 #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -144,9 +144,9 @@ mod tests {
                 for filler in [b'7', b'a', 0xff, b'"'] {
                     let mut bytes = [filler; LANES];
                     bytes[index] = byte;
-                    assert_eq!(channel::ascii_stops(&bytes), portable::ascii_stops(&bytes), "{bytes:?}");
-                    assert_eq!(channel::text_stops(&bytes), portable::text_stops(&bytes), "{bytes:?}");
-                    assert_eq!(channel::digit_stops(&bytes), portable::digit_stops(&bytes), "{bytes:?}");
+                    assert_eq!(simd::ascii_stops(&bytes), portable::ascii_stops(&bytes), "{bytes:?}");
+                    assert_eq!(simd::text_stops(&bytes), portable::text_stops(&bytes), "{bytes:?}");
+                    assert_eq!(simd::digit_stops(&bytes), portable::digit_stops(&bytes), "{bytes:?}");
                 }
             }
         }

@@ -62,7 +62,7 @@ impl Execute for Environment {
 /// Runs the pipeline of an environment to its end: [`Execute::execute`] as a function.
 ///
 /// # Errors
-/// As [`Execute::execute`].
+/// Returns the same errors as [`Execute::execute`].
 pub fn run(env: &Environment) -> Result<JobReport> {
     env.execute()
 }

@@ -43,7 +43,7 @@ pub(crate) fn begin<R: Data>(
     slice(firing, cx.now(), cx.budget, out)
 }
 
-/// Fires the next slice; `More` while something may be left.
+/// Fires the next slice; answers *more* while something may be left.
 pub(crate) fn slice<R: Data>(
     firing: &mut impl Firing<R>,
     now: Time,

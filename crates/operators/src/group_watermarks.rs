@@ -1,4 +1,4 @@
-//! What a key group has seen of event time.
+//! The watermark that each key group has seen, which a snapshot keeps.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -54,8 +54,12 @@ impl RestoredWatermarks {
 pub(crate) struct GroupWatermarks(Vec<(KeyGroup, Time)>);
 
 impl GroupWatermarks {
-    pub(crate) fn new(owned: &Range<KeyGroup>, watermark: Time, floors: &RestoredWatermarks) -> Self {
-        Self(owned.clone().map(|group| (group, watermark.max(floors.of_group(group)))).collect())
+    pub(crate) fn new(
+        owned: &Range<KeyGroup>,
+        watermark: Time,
+        restored_watermarks: &RestoredWatermarks,
+    ) -> Self {
+        Self(owned.clone().map(|group| (group, watermark.max(restored_watermarks.of_group(group)))).collect())
     }
 
     /// The table that they are in, which is an operator's first.

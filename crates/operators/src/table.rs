@@ -146,8 +146,8 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
     }
 }
 
-/// A table above a cold store holds some of its entries. It remembers what the store must be told, and never
-/// forgets an entry by itself.
+/// A table above a cold store holds some of its entries. It remembers which changes the store does not have,
+/// and never forgets an entry by itself.
 impl<K: Key, V: Clone> KeyedTable<K, V> {
     /// An empty table above a store.
     pub(crate) fn tracked() -> Self {
@@ -178,8 +178,8 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
         Some(slot)
     }
 
-    /// What is in a slot, to change it in a way that the store need not know, or will be told by
-    /// [`entry_mut`](Self::entry_mut).
+    /// The entry in a slot, for a change that the store need not know of, or that
+    /// [`entry_mut`](Self::entry_mut) will report to it.
     pub(crate) fn peek_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V>> {
         self.entries.get_mut(slot as usize)?.as_mut()
     }
@@ -198,7 +198,7 @@ impl<K: Key, V: Clone> KeyedTable<K, V> {
         self.tracking.as_mut()?.victim(self.slots)
     }
 
-    /// How much the store has not been told.
+    /// How many changes the store does not have yet.
     pub(crate) fn changes(&self) -> usize {
         self.tracking.as_ref().map_or(0, |tracking| tracking.changes())
     }

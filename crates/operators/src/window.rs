@@ -1,5 +1,5 @@
-//! Windows: what (an [`AggregateFunction`]), where in event time (an [`WindowAssigner`]), when (a
-//! [`Trigger`]).
+//! Windows: an [`AggregateFunction`] says what is computed, a [`WindowAssigner`] for which spans of event
+//! time, and a [`Trigger`] when the result goes out.
 
 pub mod allowed_lateness;
 pub mod assigner;

@@ -193,7 +193,7 @@ impl RestartOptions {
     /// Refuses what can never work.
     ///
     /// # Errors
-    /// As [`RestartStrategy::validate`].
+    /// Returns the same errors as [`RestartStrategy::validate`].
     pub fn validate(&self) -> Result<()> {
         self.strategy.as_ref().map_or(Ok(()), RestartStrategy::validate)
     }

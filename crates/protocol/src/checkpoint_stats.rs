@@ -1,5 +1,5 @@
-//! What is told about checkpoints: to the page, to REST and to Prometheus. Plain data, and the history that
-//! is kept of it.
+//! The statistics of checkpoints that the page, the REST interface and Prometheus show: plain data, and the
+//! history that is kept of it.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::time::Time;
 
-/// How many of the last checkpoints are told about.
+/// How many of the last checkpoints the history keeps.
 const REMEMBERED: usize = 20;
 
 /// What a checkpoint is for.

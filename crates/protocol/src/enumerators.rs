@@ -93,7 +93,7 @@ impl Enumerators {
     /// A reader waits for splits.
     ///
     /// # Errors
-    /// Those of its enumerator.
+    /// Returns the errors of its enumerator.
     pub fn reader_ready(&mut self, place: SubtaskId) -> Result<Assignments> {
         match self.sources.iter_mut().find(|source| source.stage == place.stage) {
             Some(source) => source.on(EnumeratorEvent::ReaderReady { subtask: place.subtask }),
@@ -106,10 +106,10 @@ impl Enumerators {
         self.sources.iter().filter(|source| source.every.is_some()).map(|source| source.next_tick).min()
     }
 
-    /// Lets those look for new splits whose time has come.
+    /// Lets the enumerators look for new splits whose interval is over.
     ///
     /// # Errors
-    /// Those of the enumerators.
+    /// Returns the errors of the enumerators.
     pub fn tick(&mut self) -> Result<Assignments> {
         let now = self.clock.nanos();
         let mut assignments = Assignments::new();
@@ -154,7 +154,7 @@ impl Source {
         Ok(assignments)
     }
 
-    // Who was assigned nothing hears that, too.
+    // A reader that was assigned nothing hears that, too.
     fn tell_the_others(&self, assignments: &mut Assignments) {
         for subtask in 0..self.cx.parallelism {
             let place = self.place(subtask);

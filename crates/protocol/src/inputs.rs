@@ -4,7 +4,7 @@ use millstream_stage::stage::{End, InputId};
 use millstream_stage::watermark::WatermarkEvent;
 use millstream_stage::watermark::WatermarkMerger;
 
-/// What a stage is to be told about an input.
+/// A change of an input that the stage must hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputEvent {
     /// Its event time goes on.

@@ -1,5 +1,5 @@
-//! What a program says about its checkpoints, restarts and state. What the configuration file says comes
-//! before it, and what the command line says (`--set`) before that.
+//! What a program sets for its checkpoints, restarts and state. The configuration file overrides it, and the
+//! command line (`--set`) overrides both.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub struct JobSettings {
     pub restart: RestartOptions,
     /// `state.checkpoints.dir`: where checkpoints are kept, a URL such as `s3://bucket/clicks`.
     pub checkpoints_dir: Option<String>,
-    /// `state.savepoints.dir`: where savepoints go that are not told where.
+    /// `state.savepoints.dir`: where savepoints go for which no place was given.
     pub savepoints_dir: Option<String>,
     /// Where keyed state lives.
     pub backend: BackendOptions,

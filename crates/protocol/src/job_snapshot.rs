@@ -60,7 +60,7 @@ impl JobSnapshot {
     /// Refuses a plan that has no place for something in the snapshot, see [`restore_check`].
     ///
     /// # Errors
-    /// Those of [`RestoreReport::refusal`](restore_check::RestoreReport::refusal).
+    /// Returns the errors of [`RestoreReport::refusal`](restore_check::RestoreReport::refusal).
     pub fn validate(&self, plan: &Plan) -> Result<()> {
         self.validate_allowing(plan, false)
     }
@@ -68,7 +68,7 @@ impl JobSnapshot {
     /// The same, but what the plan has no place for may be left behind where that is allowed.
     ///
     /// # Errors
-    /// As [`validate`](Self::validate).
+    /// Returns the same errors as [`validate`](Self::validate).
     pub fn validate_allowing(&self, plan: &Plan, non_restored_state: bool) -> Result<()> {
         restore_check::check(plan, self)?.refusal(non_restored_state)
     }

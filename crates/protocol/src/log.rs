@@ -84,7 +84,7 @@ impl JobLog {
         Append::claim(writer, base, now).unless_taken_over()
     }
 
-    /// For the attempt whose claim stands.
+    /// The log for the attempt whose claim stands.
     pub fn new(claimed: LogEntry) -> Self {
         Self { last: claimed }
     }

@@ -309,7 +309,7 @@ impl SubtaskProtocol {
         }
     }
 
-    // InputEvent of an older checkpoint says nothing about the one that the source waits for.
+    // The outcome of an older checkpoint says nothing about the one that the source waits for.
     fn release_source(&mut self, decided: CheckpointId) {
         let forgotten = self.broken == Some(BrokenRule::HeldSourceForgotten) && decided != CheckpointId::MAX;
         if !forgotten && self.hold.take_if(|held| *held <= decided).is_some() {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::snapshot::JobSnapshot;
 
-/// What somebody wants.
+/// A request for a checkpoint, a savepoint or a stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// A checkpoint for recovery.

@@ -90,7 +90,7 @@ pub(crate) trait CompletedCheckpointStore: Send + Sync {
     /// Stores a snapshot.
     ///
     /// # Errors
-    /// Those of reading the frozen state and of the storage.
+    /// Returns the errors of reading the frozen state and of the storage.
     fn write(&self, setup: &Setup, snapshot: Snapshot) -> Result<WrittenCheckpoint>;
     /// Logs that a snapshot is complete. `last`: the job ends with it, and goes on from it.
     fn log(&self, setup: &Setup, written: &WrittenCheckpoint, last: bool) -> Logged;
@@ -102,7 +102,7 @@ pub(crate) trait CompletedCheckpointStore: Send + Sync {
     /// Logs that these are retained no more.
     ///
     /// # Errors
-    /// Those of the storage; fenced.
+    /// Returns the errors of the storage, and a *fenced* error when a newer attempt has taken over.
     fn retire(&self, ids: Vec<CheckpointId>) -> Result<()>;
     /// What is retained, oldest first.
     fn retained(&self) -> Vec<CheckpointRef>;

@@ -80,7 +80,7 @@ impl JobControl {
     /// that keep checkpoints in memory.
     ///
     /// # Errors
-    /// As [`checkpoint_now`](Self::checkpoint_now);
+    /// Returns the same errors as [`checkpoint_now`](Self::checkpoint_now);
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where they are kept
     /// elsewhere.
     pub fn checkpoint(&self) -> Result<JobSnapshot> {
@@ -93,7 +93,7 @@ impl JobControl {
     /// committed by it, and the job does not recover from it by itself: it belongs to the user.
     ///
     /// # Errors
-    /// As [`checkpoint_now`](Self::checkpoint_now);
+    /// Returns the same errors as [`checkpoint_now`](Self::checkpoint_now);
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where no directory is known.
     pub fn savepoint(&self, dir: Option<&str>) -> Result<CheckpointDone> {
         self.trigger_savepoint(dir)?.wait()
@@ -113,8 +113,8 @@ impl JobControl {
     /// for a job that will not go on.
     ///
     /// # Errors
-    /// As [`savepoint`](Self::savepoint). When the savepoint cannot be taken, the job goes on from its latest
-    /// checkpoint.
+    /// Returns the same errors as [`savepoint`](Self::savepoint). When the savepoint cannot be taken, the job
+    /// goes on from its latest checkpoint.
     pub fn stop_with_savepoint(&self, dir: Option<&str>, drain: bool) -> Result<CheckpointDone> {
         self.trigger_stop_with_savepoint(dir, drain)?.wait()
     }

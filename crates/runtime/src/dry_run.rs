@@ -44,11 +44,11 @@ pub fn dry_run(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Res
     Ok(DryRun { report: check(plan, &opened.snapshot)?, url: opened.url })
 }
 
-/// The same for a job that is about to start, with this savepoint if it is told so and has not begun from it
-/// before; `None` when it begins from nothing.
+/// The same for a job that is about to start: from the savepoint `from`, if there is one and the job has not
+/// begun from it before, else from its latest checkpoint; `None` when the job begins from nothing.
 ///
 /// # Errors
-/// As [`dry_run`].
+/// Returns the same errors as [`dry_run`].
 pub(crate) fn at_start(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Result<Option<DryRun>> {
     let opened = io::runtime(1)?.block_on(async {
         match (latest(plan, options, from).await?, from) {

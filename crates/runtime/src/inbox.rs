@@ -1,7 +1,7 @@
-//! What waits before one subtask: a channel per upstream channel, bounded in bytes, and the driver's
+//! The inbox of one subtask: a queue for each of its incoming channels, bounded in bytes, and the driver's
 //! commands.
 //!
-//! One lock per batch, none per record. Whoever finds nothing parks; nobody polls.
+//! There is one lock per batch, not per record. A subtask that finds nothing parks; nothing polls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -240,7 +240,7 @@ impl Wake for Inbox {
 }
 
 impl State {
-    // Lanes take turns, so that none starves.
+    // Channels take turns, so that none starves.
     fn choose(&mut self, want: &Want<'_>) -> Option<usize> {
         if want.channels == Channels::None {
             return None;

@@ -51,8 +51,9 @@ pub fn start(plan: Plan, options: RuntimeOptions) -> Result<JobHandle> {
 /// Starts a job from a snapshot, at any parallelism.
 ///
 /// # Errors
-/// As [`start`]; and [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the plan
-/// has no place for something in the snapshot.
+/// Returns the same errors as [`start`]; and
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the plan has no place for
+/// something in the snapshot.
 pub fn start_from(plan: Plan, options: RuntimeOptions, snapshot: JobSnapshot) -> Result<JobHandle> {
     Launch::new(plan, options).from_snapshot(snapshot).start()
 }
@@ -120,7 +121,7 @@ impl Launch {
     /// Starts the job. When this returns, every operator was opened and all subtasks run.
     ///
     /// # Errors
-    /// As [`start`].
+    /// Returns the same errors as [`start`].
     pub fn start(self) -> Result<JobHandle> {
         let mut job = self.begin()?;
         job.wait_for_start(None)?;
@@ -174,8 +175,8 @@ fn warn(plan: &Plan, options: &RuntimeOptions) {
     }
 }
 
-/// Refuses state that does not fit before the attempt is claimed: until then, whoever runs the job goes on
-/// undisturbed. What is damaged is left to the attempt, which may pass it over.
+/// Refuses state that does not fit before the attempt is claimed: until then, another process that runs the
+/// job goes on undisturbed. A damaged checkpoint is left to the attempt, which may pass it over.
 fn refuse_misfit(state: &JobState, origin: &Origin) -> Result<()> {
     let setup = &state.setup;
     let from = match origin {
@@ -193,7 +194,10 @@ fn refuse_misfit(state: &JobState, origin: &Origin) -> Result<()> {
         Ok(None) => Ok(()),
         Err(error) if error.kind() == ErrorKind::Configuration => Err(error),
         Err(error) => {
-            tracing::warn!("what the job goes on from could not be looked at yet: {}", error.chain());
+            tracing::warn!(
+                "the checkpoint that the job goes on from could not be looked at yet: {}",
+                error.chain()
+            );
             Ok(())
         }
     }
@@ -207,7 +211,7 @@ fn storage(state: &JobState, origin: Origin, read: ReadOptions) -> Result<Box<dy
     let from = match origin {
         Origin::Latest => None,
         Origin::Snapshot(snapshot) => Some(snapshot),
-        // Whoever is told to end meanwhile runs nothing, so needs nothing to begin with.
+        // A job that was told to end meanwhile runs nothing, so it needs nothing to begin with.
         Origin::Savepoint(url) => {
             patiently(state, || checkpoint_storage::read(&url, setup, &read))?.map(Arc::new)
         }
@@ -285,7 +289,7 @@ fn left_behind(state: &JobState, termination: &TerminationRequest, nothing_ran: 
 }
 
 fn lost() -> Error {
-    Error::bug("the job's coordinator left without a word")
+    Error::bug("the job's coordinator ended without a result")
 }
 
 /// What a [`JobControl`] can do, without asking for one.

@@ -70,8 +70,8 @@ pub(crate) enum Waited {
     Done,
     /// The wait was long enough.
     NotYet,
-    /// Whoever runs the job does not come back: somebody wants it to end, and it waits for a storage or a
-    /// broker that does not answer.
+    /// The job's thread does not come back: the job is to end, and the thread waits for a storage or a broker
+    /// that does not answer.
     Lost { termination: TerminationRequest, nothing_ran: bool },
 }
 
@@ -128,8 +128,8 @@ impl JobState {
         now.termination.clone()
     }
 
-    /// Asks the present attempt, or the next one where the job is starting; nobody where it is over, which
-    /// ends the wait for the answer.
+    /// Asks the present attempt, or the next one where the job is starting. Where the job is over it asks
+    /// none, which ends the wait for the answer.
     pub(crate) fn ask(&self, ask: Ask, reply: Reply) {
         let mut now = self.lock();
         match now.attempt.clone() {

@@ -5,7 +5,7 @@
 //! enumerators, collects checkpoints and sees to the end. Futures run on a small Tokio runtime beside them.
 //!
 //! Start reading at [`job`](start) (what a user calls), then `subtask.rs` (the loop), `inbox.rs` (the
-//! channels), `drive/subtask.rs` in the core (what a subtask does next).
+//! channels), and `subtask.rs` of the crate `millstream-protocol` (what a subtask does next).
 
 mod ask;
 mod check;

@@ -46,7 +46,7 @@ pub struct RuntimeOptions {
     /// too: in memory.
     #[serde(skip)]
     pub checkpoints_dir: Option<String>,
-    /// Where savepoints go that are not told where (`state.savepoints.dir`).
+    /// Where savepoints go for which no place was given (`state.savepoints.dir`).
     #[serde(skip)]
     pub savepoints_dir: Option<String>,
     /// How storages are reached.

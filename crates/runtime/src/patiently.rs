@@ -10,7 +10,7 @@ use crate::job_state::JobState;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Calls until the outcome is not that the storage is away; `None` when somebody wants the job to end
-/// instead. The storage itself says that it is away (`storage/reports.rs` of the checkpoints' crate).
+/// instead. The storage itself says that it is away (`reports.rs` of the crate `millstream-storage`).
 pub(crate) fn patiently<T>(state: &JobState, mut call: impl FnMut() -> Result<T>) -> Result<Option<T>> {
     loop {
         if state.termination().is_some() {

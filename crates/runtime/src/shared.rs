@@ -16,7 +16,7 @@ use crate::inbox::{Inbox, ThreadCommand};
 use crate::layout::{self, SubtaskId};
 use crate::setup::Setup;
 
-/// What the coordinator is told. Subtasks are numbered over all stages.
+/// The messages to the coordinator. Subtasks are numbered over all stages.
 pub(crate) enum CoordinatorMessage {
     /// A subtask is open and waits for [`ThreadCommand::Run`].
     Opened,

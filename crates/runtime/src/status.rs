@@ -6,7 +6,7 @@ use millstream_record::ErrorKind;
 use millstream_stage::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// Where a job is in its state. Names and meanings are Flink's.
+/// The status of a job. Names and meanings are Flink's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum JobStatus {

@@ -1,4 +1,4 @@
-//! Who may look.
+//! The login to the page and the metrics.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};

@@ -98,9 +98,9 @@ fn watermarks(job: &JobMetrics, text: &mut Text) {
     }
 }
 
-// A family of its own: who holds a watermark that never was has to be seen too.
+// A family of its own: the holder must be seen even where there has never been a watermark.
 fn holders(job: &JobMetrics, text: &mut Text) {
-    let help = "1 for who holds the watermark back: the slowest split, or `the clock` where events are ahead of the host's";
+    let help = "1; `held_by` names what holds the watermark back: the slowest split, or `the clock` where events are ahead of the host's";
     text.family(OPERATOR, "watermarkHeldBy", "gauge", help);
     for (subtask, operator) in job.operators() {
         let holder = operator.holder();

@@ -40,7 +40,7 @@ impl ServerOptions {
         self.address().map(drop)
     }
 
-    /// The same, and refuses a port that somebody listens on: for a job that has not begun.
+    /// The same, and refuses a port that is in use: for a job that has not begun.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
@@ -95,7 +95,7 @@ impl Server {
     /// Starts to listen for a job: what [`start`](Self::start) serves, and Flink's REST interface.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Returns the same errors as [`start`](Self::start).
     pub fn for_job(options: &ServerOptions, job: &JobControl, pages: &[Page], live: Live) -> Result<Self> {
         let requests = Requests::default();
         let router = router(job.metrics(), Some(job.clone()), pages, live.clone())
@@ -144,7 +144,7 @@ impl std::fmt::Debug for Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.requests.wait_until_told(LAST_ANSWER);
+        self.requests.wait_until_delivered(LAST_ANSWER);
         self.live.close();
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -51,7 +51,7 @@ impl<T: Data> DrivenWriter<T> {
     /// Resumes until the writer takes data again.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// Returns the same errors as [`write`](Self::write).
     pub fn settle(&mut self) -> Result<()> {
         while !self.pace.takes_data() {
             self.turn()?;

@@ -259,8 +259,9 @@ impl SeededDriver {
     /// Runs a plan until its input ends.
     ///
     /// # Errors
-    /// Those of its stages and sources; when a stage breaks its contract; when nothing can happen any more or
-    /// too much happened. The message begins with the seed and says what happened last.
+    /// Returns the errors of its stages and sources, and an error when a stage breaks its contract, when
+    /// nothing can happen any more, or when too much happened. The message begins with the seed and says what
+    /// happened last.
     pub fn run(self, plan: &Plan) -> Result<SimOutcome> {
         let seed = self.seed;
         self.run_plan(plan).map_err(|error| error.in_context(format_args!("seed {seed}")))

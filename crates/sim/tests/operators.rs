@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a test's own functions")]
-//! The core's operators through the rig, with the rules of the Flink classes that they follow.
+//! The library's operators through the rig, with the rules of the Flink classes that they follow.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -74,7 +74,7 @@ impl<R: Send + 'static> Completions<R> {
     }
 }
 
-// Reports on drop, so that a future which panics is noticed and not waited for until the end of days.
+// Reports on drop, so that a future that panics is noticed and is not waited for.
 struct Report<R> {
     done: Arc<Mutex<Vec<Option<R>>>>,
     waker: Waker,

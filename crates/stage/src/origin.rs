@@ -180,8 +180,8 @@ impl Origins {
         let mut origins = Self::default();
         for _ in 0..u64::decode(bytes)? {
             let (source, batch) = (String::decode(bytes)?.into(), RawBatch::decode(bytes)?);
-            let count =
-                u32::try_from(batch.len()).map_err(|_| Error::data("a batch of too many messages"))?;
+            let count = u32::try_from(batch.len())
+                .map_err(|_| Error::data("a batch holds more messages than 32 bits count"))?;
             origins.extend(&Arc::new(Fetched { source, batch }), 0..count);
         }
         Ok(origins)

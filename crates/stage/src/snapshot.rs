@@ -135,7 +135,7 @@ impl StageSnapshot {
     /// Adds one subtask's part, in memory.
     ///
     /// # Errors
-    /// Those of reading the frozen state.
+    /// Returns the errors of reading the frozen state.
     pub fn add(&mut self, frozen: Frozen) -> Result<()> {
         for (operator, state) in frozen.keyed {
             let part = MemoryPart::of(state.as_ref())?;

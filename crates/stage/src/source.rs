@@ -60,7 +60,8 @@ pub trait Source: Send + Sync + 'static {
     /// source's name in the pipeline.
     ///
     /// # Errors
-    /// Those of whatever the reader needs before it gets its first split. The job does not start.
+    /// Returns the errors of whatever the reader needs before it gets its first split. The job then does not
+    /// start.
     fn reader(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = Self::Out>>>;
 }
 
@@ -118,7 +119,7 @@ pub trait Enumerator: Send {
     /// where it is empty.
     ///
     /// # Errors
-    /// Those of the system that it asks, such as an unknown topic: the job does not start.
+    /// Returns the errors of the system that it asks, such as an unknown topic: the job does not start.
     fn on(&mut self, cx: &EnumeratorContext, event: EnumeratorEvent) -> Result<Vec<Assignment>>;
     /// How often it wants a [`EnumeratorEvent::Tick`]; none by default.
     fn tick_every(&self) -> Option<std::time::Duration> {

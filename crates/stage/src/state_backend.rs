@@ -129,7 +129,7 @@ pub trait FrozenCold: Send {
     /// Hands over all pairs in the order of their keys.
     ///
     /// # Errors
-    /// Those of `take` and of reading the files.
+    /// Returns the errors of `take` and of reading the files.
     fn scan(&self, take: &mut TakePair<'_>) -> Result<()>;
     /// Its files.
     fn native(&self) -> NativeState<'_>;

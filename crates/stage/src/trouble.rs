@@ -44,7 +44,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub struct Trouble {
     now: Option<Lasting>,
-    /// Before this no beginning is said, unless the trouble lasts.
+    /// Until then the log does not say that the trouble begins, unless it lasts.
     calm_until: Nanos,
     /// How long to be calm after the next end.
     calm: Duration,
@@ -72,7 +72,7 @@ pub enum Say {
     },
     /// It goes on.
     GoesOn {
-        /// For so long now.
+        /// For how long it has lasted.
         lasts: Duration,
         /// Failures since it began.
         attempts: u64,

@@ -30,7 +30,7 @@ async fn all(place: &Storage) -> Result<()> {
         }
         // On a busy store a write whose answer came too late is repeated, and the first one may land behind
         // the next.
-        tracing::warn!("the storage is looked at once more: {error}");
+        tracing::warn!("the storage is tried once more: {error}");
         plain_files(&place.child("again")).await?;
     }
     create_twice(place).await?;
@@ -82,7 +82,9 @@ async fn race(place: &Storage) -> Result<()> {
     match (winners, unclear) {
         (1, _) => Ok(()),
         (_, Some(failure)) => Err(failure.into_error()),
-        (_, None) => require(false, "nobody of several that created the same file at once was told they had"),
+        (_, None) => {
+            require(false, "of several writers that created the same file at once, none was told that it had")
+        }
     }
 }
 

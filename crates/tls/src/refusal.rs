@@ -29,7 +29,7 @@ pub enum Refusal {
     NotYetValid,
     /// The certificate is for other hosts: those it names, as far as it names any.
     OtherHost(Vec<String>),
-    /// Nobody who is trusted has signed it.
+    /// No trusted authority has signed it.
     UnknownIssuer,
     /// An authority of the trusted one's name has signed it with another key.
     OtherKey,

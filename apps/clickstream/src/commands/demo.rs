@@ -30,7 +30,7 @@ Examples:
   clickstream demo --port 0 --dir /tmp/demo
   sqlite3 clickstream-demo/clicks.db 'select * from hot_items order by window_end desc, rank limit 10'";
 
-/// What the demo can be told.
+/// The options of the demo.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DemoArgs {

@@ -23,7 +23,7 @@ A drill runs beside the live job, with topics, an index prefix, a job name and a
 the end it counts every row in the stores against a count by brute force; it exits with 4 if a result is \
 missing, wrong or doubled.";
 
-/// What `drill` can be told.
+/// The options of `drill`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DrillArgs {

@@ -12,7 +12,7 @@ use millstream::{Error, Result};
 use crate::options::{Job, Options, SinkOptions};
 use crate::parts::store_name;
 
-/// What `forget` can be told.
+/// The options of `forget`.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "\
 A job that was given a new directory or bucket counts its attempts anew. Its writes then look older than \
@@ -58,7 +58,7 @@ pub(super) fn forget(args: &ForgetArgs) -> Result<()> {
     let stores = chosen(&config.app.sinks, &args.sink)?;
     refuse_while_running(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::bug("no runtime can be made").caused_by(error))?;
+    let runtime = runtime.map_err(|error| Error::bug("no Tokio runtime can be started").caused_by(error))?;
     let mut all = 0;
     for number in stores {
         let name = store_name(&config.app.sinks, number);
@@ -78,7 +78,7 @@ pub(super) fn forget(args: &ForgetArgs) -> Result<()> {
     logs::out(&format!("{all} rows {done}\n"))
 }
 
-/// The metric as operators have it, and as stores have it.
+/// The name of the metric in operators, and in stores.
 fn names(job: Job) -> (&'static str, &'static str) {
     match job {
         Job::UserClicks => ("user-clicks", "user_clicks"),

@@ -22,7 +22,7 @@ Examples:
 Let a job read a file of them with `source: {type: files, path: events.jsonl.gz}`, and a topic with \
 `source: {type: kafka, brokers: \"127.0.0.1:9092\", topic: user-clicks}`.";
 
-/// What `generate` can be told.
+/// The options of `generate`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct GenerateArgs {

@@ -12,7 +12,7 @@ use millstream::{Error, Result};
 
 use crate::options::Options;
 
-/// What `init` can be told.
+/// The options of `init`.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "\
 Examples:

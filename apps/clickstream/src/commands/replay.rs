@@ -32,7 +32,7 @@ An event that was late for one job and in time for another is counted once more 
 reason names the jobs that it was late for. Send such events (--stage late) to a topic of their own, and \
 let a job read it that has only those `jobs` and an earlier start.";
 
-/// What `replay` can be told.
+/// The options of `replay`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReplayArgs {

@@ -30,7 +30,7 @@ pub(super) struct TargetArgs {
 /// Runs a job that writes messages to the target.
 ///
 /// # Errors
-/// Those of the source and the target.
+/// Returns the errors of the source and the target.
 pub(super) fn send(env: &Environment, messages: &DataStream<RawBatch>, target: &TargetArgs) -> Result<()> {
     match (&target.topic, &target.to) {
         (Some(topic), _) => to_kafka(messages, target.kafka.sink(topic))?,
@@ -72,7 +72,7 @@ pub(super) fn tell_refused(name: &str, refused: &DataStream<DeadLetter>) {
 /// Runs a job to its end.
 ///
 /// # Errors
-/// Those of its sources and sinks.
+/// Returns the errors of its sources and sinks.
 pub(super) fn run(env: &Environment) -> Result<JobReport> {
     logs::start();
     let job = start(env.plan()?, RuntimeOptions::default())?;

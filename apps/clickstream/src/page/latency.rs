@@ -27,9 +27,9 @@ pub(super) struct Bound {
 /// The latency of a store, or of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Latency {
-    /// Of half of the rows.
+    /// Half of the rows took at most this long.
     pub p50: Bound,
-    /// Of all but one of a hundred.
+    /// All but one of a hundred rows took at most this long.
     pub p99: Bound,
 }
 

@@ -1,4 +1,4 @@
-//! What the page is told, twice a second: one picture of everything.
+//! The data of the page: one picture of everything, sent twice a second.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Setting {
     }
 }
 
-/// What the page is told. Times are epoch milliseconds.
+/// The data of the page. Times are epoch milliseconds.
 #[derive(Debug, Serialize)]
 pub(super) struct Picture {
     /// The job's name.

@@ -6,7 +6,7 @@ use millstream_delivery::NotReady;
 use millstream_record::Error;
 use serde_json::Value;
 
-use super::{Start, told};
+use super::{Start, cause_of};
 use crate::client::Question;
 use crate::mapping::{self, Difference};
 use crate::target::{self, Target};
@@ -59,7 +59,7 @@ impl Start {
             Ok(body) if answer.status == 200 => Ok(target::of_answer(name, &body)),
             Ok(body) if body.get("error").is_some() => Ok(Target::Absent),
             // Something between has answered, such as a proxy.
-            _ => Err(NotReady::Wait(told(&answer))),
+            _ => Err(NotReady::Wait(cause_of(&answer))),
         }
     }
 
@@ -89,12 +89,15 @@ impl Start {
             .all(|difference| difference.theirs != "missing" && difference.field != "dynamic")
         {
             tracing::warn!(
-                index, reason = %told(&answer),
+                index, reason = %cause_of(&answer),
                 "Elasticsearch: the index's mapping could not be extended, and longer values will be dead letters, as {list}"
             );
             return Ok(());
         }
-        let command = format!(" (or run PUT {index}/_mapping {body} as somebody who may; {})", told(&answer));
+        let command = format!(
+            " (or run PUT {index}/_mapping {body} with a login that may do so; {})",
+            cause_of(&answer)
+        );
         Err(NotReady::Stop(refuse(index, &list, &command)))
     }
 }

@@ -10,7 +10,7 @@ use millstream_delivery::NotReady;
 use millstream_record::Error;
 use serde_json::Value;
 
-use super::{Start, refused, told};
+use super::{Start, cause_of, refused};
 use crate::client::Question;
 use crate::mapping::{self, Difference};
 use crate::priority::{FILTER, Templates};
@@ -66,7 +66,7 @@ impl Start {
                 "the login may not manage index templates: allow it, or create the template yourself and configure none"
             }
             // Something between has answered, such as a proxy.
-            _ if refusal_type(&answer.body).is_none() => return Err(NotReady::Wait(told(&answer))),
+            _ if refusal_type(&answer.body).is_none() => return Err(NotReady::Wait(cause_of(&answer))),
             _ => "the index template is not accepted",
         };
         Err(NotReady::Stop(refused(&answer, &format!("template {:?}: {advice}", template.name))))

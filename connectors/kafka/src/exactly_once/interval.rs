@@ -143,7 +143,7 @@ impl Found {
         if segments.iter().all(|segment| is_whole(segment)) {
             return Ok(Interval { origin: Arc::new(origin), stamp, segments, ingest: Vec::new() });
         }
-        Err(Error::data("output that ends within a message"))
+        Err(Error::data("the stored output ends within a message"))
     }
 }
 

@@ -9,7 +9,7 @@ const MAX_ENTRY_BYTES: usize = 1 << 30;
 /// How a block's bytes are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Codec {
-    /// As they are.
+    /// The bytes as they are.
     Plain,
     /// LZ4, one block without a frame.
     Lz4,

@@ -17,7 +17,7 @@ pub(super) struct Footer {
     pub(super) index_offset: u64,
     pub(super) index_bytes: u64,
     pub(super) index_checksum: u64,
-    /// Of everything before the footer.
+    /// The checksum of everything before the footer.
     pub(super) file_checksum: u64,
 }
 

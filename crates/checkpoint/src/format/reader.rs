@@ -139,11 +139,11 @@ impl Entries {
     /// Hands over the entries.
     ///
     /// # Errors
-    /// Those of `emit`.
+    /// Returns the errors of `emit`.
     pub fn emit(&self, emit: &mut Emit<'_>) -> Result<()> {
         for entry in entries(&self.bytes) {
             // Its checksum was right: so it was written like that.
-            let (table, entry) = entry.ok_or_else(|| Error::bug("a block of a state file makes no sense"))?;
+            let (table, entry) = entry.ok_or_else(|| Error::bug("a block of a state file cannot be read"))?;
             emit(self.group, table, entry)?;
         }
         Ok(())
@@ -161,7 +161,7 @@ fn read_index(bytes: &[u8], footer: &Footer) -> Result<BTreeMap<u16, Vec<BlockRe
         let what = format!("its index at offset {} is damaged", footer.index_offset);
         return Err(mismatch(&what, footer.index_checksum, actual));
     }
-    let blocks = index::decode(bytes).ok_or_else(|| Error::data("its index makes no sense"))?;
+    let blocks = index::decode(bytes).ok_or_else(|| Error::data("its index cannot be read"))?;
     let mut sections: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for block in blocks {
         sections.entry(block.section).or_default().push(block);

@@ -49,7 +49,7 @@ impl<S: FnMut(Bytes) -> Result<()>> StateFileWriter<S> {
     /// Begins a file and its section 0.
     ///
     /// # Errors
-    /// Those of the sink; so for all calls.
+    /// Returns the errors of the sink, as all other calls do.
     pub fn new(sink: S) -> Result<Self> {
         let mut writer = Self {
             sink,
@@ -68,7 +68,7 @@ impl<S: FnMut(Bytes) -> Result<()>> StateFileWriter<S> {
     /// Adds an entry to the section that is open. Entries of one key group keep their order.
     ///
     /// # Errors
-    /// Those of the sink, and an entry that is too large.
+    /// Returns the errors of the sink, and an error for an entry that is too large.
     pub fn entry(&mut self, group: KeyGroup, table: u16, entry: &[u8]) -> Result<()> {
         let place = usize::from(group);
         if place >= self.open.len() {
@@ -89,7 +89,7 @@ impl<S: FnMut(Bytes) -> Result<()>> StateFileWriter<S> {
     /// Ends the section; the next entry belongs to the next one.
     ///
     /// # Errors
-    /// Those of the sink.
+    /// Returns the errors of the sink.
     pub fn end_section(&mut self) -> Result<SectionSummary> {
         self.close_all()?;
         self.section += 1;
@@ -100,7 +100,7 @@ impl<S: FnMut(Bytes) -> Result<()>> StateFileWriter<S> {
     /// Ends the file.
     ///
     /// # Errors
-    /// Those of the sink.
+    /// Returns the errors of the sink.
     pub fn finish(mut self) -> Result<FileSummary> {
         self.close_all()?;
         let index = index::encode(&self.index);

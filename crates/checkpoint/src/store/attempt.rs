@@ -31,7 +31,7 @@ pub struct Attempt {
     claimed: LogEntry,
     damaged: Vec<u64>,
     in_flight: Mutex<InFlight>,
-    // Of the checkpoints that are retained or were until lately.
+    // The manifests of checkpoints that are retained or were until recently.
     manifests: Mutex<BTreeMap<(CheckpointId, u64), Arc<Manifest>>>,
     cleaning: Mutex<Cleaning>,
 }
@@ -117,7 +117,7 @@ impl Attempt {
 
     /// Reads what the attempt goes on from: the newest retained checkpoint that is whole, else the savepoint
     /// that it was told to begin from; `None` for a job that begins from nothing. A damaged checkpoint is
-    /// passed over with a loud word.
+    /// passed over, and a warning is logged.
     ///
     /// # Errors
     /// [`ErrorKind::Data`] when there are checkpoints, and none is whole; those of the storage.
@@ -202,7 +202,7 @@ impl Attempt {
     }
 
     /// Begins to write a savepoint into a new folder below `dir`, or below `state.savepoints.dir`. It holds
-    /// entries alone, refers to nothing outside its folder, and is nobody's to delete but the user's.
+    /// entries alone, refers to nothing outside its folder, and only the user deletes it.
     /// [`CheckpointWriter::discard`] removes an unfinished one.
     ///
     /// # Errors

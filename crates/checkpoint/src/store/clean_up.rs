@@ -1,5 +1,5 @@
-//! Deletes what nobody refers to any more: lists, and does what the pure
-//! [`cleanup`](millstream_protocol::checkpoint_retention) says.
+//! Deletes files that nothing refers to any more: lists the job's folder, and deletes what the pure rule
+//! [`checkpoint_retention`](millstream_protocol::checkpoint_retention) allows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Attempt {
     /// it out at any time: what was left is deleted the next time.
     ///
     /// # Errors
-    /// Those of the storage: nothing else has happened then.
+    /// Returns the errors of the storage: nothing else has happened then.
     pub async fn clean(&self) -> Result<usize> {
         if self.in_doubt().await {
             return Ok(0); // What is retained is not known.

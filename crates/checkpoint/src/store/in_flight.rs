@@ -17,12 +17,12 @@ pub(super) struct InFlight {
     dropped: Arc<Mutex<Dropped>>,
 }
 
-/// What nobody wants any more.
+/// Files that are no longer needed.
 #[derive(Default)]
 pub(super) struct Dropped {
     /// Shared files of this attempt.
     pub(super) shared: BTreeSet<String>,
-    /// A checkpoint was given up: there may be files of it that nobody has a list of.
+    /// A checkpoint was given up: there may be files of it that are in no list.
     pub(super) strays: bool,
 }
 
@@ -55,7 +55,7 @@ impl InFlight {
         self.next
     }
 
-    /// Those under way, with all shared files that they refer to or write.
+    /// The checkpoints under way, with all shared files that they refer to or write.
     pub(super) fn alive(&mut self) -> (BTreeSet<CheckpointId>, BTreeSet<String>) {
         self.tickets.retain(|_, ticket| ticket.strong_count() > 0);
         let mut files = BTreeSet::new();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use millstream_record::{Error, Result};
 use millstream_stage::chance::Chance;
 
-/// Who makes a lock takes it at once; after this time one that nobody holds belongs to the dead.
+/// A process takes its lock as soon as it has made the file. A lock file that is older than this, and that
+/// nobody holds, belongs to a process that has died.
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// The folder. Beside it lies a lock, which the system releases when the process dies, however it dies.

@@ -27,7 +27,7 @@ pub(super) enum Source {
 pub(super) struct Stored {
     /// By source.
     pub(super) sections: Vec<SectionSummary>,
-    /// None where there was not one entry.
+    /// None if there was no entry.
     pub(super) file: Option<FileManifest>,
 }
 

@@ -84,7 +84,8 @@ impl CheckpointWriter {
     /// threads.
     ///
     /// # Errors
-    /// Those of the storage and of reading the frozen state: the checkpoint cannot be finished then.
+    /// Returns the errors of the storage and of reading the frozen state: the checkpoint cannot be finished
+    /// then.
     pub async fn part(&self, place: SubtaskId, frozen: Frozen) -> Result<PartMetrics> {
         let begun = self.writing.clock.nanos();
         let stored = self.writing.store(place, frozen).await;
@@ -98,7 +99,8 @@ impl CheckpointWriter {
     /// Writes the manifest, with the states of the enumerators by stage. All parts must be there.
     ///
     /// # Errors
-    /// Those of the storage; [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) when parts are missing.
+    /// Returns the errors of the storage; [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) when parts
+    /// are missing.
     pub async fn finish(self, enumerators: Vec<Option<Vec<u8>>>) -> Result<WrittenCheckpoint> {
         let mut manifest = self.writing.complete(enumerators)?;
         manifest.bytes += manifest.encode()?.len() as u64;
@@ -115,7 +117,7 @@ impl CheckpointWriter {
     /// Gives up. An unfinished savepoint is deleted; a checkpoint's files are left to the clean-up.
     ///
     /// # Errors
-    /// Those of the storage: files may be left in the savepoint's folder.
+    /// Returns the errors of the storage: files may be left in the savepoint's folder.
     pub async fn discard(self) -> Result<()> {
         if self.writing.ticket.is_some() {
             return Ok(());

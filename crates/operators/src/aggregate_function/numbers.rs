@@ -155,7 +155,7 @@ impl CompensatedSum {
     }
 
     fn total(&self) -> f64 {
-        // Of an infinite sum rounding has lost nothing that could be told.
+        // An infinite sum has no rounding error that could be added.
         if self.sum.is_finite() { self.sum + self.compensation } else { self.sum }
     }
 }

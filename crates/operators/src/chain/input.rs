@@ -45,7 +45,7 @@ pub enum Call<'a> {
 /// Makes a [`Call`] on a chain.
 ///
 /// # Errors
-/// Those of the operators.
+/// Returns the errors of the operators.
 pub fn forward<T: millstream_record::Data>(
     next: &mut dyn Push<T>,
     cx: &mut Context<'_>,

@@ -31,7 +31,7 @@ pub struct SourceStage<T: Record> {
     opened: Option<OpenSource<T>>,
     next: Box<dyn Push<T>>,
     rows: Rows<T>,
-    // With what the chain was told: whether it is at its end.
+    // By split: whether the chain last heard that the split is at its end.
     splits: BTreeMap<SplitId, Option<bool>>,
     look_at: Time,
     // Splits that came back from a snapshot or were assigned, not yet told to the chain.

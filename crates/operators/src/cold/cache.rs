@@ -39,7 +39,7 @@ pub(crate) trait ColdTable {
     }
 }
 
-/// An operator's cold store, and the changes that it has not been told yet.
+/// An operator's cold store, and the changes that it does not have yet.
 pub(crate) struct Cache {
     store: Box<dyn ColdStore>,
     pub(crate) changes: Vec<Change>,

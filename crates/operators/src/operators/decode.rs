@@ -73,7 +73,7 @@ impl<T: Data> Decode<T> {
     }
 }
 
-// Of a decoder that makes several records of one message, nobody knows which came from which.
+// Where a decoder makes several records of one message, it is not known which record came from which message.
 fn keep_origins<T>(source: &Arc<str>, batch: RawBatch, refused: &[DeadLetter], rows: &mut Rows<T>) {
     let (messages, before) = (batch.len(), rows.origins.len());
     if before + messages != rows.len() + refused.len() {

@@ -7,7 +7,7 @@ mod strategy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::report::{Place, Report, not_believed};
+use self::report::{Report, SplitOfOperator, not_believed};
 use self::split_clock::{Limits, Observed, SplitClock};
 use self::strategy::Progress;
 pub use self::strategy::{PunctuationFn, TimestampFn, WatermarkStrategy};
@@ -25,7 +25,8 @@ const SPLITS: &str = "watermarks";
 /// The one split of an input that does not come from a source.
 const WHOLE_INPUT: &str = "";
 
-/// Who holds the watermark where no split does, but this host's clock: the events are ahead of it.
+/// The name of the holder where the host's clock, and no split, holds the watermark: the events are ahead of
+/// the clock.
 const THE_CLOCK: &str = "the clock";
 
 /// How long a split that was empty vouches for nothing after its first record, in milliseconds: what was
@@ -128,7 +129,8 @@ impl<T: Data> AssignWatermarks<T> {
         let limits = self.limits(now);
         match self.restored.remove(split) {
             Some(state) if state.clock.highest() > limits.latest() => {
-                let line = not_believed(Place::new(&self.name, split), state.clock.highest(), limits);
+                let line =
+                    not_believed(SplitOfOperator::new(&self.name, split), state.clock.highest(), limits);
                 tracing::warn!("{line}");
                 SplitState { idle: state.idle, ..SplitState::new() }
             }
@@ -175,7 +177,7 @@ impl<T: Data> AssignWatermarks<T> {
         if let Some(furthest) = seen.furthest {
             self.metrics.add_ahead(split, seen.beyond.into(), furthest.saturating_sub(now));
         }
-        let place = Place::new(&self.name, split);
+        let place = SplitOfOperator::new(&self.name, split);
         for line in state.report.observed(place, &state.clock, seen, limits) {
             tracing::warn!("{line}");
         }
@@ -196,7 +198,7 @@ impl<T: Data> AssignWatermarks<T> {
         let active = self.splits.iter().filter(|(_, state)| !state.idle);
         let slowest =
             active.map(|(split, state)| (self.vouched(state), split, state)).min_by_key(|slow| slow.0);
-        // Who has not been told its splits yet is not idle: others must wait for it.
+        // A subtask that does not know its splits yet is not idle: others must wait for it.
         let idle = slowest.is_none() && (self.assigned || !self.splits.is_empty());
         let was_idle = std::mem::replace(&mut self.idle, idle);
         if was_idle && !idle {
@@ -249,13 +251,13 @@ impl<T: Data> AssignWatermarks<T> {
         }
     }
 
-    // What no line has told of yet, before the split is forgotten.
+    // Logs what no line has reported yet, before the split is forgotten.
     fn report_rest(&mut self, split: &SplitId, now: Time) {
         let limits = self.limits(now);
         let rest = self
             .splits
             .get_mut(split)
-            .and_then(|state| state.report.rest(Place::new(&self.name, split), limits));
+            .and_then(|state| state.report.rest(SplitOfOperator::new(&self.name, split), limits));
         rest.iter().for_each(|line| tracing::warn!("{line}"));
     }
 
@@ -266,7 +268,7 @@ impl<T: Data> AssignWatermarks<T> {
     }
 }
 
-/// In how large pieces silence is counted.
+/// The length of the pieces in which silence is counted.
 fn piece(limit: Time) -> Time {
     (limit / 4).max(1)
 }

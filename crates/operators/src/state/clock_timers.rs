@@ -71,7 +71,7 @@ impl<X: OfKey> ClockTimers<X> {
         self.processing.next()
     }
 
-    /// Hands over what the store has not been told.
+    /// Hands the store the changes that it does not have yet.
     pub(crate) fn write_back(&mut self, cache: &mut Cache) {
         self.event.write_back(cache);
         self.processing.write_back(cache);

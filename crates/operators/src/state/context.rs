@@ -7,7 +7,7 @@ use millstream_stage::time::Time;
 use super::TimerKind;
 use super::cell::{Cells, Column, StateCell};
 use super::clock_timers::ClockTimers;
-use super::handles::Place;
+use super::handles::StateColumn;
 use super::timers::KeyTimers;
 use super::ttl::{Access, Moment};
 use crate::table::Slot;
@@ -76,7 +76,7 @@ impl<K: Key, O: Data> KeyedContext<'_, K, O> {
         }
     }
 
-    pub(super) fn cell<C: StateCell>(&mut self, place: &Place<C>, access: Access) -> &mut C {
+    pub(super) fn cell<C: StateCell>(&mut self, place: &StateColumn<C>, access: Access) -> &mut C {
         let moment = Moment { now: self.now, watermark: self.lived_until, record: self.time };
         let column = self.columns[place.column].any().downcast_mut::<Cells<C>>();
         let column = column.expect("a handle is made together with its column");

@@ -11,12 +11,12 @@ use super::ttl::Access;
 use crate::aggregate_function::AggregateFunction;
 
 /// The place of a state among the operator's states.
-pub(super) struct Place<C> {
+pub(super) struct StateColumn<C> {
     pub(super) column: usize,
     pub(super) of: PhantomData<fn() -> C>,
 }
 
-impl<C> Clone for Place<C> {
+impl<C> Clone for StateColumn<C> {
     fn clone(&self) -> Self {
         Self { column: self.column, of: PhantomData }
     }
@@ -25,7 +25,7 @@ impl<C> Clone for Place<C> {
 /// One value per key, as Flink's `ValueState`: `value()` is [`get`](Self::get), `update(v)` is
 /// [`set`](Self::set).
 #[derive(Clone)]
-pub struct ValueState<T>(pub(super) Place<Option<T>>);
+pub struct ValueState<T>(pub(super) StateColumn<Option<T>>);
 
 impl<T: Record> ValueState<T> {
     /// The value of this key. Reading refreshes a time to live only where that is [asked
@@ -58,7 +58,7 @@ impl<T: Record> ValueState<T> {
 /// A list per key, as Flink's `ListState`: `update(list)` is [`set`](Self::set), `addAll(list)` is
 /// [`get_mut`](Self::get_mut) and [`extend`](Vec::extend).
 #[derive(Clone)]
-pub struct ListState<T>(pub(super) Place<Vec<T>>);
+pub struct ListState<T>(pub(super) StateColumn<Vec<T>>);
 
 impl<T: Record> ListState<T> {
     /// The list of this key. Reading refreshes a time to live only where that is [asked
@@ -97,7 +97,7 @@ impl<T: Record> ListState<T> {
 /// and `entries()` are methods of the map that [`get`](Self::get) returns; `put(k, v)` and `remove(k)` are
 /// [`insert`](BTreeMap::insert) and [`remove`](BTreeMap::remove) of [`get_mut`](Self::get_mut).
 #[derive(Clone)]
-pub struct MapState<M, V>(pub(super) Place<BTreeMap<M, V>>);
+pub struct MapState<M, V>(pub(super) StateColumn<BTreeMap<M, V>>);
 
 impl<M: Record + Ord, V: Record> MapState<M, V> {
     /// The map of this key. Reading refreshes a time to live only where that is [asked
@@ -131,7 +131,7 @@ impl<M: Record + Ord, V: Record> MapState<M, V> {
 /// One value per key that new values are combined with, as Flink's `ReducingState`.
 #[derive(Clone)]
 pub struct ReducingState<T> {
-    pub(super) place: Place<Option<T>>,
+    pub(super) place: StateColumn<Option<T>>,
     pub(super) combine: Arc<dyn Fn(T, T) -> T + Send + Sync>,
 }
 
@@ -159,7 +159,7 @@ impl<T: Record> ReducingState<T> {
 /// An accumulator per key, as Flink's `AggregatingState`.
 #[derive(Clone)]
 pub struct AggregatingState<T, A: AggregateFunction<T>> {
-    pub(super) place: Place<Option<A::Acc>>,
+    pub(super) place: StateColumn<Option<A::Acc>>,
     pub(super) aggregate: A,
 }
 

@@ -32,7 +32,7 @@ pub struct KeyedStates<K> {
     rows: Rows<K>,
     timers: ClockTimers<K>,
     watermark: Time,
-    floors: RestoredWatermarks,
+    restored_watermarks: RestoredWatermarks,
     owned: Range<KeyGroup>,
     cold: Option<Cache>,
     metrics: Vec<Arc<StateMetrics>>,
@@ -45,7 +45,7 @@ impl<K: Key> Default for KeyedStates<K> {
             rows: Rows::new(Vec::new(), 1),
             timers: ClockTimers::default(),
             watermark: MIN_TIME,
-            floors: RestoredWatermarks::default(),
+            restored_watermarks: RestoredWatermarks::default(),
             owned: 0..1,
             cold: None,
             metrics: Vec::new(),
@@ -72,7 +72,7 @@ impl<K: Key> KeyedStates<K> {
             None => all.restore(&restored, &tables)?,
             Some((cache, done)) => all.open_cold(cache, (!done).then_some(&restored), &tables)?,
         }
-        all.advance(all.floors.lowest(&all.owned));
+        all.advance(all.restored_watermarks.lowest(&all.owned));
         all.all_fired();
         Ok(all)
     }
@@ -135,7 +135,7 @@ impl<K: Key> KeyedStates<K> {
         let Rows { keys, columns, groups, expired, moment, .. } = &mut self.rows;
         let entry =
             keys.entry_mut(slot).expect("slots come from resolve or from a timer, which keeps its key");
-        let floor = self.floors.of(entry.hash, *groups);
+        let floor = self.restored_watermarks.of(entry.hash, *groups);
         KeyedContext {
             key: &entry.key,
             slot,
@@ -164,7 +164,7 @@ impl<K: Key> KeyedStates<K> {
     /// is about to read.
     pub fn advance(&mut self, watermark: Time) {
         self.watermark = self.watermark.max(watermark);
-        self.floors.caught_up(self.watermark);
+        self.restored_watermarks.caught_up(self.watermark);
     }
 
     /// All timers that the watermark has made due were fired.
@@ -233,7 +233,7 @@ impl<K: Key> KeyedStates<K> {
     /// # Errors
     /// See [`open`](Self::open).
     pub fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
-        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.restored_watermarks);
         if let Some(cache) = &mut self.cold {
             self.timers.write_back(cache);
             let tables = frozen::tables::<K>(&self.rows.columns);
@@ -248,7 +248,7 @@ impl<K: Key> KeyedStates<K> {
 
     fn restore(&mut self, restored: &RestoredKeyed, tables: &[TableSchema]) -> Result<()> {
         restored.read(tables, &mut |group, table, entry| match table {
-            0 => self.floors.restore(group, entry),
+            0 => self.restored_watermarks.restore(group, entry),
             _ => {
                 self.restore_timers(entry)?;
                 self.rows.decode(entry)
@@ -273,9 +273,9 @@ impl<K: Key> KeyedStates<K> {
         self.rows.keys = KeyedTable::tracked();
         self.timers = ClockTimers::above(&cache);
         match unread {
-            None => cache.each(0, &mut |group, entry| self.floors.restore(group, entry))?,
+            None => cache.each(0, &mut |group, entry| self.restored_watermarks.restore(group, entry))?,
             Some(restored) => restored.read(tables, &mut |group, table, entry| match table {
-                0 => self.floors.restore(group, entry),
+                0 => self.restored_watermarks.restore(group, entry),
                 _ => self.store(&mut cache, entry),
             })?,
         }

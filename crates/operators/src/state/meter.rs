@@ -67,7 +67,7 @@ fn mean<K: Key, V: Clone>(table: &KeyedTable<K, V>, heap_size: impl Fn(&Entry<K,
     usize::checked_div(sum, count).unwrap_or_default()
 }
 
-/// Of a state in a cold store, what the store says.
+/// Sets the size of a state; for one in a cold store, the size that the store reports.
 pub(crate) fn set(metrics: &StateMetrics, keys: usize, bytes: usize, cold: Option<&Cache>) {
     let sizes = cold.map(Cache::sizes);
     metrics.keys.set(sizes.map_or(keys as i64, |sizes| sizes.keys as i64));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_record::{Error, Record, Result};
 
 use super::cell::{Cells, Column, StateCell, updated_field};
-use super::handles::{AggregatingState, ListState, MapState, Place, ReducingState, ValueState};
+use super::handles::{AggregatingState, ListState, MapState, ReducingState, StateColumn, ValueState};
 use super::ttl::Ttl;
 use crate::aggregate_function::AggregateFunction;
 
@@ -47,7 +47,7 @@ macro_rules! declarations {
             /// A list per key.
             ///
             /// # Errors
-            /// As [`value`](Self::value).
+            /// Returns the same errors as [`value`](Self::value).
             pub fn list<T: Record>(&mut self, name: &str) -> Result<ListState<T>> {
                 self.add(name).map(ListState)
             }
@@ -55,7 +55,7 @@ macro_rules! declarations {
             /// A map per key.
             ///
             /// # Errors
-            /// As [`value`](Self::value).
+            /// Returns the same errors as [`value`](Self::value).
             pub fn map<M: Record + Ord, V: Record>(&mut self, name: &str) -> Result<MapState<M, V>> {
                 self.add(name).map(MapState)
             }
@@ -63,7 +63,7 @@ macro_rules! declarations {
             /// One value per key that new ones are combined with.
             ///
             /// # Errors
-            /// As [`value`](Self::value).
+            /// Returns the same errors as [`value`](Self::value).
             pub fn reducing<T: Record>(
                 &mut self,
                 name: &str,
@@ -75,7 +75,7 @@ macro_rules! declarations {
             /// An accumulator per key.
             ///
             /// # Errors
-            /// As [`value`](Self::value).
+            /// Returns the same errors as [`value`](Self::value).
             pub fn aggregating<T, A: AggregateFunction<T>>(
                 &mut self,
                 name: &str,
@@ -90,7 +90,7 @@ declarations!(States);
 declarations!(StatesWithTtl<'_>);
 
 impl StatesWithTtl<'_> {
-    fn add<C: StateCell>(&mut self, name: &str) -> Result<Place<C>> {
+    fn add<C: StateCell>(&mut self, name: &str) -> Result<StateColumn<C>> {
         self.states.declare(name, Some(self.ttl))
     }
 }
@@ -102,11 +102,11 @@ impl States {
         StatesWithTtl { states: self, ttl }
     }
 
-    fn add<C: StateCell>(&mut self, name: &str) -> Result<Place<C>> {
+    fn add<C: StateCell>(&mut self, name: &str) -> Result<StateColumn<C>> {
         self.declare(name, None)
     }
 
-    fn declare<C: StateCell>(&mut self, name: &str, ttl: Option<Ttl>) -> Result<Place<C>> {
+    fn declare<C: StateCell>(&mut self, name: &str, ttl: Option<Ttl>) -> Result<StateColumn<C>> {
         if name.is_empty() {
             return Err(Error::configuration("a state has no name: give it one, snapshots find it by that"));
         }
@@ -118,6 +118,6 @@ impl States {
             )));
         }
         self.columns.push(Box::new(Cells::<C>::new(name, ttl)));
-        Ok(Place { column: self.columns.len() - 1, of: PhantomData })
+        Ok(StateColumn { column: self.columns.len() - 1, of: PhantomData })
     }
 }

@@ -124,7 +124,7 @@ impl<X: OfKey> TimerIndex<X> {
         Ok(due.map(|(_, timer)| timer).take(most).collect())
     }
 
-    /// Hands over what the store has not been told.
+    /// Hands the store the changes that it does not have yet.
     pub(crate) fn write_back(&mut self, cache: &mut Cache) {
         if let Some(cold) = &mut self.cold {
             cache.changes.append(&mut cold.changes);

@@ -66,7 +66,8 @@ impl fmt::Display for Ttl {
     }
 }
 
-/// Of what was stored before the state had a time to live: its time starts when it is next seen.
+/// The time of a cell that was stored before the state had a time to live: it starts when the cell is next
+/// seen.
 pub(super) const UNKNOWN: Time = MIN_TIME;
 
 /// How a state is touched.

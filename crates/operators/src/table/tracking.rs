@@ -81,7 +81,7 @@ impl<K: Clone> Tracking<K> {
         std::mem::take(&mut self.gone)
     }
 
-    /// The slots whose entries the store must be told; from then on it knows them.
+    /// The slots whose entries the store does not have yet; from then on they count as stored.
     pub(super) fn take_changed(&mut self) -> Vec<Slot> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.retain(|slot| self.dirty.set(*slot, false));

@@ -50,12 +50,12 @@ impl PartialEq for Calendar {
 impl Eq for Calendar {}
 
 impl Calendar {
-    /// From midnight to midnight.
+    /// Windows from midnight to midnight.
     pub fn days(zone: Zone) -> Self {
         Self::hours(24, zone)
     }
 
-    /// Of so many hours, from midnight on: 1, 2, 3, 4, 6, 8, 12 or 24.
+    /// Windows of this many hours, counted from midnight: 1, 2, 3, 4, 6, 8, 12 or 24.
     pub fn hours(hours: u32, zone: Zone) -> Self {
         Self { zone, hours, last: [Window { start: 0, end: 0 }; 2] }
     }

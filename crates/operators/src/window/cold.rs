@@ -68,12 +68,12 @@ pub(super) type FireEntry<'a, K, A, S> = dyn FnMut(&mut WindowEntry<K, A, S>) ->
 pub(super) fn restore<K: Key, A: Record, S: Record>(
     cache: &mut Cache,
     panes: &mut Panes<K, A, S>,
-    floors: &mut RestoredWatermarks,
+    restored_watermarks: &mut RestoredWatermarks,
     unread: Option<&RestoredKeyed>,
 ) -> Result<()> {
     if let Some(restored) = unread {
         return restored.read(&frozen::tables::<K, A, S>(), &mut |group, table, entry| match table {
-            0 => floors.restore(group, entry),
+            0 => restored_watermarks.restore(group, entry),
             1 => {
                 panes.restore(from_bytes(entry)?);
                 Ok(())
@@ -81,7 +81,7 @@ pub(super) fn restore<K: Key, A: Record, S: Record>(
             _ => store(cache, panes, entry),
         });
     }
-    cache.each(0, &mut |group, entry| floors.restore(group, entry))?;
+    cache.each(0, &mut |group, entry| restored_watermarks.restore(group, entry))?;
     cache.each(PANES, &mut |_, entry| {
         panes.restore(from_bytes::<(Window, PaneTimers)>(entry)?).table.set_behind();
         Ok(())

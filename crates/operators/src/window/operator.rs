@@ -16,7 +16,7 @@ use super::assigner::require_time;
 use super::cold;
 use super::emit::WindowFunction;
 use super::frozen::{self, FrozenWindows, StoredEntry};
-use super::pane::{Cell, Panes, Place, StateOf, WindowEntry, add_time};
+use super::pane::{Cell, PaneIndex, Panes, StateOf, WindowEntry, add_time};
 use super::spec::{DueTimer, WindowSpec};
 use super::{AggregateFunction, Trigger, TriggerContext, Window, WindowAssigner, allowed_lateness};
 use crate::cold::{Cache, ColdTable};
@@ -37,7 +37,7 @@ where
     name: String,
     panes: Panes<K, A::Acc, StateOf<G>>,
     watermark: Time,
-    floors: RestoredWatermarks,
+    restored_watermarks: RestoredWatermarks,
     due: Due,
     held: Option<WatermarkEvent>,
     owned: std::ops::Range<KeyGroup>,
@@ -50,11 +50,11 @@ where
     of: std::marker::PhantomData<fn(T) -> R>,
 }
 
-/// TriggerContext that have come due, and how far the first one's window has fired.
+/// Timers that have come due, and how far the first one's window has fired.
 #[derive(Default)]
 struct Due {
     timers: VecDeque<DueTimer>,
-    place: Place,
+    place: PaneIndex,
 }
 
 impl<K, T, R, W, G, A, F> WindowOperator<K, T, R, W, G, A, F>
@@ -74,7 +74,7 @@ where
             name: String::new(),
             panes: Panes::new(1, false),
             watermark: MIN_TIME,
-            floors: RestoredWatermarks::default(),
+            restored_watermarks: RestoredWatermarks::default(),
             due: Due::default(),
             held: None,
             owned: 0..1,
@@ -98,7 +98,7 @@ where
         let time = if event_time { require_time(ts)? } else { now };
         self.assigned.clear();
         self.spec.assigner.assign_next(time, &mut self.assigned);
-        let watermark = self.watermark.max(self.floors.of(key.0, self.panes.groups()));
+        let watermark = self.watermark.max(self.restored_watermarks.of(key.0, self.panes.groups()));
         let mut late = !self.assigned.is_empty();
         for index in 0..self.assigned.len() {
             let window = self.assigned[index];
@@ -137,11 +137,11 @@ where
 
     // The next keys of one window.
     fn fire_keys(&mut self, due: &DueTimer, most: usize, out: &mut Rows<R>) -> Result<Option<usize>> {
-        let Self { spec, panes, floors, due: Due { place, .. }, cold, .. } = self;
+        let Self { spec, panes, restored_watermarks, due: Due { place, .. }, cold, .. } = self;
         let groups = panes.groups();
         let Some(pane) = panes.get(&due.window) else { return Ok(None) };
         let mut fire = |entry: &mut WindowEntry<K, A::Acc, StateOf<G>>| {
-            let floor = floors.of(entry.hash, groups);
+            let floor = restored_watermarks.of(entry.hash, groups);
             spec.fire(due, floor, entry.kept(), out)
         };
         // A window that never left memory fires from there; nothing leaves it before it is done.
@@ -160,7 +160,7 @@ where
         };
         if self.spec.assigner.is_event_time() {
             self.panes.expire(self.spec.allowed_lateness, self.watermark, dropped);
-            self.floors.caught_up(self.watermark);
+            self.restored_watermarks.caught_up(self.watermark);
         } else {
             self.panes.expire(0, now, dropped);
         }
@@ -194,7 +194,7 @@ where
     fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
         restored.read(&Self::tables(), &mut |group, table, entry| {
             match table {
-                0 => self.floors.restore(group, entry)?,
+                0 => self.restored_watermarks.restore(group, entry)?,
                 1 => drop(self.panes.restore(from_bytes(entry)?)),
                 _ => self.restore_entry(from_bytes(entry)?),
             }
@@ -208,7 +208,7 @@ where
     }
 
     fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
-        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.restored_watermarks);
         match &mut self.cold {
             None => Ok(Box::new(FrozenWindows::new(watermarks, &mut self.panes))),
             Some(cache) => cold::freeze(cache, &mut self.panes, &watermarks, id),
@@ -235,7 +235,7 @@ where
         let fired = self.fire_keys(&due, most, &mut out.rows)?;
         if fired.is_none() {
             self.due.timers.pop_front();
-            self.due.place = Place::default();
+            self.due.place = PaneIndex::default();
         }
         Ok(Some(fired.unwrap_or_default()))
     }
@@ -293,7 +293,12 @@ where
         let opened = Cache::open(name, &Self::tables(), &restored, cx)?;
         self.panes = Panes::new(cx.key_groups, opened.is_some());
         let Some((mut cache, done)) = opened else { return self.restore(&restored) };
-        cold::restore(&mut cache, &mut self.panes, &mut self.floors, (!done).then_some(&restored))?;
+        cold::restore(
+            &mut cache,
+            &mut self.panes,
+            &mut self.restored_watermarks,
+            (!done).then_some(&restored),
+        )?;
         self.cold = Some(cache);
         Ok(())
     }

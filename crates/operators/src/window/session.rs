@@ -41,7 +41,7 @@ where
     cold: Option<Cache>,
     held: Option<WatermarkEvent>,
     watermark: Time,
-    floors: RestoredWatermarks,
+    restored_watermarks: RestoredWatermarks,
     owned: std::ops::Range<KeyGroup>,
     metrics: Arc<OperatorMetrics>,
     meter: Meter,
@@ -105,7 +105,7 @@ where
             cold: None,
             held: None,
             watermark: MIN_TIME,
-            floors: RestoredWatermarks::default(),
+            restored_watermarks: RestoredWatermarks::default(),
             owned: 0..1,
             metrics: OperatorMetrics::new(""),
             meter: Meter::default(),
@@ -125,7 +125,7 @@ where
         let time = if event_time { require_time(ts)? } else { now };
         let single = self.spec.assigner.window(time);
         let slot = self.table.keys.resolve(hash, key, Vec::new);
-        let watermark = self.watermark.max(self.floors.of(hash, self.table.groups));
+        let watermark = self.watermark.max(self.restored_watermarks.of(hash, self.table.groups));
         let merged = self.merged_window(slot, single);
         if event_time && allowed_lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
             self.forget_empty(slot);
@@ -240,7 +240,7 @@ where
             entry.value.swap_remove(place);
             return self.forget_empty(slot);
         }
-        let floor = self.floors.of(entry.hash, self.table.groups);
+        let floor = self.restored_watermarks.of(entry.hash, self.table.groups);
         let kept = entry.value[place].kept(&entry.key);
         self.spec.fire(&DueTimer { kind, time, window }, floor, kept, out);
     }
@@ -252,7 +252,7 @@ where
 
     fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
         restored.read(&Self::tables(), &mut |group, table, entry| match table {
-            0 => self.floors.restore(group, entry),
+            0 => self.restored_watermarks.restore(group, entry),
             _ => self.restore_key(from_bytes(entry)?),
         })
     }
@@ -269,9 +269,9 @@ where
         self.table.keys = KeyedTable::tracked();
         self.timers = ClockTimers::above(&cache);
         match unread {
-            None => cache.each(0, &mut |group, entry| self.floors.restore(group, entry))?,
+            None => cache.each(0, &mut |group, entry| self.restored_watermarks.restore(group, entry))?,
             Some(restored) => restored.read(&Self::tables(), &mut |group, table, entry| match table {
-                0 => self.floors.restore(group, entry),
+                0 => self.restored_watermarks.restore(group, entry),
                 _ => self.store(&mut cache, entry),
             })?,
         }
@@ -292,7 +292,7 @@ where
     }
 
     fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
-        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.floors);
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.restored_watermarks);
         let Some(cache) = &mut self.cold else {
             let (groups, keys) = (self.table.groups, self.table.keys.freeze());
             return Ok(Box::new(FrozenSessions { watermarks, groups, keys }));
@@ -338,7 +338,7 @@ where
     }
 
     fn all_fired(&mut self, _: Time) {
-        self.floors.caught_up(self.watermark);
+        self.restored_watermarks.caught_up(self.watermark);
     }
 
     fn wake_at(&self) -> Option<Time> {

@@ -1,4 +1,4 @@
-//! What the coordinator is told, and what it decides.
+//! The events that the coordinator takes, and the decisions that it makes.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use millstream_stage::stage::End;
 
 use crate::checkpoint_stats::CheckpointKind;
 
-/// Somebody wants something.
+/// A request for a checkpoint, a savepoint or a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// By this number whoever asked is found again in the decisions.
+    /// The number by which decisions refer to this request.
     pub token: u64,
-    /// What is wanted.
+    /// What is requested.
     pub wanted: Wanted,
 }
 
@@ -39,7 +39,7 @@ pub enum CoordinatorEvent {
     Started,
     /// A time that was asked for has come.
     Tick,
-    /// Somebody wants something.
+    /// A request has come.
     Requested(Request),
     /// A subtask's part is frozen.
     Frozen {
@@ -48,7 +48,7 @@ pub enum CoordinatorEvent {
         /// The subtask's number among all of the job.
         subtask: usize,
     },
-    /// Somebody cannot take part: the snapshot cannot be completed, the job runs on.
+    /// A subtask cannot take part: the snapshot cannot be completed, the job runs on.
     Declined {
         /// The snapshot.
         id: CheckpointId,
@@ -77,8 +77,8 @@ pub enum CoordinatorEvent {
         end: End,
     },
     /// A subtask that has ended has also done what it had to after `completed` of the last snapshot: its
-    /// output is committed. To be told of each subtask after a [`CoordinatorDecision::Complete`] that is the
-    /// last one.
+    /// output is committed. The driver says this of each subtask after the last
+    /// [`CoordinatorDecision::Complete`].
     Settled {
         /// Its number among all of the job.
         subtask: usize,
@@ -158,7 +158,7 @@ pub enum CoordinatorDecision {
     LogFinish,
     /// All is done, or what is not done is in the last checkpoint: close the subtasks.
     Release,
-    /// The job must fail; what follows is up to its [`restart_strategy`](crate::restart_strategy) strategy.
+    /// The job must fail; its [restart strategy](crate::restart_strategy) decides what follows.
     FailJob {
         /// What may be done about it.
         kind: ErrorKind,
@@ -182,7 +182,7 @@ impl CoordinatorDecision {
 pub enum AbortReason {
     /// It took longer than this.
     Expired(Duration),
-    /// Somebody could not take part.
+    /// A subtask could not take part.
     Declined(String),
     /// It could not be stored.
     Write(String),
@@ -207,7 +207,7 @@ impl fmt::Display for AbortReason {
         match self {
             Self::Expired(after) => write!(
                 f,
-                "it was not complete within {after:?} (execution.checkpointing.timeout): its metrics say who held the barrier"
+                "it was not complete within {after:?} (execution.checkpointing.timeout): the alignment times of its subtasks say which of them held the barrier"
             ),
             Self::Declined(why) => write!(f, "a part of it could not be taken: {why}"),
             Self::Write(why) => write!(f, "it could not be stored: {why}"),

@@ -34,7 +34,8 @@ pub struct Done {
     pub entry: LogEntry,
     /// Entries that are so old that they may be deleted; it does no harm if they are not.
     pub prune: Vec<u64>,
-    /// Entries that were found damaged and passed over: worth a loud word, for what they said is lost.
+    /// Entries that were found damaged and passed over: to be logged as a warning, because their content
+    /// is lost.
     pub damaged: Vec<u64>,
 }
 
@@ -123,7 +124,7 @@ impl Append {
         Self { yields: true, ..self }
     }
 
-    /// Keeps so many entries before the last one; 100 unless told.
+    /// Keeps this many entries before the last one; the default is 100.
     #[must_use]
     pub fn keeping(self, keep: u64) -> Self {
         Self { keep, ..self }

@@ -1,4 +1,4 @@
-//! What a subtask is told, and what it decides.
+//! The events that a subtask takes, and the decisions that it makes.
 
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::Assignment;

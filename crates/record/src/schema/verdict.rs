@@ -1,4 +1,4 @@
-//! What a user is told about a pair of schemas.
+//! The verdict on a pair of schemas, in words for users.
 
 use std::fmt;
 

@@ -169,7 +169,7 @@ impl Drop for Threads {
 /// Reads a savepoint for a job that keeps its checkpoints in memory.
 ///
 /// # Errors
-/// Those of the storage, and of what is there.
+/// Returns the errors of the storage, and an error for a snapshot that is damaged or does not fit.
 pub(crate) fn read(url: &str, setup: &Setup, options: &ReadOptions) -> Result<JobSnapshot> {
     let runtime = io::runtime(THREADS)?;
     let opened = runtime.block_on(open(url, &setup.options.storage, options))?;
@@ -200,7 +200,10 @@ impl Pages {
             Ok(metrics) => metrics,
             Err(error) => {
                 if let Err(left) = writer.discard().await {
-                    tracing::warn!("what was written of it is left behind: {}", left.chain());
+                    tracing::warn!(
+                        "files that were written for a checkpoint are left behind: {}",
+                        left.chain()
+                    );
                 }
                 return Err(error);
             }

@@ -65,7 +65,7 @@ impl Coordinator<'_> {
         self.happened(CoordinatorEvent::Stop)
     }
 
-    /// What comes before all are open waits until they are.
+    /// A stop that comes before all subtasks are open waits until they are.
     pub(super) fn stop_sources(&mut self, end: End) {
         self.state.stopping();
         let deadline = self.stop_deadline();

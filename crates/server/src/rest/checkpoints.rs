@@ -64,7 +64,7 @@ fn checkpoint(stats: &CheckpointStats) -> Value {
     })
 }
 
-// Who held the barrier, and whose part was slow to write.
+// By subtask: how long it held the barrier, and how long its part took to write.
 fn tasks(subtasks: &[SubtaskStats]) -> Value {
     let mut stages = Map::new();
     for subtask in subtasks {
@@ -101,7 +101,7 @@ fn summary(history: &CheckpointHistory) -> Value {
     })
 }
 
-// Of the checkpoints that are remembered.
+// Minimum, maximum, average and quantiles over the checkpoints in the history.
 fn spread(mut values: Vec<u64>) -> Value {
     values.sort_unstable();
     let Some(last) = values.len().checked_sub(1) else {

@@ -26,7 +26,7 @@ pub(crate) struct Requests(Arc<(Mutex<HashMap<String, Request>>, Condvar)>);
 #[derive(Default)]
 struct Request {
     outcome: Option<Outcome>,
-    // Whether somebody has learnt how it ended.
+    // Whether a client has fetched the outcome.
     delivered: bool,
 }
 
@@ -124,9 +124,9 @@ impl Requests {
         Some(request.outcome.clone())
     }
 
-    /// Waits until everybody who began something has learnt how it ended, but not for ever: a job that was
-    /// stopped over HTTP must not take the answer with it.
-    pub(crate) fn wait_until_told(&self, patience: Duration) {
+    /// Waits until the outcome of each request has been fetched, but not for ever: the process of a job that
+    /// was stopped over HTTP must not end before its answer was fetched.
+    pub(crate) fn wait_until_delivered(&self, patience: Duration) {
         let undelivered = |all: &mut HashMap<String, Request>| all.values().any(|request| !request.delivered);
         self.0.1.wait_while_for(&mut self.all(), undelivered, patience);
     }

@@ -34,7 +34,7 @@ struct State {
 }
 
 impl Refusals {
-    /// Those of an operator or a sink of this name.
+    /// The counter of an operator or a sink of this name.
     pub(crate) fn of(operator: &str, fate: Fate) -> Self {
         let refused = if fate == Fate::Dropped { "dropped" } else { "refused" };
         let subject = format!("most records are {refused} by {operator}");

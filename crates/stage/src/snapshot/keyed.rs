@@ -48,7 +48,7 @@ pub trait FrozenState: Send {
     /// Hands over every entry, in any order.
     ///
     /// # Errors
-    /// Those of `emit`, and of reading the state.
+    /// Returns the errors of `emit`, and of reading the state.
     fn entries(&self, emit: &mut Emit<'_>) -> Result<()>;
     /// Where it lies in immutable files: a checkpoint may keep these instead of the entries.
     fn native(&self) -> Option<NativeState<'_>> {
@@ -65,8 +65,8 @@ pub trait KeyedPart: Send + Sync {
     /// Hands over the entries of these groups, in any order.
     ///
     /// # Errors
-    /// Those of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when it is
-    /// damaged.
+    /// Returns the errors of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the
+    /// file, when it is damaged.
     fn entries(&self, wanted: &Range<KeyGroup>, emit: &mut Emit<'_>) -> Result<()>;
     /// Where it was kept as files of a cold store: these, on local disk.
     fn native(&self) -> Option<NativeState<'_>> {
@@ -107,9 +107,9 @@ pub trait NativeReader: Send + Sync {
     /// written.
     ///
     /// # Errors
-    /// Those of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the file, when one is
-    /// damaged; [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a format that
-    /// it does not know.
+    /// Returns the errors of `emit`; [`ErrorKind::Data`](millstream_record::ErrorKind::Data), naming the
+    /// file, when one is damaged; [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration)
+    /// for a format that it does not know.
     fn entries(
         &self,
         native: &NativeState<'_>,
@@ -135,7 +135,7 @@ impl MemoryPart {
     /// Everything of a frozen state.
     ///
     /// # Errors
-    /// Those of reading it.
+    /// Returns the errors of reading it.
     pub fn of(frozen: &dyn FrozenState) -> Result<Self> {
         let mut part = Self::new(frozen.tables());
         frozen.entries(&mut |group, table, entry| {
@@ -207,8 +207,9 @@ impl RestoredKeyed {
     /// that table's schema.
     ///
     /// # Errors
-    /// Those of `take` and of the parts; [`ErrorKind::Data`](millstream_record::ErrorKind::Data) for an entry
-    /// of a table that `tables` does not have, or whose schema does not fit ([`millstream_record::schema`]).
+    /// Returns the errors of `take` and of the parts; [`ErrorKind::Data`](millstream_record::ErrorKind::Data)
+    /// for an entry of a table that `tables` does not have, or whose schema does not fit
+    /// ([`millstream_record::schema`]).
     pub fn read(&self, tables: &[TableSchema], take: &mut Emit<'_>) -> Result<()> {
         let mut spare = Vec::new();
         for part in &self.parts {

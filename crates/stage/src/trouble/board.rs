@@ -26,7 +26,7 @@ pub struct Ongoing {
     pub subject: String,
     /// Its latest error.
     pub why: String,
-    /// For how long.
+    /// For how long it has lasted.
     pub lasts: Duration,
     /// How often it was tried; 0 where nothing is tried again.
     pub attempts: u64,

@@ -31,7 +31,7 @@ pub(crate) fn forget_foreign(db: &DB, groups: &Range<KeyGroup>, owned: &Range<Ke
             continue;
         }
         let (from, to) = (foreign.start.to_be_bytes(), foreign.end.to_be_bytes());
-        // Whole files at once, the rest by a watermark that compactions make true.
+        // Whole files are deleted at once; the rest is covered by a range tombstone that compactions apply.
         db.delete_file_in_range(from, to).map_err(failed)?;
         let mut batch = WriteBatch::default();
         batch.delete_range(from, to);

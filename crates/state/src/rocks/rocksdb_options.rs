@@ -10,7 +10,7 @@ use rocksdb::{
 use super::expiry::Expiry;
 use super::memory::Memory;
 
-/// Of a database that only reads, and of single table files.
+/// Options of a database that only reads, and of single table files.
 pub(crate) fn reading(memory: &Memory) -> Options {
     let mut options = Options::default();
     options.set_block_based_table_factory(&tables(memory));
@@ -23,7 +23,7 @@ pub(crate) fn reading(memory: &Memory) -> Options {
     options
 }
 
-/// Of a database that runs.
+/// Options of a database that runs.
 pub(crate) fn running(memory: &Memory, expiry: Arc<Expiry>) -> Options {
     let mut options = reading(memory);
     options.create_if_missing(true);
@@ -65,7 +65,7 @@ fn tables(memory: &Memory) -> BlockBasedOptions {
     tables
 }
 
-/// Of writes: a crash loses the local copy by design.
+/// Options of writes, without a write-ahead log: a crash loses the local copy by design.
 pub(crate) fn writing() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
@@ -74,7 +74,7 @@ pub(crate) fn writing() -> WriteOptions {
     options
 }
 
-/// Of reading a whole range once.
+/// Options of reading a whole range once.
 pub(crate) fn once(from: &[u8], to: Option<&[u8]>) -> ReadOptions {
     let mut options = ReadOptions::default();
     options.fill_cache(false);

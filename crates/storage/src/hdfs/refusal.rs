@@ -32,7 +32,7 @@ pub(super) fn failure(error: HdfsError) -> StorageFailure {
         E::DataTransferError(_) | E::BlocksNotFound(_) | E::OperationFailed(_) => {
             passing("a DataNode failed")
         }
-        E::AlreadyExists(_) | E::FileNotFound(_) => passing("somebody else changes the same files"),
+        E::AlreadyExists(_) | E::FileNotFound(_) => passing("another client changes the same files"),
         E::InternalError(_) | E::InvalidRPCResponse(_) => passing(
             "what answers is no NameNode: check the port (8020 or 9820 by default; 9870 is that of its web page)",
         ),
@@ -92,7 +92,7 @@ fn of_class(class: &str) -> StorageFailure {
             StorageFailure::passing(Error::retry(advice))
         }
         // Mostly java.io.IOException: no DataNode takes the block (dead, full), or the lease was lost.
-        _ => StorageFailure::passing(Error::retry("HDFS cannot do that now")),
+        _ => StorageFailure::passing(Error::retry("HDFS cannot do this now")),
     }
 }
 

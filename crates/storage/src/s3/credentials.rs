@@ -1,4 +1,4 @@
-//! Who we are to the store: a lack of credentials is found before anything is sent, or said when the
+//! The credentials for the store: missing ones are found before anything is sent, or reported when the
 //! machine's role has none.
 
 use std::error::Error as StdError;

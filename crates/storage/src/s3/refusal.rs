@@ -165,7 +165,7 @@ fn untrusted(reason: &CertificateError) -> StorageFailure {
     use CertificateError as E;
     match reason {
         E::UnknownIssuer => StorageFailure::lasting(Error::configuration(
-            "nobody whom this machine trusts has signed the store's certificate: name its authority's in s3.ca-file",
+            "no authority that this machine trusts has signed the store's certificate: name the file with its CA certificate in s3.ca-file",
         )),
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             StorageFailure::lasting(Error::configuration(

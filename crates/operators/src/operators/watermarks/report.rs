@@ -1,5 +1,5 @@
-//! What the log is told of wrong clocks: a trouble once when it begins, ever more rarely while it goes on,
-//! once when it is over.
+//! The log lines about wrong clocks: one when a trouble begins, ever fewer while it goes on, and one when it
+//! is over.
 
 use millstream_stage::time::{Time, written};
 
@@ -11,12 +11,12 @@ const LONGEST_PAUSE: Time = 600_000;
 
 /// Where the operator stands and what it is called.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct SplitOfOperator<'a> {
     operator: &'a str,
     split: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> SplitOfOperator<'a> {
     /// A split of the input of an operator; one without a name is the whole input.
     pub(super) fn new(operator: &'a str, split: &'a str) -> Self {
         Self { operator, split: if split.is_empty() { "(the whole input)" } else { split } }
@@ -26,9 +26,9 @@ impl<'a> Place<'a> {
 /// What was said of one split.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
-    // Events beyond the tolerance: all of them, those that no line has told of, and the latest of all.
+    // Events beyond the tolerance: all of them, those that no line has reported, and the latest of all.
     beyond: u64,
-    untold: u64,
+    unreported: u64,
     furthest: Time,
     pauses: Pauses,
     held: Episodes,
@@ -53,10 +53,10 @@ impl Pauses {
     }
 }
 
-/// A trouble that comes and goes is told ever more rarely.
+/// Reports a trouble that comes and goes ever more rarely.
 #[derive(Clone, Debug, Default)]
 struct Episodes {
-    told: bool,
+    reported: bool,
     pauses: Pauses,
 }
 
@@ -70,12 +70,12 @@ enum Turn {
 impl Episodes {
     fn turn(&mut self, lasts: bool, now: Time) -> Option<Turn> {
         if !lasts {
-            return std::mem::take(&mut self.told).then_some(Turn::Over);
+            return std::mem::take(&mut self.reported).then_some(Turn::Over);
         }
-        if self.told || !self.pauses.are_over(now) {
+        if self.reported || !self.pauses.are_over(now) {
             return None;
         }
-        self.told = true;
+        self.reported = true;
         self.pauses.begin(now);
         Some(Turn::Begun)
     }
@@ -85,7 +85,7 @@ impl Report {
     /// The lines that a batch is worth.
     pub(super) fn observed(
         &mut self,
-        place: Place<'_>,
+        place: SplitOfOperator<'_>,
         clock: &SplitClock,
         seen: Observed,
         limits: Limits,
@@ -93,22 +93,23 @@ impl Report {
         if let Some(furthest) = seen.furthest {
             self.furthest = if self.beyond == 0 { furthest } else { self.furthest.max(furthest) };
             self.beyond += u64::from(seen.beyond);
-            self.untold += u64::from(seen.beyond);
+            self.unreported += u64::from(seen.beyond);
         }
         let held = self.held(place, clock, limits);
-        let ahead = (self.untold > 0 && self.pauses.are_over(limits.now)).then(|| self.ahead(place, limits));
+        let ahead =
+            (self.unreported > 0 && self.pauses.are_over(limits.now)).then(|| self.ahead(place, limits));
         [held, ahead, self.behind(place, clock, limits)].into_iter().flatten().collect()
     }
 
-    /// The line for what was not told yet; at the end of the input.
-    pub(super) fn rest(&mut self, place: Place<'_>, limits: Limits) -> Option<String> {
-        (self.untold > 0).then(|| self.ahead(place, limits))
+    /// The line for the events that were not reported yet, at the end of the input.
+    pub(super) fn rest(&mut self, place: SplitOfOperator<'_>, limits: Limits) -> Option<String> {
+        (self.unreported > 0).then(|| self.ahead(place, limits))
     }
 
-    fn ahead(&mut self, place: Place<'_>, limits: Limits) -> String {
-        self.untold = 0;
+    fn ahead(&mut self, place: SplitOfOperator<'_>, limits: Limits) -> String {
+        self.unreported = 0;
         self.pauses.begin(limits.now);
-        let Place { operator, split } = place;
+        let SplitOfOperator { operator, split } = place;
         let events = counted(self.beyond);
         let by = lasting(self.furthest.saturating_sub(limits.now));
         let tolerance = lasting(limits.tolerance);
@@ -122,15 +123,15 @@ impl Report {
         )
     }
 
-    fn held(&mut self, place: Place<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
-        let Place { operator, split } = place;
+    fn held(&mut self, place: SplitOfOperator<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
+        let SplitOfOperator { operator, split } = place;
         if self.held.turn(clock.follows_the_wall_clock(), limits.now)? == Turn::Over {
             return Some(format!(
                 "{operator}: most events of split {split} agree with this host's clock again"
             ));
         }
         // The line says it all: that of single events may rest.
-        (self.untold, self.pauses) = (0, Pauses::default());
+        (self.unreported, self.pauses) = (0, Pauses::default());
         self.pauses.begin(limits.now);
         let recent = clock.recent;
         let by = self.furthest.saturating_sub(limits.now);
@@ -150,8 +151,8 @@ impl Report {
         ))
     }
 
-    fn behind(&mut self, place: Place<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
-        let Place { operator, split } = place;
+    fn behind(&mut self, place: SplitOfOperator<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
+        let SplitOfOperator { operator, split } = place;
         if self.behind.turn(clock.is_mostly_behind(), limits.now)? == Turn::Over {
             return Some(format!("{operator}: most events of split {split} are in order again"));
         }
@@ -173,8 +174,8 @@ impl Report {
 }
 
 /// The line for a restored clock that this host's clock contradicts.
-pub(super) fn not_believed(place: Place<'_>, highest: Time, limits: Limits) -> String {
-    let Place { operator, split } = place;
+pub(super) fn not_believed(place: SplitOfOperator<'_>, highest: Time, limits: Limits) -> String {
+    let SplitOfOperator { operator, split } = place;
     format!(
         "{operator}: split {split} was restored with an event time of {}, which is ahead of this host's clock ({}) by more than the \
          watermark's tolerance ({}): it is not believed, and the split's next events say what time it is. Check this host's clock.",
@@ -209,7 +210,7 @@ mod tests {
 
     const HOUR: Time = 3_600_000;
     const NOW: Time = 1_511_658_000_000;
-    const PLACE: Place<'_> = Place { operator: "event-time", split: "clicks-3" };
+    const PLACE: SplitOfOperator<'_> = SplitOfOperator { operator: "event-time", split: "clicks-3" };
 
     struct Case {
         clock: SplitClock,
