@@ -110,7 +110,7 @@ fn tombstones_are_passed_over_and_an_empty_message_is_one() {
     producer.flush(Duration::from_secs(30)).unwrap();
     let source = KafkaSource::new(options(brokers(), &name));
     let harness = Harness::new(world());
-    let metrics = harness.metrics().operator("clicks");
+    let metrics = harness.metrics().operator("source");
     let mut reader = DrivenReader::open(&source, harness).unwrap();
     reader.add_splits(splits(&source)).unwrap();
     let (mut read, mut last) = (Read::new(), Vec::new());
