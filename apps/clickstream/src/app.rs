@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream::cli::{Application, Config, Running, System, logs, schema_of};
+#[cfg(feature = "servers")]
+use millstream::cli::System;
+use millstream::cli::{Application, Config, Running, logs, schema_of};
 use millstream::prelude::*;
 use millstream::runtime::JobHandle;
 use millstream::server::ServerOptions;
@@ -12,6 +14,7 @@ use crate::options::Options;
 use crate::page::{Board, LivePage, show};
 use crate::parts;
 use crate::pipeline;
+#[cfg(feature = "servers")]
 use crate::systems::systems;
 
 /// The shop's job, with a board for the page.
@@ -45,6 +48,7 @@ impl Application for Shop {
         Some(schema_of::<Options>())
     }
 
+    #[cfg(feature = "servers")]
     fn systems(&self, config: &Config<Options>) -> Vec<System> {
         systems(&config.app)
     }

@@ -1,6 +1,9 @@
 //! What a build without the feature `servers` leaves out: Kafka, Elasticsearch and Redis. The demo needs none
 //! of them.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -20,6 +23,21 @@ pub enum LeftOut {}
 impl<'de> Deserialize<'de> for LeftOut {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(D::Error::custom(WHY))
+    }
+}
+
+impl JsonSchema for LeftOut {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "LeftOut".into()
+    }
+
+    // No value is one of it.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        false.into()
     }
 }
 

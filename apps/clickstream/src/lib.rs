@@ -20,4 +20,5 @@ pub mod pipeline;
 pub mod results;
 pub mod sinks;
 pub mod sources;
+#[cfg(feature = "servers")]
 pub mod systems;

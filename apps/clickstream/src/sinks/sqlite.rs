@@ -27,6 +27,7 @@ pub(super) fn sink(
 }
 
 /// All tables.
+#[cfg(feature = "servers")]
 pub(crate) fn tables() -> impl Iterator<Item = Table> {
     [user_clicks(), hot_items(), pv_uv()].into_iter()
 }
