@@ -23,7 +23,8 @@ pub struct KeyedContext<'a, K, O> {
     pub(super) time: Time,
     pub(super) now: Time,
     pub(super) watermark: Time,
-    // The event time by which states expire: that of the timer while timers fire, else the watermark.
+    // The event time up to which states with a time to live have aged: the time of the timer while event-time
+    // timers fire, else the watermark.
     pub(super) lived_until: Time,
     pub(super) out: &'a mut Output<O>,
 }

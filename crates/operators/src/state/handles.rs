@@ -10,7 +10,7 @@ use super::context::KeyedContext;
 use super::ttl::Access;
 use crate::aggregate_function::AggregateFunction;
 
-/// The place of a state among the operator's states.
+/// The column of a state among the states of its operator.
 pub(super) struct StateColumn<C> {
     pub(super) column: usize,
     pub(super) of: PhantomData<fn() -> C>,

@@ -16,7 +16,7 @@ use super::assigner::require_time;
 use super::cold;
 use super::emit::WindowFunction;
 use super::frozen::{self, FrozenWindows, StoredEntry};
-use super::pane::{Cell, PaneIndex, Panes, StateOf, WindowEntry, add_time};
+use super::pane::{Cell, FiringPosition, Panes, StateOf, WindowEntry, add_time};
 use super::spec::{DueTimer, WindowSpec};
 use super::{AggregateFunction, Trigger, TriggerContext, Window, WindowAssigner, allowed_lateness};
 use crate::cold::{Cache, ColdTable};
@@ -54,7 +54,7 @@ where
 #[derive(Default)]
 struct Due {
     timers: VecDeque<DueTimer>,
-    place: PaneIndex,
+    place: FiringPosition,
 }
 
 impl<K, T, R, W, G, A, F> WindowOperator<K, T, R, W, G, A, F>
@@ -235,7 +235,7 @@ where
         let fired = self.fire_keys(&due, most, &mut out.rows)?;
         if fired.is_none() {
             self.due.timers.pop_front();
-            self.due.place = PaneIndex::default();
+            self.due.place = FiringPosition::default();
         }
         Ok(Some(fired.unwrap_or_default()))
     }

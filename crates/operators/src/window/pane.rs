@@ -28,7 +28,7 @@ impl<K, A, S> WindowEntry<K, A, S> {
 
 /// How far a window that fires in slices has come: in memory, or in the store.
 #[derive(Default)]
-pub(super) struct PaneIndex {
+pub(super) struct FiringPosition {
     pub(super) slot: Slot,
     pub(super) key: Option<Vec<u8>>,
 }

@@ -9,7 +9,7 @@ use super::split_clock::{Limits, Observed, SplitClock};
 const FIRST_PAUSE: Time = 10_000;
 const LONGEST_PAUSE: Time = 600_000;
 
-/// Where the operator stands and what it is called.
+/// A split of an operator's input, as log lines name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SplitOfOperator<'a> {
     operator: &'a str,
