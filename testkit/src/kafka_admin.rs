@@ -36,12 +36,12 @@ impl<'a> NewTopic<'a> {
 pub(crate) fn create_topics(bootstrap: &str, topics: &[NewTopic<'_>]) -> Result<()> {
     let mut broker = TcpStream::connect(bootstrap).with_context(|| format!("no Kafka at {bootstrap}"))?;
     broker.set_read_timeout(Some(PATIENCE))?;
-    let mut answer = call(&mut broker, CREATE_TOPICS, &create_request(topics))?;
-    check_created(&mut answer)?;
+    let mut response = call(&mut broker, CREATE_TOPICS, &create_request(topics))?;
+    check_created(&mut response)?;
     let mut outcome = Ok(false);
     wait::until(PATIENCE, || {
         outcome = call(&mut broker, METADATA, &metadata_request(topics))
-            .and_then(|mut answer| all_led(&mut answer));
+            .and_then(|mut response| all_led(&mut response));
         !matches!(outcome, Ok(false))
     });
     ensure!(outcome?, "the new topics have no leaders after {} s", PATIENCE.as_secs());
@@ -76,12 +76,12 @@ fn metadata_request(topics: &[NewTopic<'_>]) -> Vec<u8> {
     body
 }
 
-fn check_created(answer: &mut Answer) -> Result<()> {
-    answer.int32()?; // throttle time
-    for _ in 0..answer.int32()? {
-        let name = answer.string()?;
-        let code = answer.int16()?;
-        let message = answer.string()?;
+fn check_created(response: &mut Response) -> Result<()> {
+    response.int32()?; // throttle time
+    for _ in 0..response.int32()? {
+        let name = response.string()?;
+        let code = response.int16()?;
+        let message = response.string()?;
         if code != 0 {
             bail!("Kafka did not create topic {name}: error {code} {message}");
         }
@@ -89,39 +89,39 @@ fn check_created(answer: &mut Answer) -> Result<()> {
     Ok(())
 }
 
-fn all_led(answer: &mut Answer) -> Result<bool> {
-    for _ in 0..answer.int32()? {
-        answer.int32()?; // node
-        answer.string()?; // host
-        answer.int32()?; // port
-        answer.string()?; // rack
+fn all_led(response: &mut Response) -> Result<bool> {
+    for _ in 0..response.int32()? {
+        response.int32()?; // node
+        response.string()?; // host
+        response.int32()?; // port
+        response.string()?; // rack
     }
-    answer.int32()?; // controller
+    response.int32()?; // controller
     let mut led = true;
-    for _ in 0..answer.int32()? {
-        led &= answer.int16()? == 0;
-        answer.string()?; // name
-        answer.int8()?; // internal
-        for _ in 0..answer.int32()? {
-            led &= partition_led(answer)?;
+    for _ in 0..response.int32()? {
+        led &= response.int16()? == 0;
+        response.string()?; // name
+        response.int8()?; // internal
+        for _ in 0..response.int32()? {
+            led &= partition_led(response)?;
         }
     }
     Ok(led)
 }
 
-fn partition_led(answer: &mut Answer) -> Result<bool> {
-    let error = answer.int16()?;
-    answer.int32()?; // partition
-    let leader = answer.int32()?;
+fn partition_led(response: &mut Response) -> Result<bool> {
+    let error = response.int16()?;
+    response.int32()?; // partition
+    let leader = response.int32()?;
     for _ in ["replicas", "in sync"] {
-        for _ in 0..answer.int32()? {
-            answer.int32()?;
+        for _ in 0..response.int32()? {
+            response.int32()?;
         }
     }
     Ok(error == 0 && leader >= 0)
 }
 
-fn call(broker: &mut TcpStream, (key, version): (i16, i16), body: &[u8]) -> Result<Answer> {
+fn call(broker: &mut TcpStream, (key, version): (i16, i16), body: &[u8]) -> Result<Response> {
     let mut request = Vec::new();
     request.extend(key.to_be_bytes());
     request.extend(version.to_be_bytes());
@@ -135,9 +135,9 @@ fn call(broker: &mut TcpStream, (key, version): (i16, i16), body: &[u8]) -> Resu
     broker.read_exact(&mut size).context("Kafka closed the connection")?;
     let mut bytes = vec![0; usize::try_from(i32::from_be_bytes(size))?];
     broker.read_exact(&mut bytes)?;
-    let mut answer = Answer { bytes, at: 0 };
-    answer.int32()?; // correlation id: requests are not pipelined
-    Ok(answer)
+    let mut response = Response { bytes, at: 0 };
+    response.int32()?; // correlation id: requests are not pipelined
+    Ok(response)
 }
 
 fn put_len(body: &mut Vec<u8>, len: usize) {
@@ -150,12 +150,12 @@ fn put_str(body: &mut Vec<u8>, text: &str) {
 }
 
 /// A response, read from front to back.
-struct Answer {
+struct Response {
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl Answer {
+impl Response {
     fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
         let bytes = self.slice(N)?;
         Ok(bytes.try_into()?)
@@ -163,7 +163,7 @@ impl Answer {
 
     fn slice(&mut self, len: usize) -> Result<&[u8]> {
         let end = self.at + len;
-        let slice = self.bytes.get(self.at..end).context("Kafka's answer is cut short")?;
+        let slice = self.bytes.get(self.at..end).context("Kafka's response is cut short")?;
         self.at = end;
         Ok(slice)
     }

@@ -21,7 +21,7 @@ pub struct Certificate {
 
 /// What is wrong with a certificate on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum CertificateFault {
     /// The server shows the authority's certificate as its own.
     AuthorityAsServer,
     /// It was valid in 2020.
@@ -37,7 +37,7 @@ impl Certificate {
     ///
     /// # Errors
     /// If the files cannot be written.
-    pub fn faulty(dir: &Path, fault: Fault) -> Result<Self> {
+    pub fn faulty(dir: &Path, fault: CertificateFault) -> Result<Self> {
         Self::make(dir, Some(fault))
     }
 
@@ -49,16 +49,20 @@ impl Certificate {
         Self::make(dir, None)
     }
 
-    fn make(dir: &Path, fault: Option<Fault>) -> Result<Self> {
+    fn make(dir: &Path, fault: Option<CertificateFault>) -> Result<Self> {
         let (ca_pem, issuer) = authority()?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
         match fault {
             None => {}
-            Some(Fault::AuthorityAsServer) => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
-            Some(Fault::Expired) => params.not_after = rcgen::date_time_ymd(2020, 12, 31),
-            Some(Fault::NotYetValid) => params.not_before = rcgen::date_time_ymd(2090, 1, 1),
-            Some(Fault::OtherHost) => params = CertificateParams::new(["shop.example".to_owned()])?,
+            Some(CertificateFault::AuthorityAsServer) => {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+            }
+            Some(CertificateFault::Expired) => params.not_after = rcgen::date_time_ymd(2020, 12, 31),
+            Some(CertificateFault::NotYetValid) => params.not_before = rcgen::date_time_ymd(2090, 1, 1),
+            Some(CertificateFault::OtherHost) => {
+                params = CertificateParams::new(["shop.example".to_owned()])?
+            }
         }
         let cert = params.signed_by(&key, &issuer)?.pem();
         let bundle = format!("{}{cert}{ca_pem}", key.serialize_pem());

@@ -18,7 +18,7 @@ use millstream_testkit::wait::Stopwatch;
 
 use self::build::{Program, programs};
 use self::part::Part;
-use self::program::{Place, Runner};
+use self::program::{ProgramNumber, Runner};
 use self::progress::Progress;
 use self::servers::Servers;
 use self::tally::Tally;
@@ -99,7 +99,7 @@ impl Run<'_> {
         let environment = self.servers.as_ref().map(Servers::environment).unwrap_or_default();
         let programs: Vec<_> = self.programs.iter().filter(|program| program.part() == part).collect();
         for (index, program) in programs.iter().enumerate() {
-            let place = Place { number: index + 1, of: programs.len() };
+            let place = ProgramNumber { number: index + 1, of: programs.len() };
             *outcome += self.runner.run(program, place, &environment)?;
         }
         Ok(())

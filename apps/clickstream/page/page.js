@@ -93,7 +93,7 @@ function tile(id, state) {
   by(`${id}-tile`).dataset.level = state;
 }
 
-function figures(picture) {
+function metrics(picture) {
   const { latency: both, oldest_ms: oldest, unread } = picture;
   set("rate-label", picture.over ? "Events" : "Events per second");
   set("rate", number(picture.over ? picture.events : picture.events_per_second));
@@ -194,7 +194,7 @@ function checkpoints(picture) {
 function show(picture) {
   latest = picture;
   document.body.classList.toggle("lost", false);
-  const parts = [header, stores, troubles, figures, minutes, hotItems, checkpoints, deadLetters];
+  const parts = [header, stores, troubles, metrics, minutes, hotItems, checkpoints, deadLetters];
   for (const part of parts) part(picture);
 }
 

@@ -16,7 +16,7 @@ use crate::sinks::kafka;
 /// The names of all tables.
 const TABLES: [&str; 3] = ["user_clicks", "hot_items", "pv_uv"];
 
-enum Place {
+enum OutputPlace {
     File(String),
     #[cfg(feature = "servers")]
     Topic {
@@ -37,15 +37,19 @@ pub fn refuse_own_output(options: &Options) -> Result<()> {
     )))
 }
 
-fn places(options: &Options) -> Vec<(String, Place)> {
+fn places(options: &Options) -> Vec<(String, OutputPlace)> {
     let mut places = Vec::new();
     for (number, sink) in options.sinks.iter().enumerate() {
         let of_sink: Vec<_> = match sink {
-            SinkOptions::Csv(options) => TABLES.map(|table| Place::File(csv::path(options, table))).into(),
-            SinkOptions::Sqlite(options) => vec![Place::File(options.path.to_string_lossy().into_owned())],
+            SinkOptions::Csv(options) => {
+                TABLES.map(|table| OutputPlace::File(csv::path(options, table))).into()
+            }
+            SinkOptions::Sqlite(options) => {
+                vec![OutputPlace::File(options.path.to_string_lossy().into_owned())]
+            }
             #[cfg(feature = "servers")]
             SinkOptions::Kafka(options) => {
-                TABLES.map(|table| Place::topic(kafka::topic_of(options, table), options)).into()
+                TABLES.map(|table| OutputPlace::topic(kafka::topic_of(options, table), options)).into()
             }
             #[cfg(feature = "servers")]
             SinkOptions::Elasticsearch(_) | SinkOptions::Redis(_) => Vec::new(),
@@ -55,9 +59,9 @@ fn places(options: &Options) -> Vec<(String, Place)> {
         places.extend(of_sink.into_iter().map(|place| (format!("sinks.{number}"), place)));
     }
     let dead_letters = match &options.dead_letter {
-        DeadLetterOptions::Files(file) => Place::File(file.path.clone()),
+        DeadLetterOptions::Files(file) => OutputPlace::File(file.path.clone()),
         #[cfg(feature = "servers")]
-        DeadLetterOptions::Kafka(options) => Place::topic(options.topic.clone(), options),
+        DeadLetterOptions::Kafka(options) => OutputPlace::topic(options.topic.clone(), options),
         #[cfg(not(feature = "servers"))]
         DeadLetterOptions::LeftOut(left_out) => match *left_out {},
     };
@@ -65,7 +69,7 @@ fn places(options: &Options) -> Vec<(String, Place)> {
     places
 }
 
-impl Place {
+impl OutputPlace {
     #[cfg(feature = "servers")]
     fn topic(topic: String, options: &KafkaSinkOptions) -> Self {
         Self::Topic { topic, brokers: options.brokers.clone() }
@@ -92,7 +96,7 @@ fn is_same_cluster(one: &str, other: &str) -> bool {
     addresses(one).iter().any(|address| other.contains(address))
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for OutputPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => f.write_str(file),

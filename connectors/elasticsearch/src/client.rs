@@ -13,11 +13,11 @@ use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, redirect};
 
+use crate::bulk_retry::{RequestError, of_answer, of_transport};
 use crate::config::ElasticsearchOptions;
 use crate::hosts::Hosts;
 use crate::login::authorization;
 use crate::response::FILTER;
-use crate::retry::{Trouble, of_answer, of_transport};
 use crate::tls::{self, Trust};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -125,8 +125,8 @@ impl Client {
     ///
     /// # Errors
     /// That of the last node that was tried.
-    pub(crate) async fn ask(&self, question: &Question) -> Result<HttpAnswer, Trouble> {
-        let mut last = Trouble::Unreachable("no host is configured".to_owned());
+    pub(crate) async fn ask(&self, question: &Question) -> Result<HttpAnswer, RequestError> {
+        let mut last = RequestError::Unreachable("no host is configured".to_owned());
         for host in self.hosts.order(self.clock.nanos()) {
             match self.ask_node(host, question).await {
                 Ok(answer) => {
@@ -138,7 +138,7 @@ impl Client {
                     last = trouble;
                 }
             }
-            if matches!(last, Trouble::Lost(_)) {
+            if matches!(last, RequestError::Lost(_)) {
                 break;
             }
         }
@@ -157,7 +157,7 @@ impl Client {
         None
     }
 
-    async fn ask_node(&self, host: usize, question: &Question) -> Result<HttpAnswer, Trouble> {
+    async fn ask_node(&self, host: usize, question: &Question) -> Result<HttpAnswer, RequestError> {
         let base = self.hosts.base(host);
         let url = format!("{base}/{}", question.path);
         let mut request = self.http.request(question.method.clone(), url).timeout(question.timeout);

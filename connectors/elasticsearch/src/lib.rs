@@ -54,10 +54,11 @@
 //! `view_index_metadata` nothing is compared.
 //!
 //! Where to read: [`config`] says what can be set; `store` is what the delivery engine
-//! (`millstream-delivery`) sees, `retry` says what becomes of an answer, `client` alone speaks HTTP.
+//! (`millstream-delivery`) sees, `bulk_retry` says what becomes of an answer, `client` alone speaks HTTP.
 
 pub mod config;
 
+mod bulk_retry;
 mod check;
 mod client;
 mod document;
@@ -69,7 +70,6 @@ mod login;
 mod mapping;
 mod priority;
 mod response;
-mod retry;
 mod sink;
 mod start;
 mod store;

@@ -12,9 +12,9 @@ use millstream_delivery::NotReady;
 use millstream_record::{Error, Result};
 use serde::Deserialize;
 
+use crate::bulk_retry::RequestError;
 use crate::client::{Client, HttpAnswer, Question};
 use crate::response::{describe_refusal, refusal_type};
-use crate::retry::Trouble;
 use crate::template::Template;
 
 /// All that the start needs.
@@ -93,8 +93,8 @@ impl Start {
     async fn reach(&self, question: &Question) -> Result<HttpAnswer, NotReady> {
         let answer = match self.client.ask(question).await {
             Ok(answer) => answer,
-            Err(Trouble::Untrusted(reason)) => return Err(NotReady::Stop(Error::configuration(reason))),
-            Err(Trouble::Unreachable(reason) | Trouble::Lost(reason)) => {
+            Err(RequestError::Untrusted(reason)) => return Err(NotReady::Stop(Error::configuration(reason))),
+            Err(RequestError::Unreachable(reason) | RequestError::Lost(reason)) => {
                 let mistaken = self.client.mistaken_scheme().await;
                 return Err(mistaken
                     .map_or(NotReady::Wait(reason), |advice| NotReady::Stop(Error::configuration(advice))));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_delivery::{Fault, Items, Limits, Mapping, Names, NotReady, Reply, Store, Work};
+use millstream_delivery::{ItemError, Items, Limits, Mapping, Names, NotReady, Reply, Store, Work};
 use millstream_record::Result;
 use millstream_record::record::Data;
 use millstream_stage::{OpenContext, Version};
@@ -33,7 +33,7 @@ impl<T: Data> Mapping<T> for Documents<T> {
         Ok((Cluster { client, settings }, limits))
     }
 
-    fn item(&self, record: &T, version: Version) -> Result<Write, Fault> {
+    fn item(&self, record: &T, version: Version) -> Result<Write, ItemError> {
         let document = (self.map)(record);
         let fault = document.fault(self.settings.options.max_document_bytes);
         let Document { index, id, body } = document;
@@ -43,7 +43,7 @@ impl<T: Data> Mapping<T> for Documents<T> {
             (fault, body) => {
                 let reason = format!("document {id:?} of index {index:?}: {}", fault.unwrap_or_default());
                 let value = body.unwrap_or_else(|_| id.as_bytes().to_vec());
-                Err(Fault::Refused { value, reason })
+                Err(ItemError::Refused { value, reason })
             }
         }
     }

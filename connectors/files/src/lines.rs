@@ -134,11 +134,11 @@ mod tests {
     use super::*;
 
     // (number, bytes, length) of every line, and the offset behind it.
-    type Seen = Vec<(u64, Vec<u8>, u64, u64)>;
+    type SplitLines = Vec<(u64, Vec<u8>, u64, u64)>;
 
-    fn split(text: &[u8], chunks: &[usize], longest: usize) -> Seen {
+    fn split(text: &[u8], chunks: &[usize], longest: usize) -> SplitLines {
         let mut lines = LineSplitter::new(longest, 0, 0);
-        let (mut seen, mut rest, mut sizes) = (Seen::new(), text, chunks.iter().cycle());
+        let (mut seen, mut rest, mut sizes) = (SplitLines::new(), text, chunks.iter().cycle());
         while !rest.is_empty() {
             let size = (*sizes.next().unwrap()).clamp(1, rest.len());
             let (chunk, following) = rest.split_at(size);
@@ -158,8 +158,8 @@ mod tests {
         seen
     }
 
-    fn naive(text: &[u8], longest: usize) -> Seen {
-        let mut seen = Seen::new();
+    fn naive(text: &[u8], longest: usize) -> SplitLines {
+        let mut seen = SplitLines::new();
         let mut offset = 0;
         for (number, line) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
             offset += line.len() as u64;

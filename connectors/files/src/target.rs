@@ -18,12 +18,12 @@ use crate::errors;
 /// them does.
 pub(crate) struct Target {
     options: FilesSinkOptions,
-    begun: Mutex<Option<Attempt>>,
+    begun: Mutex<Option<JobEpoch>>,
     stream_begun: Arc<Mutex<bool>>,
 }
 
 /// An attempt to run a job: its name and epoch.
-pub(crate) type Attempt = (String, u64);
+pub(crate) type JobEpoch = (String, u64);
 
 impl Target {
     pub(crate) fn new(options: FilesSinkOptions) -> Self {
@@ -31,7 +31,7 @@ impl Target {
     }
 
     /// Opens the file for one writer. `restored`: what is there belongs to this job and stays.
-    pub(crate) fn open(&self, attempt: Attempt, restored: bool) -> Result<Appender> {
+    pub(crate) fn open(&self, attempt: JobEpoch, restored: bool) -> Result<Appender> {
         let path = &self.options.path;
         let gzip = self.options.compression.is_gzip(path);
         let to = match self.stream()? {

@@ -18,13 +18,13 @@ use proptest::prelude::*;
 
 // Lines by their numbers, and what was refused.
 #[derive(Debug, Default, PartialEq)]
-struct Seen {
+struct ReadLines {
     lines: Vec<(i64, Vec<u8>)>,
     refused: Vec<DeadLetter>,
     damage: Option<String>,
 }
 
-impl Seen {
+impl ReadLines {
     fn numbers(&self) -> Vec<i64> {
         self.lines.iter().map(|(number, _)| *number).collect()
     }
@@ -45,11 +45,11 @@ fn splits(source: &FilesSource, world: &Arc<dyn World>) -> Result<Vec<Split>> {
     Ok(assignments.into_iter().flat_map(|assignment| assignment.splits).collect())
 }
 
-fn read_in(world: Arc<dyn World>, options: FilesSourceOptions) -> Result<Seen> {
+fn read_in(world: Arc<dyn World>, options: FilesSourceOptions) -> Result<ReadLines> {
     let source = FilesSource::new(options);
     source.validate()?;
     let splits = splits(&source, &world)?;
-    let (mut seen, mut open) = (Seen::default(), splits.len());
+    let (mut seen, mut open) = (ReadLines::default(), splits.len());
     let mut reader = DrivenReader::open(&source, Harness::new(world))?;
     reader.add_splits(splits)?;
     while open > 0 {
@@ -74,7 +74,7 @@ fn read_in(world: Arc<dyn World>, options: FilesSourceOptions) -> Result<Seen> {
     Ok(seen)
 }
 
-fn read(options: FilesSourceOptions) -> Result<Seen> {
+fn read(options: FilesSourceOptions) -> Result<ReadLines> {
     read_in(Arc::new(Simulated::default()), options)
 }
 
@@ -109,7 +109,7 @@ fn a_header_is_no_message() {
 fn empty_files_of_both_kinds_end() {
     for name in ["a.csv", "a.csv.gz"] {
         let (_directory, options) = file(name, b"");
-        assert_eq!(read(options).unwrap(), Seen::default(), "{name}");
+        assert_eq!(read(options).unwrap(), ReadLines::default(), "{name}");
     }
 }
 

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::client::{Consumer, Events, Patience, Peer as _, SLICE, consumer_config};
 use crate::config::{Bounded, KafkaSourceOptions};
 use crate::describe::{Describer, Description, Descriptions};
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 use crate::split::{EARLIEST, KafkaSplit};
 use crate::topic_id::TopicId;
 
@@ -33,9 +33,9 @@ impl Connection {
     ///
     /// # Errors
     /// When the client does not accept them.
-    pub(crate) fn new(options: &KafkaSourceOptions, job: &str) -> Result<Self, Fault> {
+    pub(crate) fn new(options: &KafkaSourceOptions, job: &str) -> Result<Self, ConnectorError> {
         let client = consumer_config(options, job).create_with_context(Events::reported());
-        let client: Consumer = client.map_err(Fault::of_creation)?;
+        let client: Consumer = client.map_err(ConnectorError::of_creation)?;
         let describer = Describer::new(client.client().native_ptr(), Waker::noop());
         Ok(Self { describer, client })
     }
@@ -101,7 +101,7 @@ impl Asking<'_> {
         partitions: Vec<Partition>,
         next: &Offsets,
         bounded: Option<Bounded>,
-    ) -> Result<Vec<KafkaSplit>, Fault> {
+    ) -> Result<Vec<KafkaSplit>, ConnectorError> {
         let stop = match bounded {
             None => None,
             Some(Bounded::Latest) => Some(self.ends(&partitions)?),
@@ -126,7 +126,7 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// Returns the same errors as [`Patience::ask`].
-    pub(crate) fn ends(&self, partitions: &[Partition]) -> Result<Offsets, Fault> {
+    pub(crate) fn ends(&self, partitions: &[Partition]) -> Result<Offsets, ConnectorError> {
         self.ask(|timeout| {
             let offsets = self.query(partitions, Offset::End, timeout)?;
             let known = |(partition, offset): (Partition, Option<i64>)| Some((partition, offset?));
@@ -139,7 +139,7 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// Returns the same errors as [`Patience::ask`].
-    pub(crate) fn at(&self, partitions: &[Partition], time: Time) -> Result<Offsets, Fault> {
+    pub(crate) fn at(&self, partitions: &[Partition], time: Time) -> Result<Offsets, ConnectorError> {
         let found = self.ask(|timeout| self.query(partitions, Offset::Offset(time), timeout))?;
         let mut offsets = self.ends(partitions)?;
         for (partition, offset) in found {
@@ -152,8 +152,8 @@ impl Asking<'_> {
 
     // The brokers have said which partitions there are, so Kafka is there: those that have the partitions are
     // not reached.
-    fn ask<T>(&self, question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, Fault> {
-        self.patience.ask(self.client, question).map_err(Fault::behind_the_first_answer)
+    fn ask<T>(&self, question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, ConnectorError> {
+        self.patience.ask(self.client, question).map_err(ConnectorError::behind_the_first_answer)
     }
 
     // Kafka takes "the end" in place of a time, so one request per broker answers for all partitions.

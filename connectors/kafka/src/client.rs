@@ -14,7 +14,7 @@ use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 
 use crate::config::{Isolation, KafkaSourceOptions};
 use crate::properties::Properties;
-use crate::retry::{Fault, Last, Trouble, trouble};
+use crate::retry::{ConnectorError, ErrorClass, Last, error_class};
 use crate::sink_config::KafkaSinkOptions;
 
 /// Errors of a client as a whole that have not been read yet; more than these are only logged.
@@ -102,7 +102,7 @@ impl ClientContext for Events {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        if self.reported && trouble(code) == Trouble::Passing {
+        if self.reported && error_class(code) == ErrorClass::Passing {
             tracing::debug!(?code, "{reason}");
         } else {
             tracing::warn!(?code, "{reason}");
@@ -302,7 +302,7 @@ impl Patience {
         &self,
         peer: &impl Peer,
         mut question: impl FnMut(Duration) -> KafkaResult<T>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, ConnectorError> {
         loop {
             match question(SLICE.min(self.all)) {
                 Ok(answer) => return Ok(answer),
@@ -316,10 +316,10 @@ impl Patience {
     /// # Errors
     /// When the login is refused, or the time is up; then also with this error, where the client has said
     /// nothing.
-    pub(crate) fn go_on_after(&self, peer: &impl Peer, error: &KafkaError) -> Result<(), Fault> {
-        self.go_on(peer).map_err(|fault| match fault {
-            Fault::NoBroker { brokers, seconds, last: Last(None) } => {
-                Fault::NoBroker { brokers, seconds, last: Last(Some(error.to_string())) }
+    pub(crate) fn go_on_after(&self, peer: &impl Peer, error: &KafkaError) -> Result<(), ConnectorError> {
+        self.go_on(peer).map_err(|failure| match failure {
+            ConnectorError::NoBroker { brokers, seconds, last: Last(None) } => {
+                ConnectorError::NoBroker { brokers, seconds, last: Last(Some(error.to_string())) }
             }
             other => other,
         })
@@ -329,16 +329,16 @@ impl Patience {
     ///
     /// # Errors
     /// When the login is refused, or the time is up.
-    pub(crate) fn go_on(&self, peer: &impl Peer) -> Result<(), Fault> {
+    pub(crate) fn go_on(&self, peer: &impl Peer) -> Result<(), ConnectorError> {
         peer.attend(SLICE / 10);
         while let Some(error) = peer.events().next() {
-            if trouble(error.code) == Trouble::Login {
-                return Err(Fault::Login { brokers: self.brokers.clone(), reason: error.reason });
+            if error_class(error.code) == ErrorClass::Login {
+                return Err(ConnectorError::Login { brokers: self.brokers.clone(), reason: error.reason });
             }
         }
         if self.is_over() {
             let (brokers, seconds) = (self.brokers.clone(), self.all.as_secs());
-            return Err(Fault::NoBroker { brokers, seconds, last: peer.events().last() });
+            return Err(ConnectorError::NoBroker { brokers, seconds, last: peer.events().last() });
         }
         Ok(())
     }
@@ -347,27 +347,30 @@ impl Patience {
     ///
     /// # Errors
     /// As [`ask`](Self::ask), and when the topic is not there or may not be seen.
-    pub(crate) fn partitions(&self, peer: &impl Peer, topic: &str) -> Result<Vec<i32>, Fault> {
+    pub(crate) fn partitions(&self, peer: &impl Peer, topic: &str) -> Result<Vec<i32>, ConnectorError> {
         loop {
             let metadata = self.ask(peer, |timeout| peer.metadata(topic, timeout))?;
             let answer = metadata.topics().iter().find(|known| known.name() == topic);
             match answer.map_or(Found::Unknown, found) {
                 Found::Partitions(partitions) => return Ok(partitions),
                 Found::NotAllowed(reason) => {
-                    return Err(Fault::NotAllowed { topic: topic.to_owned(), verb: "see", reason });
+                    return Err(ConnectorError::NotAllowed { topic: topic.to_owned(), verb: "see", reason });
                 }
                 Found::Unknown if self.since.elapsed() >= UNKNOWN_FOR.min(self.all) => {
-                    return Err(Fault::UnknownTopic {
+                    return Err(ConnectorError::UnknownTopic {
                         topic: topic.to_owned(),
                         brokers: self.brokers.clone(),
                     });
                 }
                 Found::NoLeader if self.is_over() => {
-                    return Err(Fault::NoLeader { topic: topic.to_owned(), seconds: self.all.as_secs() });
+                    return Err(ConnectorError::NoLeader {
+                        topic: topic.to_owned(),
+                        seconds: self.all.as_secs(),
+                    });
                 }
                 // Brokers have answered: that the time is up is no lack of them, and shows in the next turn.
                 Found::Unknown | Found::NoLeader => match self.go_on(peer) {
-                    Err(fault) if !fault.is_of_the_network() => return Err(fault),
+                    Err(error) if !error.is_of_the_network() => return Err(error),
                     Ok(()) | Err(_) => {}
                 },
             }
@@ -385,12 +388,14 @@ enum Found {
 fn found(topic: &MetadataTopic) -> Found {
     if let Some(error) = topic.error() {
         let code = RDKafkaErrorCode::from(error);
-        return match trouble(code) {
-            Trouble::Gone => Found::Unknown,
-            Trouble::NotAllowed => Found::NotAllowed(code.to_string()),
-            Trouble::Passing | Trouble::Login | Trouble::OutOfRange | Trouble::Damaged | Trouble::Fatal => {
-                Found::NoLeader
-            }
+        return match error_class(code) {
+            ErrorClass::Gone => Found::Unknown,
+            ErrorClass::NotAllowed => Found::NotAllowed(code.to_string()),
+            ErrorClass::Passing
+            | ErrorClass::Login
+            | ErrorClass::OutOfRange
+            | ErrorClass::Damaged
+            | ErrorClass::Fatal => Found::NoLeader,
         };
     }
     let partitions = topic.partitions();

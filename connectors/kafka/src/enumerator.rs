@@ -15,7 +15,7 @@ use crate::config::{GroupFallback, KafkaSourceOptions, Start};
 use crate::describe::{Description, Descriptions};
 use crate::group_offsets::group_offsets;
 use crate::lasting::Reminder;
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 use crate::split::{EARLIEST, KafkaSplit};
 
 /// How often it looks whether an answer has come, or a question is due.
@@ -39,7 +39,7 @@ pub(crate) struct KafkaEnumerator {
     dealt: usize,
     starting: Option<Starting>,
     // Why it has not started yet.
-    fault: Option<Fault>,
+    error: Option<ConnectorError>,
     connection: Option<Connection>,
     look_at: Time,
 }
@@ -57,7 +57,7 @@ struct Starting {
 impl KafkaEnumerator {
     pub(crate) fn new(options: Arc<KafkaSourceOptions>) -> Self {
         let known = BTreeSet::new();
-        Self { options, known, dealt: 0, starting: None, fault: None, connection: None, look_at: 0 }
+        Self { options, known, dealt: 0, starting: None, error: None, connection: None, look_at: 0 }
     }
 
     fn start(&mut self, cx: &EnumeratorContext, restored: Option<Vec<u8>>) -> Result<Vec<Assignment>> {
@@ -79,7 +79,7 @@ impl KafkaEnumerator {
     // Brokers that are away, or not to be reached, are waited for: that passes, or somebody reads the log and
     // mends it.
     fn try_to_start(&mut self, cx: &EnumeratorContext, mut starting: Starting) -> Result<Vec<Assignment>> {
-        let fault = match self.new_splits(cx, starting.fresh) {
+        let error = match self.new_splits(cx, starting.fresh) {
             Ok(splits) => {
                 if starting.waits.end() {
                     tracing::info!("Kafka answers at {}: the source starts", self.options.brokers);
@@ -87,11 +87,11 @@ impl KafkaEnumerator {
                 self.starting = None;
                 return Ok(self.assign(cx, &splits));
             }
-            Err(fault) if fault.is_of_the_network() => fault,
-            Err(fault) => return Err(fault.into()),
+            Err(error) if error.is_of_the_network() => error,
+            Err(error) => return Err(error.into()),
         };
         starting.tried_at = Some(cx.clock.now());
-        self.fault = Some(fault.within(self.options.connect_timeout));
+        self.error = Some(error.within(self.options.connect_timeout));
         self.remind(cx, starting);
         Ok(Vec::new())
     }
@@ -116,14 +116,14 @@ impl KafkaEnumerator {
     fn remind(&mut self, cx: &EnumeratorContext, mut starting: Starting) {
         let now = cx.clock.now();
         let lasts = now.saturating_sub(starting.since) >= millis(self.options.connect_timeout);
-        if let Some(fault) = self.fault.as_ref().filter(|_| lasts && starting.waits.is_due(now)) {
-            tracing::warn!("the source waits for Kafka and goes on asking: {fault}");
+        if let Some(error) = self.error.as_ref().filter(|_| lasts && starting.waits.is_due(now)) {
+            tracing::warn!("the source waits for Kafka and goes on asking: {error}");
         }
         self.starting = Some(starting);
     }
 
     // A partition that appears later than the job is read from its beginning, whatever `start` says.
-    fn new_splits(&mut self, cx: &EnumeratorContext, fresh: bool) -> Result<Vec<KafkaSplit>, Fault> {
+    fn new_splits(&mut self, cx: &EnumeratorContext, fresh: bool) -> Result<Vec<KafkaSplit>, ConnectorError> {
         let patience = Patience::new(&self.options.brokers, ATTEMPT.min(self.options.connect_timeout));
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -140,7 +140,7 @@ impl KafkaEnumerator {
         connection: &mut Connection,
         patience: &Patience,
         fresh: bool,
-    ) -> Result<Vec<KafkaSplit>, Fault> {
+    ) -> Result<Vec<KafkaSplit>, ConnectorError> {
         let mut partitions = Vec::new();
         for topic in &self.options.topic.0 {
             let numbers = patience.partitions(connection.client(), topic)?;
@@ -171,7 +171,7 @@ impl KafkaEnumerator {
         cx: &EnumeratorContext,
         asking: &Asking<'_>,
         partitions: &[Partition],
-    ) -> Result<Offsets, Fault> {
+    ) -> Result<Offsets, ConnectorError> {
         let mut offsets = group_offsets(&self.options, &cx.job, partitions, asking.patience)?;
         let unknown = |partition: &&Partition| !offsets.contains_key(*partition);
         let unknown: Vec<_> = partitions.iter().filter(unknown).cloned().collect();
@@ -181,7 +181,7 @@ impl KafkaEnumerator {
             GroupFallback::Latest => offsets.extend(asking.ends(&unknown)?),
             GroupFallback::Fail => {
                 let group = self.options.group_id.clone().unwrap_or_default();
-                return Err(Fault::NoGroupOffset { group, split: format!("{topic}-{number}") });
+                return Err(ConnectorError::NoGroupOffset { group, split: format!("{topic}-{number}") });
             }
         }
         Ok(offsets)

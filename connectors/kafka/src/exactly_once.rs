@@ -14,7 +14,7 @@
 //! afterwards can no longer change but by our own hand.
 //!
 //! **Lineages.** Checkpoint ids and epochs grow along one job's log, and say nothing across two. So each
-//! origin carries when it was first started without state, and each lineage has a marker of its own: who
+//! writer carries when it was first started without state, and each lineage has a marker of its own: who
 //! starts from nothing, or forks a job from a savepoint, is not held up by what another history has marked.
 //!
 //! Start reading at `writer.rs`; `ledger.rs` decides, `transaction.rs` and `start.rs` talk to the brokers,
@@ -24,10 +24,10 @@ mod group;
 mod interval;
 mod ledger;
 mod marker;
-mod origin;
 mod reports;
 mod start;
 mod transaction;
 mod writer;
+mod writer_id;
 
 pub(crate) use writer::TransactionalWriter;

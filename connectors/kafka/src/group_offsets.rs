@@ -9,7 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::asking::{Offsets, Partition};
 use crate::client::{Consumer, Events, Patience, SLICE, group_config};
 use crate::config::KafkaSourceOptions;
-use crate::retry::{Fault, is_forbidden};
+use crate::retry::{ConnectorError, is_forbidden};
 
 /// The offsets that a group has for these partitions; those without one are left out.
 ///
@@ -20,15 +20,19 @@ pub(crate) fn group_offsets(
     job: &str,
     partitions: &[Partition],
     patience: &Patience,
-) -> Result<Offsets, Fault> {
+) -> Result<Offsets, ConnectorError> {
     let group = options.group_id.as_deref().unwrap_or_default();
     let config = group_config(&options.brokers, group, &options.client, job);
-    let client: Consumer = config.create_with_context(Events::default()).map_err(Fault::of_creation)?;
+    let client: Consumer =
+        config.create_with_context(Events::default()).map_err(ConnectorError::of_creation)?;
     loop {
         match ask(&client, partitions) {
             Ok(offsets) => return Ok(offsets),
             Err(error) if error.rdkafka_error_code().is_some_and(is_forbidden) => {
-                return Err(Fault::GroupNotAllowed { name: group.to_owned(), reason: error.to_string() });
+                return Err(ConnectorError::GroupNotAllowed {
+                    name: group.to_owned(),
+                    reason: error.to_string(),
+                });
             }
             Err(error) => patience.go_on_after(&client, &error)?,
         }

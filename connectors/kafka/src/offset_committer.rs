@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::client::{Commits, Consumer, Events, Peer, group_config};
 use crate::config::KafkaSourceOptions;
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 use crate::split::KafkaSplit;
 
 /// Snapshots whose completion is waited for; of a job whose checkpoints never complete, older ones are
@@ -78,7 +78,7 @@ impl Committer {
         if self.client.is_none() {
             let config = group_config(&self.options.brokers, &self.group, &self.options.client, &self.job);
             let created = config.create_with_context(Events::reported());
-            self.client = Some(created.map_err(|error| Error::from(Fault::of_creation(error)))?);
+            self.client = Some(created.map_err(|error| Error::from(ConnectorError::of_creation(error)))?);
         }
         Ok(self.client.as_ref().expect("made above"))
     }

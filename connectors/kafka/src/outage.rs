@@ -10,7 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::{ClientError, Events};
 use crate::lasting::Reminder;
-use crate::retry::{Trouble, trouble};
+use crate::retry::{ErrorClass, error_class};
 
 /// Where one client of a job reports whether any broker answers it.
 pub(crate) struct Outage {
@@ -40,14 +40,14 @@ impl Outage {
     pub(crate) fn note(&mut self, nanos: Nanos, error: &ClientError, events: &Events) {
         if error.code == RDKafkaErrorCode::AllBrokersDown {
             self.failed(nanos, format_args!("no broker is reached{}", events.last()));
-        } else if trouble(error.code) == Trouble::Passing && !self.failing {
+        } else if error_class(error.code) == ErrorClass::Passing && !self.failing {
             self.lost = Some(error.reason.clone());
         }
     }
 
     /// A question was not answered, for this reason.
     pub(crate) fn unanswered(&mut self, nanos: Nanos, code: RDKafkaErrorCode, events: &Events) {
-        if trouble(code) == Trouble::Passing {
+        if error_class(code) == ErrorClass::Passing {
             self.failed(nanos, format_args!("no broker answers ({code}){}", events.last()));
         }
     }

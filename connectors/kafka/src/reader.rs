@@ -26,7 +26,7 @@ use crate::offset_committer::Committer;
 use crate::outage::Outage;
 use crate::partition::Partition;
 use crate::partitions::{Handed, Partitions};
-use crate::retry::{Fault, Trouble, trouble};
+use crate::retry::{ConnectorError, ErrorClass, error_class};
 
 /// The waker announces all that happens; this is for the case that it does not.
 const LOOK_AGAIN_MS: Time = 500;
@@ -83,7 +83,7 @@ impl KafkaReader {
     fn fetcher(&mut self) -> Result<&mut Fetcher> {
         if self.fetcher.is_none() {
             let client = NativeConsumer::new(&reading_config(&self.options, &self.job));
-            self.fetcher = Some(Fetcher::new(client.map_err(Fault::of_creation)?, &self.waker));
+            self.fetcher = Some(Fetcher::new(client.map_err(ConnectorError::of_creation)?, &self.waker));
         }
         Ok(self.fetcher.as_mut().expect("made above"))
     }
@@ -106,7 +106,7 @@ impl KafkaReader {
         let fetcher = self.fetcher()?;
         fetcher.identity().ask_at_once();
         let started = fetcher.start(&from.topic, from.partition, from.next);
-        let refused = |code| Fault::NotStarted { split: id.to_string(), offset: from.next, code };
+        let refused = |code| ConnectorError::NotStarted { split: id.to_string(), offset: from.next, code };
         let topic = Some(started.map_err(refused)?);
         let partition = self.partitions.get_mut(index);
         (partition.topic, partition.again_at) = (topic, None);
@@ -132,11 +132,14 @@ impl KafkaReader {
             self.troubles.add(1);
             self.outage.note(nanos, &error, fetcher.client().events());
             let (brokers, reason) = (self.options.brokers.clone(), error.reason);
-            match trouble(error.code) {
-                Trouble::Login => return Err(Fault::LoginLost { brokers, reason }.into()),
-                Trouble::Fatal => return Err(Fault::Fatal { reason }.into()),
-                Trouble::Gone => gone = true,
-                Trouble::Passing | Trouble::NotAllowed | Trouble::OutOfRange | Trouble::Damaged => {}
+            match error_class(error.code) {
+                ErrorClass::Login => return Err(ConnectorError::LoginLost { brokers, reason }.into()),
+                ErrorClass::Fatal => return Err(ConnectorError::Fatal { reason }.into()),
+                ErrorClass::Gone => gone = true,
+                ErrorClass::Passing
+                | ErrorClass::NotAllowed
+                | ErrorClass::OutOfRange
+                | ErrorClass::Damaged => {}
             }
         }
         if gone {

@@ -10,7 +10,7 @@ use crate::topic_id::TopicId;
 
 /// Everything that this connector reports.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum ConnectorError {
     #[error(
         "no Kafka broker answered at {brokers} within {seconds} s: check `brokers`, that Kafka runs, and that \
          `security.protocol` fits its listener{last}"
@@ -117,9 +117,9 @@ pub(crate) enum Fault {
     #[error("the state of this sink is none of the Kafka sink")]
     SinkState,
     #[error(
-        "output of subtask {origin} was restored by subtask {subtask} of {parallelism}, which must not write it"
+        "output of subtask {owner} was restored by subtask {subtask} of {parallelism}, which must not write it"
     )]
-    Misdealt { origin: u16, subtask: u16, parallelism: u16 },
+    Misdealt { owner: u16, subtask: u16, parallelism: u16 },
     #[error("the writer was closed while it started")]
     Closed,
 }
@@ -134,7 +134,7 @@ impl std::fmt::Display for Last {
     }
 }
 
-impl Fault {
+impl ConnectorError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NoBroker { .. } | Self::NoLeader { .. } => ErrorKind::Restart,
@@ -211,15 +211,15 @@ impl Fault {
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        Self::new(fault.kind(), fault.to_string())
+impl From<ConnectorError> for Error {
+    fn from(error: ConnectorError) -> Self {
+        Self::new(error.kind(), error.to_string())
     }
 }
 
 /// What an error that came in place of a message, or as an event of the client, means to a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum ErrorClass {
     /// The client tries again by itself.
     Passing,
     /// The password is wrong, or is no longer right.
@@ -237,24 +237,24 @@ pub(crate) enum Trouble {
 }
 
 /// Sorts the error codes that a consumer, or a client as a whole, reports.
-pub(crate) fn trouble(code: Code) -> Trouble {
+pub(crate) fn error_class(code: Code) -> ErrorClass {
     match code {
         Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
-            Trouble::Login
+            ErrorClass::Login
         }
         Code::TopicAuthorizationFailed
         | Code::ClusterAuthorizationFailed
-        | Code::GroupAuthorizationFailed => Trouble::NotAllowed,
-        Code::OffsetOutOfRange | Code::AutoOffsetReset => Trouble::OutOfRange,
+        | Code::GroupAuthorizationFailed => ErrorClass::NotAllowed,
+        Code::OffsetOutOfRange | Code::AutoOffsetReset => ErrorClass::OutOfRange,
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::InvalidTopic => {
-            Trouble::Gone
+            ErrorClass::Gone
         }
         Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::NotImplemented => {
-            Trouble::Damaged
+            ErrorClass::Damaged
         }
-        Code::UnsupportedFeature | Code::UnsupportedCompressionType => Trouble::Damaged,
-        Code::Fatal => Trouble::Fatal,
-        _ => Trouble::Passing,
+        Code::UnsupportedFeature | Code::UnsupportedCompressionType => ErrorClass::Damaged,
+        Code::Fatal => ErrorClass::Fatal,
+        _ => ErrorClass::Passing,
     }
 }
 
@@ -365,10 +365,10 @@ mod tests {
             Code::LeaderNotAvailable,
             Code::SSL,
         ] {
-            assert_eq!(trouble(code), Trouble::Passing, "{code}");
+            assert_eq!(error_class(code), ErrorClass::Passing, "{code}");
         }
-        assert_eq!(trouble(Code::Authentication), Trouble::Login);
-        assert_eq!(trouble(Code::AutoOffsetReset), Trouble::OutOfRange);
+        assert_eq!(error_class(Code::Authentication), ErrorClass::Login);
+        assert_eq!(error_class(Code::AutoOffsetReset), ErrorClass::OutOfRange);
     }
 
     #[test]
@@ -385,8 +385,13 @@ mod tests {
         let config = rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_INVALID;
         let refused = |name: &str| {
             let reason = "Invalid value \"geheim\"".to_owned();
-            Fault::of_creation(KafkaError::ClientConfig(config, reason, name.into(), "geheim".into()))
-                .to_string()
+            ConnectorError::of_creation(KafkaError::ClientConfig(
+                config,
+                reason,
+                name.into(),
+                "geheim".into(),
+            ))
+            .to_string()
         };
         assert!(!refused("ssl.key.pem").contains("geheim"));
         assert!(refused("client.rack").contains("geheim"));

@@ -12,7 +12,7 @@ use crate::client::{Patience, producer_config, transactional_config};
 use crate::delivery::{Deliveries, Producer};
 use crate::encode::Message;
 use crate::exactly_once::TransactionalWriter;
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 use crate::sink_config::KafkaSinkOptions;
 use crate::writer::KafkaWriter;
 
@@ -77,7 +77,7 @@ impl<T: Data> KafkaSink<T> {
     pub fn find_topic(&self) -> Result<()> {
         self.validate()?;
         let created = producer_config(&self.options, "").create_with_context(Deliveries::default());
-        let producer: Producer = created.map_err(Fault::of_creation)?;
+        let producer: Producer = created.map_err(ConnectorError::of_creation)?;
         let patience = Patience::new(&self.options.brokers, self.options.connect_timeout);
         Ok(patience.partitions(&producer, &self.options.topic).map(drop)?)
     }
@@ -113,7 +113,7 @@ impl<T: Data> Sink<T> for KafkaSink<T> {
             producer_config(&self.options, "")
         };
         let checked = config.create_native_config();
-        checked.map(drop).map_err(|error| Error::from(Fault::of_creation(error)))
+        checked.map(drop).map_err(|error| Error::from(ConnectorError::of_creation(error)))
     }
 
     fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {

@@ -12,7 +12,7 @@ use crate::config::{KafkaSourceOptions, Start};
 use crate::enumerator::KafkaEnumerator;
 use crate::group_offsets::group_offsets;
 use crate::reader::KafkaReader;
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 
 /// Reads the partitions of Kafka topics, without a consumer group: positions are the job's own.
 ///
@@ -40,7 +40,7 @@ impl KafkaSource {
         self.validate()?;
         let options = &self.options;
         let created = consumer_config(options, "").create_with_context(Events::reported());
-        let client: Consumer = created.map_err(Fault::of_creation)?;
+        let client: Consumer = created.map_err(ConnectorError::of_creation)?;
         let patience = Patience::new(&options.brokers, options.connect_timeout);
         let mut found = Vec::new();
         for topic in &options.topic.0 {
@@ -64,7 +64,7 @@ impl Source for KafkaSource {
     fn validate(&self) -> Result<()> {
         self.options.validate()?;
         let checked = consumer_config(&self.options, "").create_native_config();
-        checked.map(drop).map_err(|error| Error::from(Fault::of_creation(error)))
+        checked.map(drop).map_err(|error| Error::from(ConnectorError::of_creation(error)))
     }
 
     fn enumerator(&self) -> Box<dyn Enumerator> {

@@ -4,7 +4,7 @@ use millstream_record::Result;
 use millstream_record::record::to_bytes;
 use millstream_stage::source::{Split, split_state};
 
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 use crate::topic_id::TopicId;
 
 /// "From the oldest message on": its offset is not known until the broker is asked, and may change until
@@ -48,7 +48,8 @@ impl KafkaSplit {
     pub(crate) fn decode(split: &Split) -> Result<Self> {
         let state = split_state::<Self>(split).or_else(|error| Self::decode_first(split).ok_or(error));
         state.map_err(|error| {
-            millstream_record::Error::from(Fault::State { split: split.id.to_string() }).caused_by(error)
+            millstream_record::Error::from(ConnectorError::State { split: split.id.to_string() })
+                .caused_by(error)
         })
     }
 

@@ -22,7 +22,9 @@ use crate::delivery::{Deliveries, Producer, RefusedDelivery, Sent};
 use crate::encode::{Message, Parts};
 use crate::lasting::Reminder;
 use crate::outage::Outage;
-use crate::retry::{DeliveryVerdict, Fault, Trouble, delivery_verdict, is_too_large, trouble};
+use crate::retry::{
+    ConnectorError, DeliveryVerdict, ErrorClass, delivery_verdict, error_class, is_too_large,
+};
 use crate::sink::{Mapping, Shorten};
 use crate::sink_config::KafkaSinkOptions;
 use crate::waking::WakingQueue;
@@ -40,7 +42,7 @@ pub(crate) struct KafkaWriter<T> {
     shorten: Option<Arc<Shorten>>,
     message: Message,
     client: Client,
-    started: Completions<Result<(), Fault>>,
+    started: Completions<Result<(), ConnectorError>>,
     waits: Reminder,
     outage: Outage,
     in_flight: InFlight,
@@ -78,7 +80,7 @@ impl<T: Data> KafkaWriter<T> {
         cx: &OpenContext,
     ) -> Result<Self> {
         let created = producer_config(&options, &cx.job).create_with_context(Deliveries::default());
-        let producer: Arc<Producer> = Arc::new(created.map_err(Fault::of_creation)?);
+        let producer: Arc<Producer> = Arc::new(created.map_err(ConnectorError::of_creation)?);
         let queue = WakingQueue::of_events(producer.client().native_ptr(), &cx.waker);
         let mut writer = Self {
             outage: Outage::of(&options.brokers, cx),
@@ -127,7 +129,7 @@ impl<T: Data> KafkaWriter<T> {
     ) -> Result<()> {
         let Err(code) = self.send(message, ingest) else { return Ok(()) };
         if delivery_verdict(code) != DeliveryVerdict::Refused {
-            return Err(self.fault(code).into());
+            return Err(self.error(code).into());
         }
         self.refuse(cx, RefusedDelivery { code, message: message.clone(), ingest }, dead);
         Ok(())
@@ -150,8 +152,8 @@ impl<T: Data> KafkaWriter<T> {
         Some(shorter)
     }
 
-    fn fault(&self, code: RDKafkaErrorCode) -> Fault {
-        Fault::of_refusal(code, &self.options.topic, &self.options.brokers)
+    fn error(&self, code: RDKafkaErrorCode) -> ConnectorError {
+        ConnectorError::of_refusal(code, &self.options.topic, &self.options.brokers)
     }
 
     // Everything that happened since the last call, and what follows from it.
@@ -170,7 +172,7 @@ impl<T: Data> KafkaWriter<T> {
     }
 
     // Brokers that are away, or not to be reached, are waited for.
-    fn has_started(&mut self, cx: &Context<'_>, started: Result<(), Fault>) -> Result<()> {
+    fn has_started(&mut self, cx: &Context<'_>, started: Result<(), ConnectorError>) -> Result<()> {
         let (sink, brokers) = (&self.name, &self.options.brokers);
         match started {
             Ok(()) => {
@@ -178,13 +180,13 @@ impl<T: Data> KafkaWriter<T> {
                     tracing::info!(sink, "Kafka answers at {brokers}: the sink writes");
                 }
             }
-            Err(fault) if fault.is_of_the_network() => {
+            Err(error) if error.is_of_the_network() => {
                 if self.waits.is_due(cx.now()) {
-                    tracing::warn!(sink, "the sink waits for Kafka and goes on asking: {fault}");
+                    tracing::warn!(sink, "the sink waits for Kafka and goes on asking: {error}");
                 }
                 self.check_start(cx.io().as_ref(), cx.waker());
             }
-            Err(fault) => return Err(fault.into()),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -204,16 +206,18 @@ impl<T: Data> KafkaWriter<T> {
                 self.outage.note(nanos, &error, client.producer.events());
             }
             let reason = error.reason;
-            match trouble(error.code) {
-                Trouble::Login => {
-                    return Err(Fault::LoginLost { brokers: self.options.brokers.clone(), reason }.into());
+            match error_class(error.code) {
+                ErrorClass::Login => {
+                    return Err(
+                        ConnectorError::LoginLost { brokers: self.options.brokers.clone(), reason }.into()
+                    );
                 }
-                Trouble::Fatal => return Err(Fault::Fatal { reason }.into()),
-                Trouble::Passing
-                | Trouble::NotAllowed
-                | Trouble::OutOfRange
-                | Trouble::Gone
-                | Trouble::Damaged => {}
+                ErrorClass::Fatal => return Err(ConnectorError::Fatal { reason }.into()),
+                ErrorClass::Passing
+                | ErrorClass::NotAllowed
+                | ErrorClass::OutOfRange
+                | ErrorClass::Gone
+                | ErrorClass::Damaged => {}
             }
         }
         Ok(())
@@ -257,7 +261,7 @@ impl<T: Data> KafkaWriter<T> {
             }
             DeliveryVerdict::Closing => {}
             DeliveryVerdict::UnknownTopic | DeliveryVerdict::NotAllowed | DeliveryVerdict::GaveUp => {
-                return Err(self.fault(refused.code).into());
+                return Err(self.error(refused.code).into());
             }
         }
         Ok(())

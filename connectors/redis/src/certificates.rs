@@ -1,6 +1,6 @@
 //! What is wrong with TLS to the server, and what to do about it.
 
-use millstream_tls::Refusal;
+use millstream_tls::HandshakeFailure;
 use millstream_tls::probe::{Expected, mistaken};
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisError};
 
@@ -8,7 +8,7 @@ use crate::config::Url;
 
 /// Why the server is not trusted, if that is why the connection failed.
 pub(crate) fn advice(url: &Url, error: &RedisError) -> Option<String> {
-    Refusal::of(error).map(|refusal| format!("Redis at {url}: {refusal}"))
+    HandshakeFailure::of(error).map(|refusal| format!("Redis at {url}: {refusal}"))
 }
 
 /// What to do about an address that says TLS where the port speaks plain text, or the reverse.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_delivery::{Fault, Items, Limits, Mapping, Names, NotReady, Reply, Store, Work};
+use millstream_delivery::{ItemError, Items, Limits, Mapping, Names, NotReady, Reply, Store, Work};
 use millstream_record::{Data, Result};
 use millstream_stage::{OpenContext, Version};
 use redis::Pipeline;
@@ -29,10 +29,10 @@ impl<T: Data> Mapping<T> for Writes<T> {
         Ok((Server { link, options }, limits))
     }
 
-    fn item(&self, record: &T, _: Version) -> Result<PendingWrite, Fault> {
+    fn item(&self, record: &T, _: Version) -> Result<PendingWrite, ItemError> {
         let write = (self.map)(record);
         match write.fault() {
-            Some(reason) => Err(Fault::Refused { value: to_json(&write), reason }),
+            Some(reason) => Err(ItemError::Refused { value: to_json(&write), reason }),
             None => Ok(write.into()),
         }
     }

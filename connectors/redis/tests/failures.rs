@@ -11,7 +11,7 @@ use millstream_stage::sink::Sink;
 use millstream_stage::snapshot::{Frozen, StageSnapshot};
 use millstream_testkit::Redis;
 use millstream_testkit::port::Port;
-use millstream_testkit::tls::{Certificate, Fault};
+use millstream_testkit::tls::{Certificate, CertificateFault};
 
 mod common;
 use common::{Client, Writer, counter, harness, options, sink, write, writer};
@@ -289,10 +289,10 @@ fn tls_with_the_right_authority_and_not_without() -> Result<()> {
 #[test]
 fn each_fault_of_a_certificate_has_its_own_advice() -> Result<()> {
     for (fault, advice) in [
-        (Fault::AuthorityAsServer, "CA:FALSE"),
-        (Fault::Expired, "is expired: renew it"),
-        (Fault::NotYetValid, "is not valid yet"),
-        (Fault::OtherHost, "it names shop.example"),
+        (CertificateFault::AuthorityAsServer, "CA:FALSE"),
+        (CertificateFault::Expired, "is expired: renew it"),
+        (CertificateFault::NotYetValid, "is not valid yet"),
+        (CertificateFault::OtherHost, "it names shop.example"),
     ] {
         let dir = tempfile::tempdir()?;
         let certificate = Certificate::faulty(dir.path(), fault)?;

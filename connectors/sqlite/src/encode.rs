@@ -1,7 +1,7 @@
 //! Records as rows.
 
 use compact_str::CompactString;
-use millstream_delivery::Fault;
+use millstream_delivery::ItemError;
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Error, Result};
 use rusqlite::ToSql;
@@ -111,10 +111,10 @@ impl Value {
 }
 
 /// The row that a record makes, by its field names.
-pub(crate) fn row_of<T: Serialize>(record: &T, table: &Table) -> Result<Vec<Value>, Fault> {
+pub(crate) fn row_of<T: Serialize>(record: &T, table: &Table) -> Result<Vec<Value>, ItemError> {
     let json = serde_json::to_value(record).map_err(|error| {
         let value = table.name().as_bytes().to_vec();
-        Fault::Refused { value, reason: format!("it cannot be turned into a row: {error}") }
+        ItemError::Refused { value, reason: format!("it cannot be turned into a row: {error}") }
     })?;
     let Json::Object(mut fields) = json else {
         return Err(misfit::<T>(table, "is no struct: its fields would be the columns"));
@@ -131,15 +131,17 @@ pub(crate) fn row_of<T: Serialize>(record: &T, table: &Table) -> Result<Vec<Valu
     }
 }
 
-fn misfit<T>(table: &Table, what: &str) -> Fault {
+fn misfit<T>(table: &Table, what: &str) -> ItemError {
     let record = std::any::type_name::<T>();
     let table = table.name();
-    Fault::Stop(Error::configuration(format!("sqlite: {record}, to be written to table {table:?}, {what}")))
+    ItemError::Stop(Error::configuration(format!(
+        "sqlite: {record}, to be written to table {table:?}, {what}"
+    )))
 }
 
-fn refused<T: Serialize>(record: &T, column: &Column) -> Fault {
+fn refused<T: Serialize>(record: &T, column: &Column) -> ItemError {
     let value = serde_json::to_vec(record).unwrap_or_default();
-    Fault::Refused {
+    ItemError::Refused {
         value,
         reason: format!("field {} does not fit its column of type {}", column.name, column.kind.sql()),
     }
@@ -248,15 +250,15 @@ mod tests {
     #[test]
     fn a_value_that_does_not_fit_is_the_records_fault_and_a_missing_column_the_users() {
         let fault = |record: &Clicks, table: &Table| row_of(record, table).unwrap_err();
-        let Fault::Refused { value, reason } = fault(&Clicks { count: u64::MAX, ..clicks() }, &table())
+        let ItemError::Refused { value, reason } = fault(&Clicks { count: u64::MAX, ..clicks() }, &table())
         else {
             panic!("other records may fit")
         };
         assert!(reason.contains("count") && value.starts_with(b"{\"user_id\":\"u\""), "{reason}");
         let few = Table::new("clicks").text("user_id").key(["user_id"]);
-        let Fault::Stop(error) = fault(&clicks(), &few) else { panic!("no record fits") };
+        let ItemError::Stop(error) = fault(&clicks(), &few) else { panic!("no record fits") };
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(matches!(row_of(&7, &few), Err(Fault::Stop(_))));
+        assert!(matches!(row_of(&7, &few), Err(ItemError::Stop(_))));
     }
 
     #[test]

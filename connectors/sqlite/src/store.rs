@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_delivery::{
-    Fault, Items, Limits, Mapping, Names, NotReady, Reply, Restoring, Store, Verdict, Work,
+    ItemError, Items, Limits, Mapping, Names, NotReady, Reply, Restoring, Store, Verdict, Work,
 };
 use millstream_record::{Data, Error, Result};
 use millstream_stage::{OpenContext, Version};
@@ -25,7 +25,7 @@ pub(crate) struct Rows<T> {
 }
 
 /// Appends the row of a record.
-pub(crate) type RowOf<T> = Box<dyn Fn(&T, &Table) -> Result<Vec<Value>, Fault> + Send + Sync>;
+pub(crate) type RowOf<T> = Box<dyn Fn(&T, &Table) -> Result<Vec<Value>, ItemError> + Send + Sync>;
 
 impl<T: Data> Mapping<T> for Rows<T> {
     type Store = File;
@@ -47,11 +47,11 @@ impl<T: Data> Mapping<T> for Rows<T> {
         Ok((file, limits(&self.options)))
     }
 
-    fn item(&self, record: &T, _: Version) -> Result<Row, Fault> {
+    fn item(&self, record: &T, _: Version) -> Result<Row, ItemError> {
         let table = &self.layout.table;
         let row = (self.map)(record, table)?;
         match fault_of(&row, table) {
-            Some(reason) => Err(Fault::Refused { value: to_json(&row, table), reason }),
+            Some(reason) => Err(ItemError::Refused { value: to_json(&row, table), reason }),
             None => Ok(Row::new(&self.layout, row)),
         }
     }

@@ -12,13 +12,13 @@
 //!     0-1.state             always entries, never files of a cold store
 //! ```
 //!
-//! The order of a checkpoint: [`Attempt::checkpoint`], [`CheckpointWriter::part`] for each subtask as it
-//! comes, [`CheckpointWriter::finish`], [`Attempt::complete`] (now it stands), then the operators hear of it,
-//! then [`Attempt::clean`].
+//! The order of a checkpoint: [`AttemptStore::checkpoint`], [`CheckpointWriter::part`] for each subtask as it
+//! comes, [`CheckpointWriter::finish`], [`AttemptStore::complete`] (now it stands), then the operators hear of it,
+//! then [`AttemptStore::clean`].
 //!
 //! All calls want a Tokio runtime; entries are encoded on its blocking threads, never on those of the job.
 
-mod attempt;
+mod attempt_store;
 mod check;
 mod clean_up;
 mod in_flight;
@@ -46,7 +46,7 @@ use parking_lot::Mutex;
 
 use crate::manifest::{FileManifest, Manifest};
 
-pub use attempt::{Attempt, Recovered};
+pub use attempt_store::{AttemptStore, Recovered};
 pub use millstream_stage::snapshot::NativeReader;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
 pub use writer::{CheckpointWriter, PartMetrics, WrittenCheckpoint};
@@ -133,8 +133,8 @@ impl CheckpointStore {
     /// another process has taken over since, [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when
     /// the storage is away, [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when no entry of the log
     /// can be read.
-    pub async fn claim(&self, base: Base) -> Result<Attempt> {
-        Attempt::claim(self.clone(), base).await
+    pub async fn claim(&self, base: Base) -> Result<AttemptStore> {
+        AttemptStore::claim(self.clone(), base).await
     }
 
     /// Reads the savepoint or checkpoint at `url`, whichever job it is of.

@@ -4,7 +4,7 @@ mod store_list;
 
 use anyhow::Result;
 use millstream_checkpoint::store::{
-    Attempt, CheckpointStore, CheckpointWriter, ReadOptions, WrittenCheckpoint, open,
+    AttemptStore, CheckpointStore, CheckpointWriter, ReadOptions, WrittenCheckpoint, open,
 };
 use millstream_protocol::layout::SubtaskId;
 use millstream_protocol::log::Base;
@@ -28,12 +28,12 @@ fn all_futures_can_be_sent() {
     let _ = |store: CheckpointStore| sent(async move { store.probe().await });
     let _ = |store: CheckpointStore| sent(async move { store.claim(Base::Latest).await });
     let _ = |store: CheckpointStore| sent(async move { store.read("").await });
-    let _ = |attempt: Attempt| sent(async move { attempt.restore().await });
-    let _ = |attempt: Attempt| sent(async move { attempt.clean().await });
-    let _ = |attempt: Attempt, written: WrittenCheckpoint| {
+    let _ = |attempt: AttemptStore| sent(async move { attempt.restore().await });
+    let _ = |attempt: AttemptStore| sent(async move { attempt.clean().await });
+    let _ = |attempt: AttemptStore, written: WrittenCheckpoint| {
         sent(async move { attempt.complete(&written, 1).await });
     };
-    let _ = |attempt: Attempt| sent(async move { attempt.retire(Vec::new()).await });
+    let _ = |attempt: AttemptStore| sent(async move { attempt.retire(Vec::new()).await });
     let _ = |writer: CheckpointWriter, place: SubtaskId| {
         sent(async move { writer.part(place, Frozen::default()).await });
     };

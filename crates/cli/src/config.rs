@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::origin::Origin;
+use crate::origin::ConfigOrigin;
 use crate::set;
 use crate::state_keys::{STORAGE_MAP, StateKeys, is_state_key};
 use crate::strict::{self, Mistake};
@@ -125,8 +125,8 @@ pub struct Config<T> {
     pub engine: EngineOptions,
     /// What this application has.
     pub app: T,
-    /// Where it was read from, for messages; `Origin::default()` for one that the program made itself.
-    pub origin: Origin,
+    /// Where it was read from, for messages; `ConfigOrigin::default()` for one that the program made itself.
+    pub origin: ConfigOrigin,
 }
 
 /// Reads a configuration.
@@ -146,7 +146,7 @@ pub(crate) fn load_named<T: DeserializeOwned>(name: &str, file: &Path, set: &[St
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::configuration(format!("{} cannot be read", file.display())).caused_by(error)
     })?;
-    read(name, &text, set, Origin::of(&text, Some(file)))
+    read(name, &text, set, ConfigOrigin::of(&text, Some(file)))
 }
 
 /// Reads a configuration from its text.
@@ -154,11 +154,16 @@ pub(crate) fn load_named<T: DeserializeOwned>(name: &str, file: &Path, set: &[St
 /// # Errors
 /// Returns the same errors as [`load`].
 pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T>> {
-    read(DEFAULT_JOB_NAME, text, set, Origin::of(text, None))
+    read(DEFAULT_JOB_NAME, text, set, ConfigOrigin::of(text, None))
 }
 
-fn read<T: DeserializeOwned>(name: &str, text: &str, set: &[String], origin: Origin) -> Result<Config<T>> {
-    let read = |set: &[String], origin: &Origin| read_changed::<T>(name, text, set, origin);
+fn read<T: DeserializeOwned>(
+    name: &str,
+    text: &str,
+    set: &[String],
+    origin: ConfigOrigin,
+) -> Result<Config<T>> {
+    let read = |set: &[String], origin: &ConfigOrigin| read_changed::<T>(name, text, set, origin);
     let error = match read(set, &origin) {
         Ok(config) => return Ok(Config { origin: origin.changed_by(set), ..config }),
         Err(error) => error,
@@ -177,7 +182,7 @@ fn read_changed<T: DeserializeOwned>(
     name: &str,
     text: &str,
     set: &[String],
-    origin: &Origin,
+    origin: &ConfigOrigin,
 ) -> Result<Config<T>> {
     let mut map = map_of(text).map_err(|error| origin.here(error))?;
     set::resolve_paths(&mut map, "runtime").map_err(|error| origin.here(error))?;

@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::origin::Origin;
+use crate::origin::ConfigOrigin;
 use crate::spelling::modernise;
 use crate::strict;
 
@@ -207,7 +207,7 @@ impl StateKeys {
     /// # Errors
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration): keys that are not known or
     /// are refused, values of the wrong kind.
-    pub(crate) fn take(map: &mut Map<String, Value>, origin: &Origin) -> Result<Self> {
+    pub(crate) fn take(map: &mut Map<String, Value>, origin: &ConfigOrigin) -> Result<Self> {
         let (mut state, mut storage) = (Map::new(), Map::new());
         let keys: Vec<_> = map.keys().filter(|key| is_state_key(key)).cloned().collect();
         for (key, value) in keys.iter().filter_map(|key| map.remove_entry(key)) {

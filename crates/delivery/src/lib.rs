@@ -44,7 +44,7 @@ mod writer;
 
 pub use buffer::Items;
 pub use limits::Limits;
-pub use store::{Fault, Item, Mapping, Names, NotReady, Reply, Restoring, Store, Verdict};
+pub use store::{Item, ItemError, Mapping, Names, NotReady, Reply, Restoring, Store, Verdict};
 pub use suspects::MOST_REFUSALS;
 pub use work::Work;
 pub use writer::Writers;

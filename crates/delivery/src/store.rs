@@ -34,7 +34,7 @@ pub trait Item: Send + Sync + 'static {
 
 /// A record that becomes no item.
 #[derive(Debug)]
-pub enum Fault {
+pub enum ItemError {
     /// It can never be written: a dead letter.
     Refused {
         /// What the dead letter shows.
@@ -60,8 +60,8 @@ pub trait Mapping<T: Data>: Send + Sync + 'static {
     /// What a record becomes.
     ///
     /// # Errors
-    /// See [`Fault`].
-    fn item(&self, record: &T, version: Version) -> Result<<Self::Store as Store>::Item, Fault>;
+    /// See [`ItemError`].
+    fn item(&self, record: &T, version: Version) -> Result<<Self::Store as Store>::Item, ItemError>;
 }
 
 /// What the engine calls things of this store.

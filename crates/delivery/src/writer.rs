@@ -12,7 +12,7 @@ use millstream_stage::unwritten::Backlog;
 use millstream_stage::{Budget, Context, OpenContext, Rows, Step};
 
 use crate::delivery::Delivery;
-use crate::store::{Fault, Mapping};
+use crate::store::{ItemError, Mapping};
 
 /// The writers of one sink, in all attempts of the job within this process.
 #[derive(Debug)]
@@ -61,8 +61,8 @@ impl<T: Data, M: Mapping<T>> SinkWriter<T> for Writer<T, M> {
             let version = delivery.next_version()?;
             match mapping.item(&record, version) {
                 Ok(item) => delivery.insert(item, version, ingest, now),
-                Err(Fault::Refused { value, reason }) => delivery.refuse(value, cx.now(), &reason, dead),
-                Err(Fault::Stop(error)) => return Err(error),
+                Err(ItemError::Refused { value, reason }) => delivery.refuse(value, cx.now(), &reason, dead),
+                Err(ItemError::Stop(error)) => return Err(error),
             }
         }
         delivery.advance(cx, dead)

@@ -11,7 +11,7 @@ use millstream_stage::{Budget, Context, Output, Step, WatermarkEvent};
 /// An operator in which something comes due.
 pub(crate) trait Firing<R: Data> {
     /// The watermark that is held back until all that it has made due was fired.
-    fn held(&mut self) -> &mut Option<WatermarkEvent>;
+    fn pending_watermark(&mut self) -> &mut Option<WatermarkEvent>;
 
     /// Fires what comes next of all that is due, at most so many keys or timers, and says how many; `None` if
     /// nothing is left.
@@ -39,7 +39,7 @@ pub(crate) fn begin<R: Data>(
     watermark: WatermarkEvent,
     out: &mut Output<R>,
 ) -> Result<Step> {
-    *firing.held() = Some(watermark);
+    *firing.pending_watermark() = Some(watermark);
     slice(firing, cx.now(), cx.budget, out)
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn slice<R: Data>(
         let Some(fired) = firing.fire_next(now, left, out)? else {
             firing.all_fired(now);
             firing.settle(now)?;
-            out.watermarks.extend(firing.held().take());
+            out.watermarks.extend(firing.pending_watermark().take());
             return Ok(Step { wake_at: firing.wake_at(), ..Step::DONE });
         };
         left = left.saturating_sub(fired);
@@ -66,7 +66,7 @@ pub(crate) fn slice<R: Data>(
 
 /// Before a barrier a held watermark goes out, and with it all that it has made due.
 pub(crate) fn before_barrier<R: Data>(firing: &mut impl Firing<R>) -> Step {
-    if firing.held().is_some() || firing.is_half_fired() { Step::MORE } else { Step::DONE }
+    if firing.pending_watermark().is_some() || firing.is_half_fired() { Step::MORE } else { Step::DONE }
 }
 
 #[cfg(test)]
@@ -77,13 +77,13 @@ mod tests {
     #[derive(Default)]
     struct Threes {
         due: usize,
-        held: Option<WatermarkEvent>,
+        pending_watermark: Option<WatermarkEvent>,
         settled: usize,
     }
 
     impl Firing<usize> for Threes {
-        fn held(&mut self) -> &mut Option<WatermarkEvent> {
-            &mut self.held
+        fn pending_watermark(&mut self) -> &mut Option<WatermarkEvent> {
+            &mut self.pending_watermark
         }
 
         fn fire_next(&mut self, _: Time, most: usize, out: &mut Output<usize>) -> Result<Option<usize>> {
@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_mark_waits_for_all_slices_and_a_barrier_for_the_mark() -> Result<()> {
-        let mut threes = Threes { due: 10, held: Some(WatermarkEvent::Watermark(5)), settled: 0 };
+        let mut threes =
+            Threes { due: 10, pending_watermark: Some(WatermarkEvent::Watermark(5)), settled: 0 };
         let (mut out, budget) = (Output::default(), Budget { records: 4 });
         for fired in [4, 8] {
             assert_eq!(slice(&mut threes, 0, budget, &mut out)?, Step::MORE);

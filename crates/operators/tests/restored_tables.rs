@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_record::Record;
 use millstream_record::record::{from_bytes, to_bytes};
-use millstream_record::schema::Verdict;
+use millstream_record::schema::Compatibility;
 use millstream_stage::snapshot::{MemoryPart, RestoredKeyed, TableSchema, resolve_table};
 
 /// The entry of an earlier version of the job.
@@ -77,9 +77,9 @@ fn a_key_may_be_widened_but_not_changed() {
         count: i32,
     }
     let written = TableSchema::of::<before::Entry>("keys");
-    let verdict = |read: TableSchema| resolve_table(&written, &read).expect("schemas").verdict();
-    assert!(matches!(verdict(TableSchema::of::<Entry>("keys")), Verdict::Migrates(_)));
-    let refused = verdict(TableSchema::of::<Changed>("keys")).to_string();
+    let compatibility = |read: TableSchema| resolve_table(&written, &read).expect("schemas").compatibility();
+    assert!(matches!(compatibility(TableSchema::of::<Entry>("keys")), Compatibility::Migrates(_)));
+    let refused = compatibility(TableSchema::of::<Changed>("keys")).to_string();
     assert!(
         refused.starts_with("incompatible: `key.f1`: string becomes [null, string]: a key must stay"),
         "{refused}"

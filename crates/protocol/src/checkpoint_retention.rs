@@ -163,7 +163,7 @@ mod tests {
 
     /// What an attempt knows and does; an old one lives on beside the newer.
     #[derive(Clone, Default)]
-    struct Attempt {
+    struct ModelAttempt {
         epoch: u64,
         next: CheckpointId,
         retained: BTreeMap<(CheckpointId, u64), BTreeSet<String>>,
@@ -172,7 +172,7 @@ mod tests {
         written: u64,
     }
 
-    impl Attempt {
+    impl ModelAttempt {
         fn begin(&mut self, model: &mut Model, shares: u8) {
             let id = self.next;
             self.next += 1;
@@ -229,13 +229,13 @@ mod tests {
         }
     }
 
-    fn claim(model: &mut Model) -> Attempt {
+    fn claim(model: &mut Model) -> ModelAttempt {
         model.epoch += 1;
-        Attempt {
+        ModelAttempt {
             epoch: model.epoch,
             next: model.next,
             retained: model.retained.clone(),
-            ..Attempt::default()
+            ..ModelAttempt::default()
         }
     }
 

@@ -41,12 +41,12 @@ pub struct SubtaskProtocol {
     inputs: Inputs,
     alignment: Alignment,
     /// A barrier that has come on every channel and was not passed on yet.
-    barrier: Option<Pending>,
+    barrier: Option<PreparingCheckpoint>,
     /// The source reads nothing behind this barrier until its checkpoint is given up, or the source is told
     /// to stop.
     hold: Option<CheckpointId>,
     /// The last checkpoint is complete: its output is to be committed.
-    settling: Option<Pending>,
+    settling: Option<PreparingCheckpoint>,
     /// What the channels mean for the inputs, not yet told to the stage.
     news: VecDeque<InputEvent>,
     /// Commands that must not overtake the barrier at hand.
@@ -64,7 +64,7 @@ pub struct SubtaskProtocol {
 
 /// A checkpoint for which `prepare` is called, again and again until it is complete.
 #[derive(Clone, Copy, Debug)]
-struct Pending {
+struct PreparingCheckpoint {
     id: CheckpointId,
     /// Whether `prepare` is to be called (again).
     due: bool,
@@ -305,7 +305,7 @@ impl SubtaskProtocol {
         if last && self.broken == Some(BrokenRule::SettledBeforeCommit) {
             self.decisions.push_back(SubtaskDecision::ReportSettled);
         } else if last {
-            self.settling = Some(Pending { id, due: true });
+            self.settling = Some(PreparingCheckpoint { id, due: true });
         }
     }
 
@@ -335,11 +335,11 @@ impl SubtaskProtocol {
             self.after_barrier();
         }
         if let Some(id) = begin {
-            self.barrier = Some(Pending { id, due: true });
+            self.barrier = Some(PreparingCheckpoint { id, due: true });
         }
     }
 
-    fn prepare(&mut self, pending: impl FnOnce(&mut Self) -> Option<&mut Pending>) {
+    fn prepare(&mut self, pending: impl FnOnce(&mut Self) -> Option<&mut PreparingCheckpoint>) {
         if let Some(pending) = pending(self) {
             pending.due = false;
             let id = pending.id;

@@ -69,13 +69,13 @@ impl Store {
 }
 
 /// One attempt to run the job.
-struct Attempt {
+struct RacingAttempt {
     append: Append,
     log: Option<JobLog>,
     over: bool,
 }
 
-impl Attempt {
+impl RacingAttempt {
     fn new(number: u32) -> Self {
         let writer = format!("{number:032x}");
         let append = JobLog::claim(&writer, Base::Latest, 7).keeping(3);
@@ -84,13 +84,13 @@ impl Attempt {
 }
 
 #[derive(Default)]
-struct Seen {
+struct RaceHistory {
     epochs: Vec<u64>,
     completed: BTreeSet<(CheckpointId, u64)>,
     fenced: u32,
 }
 
-fn step(store: &mut Store, attempt: &mut Attempt, seen: &mut Seen, (luck, what): (u8, u8)) {
+fn step(store: &mut Store, attempt: &mut RacingAttempt, seen: &mut RaceHistory, (luck, what): (u8, u8)) {
     let ask = attempt.append.ask();
     let answer = store.answer(&ask, luck);
     attempt.append.on(answer.clone());
@@ -116,7 +116,7 @@ fn step(store: &mut Store, attempt: &mut Attempt, seen: &mut Seen, (luck, what):
     }
 }
 
-fn settle(attempt: &mut Attempt, seen: &mut Seen, entry: LogEntry, what: u8) {
+fn settle(attempt: &mut RacingAttempt, seen: &mut RaceHistory, entry: LogEntry, what: u8) {
     match &mut attempt.log {
         None => {
             seen.epochs.push(entry.epoch);
@@ -145,7 +145,7 @@ fn settle(attempt: &mut Attempt, seen: &mut Seen, entry: LogEntry, what: u8) {
 
 /// Each entry of the true history follows from the one before it: nothing that stood is lost, nothing retired
 /// comes back.
-fn check_history(history: &[LogEntry], seen: &Seen) {
+fn check_history(history: &[LogEntry], seen: &RaceHistory) {
     for pair in history.windows(2) {
         let (before, after) = (&pair[0], &pair[1]);
         assert!(before.number < after.number && before.epoch <= after.epoch);
@@ -176,8 +176,8 @@ proptest! {
         turns in prop::collection::vec((0_u8..4, 0_u8..14, any::<u8>()), 50..600),
     ) {
         let mut store = Store::default();
-        let mut seen = Seen::default();
-        let mut attempts: Vec<_> = (0..4).map(Attempt::new).collect();
+        let mut seen = RaceHistory::default();
+        let mut attempts: Vec<_> = (0..4).map(RacingAttempt::new).collect();
         let mut attempted = 4;
         for (who, luck, what) in turns {
             let attempt = &mut attempts[usize::from(who)];
@@ -186,7 +186,7 @@ proptest! {
             } else if attempt.over || (luck == 12 && what % 16 == 0) {
                 // It is gone, or dies; another one comes.
                 attempted += 1;
-                *attempt = Attempt::new(attempted);
+                *attempt = RacingAttempt::new(attempted);
             } else {
                 step(&mut store, attempt, &mut seen, (luck, what));
             }
@@ -208,7 +208,7 @@ fn finish(store: &mut Store, append: &mut Append) -> LogRequest {
 }
 
 fn claimed(store: &mut Store, number: u32) -> JobLog {
-    match finish(store, &mut Attempt::new(number).append) {
+    match finish(store, &mut RacingAttempt::new(number).append) {
         LogRequest::Done(done) => JobLog::new(done.entry),
         other => panic!("{other:?}"),
     }
@@ -248,7 +248,7 @@ fn whoever_slept_while_another_claimed_is_fenced() {
 fn a_torn_claim_fences_nobody_and_uses_its_epoch_up() {
     let mut store = Store::default();
     let log = claimed(&mut store, 1);
-    let mut dies = Attempt::new(2).append;
+    let mut dies = RacingAttempt::new(2).append;
     while !matches!(dies.ask(), LogRequest::Create(..)) {
         dies.on(store.answer(&dies.ask(), 9));
     }
@@ -267,10 +267,12 @@ fn a_damaged_entry_is_passed_over_loudly_and_a_log_of_nothing_else_refused() {
     let mut bytes = store.entries[&1].clone();
     bytes[3] ^= 1;
     store.entries.insert(2, bytes.clone());
-    let LogRequest::Done(done) = finish(&mut store, &mut Attempt::new(2).append) else { panic!("goes on") };
+    let LogRequest::Done(done) = finish(&mut store, &mut RacingAttempt::new(2).append) else {
+        panic!("goes on")
+    };
     assert_eq!((done.damaged, done.entry.number, done.entry.epoch), (vec![2], 3, 3));
     let mut store = Store::default();
     store.entries.insert(1, bytes);
-    let refused = finish(&mut store, &mut Attempt::new(3).append);
+    let refused = finish(&mut store, &mut RacingAttempt::new(3).append);
     assert!(matches!(refused, LogRequest::Refused(error) if error.kind() == ErrorKind::Data));
 }

@@ -1,7 +1,7 @@
 //! How state that an older version of a job wrote is read by a newer one: Avro's resolution of a writer's
 //! schema to a reader's.
 //!
-//! [`Resolution::between`] compares two schemas once and answers two questions. [`Resolution::verdict`] says
+//! [`Resolution::between`] compares two schemas once and answers two questions. [`Resolution::compatibility`] says
 //! what a user wants to know before anything is restored: the same, migrates (how), or incompatible (why, and
 //! what to do about it). [`Resolution::migrate`] turns one datum of the writer's into one of the reader's,
 //! bytes to bytes, by a small program that was compiled from the pair.
@@ -30,23 +30,23 @@
 //! }
 //!
 //! let resolution = Resolution::between(&schema_of::<before::Total>(), &schema_of::<Total>())?;
-//! assert_eq!(resolution.verdict().to_string(), "migrates: `count`: int widened to long; `price`: added with default 1.5");
+//! assert_eq!(resolution.compatibility().to_string(), "migrates: `count`: int widened to long; `price`: added with default 1.5");
 //! let mut bytes = Vec::new();
 //! resolution.migrate(&to_bytes(&before::Total { count: 7 }), &mut bytes)?;
 //! assert_eq!(from_bytes::<Total>(&bytes)?, Total { count: 7, price: 1.5 });
 //! # Ok::<(), millstream_record::Error>(())
 //! ```
 
+mod compatibility;
 mod datum;
 mod parse;
 mod program;
 mod record;
 mod resolve;
-mod verdict;
 #[doc(hidden)]
 pub mod write;
 
-pub use verdict::{Note, NoteKind, Verdict};
+pub use compatibility::{Compatibility, Note, NoteKind};
 
 use program::Program;
 
@@ -61,7 +61,7 @@ pub struct Resolution {
 }
 
 impl Resolution {
-    /// Compares two schemas, both Avro as JSON. Whether they fit is the verdict's matter.
+    /// Compares two schemas, both Avro as JSON. Whether they fit is the compatibility's matter.
     ///
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) when one of them is no schema that Millstream writes.
@@ -88,14 +88,14 @@ impl Resolution {
     }
 
     /// What becomes of the data.
-    pub fn verdict(&self) -> Verdict {
-        Verdict::of(self.changes.clone(), self.refusals.clone())
+    pub fn compatibility(&self) -> Compatibility {
+        Compatibility::of(self.changes.clone(), self.refusals.clone())
     }
 
     /// What becomes of one field of the datum.
-    pub fn verdict_of(&self, field: &str) -> Verdict {
+    pub fn compatibility_of(&self, field: &str) -> Compatibility {
         let within = |notes: &[Note]| notes.iter().filter(|note| note.is_within(field)).cloned().collect();
-        Verdict::of(within(&self.changes), within(&self.refusals))
+        Compatibility::of(within(&self.changes), within(&self.refusals))
     }
 
     /// Whether data may be handed on as it is.
@@ -107,10 +107,10 @@ impl Resolution {
     ///
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) when the schemas are incompatible, when this datum has no
-    /// place in the reader's schema (the verdict warned of it), or when the bytes are none of the writer's.
+    /// place in the reader's schema (the compatibility warned of it), or when the bytes are none of the writer's.
     pub fn migrate(&self, entry: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if !self.refusals.is_empty() {
-            return Err(Error::data(self.verdict().to_string()));
+            return Err(Error::data(self.compatibility().to_string()));
         }
         if self.changes.is_empty() {
             out.extend_from_slice(entry);

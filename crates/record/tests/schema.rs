@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use millstream_record::Record;
 use millstream_record::record::{from_bytes, schema_of, to_bytes};
-use millstream_record::schema::{Resolution, Verdict};
+use millstream_record::schema::{Compatibility, Resolution};
 
 /// The structs of an earlier version of the job.
 mod before {
@@ -88,8 +88,10 @@ fn migrated<W: Record, R: Record>(written: &W) -> R {
 }
 
 fn refusal<W: Record, R: Record>() -> String {
-    match between::<W, R>().verdict() {
-        Verdict::Incompatible(notes) => notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    match between::<W, R>().compatibility() {
+        Compatibility::Incompatible(notes) => {
+            notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        }
         other => panic!("not refused: {other}"),
     }
 }
@@ -122,8 +124,10 @@ fn a_cart_of_the_old_version_is_read_by_the_new_one() {
 
 #[test]
 fn the_verdict_names_each_change_and_its_place() {
-    let verdict = between::<before::Cart, Cart>();
-    let Verdict::Migrates(notes) = verdict.verdict() else { panic!("{:?}", verdict.verdict()) };
+    let compatibility = between::<before::Cart, Cart>();
+    let Compatibility::Migrates(notes) = compatibility.compatibility() else {
+        panic!("{:?}", compatibility.compatibility())
+    };
     let notes: Vec<_> = notes.iter().map(ToString::to_string).collect();
     for expected in [
         "`best.f0`: int widened to double",
@@ -191,8 +195,8 @@ fn what_does_not_fit_is_refused_with_what_to_do() {
 #[test]
 fn an_optional_that_becomes_required_is_a_matter_of_the_data() {
     let resolution = between::<(i64, Option<i64>), (i64, i64)>();
-    let verdict = resolution.verdict().to_string();
-    assert!(verdict.contains("`f1`: a restore fails if any value is null"), "{verdict}");
+    let compatibility = resolution.compatibility().to_string();
+    assert!(compatibility.contains("`f1`: a restore fails if any value is null"), "{compatibility}");
     assert_eq!(migrated::<(i64, Option<i64>), (i64, i64)>(&(1, Some(2))), (1, 2));
     let null = resolution.migrate(&to_bytes(&(1_i64, None::<i64>)), &mut Vec::new());
     assert!(null.expect_err("null has no place").to_string().contains("`f1`: a value is null"));
@@ -230,7 +234,7 @@ fn types_that_know_themselves_are_resolved_at_every_depth() {
         old::Tree { size: 3, children: vec![old::Tree { size: 2, children: vec![leaf.clone()] }, leaf] };
     let new: Tree = migrated(&tree);
     assert_eq!((new.size, new.children[0].size, new.children[0].children[0].size), (3, 2, 1));
-    assert_eq!(between::<Tree, Tree>().verdict(), Verdict::Same);
+    assert_eq!(between::<Tree, Tree>().compatibility(), Compatibility::Same);
 }
 
 #[test]
@@ -250,10 +254,13 @@ fn types_of_one_name_from_two_modules_stay_apart() {
     type Both = (cart::State, session::State, cart::State);
     type Turned = (session::State, cart::State, session::State);
     assert!(schema_of::<Both>().contains("State__2"));
-    assert_eq!(between::<Both, Both>().verdict(), Verdict::Same);
+    assert_eq!(between::<Both, Both>().compatibility(), Compatibility::Same);
     // In the other order the numbers are others: the names say nothing, so the fields do.
     assert!(refusal::<Both, Turned>().contains("`f0.since`: added (long) without a default"));
-    assert_eq!(between::<(i64, session::State), (i64, session::State)>().verdict(), Verdict::Same);
+    assert_eq!(
+        between::<(i64, session::State), (i64, session::State)>().compatibility(),
+        Compatibility::Same
+    );
 }
 
 #[test]

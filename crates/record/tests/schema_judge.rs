@@ -191,7 +191,7 @@ proptest! {
         let expected = from_avro_datum(&from, &mut bytes.as_slice(), Some(&to)).unwrap();
 
         let mut ours = Vec::new();
-        prop_assert!(resolution.migrate(&bytes, &mut ours).is_ok(), "{} -> {}: {}", writer, reader, resolution.verdict());
+        prop_assert!(resolution.migrate(&bytes, &mut ours).is_ok(), "{} -> {}: {}", writer, reader, resolution.compatibility());
         let mut rest = ours.as_slice();
         let seen = from_avro_datum(&to, &mut rest, None);
         prop_assert_eq!(seen.unwrap(), expected, "{} -> {}", writer, reader);
@@ -202,7 +202,7 @@ proptest! {
     fn a_schema_is_the_same_as_itself(pair in pair()) {
         let [writer, ..] = render(&pair, &mut 0);
         let resolution = Resolution::between(&writer, &writer).unwrap();
-        prop_assert_eq!(resolution.verdict().to_string(), "same");
+        prop_assert_eq!(resolution.compatibility().to_string(), "same");
     }
 
     // Damaged bytes are refused or read as something else, but never panic and never run away.

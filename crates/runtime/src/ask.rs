@@ -22,9 +22,9 @@ pub(crate) enum Ask {
 }
 
 /// Where the answer goes; with the snapshot itself, where it is kept in memory.
-pub(crate) type Reply = Sender<Answer>;
+pub(crate) type ReplyTo = Sender<CheckpointResult>;
 
-type Answer = Result<(CheckpointDone, Option<Arc<JobSnapshot>>)>;
+type CheckpointResult = Result<(CheckpointDone, Option<Arc<JobSnapshot>>)>;
 
 /// A checkpoint or savepoint that is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,11 +43,11 @@ pub struct CheckpointDone {
 
 /// A checkpoint or savepoint that was asked for.
 #[derive(Debug)]
-pub struct Pending(Receiver<Answer>);
+pub struct Pending(Receiver<CheckpointResult>);
 
 impl Pending {
     /// Something that is on its way, and where to say how it went.
-    pub(crate) fn channel() -> (Reply, Self) {
+    pub(crate) fn channel() -> (ReplyTo, Self) {
         let (reply, answer) = channel();
         (reply, Self(answer))
     }
@@ -61,7 +61,7 @@ impl Pending {
     }
 
     /// Waits for it and the snapshot.
-    pub(crate) fn answer(self) -> Answer {
+    pub(crate) fn answer(self) -> CheckpointResult {
         self.0.recv().unwrap_or_else(|_| Err(job_is_over()))
     }
 }

@@ -69,7 +69,7 @@ pub(crate) struct Claim {
     pub(crate) reference: Option<CheckpointRef>,
     /// Newer ones that cannot be read: to be retired once the job runs without them.
     pub(crate) passed_over: Vec<CheckpointId>,
-    pub(crate) completed_checkpoints: Arc<dyn CompletedCheckpointStore>,
+    pub(crate) checkpoint_store: Arc<dyn CompletedCheckpointStore>,
 }
 
 /// Where the checkpoints of a job are kept, through all of its attempts.
@@ -109,7 +109,7 @@ pub(crate) trait CompletedCheckpointStore: Send + Sync {
 }
 
 /// What a job begins with where it has no checkpoint of its own.
-pub(crate) enum Origin {
+pub(crate) enum StartFrom {
     /// Nothing.
     Latest,
     /// This snapshot.

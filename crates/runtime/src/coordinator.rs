@@ -21,12 +21,12 @@ use millstream_stage::trouble::Reporter;
 
 use self::flight::{Askers, Flight};
 use self::stopping::Stopping;
+use crate::attempt_context::{AttemptContext, CoordinatorMessage};
 use crate::checkpoint_storage::CompletedCheckpointStore;
 use crate::inbox::ThreadCommand;
 use crate::io::{self, TokioIo};
 use crate::job_state::JobState;
 use crate::panics;
-use crate::shared::{CoordinatorMessage, Shared};
 use crate::snapshot::JobSnapshot;
 use crate::worker::Worker;
 
@@ -40,7 +40,7 @@ pub(crate) struct Begin<'a> {
     pub(crate) events: Receiver<CoordinatorMessage>,
     pub(crate) from: Option<&'a JobSnapshot>,
     pub(crate) next_checkpoint: u64,
-    pub(crate) completed_checkpoints: Arc<dyn CompletedCheckpointStore>,
+    pub(crate) checkpoint_store: Arc<dyn CompletedCheckpointStore>,
     /// Called when every subtask is open.
     pub(crate) running: &'a mut dyn FnMut(),
 }
@@ -53,19 +53,19 @@ pub(crate) struct Ending {
     pub(crate) with_savepoint: bool,
 }
 
-/// Runs an attempt to its end on this thread; whether something failed is in `shared`.
-pub(crate) fn run<'a>(shared: &Arc<Shared>, state: &'a JobState, begin: Begin<'a>) -> Ending {
-    match Coordinator::start(shared, state, begin) {
+/// Runs an attempt to its end on this thread; whether something failed is in `attempt`.
+pub(crate) fn run<'a>(attempt: &Arc<AttemptContext>, state: &'a JobState, begin: Begin<'a>) -> Ending {
+    match Coordinator::start(attempt, state, begin) {
         Ok(coordinator) => coordinator.run(),
         Err(error) => {
-            shared.fail(error);
+            attempt.fail(error);
             Ending { end: End::Stopped, with_savepoint: false }
         }
     }
 }
 
 struct Coordinator<'a> {
-    shared: Arc<Shared>,
+    attempt: Arc<AttemptContext>,
     state: &'a JobState,
     events: Receiver<CoordinatorMessage>,
     enumerators: Enumerators,
@@ -74,7 +74,7 @@ struct Coordinator<'a> {
     threads: Vec<Option<JoinHandle<()>>>,
     runtime: tokio::runtime::Runtime,
     machine: CheckpointCoordinator,
-    completed_checkpoints: Arc<dyn CompletedCheckpointStore>,
+    checkpoint_store: Arc<dyn CompletedCheckpointStore>,
     flight: Option<Flight>,
     askers: Askers,
     reporters: Reporters,
@@ -98,25 +98,25 @@ struct Reporters {
 }
 
 impl Reporters {
-    fn new(shared: &Shared) -> Self {
+    fn new(attempt: &AttemptContext) -> Self {
         let reporter = |what: &str| {
-            shared.setup.metrics.troubles.reporter(format!("{what} of job `{}`", shared.setup.plan.name))
+            attempt.setup.metrics.troubles.reporter(format!("{what} of job `{}`", attempt.setup.plan.name))
         };
         Self { checkpoints: reporter("the checkpoints"), log: reporter("the log of checkpoints") }
     }
 }
 
 impl<'a> Coordinator<'a> {
-    fn start(shared: &Arc<Shared>, state: &'a JobState, begin: Begin<'a>) -> Result<Self> {
-        let Begin { events, from, next_checkpoint, completed_checkpoints, running } = begin;
-        let troubles = &shared.setup.metrics.troubles;
+    fn start(attempt: &Arc<AttemptContext>, state: &'a JobState, begin: Begin<'a>) -> Result<Self> {
+        let Begin { events, from, next_checkpoint, checkpoint_store, running } = begin;
+        let troubles = &attempt.setup.metrics.troubles;
         let guard: Guard = |call| panics::catch(call);
-        let mut enumerators = Enumerators::make(&shared.setup.plan, &shared.setup.clock, troubles, guard)?;
-        let assignments = enumerators.start(&shared.setup.plan, from)?;
-        let runtime = io::runtime(shared.setup.options.io_threads)?;
+        let mut enumerators = Enumerators::make(&attempt.setup.plan, &attempt.setup.clock, troubles, guard)?;
+        let assignments = enumerators.start(&attempt.setup.plan, from)?;
+        let runtime = io::runtime(attempt.setup.options.io_threads)?;
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
         let mut coordinator = Self {
-            shared: Arc::clone(shared),
+            attempt: Arc::clone(attempt),
             state,
             events,
             enumerators,
@@ -124,15 +124,15 @@ impl<'a> Coordinator<'a> {
             running,
             threads: Vec::new(),
             runtime,
-            machine: machine(shared, next_checkpoint, completed_checkpoints.as_ref()),
-            completed_checkpoints,
+            machine: machine(attempt, next_checkpoint, checkpoint_store.as_ref()),
+            checkpoint_store,
             flight: None,
             askers: Askers::default(),
-            reporters: Reporters::new(shared),
+            reporters: Reporters::new(attempt),
             stopped_with_savepoint: false,
             opened: 0,
-            ended: vec![false; shared.setup.places.len()],
-            settled: vec![false; shared.setup.places.len()],
+            ended: vec![false; attempt.setup.places.len()],
+            settled: vec![false; attempt.setup.places.len()],
             last: None,
             end: End::Finished,
             damage: None,
@@ -144,13 +144,13 @@ impl<'a> Coordinator<'a> {
 
     // A thread that cannot be started fails the job; those before it then leave by themselves.
     fn spawn(&mut self, io: &Arc<dyn Io>, from: Option<&JobSnapshot>) {
-        for (index, place) in self.shared.setup.places.iter().enumerate() {
+        for (index, place) in self.attempt.setup.places.iter().enumerate() {
             let restored =
-                from.map(|from| from.restored(&self.shared.setup.plan, *place)).unwrap_or_default();
-            let worker = Worker { index, shared: Arc::clone(&self.shared), io: Arc::clone(io), restored };
+                from.map(|from| from.restored(&self.attempt.setup.plan, *place)).unwrap_or_default();
+            let worker = Worker { index, attempt: Arc::clone(&self.attempt), io: Arc::clone(io), restored };
             match worker.spawn() {
                 Ok(thread) => self.threads.push(Some(thread)),
-                Err(error) => return self.shared.fail(error),
+                Err(error) => return self.attempt.fail(error),
             }
         }
     }
@@ -163,7 +163,7 @@ impl<'a> Coordinator<'a> {
                 None => self.on_time(),
             };
             for error in [handled, self.lose_patience()].into_iter().filter_map(Result::err) {
-                self.shared.fail(error);
+                self.attempt.fail(error);
             }
         }
         self.runtime.shutdown_timeout(IO_GRACE);
@@ -178,7 +178,7 @@ impl<'a> Coordinator<'a> {
         let Some(deadline) = deadlines.into_iter().flatten().min() else {
             return self.events.recv().ok();
         };
-        let left = deadline.saturating_sub(self.shared.setup.clock.nanos());
+        let left = deadline.saturating_sub(self.attempt.setup.clock.nanos());
         self.events.recv_timeout(Duration::from_nanos(left)).ok()
     }
 
@@ -186,7 +186,7 @@ impl<'a> Coordinator<'a> {
         match event {
             CoordinatorMessage::Opened => self.on_opened()?,
             CoordinatorMessage::ReaderReady(index) if self.may_assign() => {
-                let assignments = self.enumerators.reader_ready(self.shared.setup.places[index])?;
+                let assignments = self.enumerators.reader_ready(self.attempt.setup.places[index])?;
                 self.assign(assignments);
             }
             CoordinatorMessage::ReaderReady(_) => {}
@@ -221,27 +221,27 @@ impl<'a> Coordinator<'a> {
     // When all are open, all run; before that nothing does.
     fn on_opened(&mut self) -> Result<()> {
         self.opened += 1;
-        if self.opened < self.shared.setup.places.len() {
+        if self.opened < self.attempt.setup.places.len() {
             return Ok(());
         }
-        self.shared.command_all(|| ThreadCommand::Run);
+        self.attempt.command_all(|| ThreadCommand::Run);
         let assignments = std::mem::take(&mut self.assignments);
         self.assign(assignments);
         (self.running)();
         if let Some(end) = self.stopping.stop_sent() {
-            self.shared.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
+            self.attempt.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
         }
         self.happened(CoordinatorEvent::Started)
     }
 
     fn is_running(&self) -> bool {
-        self.opened == self.shared.setup.places.len()
+        self.opened == self.attempt.setup.places.len()
     }
 
     fn assign(&self, assignments: Assignments) {
         for (place, assignment) in assignments {
-            if let Some(index) = self.shared.setup.index(place) {
-                self.shared.inboxes[index]
+            if let Some(index) = self.attempt.setup.index(place) {
+                self.attempt.inboxes[index]
                     .command(ThreadCommand::Protocol(SubtaskCommand::Assign(assignment)));
             }
         }
@@ -278,18 +278,18 @@ impl<'a> Coordinator<'a> {
 
 // A stop waits for no sink that does not write where somebody can go on from its snapshot.
 fn machine(
-    shared: &Shared,
+    attempt: &AttemptContext,
     next: CheckpointId,
-    completed_checkpoints: &dyn CompletedCheckpointStore,
+    checkpoint_store: &dyn CompletedCheckpointStore,
 ) -> CheckpointCoordinator {
     let machine = CheckpointCoordinator::new(
-        shared.setup.options.checkpointing.clone(),
-        shared.setup.places.len(),
+        attempt.setup.options.checkpointing.clone(),
+        attempt.setup.places.len(),
         next,
     );
-    match completed_checkpoints.outlives_the_process() {
+    match checkpoint_store.outlives_the_process() {
         true => machine.leaving_unwritten(StopOptions {
-            flush: shared.setup.options.stop_flush_timeout,
+            flush: attempt.setup.options.stop_flush_timeout,
             commit: COMMIT_GRACE,
         }),
         false => machine,

@@ -16,7 +16,7 @@ use millstream_stage::time::Time;
 use millstream_stage::trouble::Ongoing;
 
 use crate::ask::{CheckpointDone, Pending};
-use crate::checkpoint_storage::{CheckpointStorage, Memory, Origin, Stored};
+use crate::checkpoint_storage::{CheckpointStorage, Memory, StartFrom, Stored};
 use crate::control::JobControl;
 use crate::dry_run;
 use crate::job_state::{JobState, TerminationRequest, Waited};
@@ -63,7 +63,7 @@ pub struct Launch {
     plan: Plan,
     options: RuntimeOptions,
     backend: Arc<dyn StateBackend>,
-    origin: Origin,
+    start_from: StartFrom,
     allow_non_restored: bool,
     read: ReadOptions,
 }
@@ -72,7 +72,7 @@ impl Launch {
     /// A job of this plan.
     pub fn new(plan: Plan, options: RuntimeOptions) -> Self {
         let (backend, read) = (Arc::new(Heap), ReadOptions::default());
-        Self { plan, options, backend, origin: Origin::Latest, allow_non_restored: false, read }
+        Self { plan, options, backend, start_from: StartFrom::Latest, allow_non_restored: false, read }
     }
 
     /// Keeps keyed state in this backend; in memory by default.
@@ -90,7 +90,7 @@ impl Launch {
     /// Begins with this snapshot where the job has no checkpoint of its own.
     #[must_use]
     pub fn from_snapshot(self, snapshot: JobSnapshot) -> Self {
-        Self { origin: Origin::Snapshot(Arc::new(snapshot)), ..self }
+        Self { start_from: StartFrom::Snapshot(Arc::new(snapshot)), ..self }
     }
 
     /// Begins with the savepoint or checkpoint at this URL, unless the job has begun from this very one
@@ -98,7 +98,7 @@ impl Launch {
     /// behind where that is allowed.
     #[must_use]
     pub fn from_savepoint(self, url: &str, allow_non_restored: bool) -> Self {
-        Self { origin: Origin::Savepoint(url.to_owned()), ..self }
+        Self { start_from: StartFrom::Savepoint(url.to_owned()), ..self }
             .allowing_non_restored_state(allow_non_restored)
     }
 
@@ -135,15 +135,15 @@ impl Launch {
     /// Settings or a plan that can never work.
     pub fn begin(self) -> Result<JobHandle> {
         self.validate()?;
-        let Self { plan, options, backend, origin, allow_non_restored, read } = self;
+        let Self { plan, options, backend, start_from, allow_non_restored, read } = self;
         warn(&plan, &options);
         let setup = Setup { allow_non_restored, ..Setup::new(plan, options, backend) };
         let state = Arc::new(JobState::new(setup));
         let supervised = Ending(Arc::clone(&state));
         let run = move || {
             let state = &supervised.0;
-            refuse_misfit(state, &origin)?;
-            supervisor::run(state, storage(state, origin, read)?)
+            refuse_misfit(state, &start_from)?;
+            supervisor::run(state, storage(state, start_from, read)?)
         };
         let thread = Builder::new().name("millstream-job".into()).spawn(run);
         let thread =
@@ -177,14 +177,14 @@ fn warn(plan: &Plan, options: &RuntimeOptions) {
 
 /// Refuses state that does not fit before the attempt is claimed: until then, another process that runs the
 /// job goes on undisturbed. A damaged checkpoint is left to the attempt, which may pass it over.
-fn refuse_misfit(state: &JobState, origin: &Origin) -> Result<()> {
+fn refuse_misfit(state: &JobState, start_from: &StartFrom) -> Result<()> {
     let setup = &state.setup;
-    let from = match origin {
-        Origin::Snapshot(snapshot) => {
+    let from = match start_from {
+        StartFrom::Snapshot(snapshot) => {
             return snapshot.validate_allowing(&setup.plan, setup.allow_non_restored);
         }
-        Origin::Savepoint(url) => Some(url.as_str()),
-        Origin::Latest => None,
+        StartFrom::Savepoint(url) => Some(url.as_str()),
+        StartFrom::Latest => None,
     };
     match patiently(state, || dry_run::at_start(&setup.plan, &setup.options, from)).map(Option::flatten) {
         Ok(Some(found)) => {
@@ -203,16 +203,16 @@ fn refuse_misfit(state: &JobState, origin: &Origin) -> Result<()> {
     }
 }
 
-fn storage(state: &JobState, origin: Origin, read: ReadOptions) -> Result<Box<dyn CheckpointStorage>> {
+fn storage(state: &JobState, start_from: StartFrom, read: ReadOptions) -> Result<Box<dyn CheckpointStorage>> {
     let setup = &state.setup;
     if let Some(url) = setup.options.checkpoints_url()? {
-        return Ok(Box::new(Stored::new(&url, setup, origin, read)?));
+        return Ok(Box::new(Stored::new(&url, setup, start_from, read)?));
     }
-    let from = match origin {
-        Origin::Latest => None,
-        Origin::Snapshot(snapshot) => Some(snapshot),
+    let from = match start_from {
+        StartFrom::Latest => None,
+        StartFrom::Snapshot(snapshot) => Some(snapshot),
         // A job that was told to end meanwhile runs nothing, so it needs nothing to begin with.
-        Origin::Savepoint(url) => {
+        StartFrom::Savepoint(url) => {
             patiently(state, || checkpoint_storage::read(&url, setup, &read))?.map(Arc::new)
         }
     };

@@ -10,10 +10,10 @@ use millstream_protocol::checkpoint_stats::CheckpointHistory;
 use millstream_stage::time::{Nanos, Time, nanos};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::ask::{Ask, Reply};
+use crate::ask::{Ask, ReplyTo};
+use crate::attempt_context::{AttemptContext, AttemptFailure, CoordinatorMessage};
 use crate::report::UnwrittenState;
 use crate::setup::Setup;
-use crate::shared::{AttemptFailure, CoordinatorMessage, Shared};
 use crate::status::{JobFailure, JobStatus};
 
 /// How many failures are remembered, as in Flink (`web.exception-history-size`).
@@ -45,9 +45,9 @@ pub(crate) struct JobState {
 struct Now {
     status: JobStatus,
     termination: Option<TerminationRequest>,
-    attempt: Option<Arc<Shared>>,
+    attempt: Option<Arc<AttemptContext>>,
     // What was asked while no attempt ran; the next one hears of it.
-    asked: Vec<(Ask, Reply)>,
+    asked: Vec<(Ask, ReplyTo)>,
     attempts: u64,
     epoch: u64,
     failures: VecDeque<JobFailure>,
@@ -116,7 +116,7 @@ impl JobState {
     }
 
     /// An attempt begins; none where the job is to end instead.
-    pub(crate) fn begin(&self, attempt: &Arc<Shared>) -> Option<TerminationRequest> {
+    pub(crate) fn begin(&self, attempt: &Arc<AttemptContext>) -> Option<TerminationRequest> {
         let mut now = self.lock();
         now.stopping = false;
         if now.termination.is_none() {
@@ -130,7 +130,7 @@ impl JobState {
 
     /// Asks the present attempt, or the next one where the job is starting. Where the job is over it asks
     /// none, which ends the wait for the answer.
-    pub(crate) fn ask(&self, ask: Ask, reply: Reply) {
+    pub(crate) fn ask(&self, ask: Ask, reply: ReplyTo) {
         let mut now = self.lock();
         match now.attempt.clone() {
             Some(attempt) => attempt.tell(CoordinatorMessage::Ask(ask, reply)),

@@ -8,6 +8,7 @@
 //! channels), and `subtask.rs` of the crate `millstream-protocol` (what a subtask does next).
 
 mod ask;
+mod attempt_context;
 mod check;
 mod checkpoint_storage;
 mod clock;
@@ -27,7 +28,6 @@ mod panics;
 mod patiently;
 mod report;
 mod setup;
-mod shared;
 mod signals;
 mod sinks;
 mod status;

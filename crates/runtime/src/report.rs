@@ -70,21 +70,21 @@ pub struct OperatorReport {
 
 impl JobReport {
     pub(crate) fn new(state: &JobState, end: End, status: JobStatus) -> Self {
-        let shared = &state.setup;
-        let specs = shared.plan.stages.iter().flat_map(|stage| &stage.operators);
-        let metrics: Vec<_> = shared.metrics.operators().map(|(_, metrics)| metrics).collect();
+        let setup = &state.setup;
+        let specs = setup.plan.stages.iter().flat_map(|stage| &stage.operators);
+        let metrics: Vec<_> = setup.metrics.operators().map(|(_, metrics)| metrics).collect();
         let report = |spec: &OperatorSpec| {
             let same = metrics.iter().filter(|metrics| metrics.name == spec.name);
             same.fold(OperatorReport::new(spec), |report, metrics| report.with(metrics))
         };
         Self {
-            job: shared.plan.name.clone(),
+            job: setup.plan.name.clone(),
             end,
             status,
             attempts: state.attempts(),
             epoch: state.epoch(),
             left: state.what_is_left(),
-            took: Duration::from_nanos(shared.clock.nanos().saturating_sub(state.began)),
+            took: Duration::from_nanos(setup.clock.nanos().saturating_sub(state.began)),
             operators: specs.map(report).collect(),
         }
     }

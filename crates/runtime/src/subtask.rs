@@ -14,17 +14,17 @@ use millstream_stage::stage::Stage;
 use millstream_stage::step::{Budget, Step};
 use millstream_stage::time::{Nanos, Time};
 
+use crate::attempt_context::{AttemptContext, CoordinatorMessage};
 use crate::checkpoint_storage::SubtaskSnapshot;
 use crate::halt::Halt;
 use crate::inbox::{Element, Inbox, Taken, ThreadCommand, Want};
 use crate::meter::Meter;
 use crate::outputs::Outputs;
-use crate::shared::{CoordinatorMessage, Shared};
 
 /// One subtask while it runs.
 pub(crate) struct Subtask<'a> {
     pub(crate) index: usize,
-    pub(crate) shared: &'a Shared,
+    pub(crate) attempt: &'a AttemptContext,
     pub(crate) stage: &'a mut dyn Stage,
     pub(crate) cx: Context<'a>,
     pub(crate) inbox: &'a Inbox,
@@ -99,7 +99,7 @@ impl Subtask<'_> {
 
     // The monotonic time of a processing time.
     fn nanos_of(&self, time: Time) -> Nanos {
-        let clock = &self.shared.setup.clock;
+        let clock = &self.attempt.setup.clock;
         let millis = time.saturating_sub(clock.now()).max(0) as u64;
         clock.nanos().saturating_add(millis.saturating_mul(1_000_000))
     }
@@ -109,7 +109,7 @@ impl Subtask<'_> {
             Element::Batch(batch) => self.batch(channel, batch),
             Element::Watermark(watermark) => self.on(SubtaskEvent::Watermark(channel, watermark)),
             Element::Barrier(id) => {
-                self.barriers.came(id, self.shared.setup.clock.nanos());
+                self.barriers.came(id, self.attempt.setup.clock.nanos());
                 self.on(SubtaskEvent::Barrier(channel, id))
             }
             Element::End(end) => self.on(SubtaskEvent::End(channel, end)),
@@ -128,7 +128,7 @@ impl Subtask<'_> {
 
     fn carry_out(&mut self) -> Result<(), Halt> {
         if let Some(id) = self.protocol.barrier() {
-            self.barriers.complete(id, self.shared.setup.clock.nanos());
+            self.barriers.complete(id, self.attempt.setup.clock.nanos());
         }
         while let Some(decision) = self.protocol.next_decision() {
             match decision {
@@ -141,13 +141,15 @@ impl Subtask<'_> {
                     let waited = self.outputs.end(end)?;
                     self.count_wait(waited);
                 }
-                SubtaskDecision::ReportReady => self.shared.tell(CoordinatorMessage::ReaderReady(self.index)),
+                SubtaskDecision::ReportReady => {
+                    self.attempt.tell(CoordinatorMessage::ReaderReady(self.index))
+                }
                 SubtaskDecision::ReportFrozen(id) => self.report_frozen(id),
                 SubtaskDecision::ReportEnded(end) => {
                     let damage = self.stage.source().and_then(SplitControl::damage);
-                    self.shared.tell(CoordinatorMessage::Ended(self.index, end, damage));
+                    self.attempt.tell(CoordinatorMessage::Ended(self.index, end, damage));
                 }
-                SubtaskDecision::ReportSettled => self.shared.tell(CoordinatorMessage::Settled(self.index)),
+                SubtaskDecision::ReportSettled => self.attempt.tell(CoordinatorMessage::Settled(self.index)),
             }
         }
         Ok(())
@@ -168,7 +170,7 @@ impl Subtask<'_> {
                 source.assign(cx, assignment).map(|()| Step::MORE)
             }),
             StageCall::Resume => {
-                let budget = Budget { records: self.shared.setup.options.records_per_call };
+                let budget = Budget { records: self.attempt.setup.options.records_per_call };
                 self.call(asked, |stage, cx| stage.resume(cx, budget))
             }
             StageCall::Prepare(id) => self.call(asked, |stage, cx| stage.prepare(cx, id)),
@@ -178,7 +180,7 @@ impl Subtask<'_> {
                     frozen = Some(stage.snapshot(cx, id)?);
                     Ok(Step::DONE)
                 })?;
-                let now = self.shared.setup.clock.nanos();
+                let now = self.attempt.setup.clock.nanos();
                 self.barriers.froze(frozen, now);
                 Ok(())
             }
@@ -194,7 +196,7 @@ impl Subtask<'_> {
 
     fn report_frozen(&mut self, id: CheckpointId) {
         if let Some(part) = self.barriers.part() {
-            self.shared.tell(CoordinatorMessage::Frozen(self.index, id, part));
+            self.attempt.tell(CoordinatorMessage::Frozen(self.index, id, part));
         }
     }
 

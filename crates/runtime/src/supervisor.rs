@@ -12,13 +12,13 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 use millstream_stage::trouble::{Say, Trouble, rounded};
 
+use crate::attempt_context::{AttemptContext, AttemptFailure};
 use crate::checkpoint_storage::{CheckpointStorage, CompletedCheckpointStore};
 use crate::coordinator::{self, Begin, Ending};
 use crate::job::guarded;
 use crate::job_state::{JobState, TerminationRequest};
 use crate::patiently::patiently;
 use crate::report::JobReport;
-use crate::shared::{AttemptFailure, Shared};
 use crate::status::JobStatus;
 
 /// How a job ended.
@@ -140,7 +140,7 @@ impl Supervisor<'_> {
         let retained = self
             .restoring
             .as_ref()
-            .map(|(_, completed_checkpoints)| completed_checkpoints.retained())
+            .map(|(_, checkpoint_store)| checkpoint_store.retained())
             .unwrap_or_default();
         let failed = match &self.restoring {
             Some((from, _)) => FailureCause::Restoring { kind, from, retained: &retained },
@@ -182,35 +182,34 @@ impl Supervisor<'_> {
             return instead(&termination, aborted()).map_err(unasked);
         };
         let (events, inbound) = channel();
-        let shared = Arc::new(Shared::new(setup, claim.epoch, events));
-        if let Some(termination) = self.state.begin(&shared) {
+        let attempt = Arc::new(AttemptContext::new(setup, claim.epoch, events));
+        if let Some(termination) = self.state.begin(&attempt) {
             return instead(&termination, aborted()).map_err(unasked);
         }
         if let Some(restored) = claim.restored {
             self.state.history(|history| history.restored(restored));
         }
-        self.restoring =
-            claim.reference.map(|reference| (reference, Arc::clone(&claim.completed_checkpoints)));
+        self.restoring = claim.reference.map(|reference| (reference, Arc::clone(&claim.checkpoint_store)));
         let (state, restoring, outage) = (self.state, &mut self.restoring, &mut self.outage);
-        let (completed_checkpoints, given_up, passed_over) =
-            (&claim.completed_checkpoints, &mut self.given_up, &claim.passed_over);
+        let (checkpoint_store, given_up, passed_over) =
+            (&claim.checkpoint_store, &mut self.given_up, &claim.passed_over);
         let mut running = || {
             state.running();
             outage.over(state);
             *restoring = None;
             given_up.clear();
-            retire(completed_checkpoints.as_ref(), passed_over);
+            retire(checkpoint_store.as_ref(), passed_over);
         };
         let begin = Begin {
             events: inbound,
             from: claim.from.as_deref(),
             next_checkpoint: claim.next_checkpoint,
-            completed_checkpoints: Arc::clone(&claim.completed_checkpoints),
+            checkpoint_store: Arc::clone(&claim.checkpoint_store),
             running: &mut running,
         };
-        let ran = guarded("the job's coordinator", || Ok(coordinator::run(&shared, state, begin)));
+        let ran = guarded("the job's coordinator", || Ok(coordinator::run(&attempt, state, begin)));
         self.state.end_attempt();
-        match (shared.take_failure(), ran) {
+        match (attempt.take_failure(), ran) {
             (None, Ok(ending)) => Ok(Ended::By(ending)),
             (Some(failure), _) => Err(Box::new(failure)),
             (None, Err(error)) => Err(unasked(error)),
@@ -219,11 +218,11 @@ impl Supervisor<'_> {
 }
 
 // The past that these belong to is given up.
-fn retire(completed_checkpoints: &dyn CompletedCheckpointStore, damaged: &[CheckpointId]) {
+fn retire(checkpoint_store: &dyn CompletedCheckpointStore, damaged: &[CheckpointId]) {
     if damaged.is_empty() {
         return;
     }
-    if let Err(error) = completed_checkpoints.retire(damaged.to_vec()) {
+    if let Err(error) = checkpoint_store.retire(damaged.to_vec()) {
         tracing::warn!("damaged checkpoints are still retained: {}", error.chain());
     }
 }

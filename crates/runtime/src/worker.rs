@@ -13,19 +13,19 @@ use millstream_stage::io::Io;
 use millstream_stage::snapshot::Restored;
 use millstream_stage::stage::Stage;
 
+use crate::attempt_context::{AttemptContext, CoordinatorMessage};
 use crate::halt::Halt;
 use crate::inbox::{Inbox, Taken, ThreadCommand, Want};
 use crate::layout;
 use crate::meter::Meter;
 use crate::outputs::{Output, Outputs, Sender};
 use crate::panics;
-use crate::shared::{CoordinatorMessage, Shared};
 use crate::subtask::{Barriers, Subtask};
 
 /// What a thread needs.
 pub(crate) struct Worker {
     pub(crate) index: usize,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) attempt: Arc<AttemptContext>,
     pub(crate) io: Arc<dyn Io>,
     pub(crate) restored: Restored,
 }
@@ -37,7 +37,7 @@ impl Worker {
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) where the system gives no
     /// more threads.
     pub(crate) fn spawn(self) -> Result<JoinHandle<()>> {
-        let who = self.shared.setup.who(self.index);
+        let who = self.attempt.setup.who(self.index);
         let spawned = Builder::new().name(self.thread_name()).spawn(move || self.work());
         spawned.map_err(|error| {
             Error::configuration(format!("no thread can be started for {who}")).caused_by(error)
@@ -46,54 +46,54 @@ impl Worker {
 
     // Some systems show 15 characters: the number first.
     fn thread_name(&self) -> String {
-        let name = self.shared.setup.stage(self.index).name.replace('\0', "");
-        format!("{}/{name}", self.shared.setup.places[self.index].subtask)
+        let name = self.attempt.setup.stage(self.index).name.replace('\0', "");
+        format!("{}/{name}", self.attempt.setup.places[self.index].subtask)
     }
 
     fn work(self) {
         let mut stage: Option<Box<dyn Stage>> = None;
-        let (shared, index) = (Arc::clone(&self.shared), self.index);
+        let (attempt, index) = (Arc::clone(&self.attempt), self.index);
         let outcome = panics::catch(|| self.live(&mut stage));
         let failed = match outcome {
             Ok(Ok(()) | Err(Halt::Aborted)) => None,
-            Ok(Err(Halt::Failed(error))) => Some(error.at(shared.setup.who(index))),
-            Err(panic) => Some(Error::bug(format!("{} panicked: {panic}", shared.setup.who(index)))),
+            Ok(Err(Halt::Failed(error))) => Some(error.at(attempt.setup.who(index))),
+            Err(panic) => Some(Error::bug(format!("{} panicked: {panic}", attempt.setup.who(index)))),
         };
         if let Some(error) = failed {
-            shared.fail_task(index, error);
+            attempt.fail_task(index, error);
         }
         if let Err(panic) = panics::catch(|| close(stage)) {
-            shared.fail_task(
+            attempt.fail_task(
                 index,
-                Error::bug(format!("{} panicked while closing: {panic}", shared.setup.who(index))),
+                Error::bug(format!("{} panicked while closing: {panic}", attempt.setup.who(index))),
             );
         }
-        shared.tell(CoordinatorMessage::Exited(index));
+        attempt.tell(CoordinatorMessage::Exited(index));
     }
 
     fn live(self, place: &mut Option<Box<dyn Stage>>) -> Result<(), Halt> {
-        let Self { index, shared, io, restored } = self;
-        let stage = place.insert((shared.setup.stage(index).make)());
-        let inbox = &shared.inboxes[index];
+        let Self { index, attempt, io, restored } = self;
+        let stage = place.insert((attempt.setup.stage(index).make)());
+        let inbox = &attempt.inboxes[index];
         let waker = Waker::from(Arc::clone(inbox));
-        let mut cx = open_context(&shared, index, &io, &waker, restored);
+        let mut cx = open_context(&attempt, index, &io, &waker, restored);
         stage.open(&mut cx)?;
-        if !shared.setup.allow_non_restored {
+        if !attempt.setup.allow_non_restored {
             cx.restored
-                .refuse_untaken(shared.setup.stage(index).operators.iter().map(|spec| spec.name.as_str()))?;
+                .refuse_untaken(attempt.setup.stage(index).operators.iter().map(|spec| spec.name.as_str()))?;
         }
-        shared.tell(CoordinatorMessage::Opened);
-        let protocol = protocol(&shared, index);
+        attempt.tell(CoordinatorMessage::Opened);
+        let protocol = protocol(&attempt, index);
         await_run(inbox, &protocol)?;
-        let clock = shared.setup.clock.as_ref();
+        let clock = attempt.setup.clock.as_ref();
         let mut subtask = Subtask {
             index,
-            shared: &shared,
+            attempt: &attempt,
             stage: stage.as_mut(),
             cx: Context::new(clock, &io, &waker),
             inbox,
-            metrics: &shared.setup.metrics.subtasks[index],
-            outputs: outputs(&shared, index),
+            metrics: &attempt.setup.metrics.subtasks[index],
+            outputs: outputs(&attempt, index),
             meter: Meter::new(clock),
             protocol,
             barriers: Barriers::default(),
@@ -110,14 +110,14 @@ fn close(stage: Option<Box<dyn Stage>>) {
 }
 
 fn open_context(
-    shared: &Shared,
+    attempt: &AttemptContext,
     index: usize,
     io: &Arc<dyn Io>,
     waker: &Waker,
     restored: Restored,
 ) -> OpenContext {
-    let plan = &shared.setup.plan;
-    let (place, stage) = (shared.setup.places[index], shared.setup.stage(index));
+    let plan = &attempt.setup.plan;
+    let (place, stage) = (attempt.setup.places[index], attempt.setup.stage(index));
     let routes = plan.outputs(place.stage);
     OpenContext {
         job: plan.name.clone(),
@@ -125,13 +125,13 @@ fn open_context(
         parallelism: stage.parallelism,
         key_groups: plan.key_groups,
         owned: owned_groups(place.subtask, plan.key_groups, stage.parallelism),
-        epoch: shared.epoch,
+        epoch: attempt.epoch,
         routes: routes.map(|(id, edge)| (id, plan.stages[edge.to as usize].parallelism)).collect(),
-        clock: Arc::clone(&shared.setup.clock),
+        clock: Arc::clone(&attempt.setup.clock),
         io: Arc::clone(io),
         waker: waker.clone(),
-        metrics: Arc::clone(&shared.setup.metrics.subtasks[index]),
-        backend: Arc::clone(&shared.setup.backend),
+        metrics: Arc::clone(&attempt.setup.metrics.subtasks[index]),
+        backend: Arc::clone(&attempt.setup.backend),
         restored,
     }
 }
@@ -143,19 +143,19 @@ fn await_run(inbox: &Inbox, protocol: &SubtaskProtocol) -> Result<(), Halt> {
     Ok(())
 }
 
-fn protocol(shared: &Shared, index: usize) -> SubtaskProtocol {
-    let place = shared.setup.places[index];
+fn protocol(attempt: &AttemptContext, index: usize) -> SubtaskProtocol {
+    let place = attempt.setup.places[index];
     let feeds: Vec<_> =
-        layout::channels(&shared.setup.plan, place).iter().map(|channel| channel.input).collect();
-    let count = layout::inputs(&shared.setup.plan, place.stage);
-    let is_source = shared.setup.stage(index).enumerator.is_some();
-    let exactly_once = shared.setup.options.checkpointing.mode == CheckpointingMode::ExactlyOnce;
+        layout::channels(&attempt.setup.plan, place).iter().map(|channel| channel.input).collect();
+    let count = layout::inputs(&attempt.setup.plan, place.stage);
+    let is_source = attempt.setup.stage(index).enumerator.is_some();
+    let exactly_once = attempt.setup.options.checkpointing.mode == CheckpointingMode::ExactlyOnce;
     SubtaskProtocol::new(count, &feeds, is_source, exactly_once)
 }
 
-fn outputs(shared: &Shared, index: usize) -> Outputs {
-    let plan = &shared.setup.plan;
-    let from = shared.setup.places[index];
+fn outputs(attempt: &AttemptContext, index: usize) -> Outputs {
+    let plan = &attempt.setup.plan;
+    let from = attempt.setup.places[index];
     let output = |(edge, spec): (_, &millstream_stage::plan::EdgeSpec)| {
         let routes = 0..plan.stages[spec.to as usize].parallelism;
         let sender = |subtask| {
@@ -163,7 +163,7 @@ fn outputs(shared: &Shared, index: usize) -> Outputs {
             let leads_here =
                 |channel: &layout::ChannelSpec| channel.edge == edge && channel.upstream == from.subtask;
             let channel = layout::channels(plan, to).iter().position(leads_here)?;
-            Some(Sender { inbox: Arc::clone(&shared.inboxes[shared.setup.index(to)?]), channel })
+            Some(Sender { inbox: Arc::clone(&attempt.inboxes[attempt.setup.index(to)?]), channel })
         };
         Output { edge, routes: routes.map(sender).collect() }
     };

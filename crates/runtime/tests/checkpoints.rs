@@ -83,8 +83,8 @@ fn subtasks_that_have_ended_take_part() {
     let at_gate = numbers.probe.gate();
     let union = |numbers: &Numbers, written: &Sums| {
         let mut plan = keyed_sum(numbers, 4, 2, written);
-        let watermarks = then("marks2", Watermarks::default, hashed(1));
-        plan.stages.insert(1, source("nothing -> marks2", 2, &Numbers::new(&[]), watermarks));
+        let watermarks = then("watermarks2", Watermarks::default, hashed(1));
+        plan.stages.insert(1, source("nothing -> watermarks2", 2, &Numbers::new(&[]), watermarks));
         plan.edges = vec![edge(0, 2, 0, Exchange::Hash), edge(1, 2, 0, Exchange::Hash)];
         plan
     };

@@ -96,7 +96,12 @@ fn a_union_takes_both_and_its_watermark_is_the_minimum() {
     let plan = plan(
         vec![
             source("left -> watermarks", 1, &left, then("watermarks", Watermarks::default, rebalanced(0))),
-            source("right -> marks2", 1, &right, then("marks2", Watermarks::default, rebalanced(1))),
+            source(
+                "right -> watermarks2",
+                1,
+                &right,
+                then("watermarks2", Watermarks::default, rebalanced(1)),
+            ),
             stage_of("watch -> out", 1, 2, then("watch", watch, sink("out", out.direct()))),
         ],
         vec![edge(0, 2, 0, Exchange::Rebalance), edge(1, 2, 1, Exchange::Rebalance)],

@@ -59,12 +59,12 @@ pub(crate) fn routes(job: JobControl, requests: Requests) -> Router {
     plain().nest("/v1", plain()).with_state(rest)
 }
 
-type Answer = Result<Json<Value>, Refusal>;
+type RestResult = Result<Json<Value>, RestError>;
 
 /// A request that cannot be served, in Flink's form.
-struct Refusal(StatusCode, String);
+struct RestError(StatusCode, String);
 
-impl Refusal {
+impl RestError {
     fn no_such_job(id: &str) -> Self {
         Self(
             StatusCode::NOT_FOUND,
@@ -73,7 +73,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for RestError {
     fn into_response(self) -> Response {
         (self.0, Json(json!({ "errors": [self.1] }))).into_response()
     }
@@ -81,11 +81,11 @@ impl IntoResponse for Refusal {
 
 impl Rest {
     /// The job, if it is the one that is asked for.
-    fn job(&self, id: &str) -> Result<&JobControl, Refusal> {
+    fn job(&self, id: &str) -> Result<&JobControl, RestError> {
         match id.parse::<JobId>() {
             Ok(asked) if asked == self.job.job_id() => Ok(&self.job),
-            Ok(_) => Err(Refusal::no_such_job(id)),
-            Err(error) => Err(Refusal(StatusCode::BAD_REQUEST, error.chain())),
+            Ok(_) => Err(RestError::no_such_job(id)),
+            Err(error) => Err(RestError(StatusCode::BAD_REQUEST, error.chain())),
         }
     }
 }

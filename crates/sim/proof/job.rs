@@ -16,7 +16,7 @@ use millstream_stage::plan::Plan;
 use rand::{Rng, RngExt};
 
 use crate::feed::Feed;
-use crate::stores::{Documents, Ledger, Row, Shared, Topic};
+use crate::stores::{Documents, Ledger, Row, SharedStore, Topic};
 use crate::transactions::Transactions;
 use crate::upserts::{Target, Upserts};
 
@@ -34,11 +34,11 @@ const OUT_OF_ORDERNESS: i64 = 2_000;
 /// Where the job's results go.
 #[derive(Clone)]
 pub(crate) struct Outside {
-    documents: Shared<Documents>,
-    ledger: Shared<Ledger>,
-    counts: Shared<Topic>,
-    windows: Shared<Topic>,
-    late: Shared<Topic>,
+    documents: SharedStore<Documents>,
+    ledger: SharedStore<Ledger>,
+    counts: SharedStore<Topic>,
+    windows: SharedStore<Topic>,
+    late: SharedStore<Topic>,
 }
 
 /// What is different from seed to seed.
@@ -103,11 +103,11 @@ impl Shape {
 impl Outside {
     pub(crate) fn new(seed: u64, faults: f64) -> Self {
         Self {
-            documents: Shared::new(seed, faults),
-            ledger: Shared::new(seed + 1, faults),
-            counts: Shared::new(seed + 2, faults),
-            windows: Shared::new(seed + 3, faults),
-            late: Shared::new(seed + 4, faults),
+            documents: SharedStore::new(seed, faults),
+            ledger: SharedStore::new(seed + 1, faults),
+            counts: SharedStore::new(seed + 2, faults),
+            windows: SharedStore::new(seed + 3, faults),
+            late: SharedStore::new(seed + 4, faults),
         }
     }
 }

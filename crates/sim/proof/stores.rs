@@ -14,7 +14,7 @@ pub(crate) type Row = (u64, u64);
 
 /// Why a call was not answered well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum CallError {
     /// It may have happened or not.
     Away,
     /// A newer writer has taken over.
@@ -52,15 +52,15 @@ impl Weather {
 }
 
 /// A store that all processes share.
-pub(crate) struct Shared<S>(Arc<Mutex<(S, Weather)>>);
+pub(crate) struct SharedStore<S>(Arc<Mutex<(S, Weather)>>);
 
-impl<S> Clone for Shared<S> {
+impl<S> Clone for SharedStore<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Default> Shared<S> {
+impl<S: Default> SharedStore<S> {
     pub(crate) fn new(seed: u64, faults: f64) -> Self {
         let weather = Weather { chance: ChaCha8Rng::seed_from_u64(seed), faults };
         Self(Arc::new(Mutex::new((S::default(), weather))))
@@ -88,8 +88,8 @@ impl<S: Default> Shared<S> {
 #[derive(Default)]
 pub(crate) struct Documents(pub(crate) BTreeMap<u64, (u64, i64)>);
 
-impl Shared<Documents> {
-    pub(crate) fn bulk(&self, rows: &[(u64, u64, i64)]) -> Result<(), Trouble> {
+impl SharedStore<Documents> {
+    pub(crate) fn bulk(&self, rows: &[(u64, u64, i64)]) -> Result<(), CallError> {
         let (documents, weather) = &mut *self.lock();
         let luck = weather.luck();
         let taken = match luck {
@@ -103,7 +103,7 @@ impl Shared<Documents> {
                 *newest = (value, version);
             }
         }
-        if matches!(luck, Luck::Well) { Ok(()) } else { Err(Trouble::Away) }
+        if matches!(luck, Luck::Well) { Ok(()) } else { Err(CallError::Away) }
     }
 }
 
@@ -117,43 +117,43 @@ pub(crate) struct Topic {
     markers: BTreeSet<String>,
 }
 
-impl Shared<Topic> {
+impl SharedStore<Topic> {
     /// Fences every older writer of this transactional id.
-    pub(crate) fn init(&self, id: u16, epoch: u64) -> Result<(), Trouble> {
+    pub(crate) fn init(&self, id: u16, epoch: u64) -> Result<(), CallError> {
         let (topic, weather) = &mut *self.lock();
         let luck = weather.luck();
         let newest = topic.producers.entry(id).or_default();
         if *newest > epoch {
-            return Err(Trouble::Fenced);
+            return Err(CallError::Fenced);
         }
         if !matches!(luck, Luck::Lost) {
             *newest = epoch;
         }
-        if matches!(luck, Luck::Well) { Ok(()) } else { Err(Trouble::Away) }
+        if matches!(luck, Luck::Well) { Ok(()) } else { Err(CallError::Away) }
     }
 
     /// Whether the transaction with this marker was committed.
-    pub(crate) fn has(&self, marker: &str) -> Result<bool, Trouble> {
+    pub(crate) fn has(&self, marker: &str) -> Result<bool, CallError> {
         let (topic, weather) = &mut *self.lock();
         if matches!(weather.luck(), Luck::Well) {
             Ok(topic.markers.contains(marker))
         } else {
-            Err(Trouble::Away)
+            Err(CallError::Away)
         }
     }
 
     /// One transaction: all rows and the marker, or nothing.
-    pub(crate) fn commit(&self, id: u16, epoch: u64, marker: &str, rows: &[Row]) -> Result<(), Trouble> {
+    pub(crate) fn commit(&self, id: u16, epoch: u64, marker: &str, rows: &[Row]) -> Result<(), CallError> {
         let (topic, weather) = &mut *self.lock();
         if topic.producers.get(&id) != Some(&epoch) {
-            return Err(Trouble::Fenced);
+            return Err(CallError::Fenced);
         }
         let luck = weather.luck();
         if matches!(luck, Luck::Well | Luck::Unheard) {
             topic.rows.extend(rows);
             topic.markers.insert(marker.to_owned());
         }
-        if matches!(luck, Luck::Well) { Ok(()) } else { Err(Trouble::Away) }
+        if matches!(luck, Luck::Well) { Ok(()) } else { Err(CallError::Away) }
     }
 }
 
@@ -164,24 +164,24 @@ pub(crate) struct Ledger {
     epoch: u64,
 }
 
-impl Shared<Ledger> {
+impl SharedStore<Ledger> {
     /// Takes the epoch; whoever is the first of its attempt also writes what the one before had not got
     /// acknowledged.
-    pub(crate) fn open(&self, epoch: u64, rows: &[Row]) -> Result<(), Trouble> {
+    pub(crate) fn open(&self, epoch: u64, rows: &[Row]) -> Result<(), CallError> {
         let begun = self.look(|ledger| ledger.epoch == epoch);
         self.upsert(epoch, if begun { &[] } else { rows })
     }
 
-    pub(crate) fn upsert(&self, epoch: u64, rows: &[Row]) -> Result<(), Trouble> {
+    pub(crate) fn upsert(&self, epoch: u64, rows: &[Row]) -> Result<(), CallError> {
         let (ledger, weather) = &mut *self.lock();
         if ledger.epoch > epoch {
-            return Err(Trouble::Fenced);
+            return Err(CallError::Fenced);
         }
         let luck = weather.luck();
         if matches!(luck, Luck::Well | Luck::Unheard) {
             ledger.epoch = epoch;
             ledger.rows.extend(rows.iter().copied());
         }
-        if matches!(luck, Luck::Well) { Ok(()) } else { Err(Trouble::Away) }
+        if matches!(luck, Luck::Well) { Ok(()) } else { Err(CallError::Away) }
     }
 }

@@ -13,12 +13,12 @@ use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribut
 use millstream_stage::step::{Budget, Step};
 use millstream_stage::{Context, Rows};
 
-use crate::stores::{Row, Shared, Topic, Trouble};
+use crate::stores::{CallError, Row, SharedStore, Topic};
 use crate::upserts::fenced;
 
 /// The sink.
 #[derive(Clone)]
-pub(crate) struct Transactions(pub(crate) Shared<Topic>);
+pub(crate) struct Transactions(pub(crate) SharedStore<Topic>);
 
 /// The output of one interval of one subtask.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ enum Call {
 }
 
 struct Writer {
-    topic: Shared<Topic>,
+    topic: SharedStore<Topic>,
     name: String,
     epoch: u64,
     subtask: u16,
@@ -47,7 +47,7 @@ struct Writer {
     to_init: Vec<u16>,
     completed: Option<CheckpointId>,
     call: Option<(Call, i64)>,
-    calls: Completions<(Call, Result<(), Trouble>)>,
+    calls: Completions<(Call, Result<(), CallError>)>,
 }
 
 impl Sink<Row> for Transactions {
@@ -118,8 +118,8 @@ impl Writer {
                         self.parts.retain(|other| other.origin != part.origin);
                     }
                 }
-                Err(Trouble::Fenced) => return Err(fenced()),
-                Err(Trouble::Away) => {
+                Err(CallError::Fenced) => return Err(fenced()),
+                Err(CallError::Away) => {
                     let again = match call {
                         Call::Commit(part, _) => Call::Commit(part, true),
                         init @ Call::Init(_) => init,

@@ -14,7 +14,7 @@ use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribut
 use millstream_stage::step::{Budget, Step};
 use millstream_stage::{Context, Rows, Versions};
 
-use crate::stores::{Documents, Ledger, Row, Shared, Trouble};
+use crate::stores::{CallError, Documents, Ledger, Row, SharedStore};
 
 /// Rows in the buffer, from which on the sink is blocked, and rows of one request.
 const FULL: usize = 8;
@@ -23,8 +23,8 @@ const BULK: usize = 5;
 /// Where the rows go.
 #[derive(Clone)]
 pub(crate) enum Target {
-    Documents(Shared<Documents>),
-    Ledger(Shared<Ledger>),
+    Documents(SharedStore<Documents>),
+    Ledger(SharedStore<Ledger>),
 }
 
 /// The sink.
@@ -50,7 +50,7 @@ struct Writer {
     /// subtask may send them.
     restored: Vec<Write>,
     sent: Vec<Write>,
-    requests: Completions<(Vec<Write>, Result<(), Trouble>)>,
+    requests: Completions<(Vec<Write>, Result<(), CallError>)>,
     retry: Vec<(Vec<Write>, i64)>,
     asked: bool,
     opened: bool,
@@ -177,8 +177,8 @@ impl Writer {
                     self.restored.retain(|write| !rows.contains(write));
                     self.opened = true;
                 }
-                Err(Trouble::Away) => self.retry.push((rows, cx.now() + 2)),
-                Err(Trouble::Fenced) => return Err(fenced()),
+                Err(CallError::Away) => self.retry.push((rows, cx.now() + 2)),
+                Err(CallError::Fenced) => return Err(fenced()),
             }
         }
         let (due, later): (Vec<_>, Vec<_>) =

@@ -32,7 +32,7 @@ mod checkpoints;
 mod held_source;
 mod open;
 mod process;
-mod shared;
+mod shared_world;
 mod storage;
 mod subtask;
 
@@ -47,7 +47,7 @@ use millstream_stage::stage::End;
 use millstream_stage::time::Time;
 use process::{Process, Progress};
 use rand::{RngExt, SeedableRng};
-use shared::{Chaos, Shared};
+use shared_world::{Chaos, SharedWorld};
 
 use crate::clock::VirtualClock;
 use crate::driven_writer::wrong;
@@ -273,7 +273,7 @@ impl SeededDriver {
             from.validate(plan)?;
         }
         let clock = Arc::new(VirtualClock::at(START));
-        let mut shared = Shared::new(clock, Chance::seed_from_u64(self.seed), self.chaos);
+        let mut shared = SharedWorld::new(clock, Chance::seed_from_u64(self.seed), self.chaos);
         if let Some(from) = self.from {
             shared.begin_from(from);
         }
@@ -283,7 +283,7 @@ impl SeededDriver {
     }
 }
 
-fn outcome(shared: Shared, end: End) -> SimOutcome {
+fn outcome(shared: SharedWorld, end: End) -> SimOutcome {
     let tally = shared.tally;
     SimOutcome {
         end,
@@ -312,11 +312,11 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(shared: &mut Shared, plan: &Plan) -> Self {
+    fn new(shared: &mut SharedWorld, plan: &Plan) -> Self {
         Self { current: Process::start(shared, plan.clone()), zombies: Vec::new(), ghosts: Vec::new() }
     }
 
-    fn run(&mut self, shared: &mut Shared) -> Result<End> {
+    fn run(&mut self, shared: &mut SharedWorld) -> Result<End> {
         loop {
             self.weather(shared)?;
             if !self.zombies.is_empty() && shared.chance.random_ratio(1, 3) {
@@ -340,7 +340,7 @@ impl Simulation {
         }
     }
 
-    fn weather(&mut self, shared: &mut Shared) -> Result<()> {
+    fn weather(&mut self, shared: &mut SharedWorld) -> Result<()> {
         shared.steps += 1;
         if shared.steps > shared.chaos.most_steps {
             let message = format!("the job has not ended after {} steps", shared.chaos.most_steps);
@@ -368,7 +368,7 @@ impl Simulation {
     }
 
     // An older process takes a step. It may err in any way but break a contract.
-    fn haunt(&mut self, shared: &mut Shared) -> Result<()> {
+    fn haunt(&mut self, shared: &mut SharedWorld) -> Result<()> {
         let index = shared.chance.random_range(0..self.zombies.len());
         let (zombie, gone_at) = &mut self.zombies[index];
         let stepped = if *gone_at <= shared.steps {
@@ -390,7 +390,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn crash(&mut self, shared: &mut Shared) {
+    fn crash(&mut self, shared: &mut SharedWorld) {
         shared.tally.crashes += 1;
         if shared.chaos.damage > 0.0 && shared.chance.random_bool(shared.chaos.damage) {
             shared.storage.damage(&mut shared.chance);
@@ -413,14 +413,14 @@ impl Simulation {
     }
 
     // It was stopped in order; whoever stopped it starts it again.
-    fn start_again(&mut self, shared: &mut Shared) {
+    fn start_again(&mut self, shared: &mut SharedWorld) {
         shared.tally.stops += 1;
         shared.note(|| "stopped in order, and started again".into());
         let plan = self.rescaled(shared);
         self.current = Process::start(shared, plan);
     }
 
-    fn rescaled(&self, shared: &mut Shared) -> Plan {
+    fn rescaled(&self, shared: &mut SharedWorld) -> Plan {
         let mut plan = self.current.plan.clone();
         if let Some(most) = shared.chaos.rescale {
             for stage in &mut plan.stages {
@@ -431,7 +431,7 @@ impl Simulation {
     }
 
     // Nobody can do anything now: on to the next time at which somebody wants to be woken.
-    fn pass_time(&mut self, shared: &mut Shared) -> Result<()> {
+    fn pass_time(&mut self, shared: &mut SharedWorld) -> Result<()> {
         let zombies = self.zombies.iter().filter_map(|(zombie, _)| zombie.next_wake());
         let next = zombies.chain(self.current.next_wake()).filter(|at| *at > shared.now()).min();
         let next = next.ok_or_else(|| {
@@ -444,7 +444,7 @@ impl Simulation {
     }
 
     // The job has ended. What the others do now must change nothing any more.
-    fn bury(&mut self, shared: &mut Shared) -> Result<()> {
+    fn bury(&mut self, shared: &mut SharedWorld) -> Result<()> {
         for _ in 0..200 {
             if self.zombies.is_empty() && self.ghosts.is_empty() {
                 break;

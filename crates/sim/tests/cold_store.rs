@@ -29,11 +29,14 @@ fn the_reference_passes() {
 #[test]
 fn each_fault_is_found() {
     for (fault, found_by) in [
-        (Fault::ForgetsRanges, "a deleted range is gone, its end stays"),
-        (Fault::IgnoresTheLimit, "a scan is in the order of bytes, ends before its end and at its limit"),
-        (Fault::ExpiresEveryTable, "a value that is not expired stays, one that is may go"),
-        (Fault::CallsFilesByNameOnly, "an id names the same bytes for ever"),
-        (Fault::RestoresForeignGroups, "split in two"),
+        (ColdStoreFault::ForgetsRanges, "a deleted range is gone, its end stays"),
+        (
+            ColdStoreFault::IgnoresTheLimit,
+            "a scan is in the order of bytes, ends before its end and at its limit",
+        ),
+        (ColdStoreFault::ExpiresEveryTable, "a value that is not expired stays, one that is may go"),
+        (ColdStoreFault::CallsFilesByNameOnly, "an id names the same bytes for ever"),
+        (ColdStoreFault::RestoresForeignGroups, "split in two"),
     ] {
         let failures = conformance::cold_store(&Faulty(fault)).unwrap_err();
         assert!(failures.names().contains(&found_by), "{fault:?}: {failures}");
@@ -41,7 +44,7 @@ fn each_fault_is_found() {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+enum ColdStoreFault {
     ForgetsRanges,
     IgnoresTheLimit,
     ExpiresEveryTable,
@@ -49,7 +52,7 @@ enum Fault {
     RestoresForeignGroups,
 }
 
-struct Faulty(Fault);
+struct Faulty(ColdStoreFault);
 
 impl ColdFixture for Faulty {
     fn backend(&self) -> Result<Box<dyn StateBackend>> {
@@ -57,12 +60,12 @@ impl ColdFixture for Faulty {
     }
 }
 
-struct FaultyBackend(Fault, MemoryCold);
+struct FaultyBackend(ColdStoreFault, MemoryCold);
 
 impl StateBackend for FaultyBackend {
     fn cold(&self, scope: &Scope, restored: &[Arc<dyn KeyedPart>]) -> Result<Option<OpenedCold>> {
         let mut scope = scope.clone();
-        if self.0 == Fault::RestoresForeignGroups {
+        if self.0 == ColdStoreFault::RestoresForeignGroups {
             scope.owned = 0..u16::MAX;
         }
         let opened = self.1.cold(&scope, restored)?;
@@ -70,7 +73,7 @@ impl StateBackend for FaultyBackend {
     }
 }
 
-struct FaultyStore(Fault, Box<dyn ColdStore>);
+struct FaultyStore(ColdStoreFault, Box<dyn ColdStore>);
 
 impl ColdStore for FaultyStore {
     fn multi_get(&mut self, keys: &[&[u8]], values: &mut Vec<Option<Vec<u8>>>) -> Result<()> {
@@ -78,25 +81,25 @@ impl ColdStore for FaultyStore {
     }
 
     fn write(&mut self, changes: &mut Vec<Change>) -> Result<()> {
-        if self.0 == Fault::ForgetsRanges {
+        if self.0 == ColdStoreFault::ForgetsRanges {
             changes.retain(|change| !matches!(change, Change::DeleteRange(..)));
         }
         self.1.write(changes)
     }
 
     fn scan(&mut self, range: Range<&[u8]>, limit: usize, pairs: &mut Pairs) -> Result<()> {
-        let limit = if self.0 == Fault::IgnoresTheLimit { usize::MAX } else { limit };
+        let limit = if self.0 == ColdStoreFault::IgnoresTheLimit { usize::MAX } else { limit };
         self.1.scan(range, limit, pairs)
     }
 
     fn expire(&mut self, table: u8, now: Time) {
-        let all = if self.0 == Fault::ExpiresEveryTable { 0..=u8::MAX } else { table..=table };
+        let all = if self.0 == ColdStoreFault::ExpiresEveryTable { 0..=u8::MAX } else { table..=table };
         all.for_each(|table| self.1.expire(table, now));
     }
 
     fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenCold>> {
         let frozen = self.1.freeze(id)?;
-        if self.0 != Fault::CallsFilesByNameOnly {
+        if self.0 != ColdStoreFault::CallsFilesByNameOnly {
             return Ok(frozen);
         }
         let mut files = frozen.native().files.to_vec();

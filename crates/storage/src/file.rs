@@ -11,7 +11,7 @@ use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::chance::Chance;
 
 use super::disk::{self, Draft};
-use super::store::{Attempt, StorageFailure, Store, StoreUpload};
+use super::store::{StorageFailure, StorageResult, Store, StoreUpload};
 use super::{Created, Listed};
 
 /// A directory. Blocking calls run on threads for such calls.
@@ -33,28 +33,28 @@ impl FileStore {
 
 #[async_trait]
 impl Store for FileStore {
-    async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created> {
+    async fn create(&self, path: &str, bytes: Bytes) -> StorageResult<Created> {
         let (target, chance) = (self.at(path), self.chance.clone());
         blocking(move || draft(target, &bytes, &chance)?.claim()).await
     }
 
-    async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()> {
+    async fn put(&self, path: &str, bytes: Bytes) -> StorageResult<()> {
         let (target, chance) = (self.at(path), self.chance.clone());
         blocking(move || draft(target, &bytes, &chance)?.replace()).await
     }
 
-    async fn upload(&self, path: &str) -> Attempt<Box<dyn StoreUpload>> {
+    async fn upload(&self, path: &str) -> StorageResult<Box<dyn StoreUpload>> {
         let (target, chance) = (self.at(path), self.chance.clone());
         let draft = blocking(move || Draft::of(target, &chance)).await?;
         Ok(Box::new(FileUpload { draft: Some(draft) }))
     }
 
-    async fn size(&self, path: &str) -> Attempt<Option<u64>> {
+    async fn size(&self, path: &str) -> StorageResult<Option<u64>> {
         let path = self.at(path);
         blocking(move || disk::size(&path)).await
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>> {
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> StorageResult<Option<Bytes>> {
         let place = self.at(path);
         let wanted = range.clone();
         let outcome = spawned(move || disk::read(&place, wanted)).await;
@@ -64,23 +64,23 @@ impl Store for FileStore {
         })
     }
 
-    async fn list(&self, directory: &str) -> Attempt<Vec<Listed>> {
+    async fn list(&self, directory: &str) -> StorageResult<Vec<Listed>> {
         let (root, directory) = (self.root.clone(), self.at(directory));
         blocking(move || disk::list(&root, &directory)).await
     }
 
-    async fn delete(&self, path: &str) -> Attempt<()> {
+    async fn delete(&self, path: &str) -> StorageResult<()> {
         let (root, path) = (self.root.clone(), self.at(path));
         blocking(move || disk::delete(&root, &path)).await
     }
 
-    async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
+    async fn copy(&self, from: &str, to: &str) -> StorageResult<()> {
         let (source, target, chance) = (self.at(from), self.at(to), self.chance.clone());
         let copied = blocking(move || disk::copy(&source, target, &chance)).await?;
         copied.ok_or_else(|| StorageFailure::nothing_to_copy(from))
     }
 
-    async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64> {
+    async fn sweep(&self, directory: &str, before: SystemTime) -> StorageResult<u64> {
         let directory = self.at(directory);
         blocking(move || disk::sweep(&directory, before)).await
     }
@@ -124,7 +124,9 @@ fn draft(target: PathBuf, bytes: &[u8], chance: &Chance) -> io::Result<Draft> {
     Ok(draft)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Attempt<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> StorageResult<T> {
     spawned(work).await.map_err(failure)
 }
 

@@ -23,7 +23,7 @@ use self::refusal::failure;
 use self::spool::Spool;
 use super::path::{is_draft, join};
 use super::patience::Patience;
-use super::store::{Attempt, StorageFailure, Store, StoreUpload};
+use super::store::{StorageFailure, StorageResult, Store, StoreUpload};
 use super::{Created, Listed, StorageOptions};
 
 /// A directory of HDFS.
@@ -58,7 +58,7 @@ impl HdfsStore {
     }
 
     /// Files below a directory, drafts among them; none if the directory is not there.
-    async fn walk(&self, directory: &str) -> Attempt<Vec<FileStatus>> {
+    async fn walk(&self, directory: &str) -> StorageResult<Vec<FileStatus>> {
         let directory = self.at(directory);
         let entries = self.client.list_status_iter(&directory, true);
         let mut files = Vec::new();
@@ -74,14 +74,14 @@ impl HdfsStore {
     }
 
     /// A directory below may have vanished while all was being listed; then once more.
-    async fn vanished(&self, directory: &str) -> Attempt<Vec<FileStatus>> {
+    async fn vanished(&self, directory: &str) -> StorageResult<Vec<FileStatus>> {
         match self.status(directory).await? {
             None => Ok(Vec::new()),
             Some(_) => Err(StorageFailure::passing(Error::retry("a directory vanished while it was listed"))),
         }
     }
 
-    async fn status(&self, full: &str) -> Attempt<Option<FileStatus>> {
+    async fn status(&self, full: &str) -> StorageResult<Option<FileStatus>> {
         match self.client.get_file_info(full).await {
             Ok(status) => Ok(Some(status)),
             Err(error) if refusal::is_missing(&error) => Ok(None),
@@ -118,26 +118,26 @@ impl HdfsStore {
 
 #[async_trait]
 impl Store for HdfsStore {
-    async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created> {
+    async fn create(&self, path: &str, bytes: Bytes) -> StorageResult<Created> {
         let content = Content::Bytes(bytes);
         Draft::write(&self.client, &self.at(path), &content, &self.patience).await?.claim().await
     }
 
-    async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()> {
+    async fn put(&self, path: &str, bytes: Bytes) -> StorageResult<()> {
         let content = Content::Bytes(bytes);
         Draft::write(&self.client, &self.at(path), &content, &self.patience).await?.replace().await
     }
 
-    async fn upload(&self, path: &str) -> Attempt<Box<dyn StoreUpload>> {
+    async fn upload(&self, path: &str) -> StorageResult<Box<dyn StoreUpload>> {
         Ok(Box::new(Spool::new(self.clone(), path).await?))
     }
 
-    async fn size(&self, path: &str) -> Attempt<Option<u64>> {
+    async fn size(&self, path: &str) -> StorageResult<Option<u64>> {
         let status = self.status(&self.at(path)).await?;
         Ok(status.filter(|file| !file.isdir).map(|file| file.length as u64))
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>> {
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> StorageResult<Option<Bytes>> {
         let reader = match self.client.read(&self.at(path)).await {
             Ok(reader) => reader,
             Err(error) if refusal::is_missing(&error) => return Ok(None),
@@ -152,7 +152,7 @@ impl Store for HdfsStore {
         reader.read_range(start, bytes).await.map(Some).map_err(failure)
     }
 
-    async fn list(&self, directory: &str) -> Attempt<Vec<Listed>> {
+    async fn list(&self, directory: &str) -> StorageResult<Vec<Listed>> {
         let files = self.walk(directory).await?;
         let visible = files.iter().filter(|file| !is_draft(name(file)));
         let listed = visible.map(|file| Listed {
@@ -163,7 +163,7 @@ impl Store for HdfsStore {
         Ok(listed.collect())
     }
 
-    async fn delete(&self, path: &str) -> Attempt<()> {
+    async fn delete(&self, path: &str) -> StorageResult<()> {
         let full = self.at(path);
         self.client.delete(&full, false).await.map_err(failure)?;
         self.prune(&full).await;
@@ -171,7 +171,7 @@ impl Store for HdfsStore {
     }
 
     /// Through this machine: HDFS has no copy.
-    async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
+    async fn copy(&self, from: &str, to: &str) -> StorageResult<()> {
         let reader = match self.client.read(&self.at(from)).await {
             Ok(reader) => reader,
             Err(error) if refusal::is_missing(&error) => return Err(StorageFailure::nothing_to_copy(from)),
@@ -182,7 +182,7 @@ impl Store for HdfsStore {
     }
 
     /// A file being written has the time at which it was begun.
-    async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64> {
+    async fn sweep(&self, directory: &str, before: SystemTime) -> StorageResult<u64> {
         let files = self.walk(directory).await?;
         let mut removed = 0;
         for file in files.iter().filter(|file| is_draft(name(file)) && modified(file) < before) {
@@ -232,6 +232,6 @@ fn modified(file: &FileStatus) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(file.modification_time)
 }
 
-fn position(bytes: u64) -> Attempt<usize> {
+fn position(bytes: u64) -> StorageResult<usize> {
     usize::try_from(bytes).map_err(|_| StorageFailure::lasting(Error::bug("a range is larger than memory")))
 }

@@ -64,7 +64,7 @@ use self::patience::Patience;
 
 pub use self::options::StorageOptions;
 pub use self::reports::Reports;
-pub use self::store::{Attempt, StorageFailure, Store, StoreUpload};
+pub use self::store::{StorageFailure, StorageResult, Store, StoreUpload};
 pub use self::upload::Upload;
 
 /// How many single-file requests one call has in flight.
@@ -292,7 +292,7 @@ impl Storage {
 
     async fn attempts<T, F>(&self, verb: &str, full: &str, attempt: impl FnMut() -> F + Send) -> Result<T>
     where
-        F: Future<Output = Attempt<T>> + Send,
+        F: Future<Output = StorageResult<T>> + Send,
     {
         self.about(verb, full, self.patience.attempts(attempt).await)
     }

@@ -10,7 +10,7 @@ use millstream_stage::chance::Chance;
 
 use super::StorageOptions;
 use super::reports::Watch;
-use super::store::{Attempt, StorageFailure};
+use super::store::{StorageFailure, StorageResult};
 
 /// What even a slow store moves within the time-out.
 const LARGE: u64 = 64 << 20;
@@ -60,7 +60,7 @@ impl Patience {
     /// The first success, or the last failure; each attempt within the time-out.
     pub(super) async fn attempts<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
     where
-        F: Future<Output = Attempt<T>>,
+        F: Future<Output = StorageResult<T>>,
     {
         self.repeated(|| self.within(attempt())).await
     }
@@ -68,7 +68,7 @@ impl Patience {
     /// The first success, or the last failure, of attempts that mind the time-out themselves.
     pub(super) async fn repeated<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
     where
-        F: Future<Output = Attempt<T>>,
+        F: Future<Output = StorageResult<T>>,
     {
         let mut backoff = Backoff::new(self.first, self.cap, self.chance.bits());
         let mut tries = 0;
@@ -92,7 +92,10 @@ impl Patience {
     }
 
     /// One attempt, cut off after the time-out.
-    pub(super) async fn within<T>(&self, attempt: impl Future<Output = Attempt<T>>) -> Attempt<T> {
+    pub(super) async fn within<T>(
+        &self,
+        attempt: impl Future<Output = StorageResult<T>>,
+    ) -> StorageResult<T> {
         match tokio::time::timeout(self.timeout, self.said_if_silent(attempt)).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -102,7 +105,7 @@ impl Patience {
     }
 
     /// The attempt; a storage that does not answer it soon is said to be silent, long before the time-out.
-    async fn said_if_silent<T>(&self, attempt: impl Future<Output = Attempt<T>>) -> Attempt<T> {
+    async fn said_if_silent<T>(&self, attempt: impl Future<Output = StorageResult<T>>) -> StorageResult<T> {
         let Some(watch) = self.watch.as_ref().filter(|_| self.small && SILENT < self.timeout) else {
             return attempt.await;
         };
@@ -136,7 +139,7 @@ mod tests {
         Patience { timeout: millis(20), retries, first, cap, small: false, watch: None, chance }
     }
 
-    async fn tried(retries: u32, outcome: impl Fn(u32) -> Attempt<u32>) -> (Result<u32>, u32) {
+    async fn tried(retries: u32, outcome: impl Fn(u32) -> StorageResult<u32>) -> (Result<u32>, u32) {
         let calls = AtomicU32::new(0);
         let attempt = || std::future::ready(outcome(calls.fetch_add(1, Ordering::Relaxed) + 1));
         let result = patience(retries).attempts(attempt).await;
@@ -163,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_does_not_come_counts_as_away() {
-        let error = patience(1).attempts(std::future::pending::<Attempt<()>>).await.unwrap_err();
+        let error = patience(1).attempts(std::future::pending::<StorageResult<()>>).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Retry);
         assert!(error.to_string().contains("no answer within 20ms"), "{error}");
     }

@@ -5,7 +5,7 @@ use futures::future;
 use millstream_record::{Error, ErrorKind, Result};
 
 use super::path::join;
-use super::store::Attempt;
+use super::store::StorageResult;
 use super::{Created, Storage};
 
 /// How many try to create the same file at the same time.
@@ -72,7 +72,7 @@ async fn race(place: &Storage) -> Result<()> {
             .patience
             .within(async move { place.store.create(full, Bytes::from(format!("racer {number}"))).await })
     };
-    let outcomes: Vec<Attempt<Created>> = future::join_all((0..RACERS).map(racer)).await;
+    let outcomes: Vec<StorageResult<Created>> = future::join_all((0..RACERS).map(racer)).await;
     let winners = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Created::New))).count();
     require(
         winners <= 1,

@@ -26,7 +26,7 @@ use self::refusal::{Meaning, meaning};
 use self::upload::S3Upload;
 use super::path::join;
 use super::patience::Patience;
-use super::store::{Attempt, StorageFailure, Store, StoreUpload};
+use super::store::{StorageFailure, StorageResult, Store, StoreUpload};
 use super::{Created, Listed, StorageOptions};
 
 /// A bucket, or the part of it below a prefix.
@@ -63,7 +63,7 @@ impl S3Store {
 
     /// A HEAD has no body to say what is missing, so that a GET must: a bucket that is gone is not an empty
     /// one.
-    async fn size_or_why_not(&self, path: &str) -> Attempt<Option<u64>> {
+    async fn size_or_why_not(&self, path: &str) -> StorageResult<Option<u64>> {
         match self.get(path, Some(0..1)).await? {
             None => Ok(None),
             Some(_) => Err(StorageFailure::passing(Error::retry("the file was just written"))),
@@ -73,7 +73,7 @@ impl S3Store {
 
 #[async_trait]
 impl Store for S3Store {
-    async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created> {
+    async fn create(&self, path: &str, bytes: Bytes) -> StorageResult<Created> {
         let payload = PutPayload::from_bytes(bytes);
         match self.bucket.put_opts(&self.at(path), payload, PutMode::Create.into()).await {
             Ok(_) => Ok(Created::New),
@@ -84,16 +84,16 @@ impl Store for S3Store {
         }
     }
 
-    async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()> {
+    async fn put(&self, path: &str, bytes: Bytes) -> StorageResult<()> {
         let written = self.bucket.put(&self.at(path), PutPayload::from_bytes(bytes)).await;
         written.map(drop).map_err(|error| meaning(error).failure(path))
     }
 
-    async fn upload(&self, path: &str) -> Attempt<Box<dyn StoreUpload>> {
+    async fn upload(&self, path: &str) -> StorageResult<Box<dyn StoreUpload>> {
         Ok(Box::new(S3Upload::new(self.clone(), path)))
     }
 
-    async fn size(&self, path: &str) -> Attempt<Option<u64>> {
+    async fn size(&self, path: &str) -> StorageResult<Option<u64>> {
         match self.bucket.head(&self.at(path)).await {
             Ok(file) => Ok(Some(file.size)),
             Err(error) => match meaning(error) {
@@ -103,7 +103,7 @@ impl Store for S3Store {
         }
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>> {
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> StorageResult<Option<Bytes>> {
         let options = GetOptions { range: range.clone().map(Into::into), ..GetOptions::default() };
         let read = async { self.bucket.get_opts(&self.at(path), options).await?.bytes().await };
         match (read.await.map_err(meaning), range) {
@@ -117,13 +117,13 @@ impl Store for S3Store {
         }
     }
 
-    async fn list(&self, directory: &str) -> Attempt<Vec<Listed>> {
+    async fn list(&self, directory: &str) -> StorageResult<Vec<Listed>> {
         let prefix = self.at(directory);
         let files = self.bucket.list(Some(&prefix)).map_ok(|file| self.listed(&file));
         files.try_collect().await.map_err(|error| meaning(error).failure(directory))
     }
 
-    async fn delete(&self, path: &str) -> Attempt<()> {
+    async fn delete(&self, path: &str) -> StorageResult<()> {
         match self.bucket.delete(&self.at(path)).await {
             Ok(()) => Ok(()),
             Err(error) => match meaning(error) {
@@ -133,7 +133,7 @@ impl Store for S3Store {
         }
     }
 
-    async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
+    async fn copy(&self, from: &str, to: &str) -> StorageResult<()> {
         let copied = self.bucket.copy(&self.at(from), &self.at(to)).await;
         copied.map_err(|error| match meaning(error) {
             Meaning::NoFile => StorageFailure::nothing_to_copy(from),
@@ -142,7 +142,7 @@ impl Store for S3Store {
     }
 
     /// Parts of uploads are not files, and `object_store` cannot list them.
-    async fn sweep(&self, _: &str, _: SystemTime) -> Attempt<u64> {
+    async fn sweep(&self, _: &str, _: SystemTime) -> StorageResult<u64> {
         Ok(0)
     }
 }

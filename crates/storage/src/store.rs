@@ -12,7 +12,7 @@ use millstream_record::{Error, ErrorKind, Result};
 use super::{Created, Listed, transfer};
 
 /// The outcome of one attempt.
-pub type Attempt<T> = Result<T, StorageFailure>;
+pub type StorageResult<T> = Result<T, StorageFailure>;
 
 /// A kind of storage. Paths are relative to its root, `/` between segments; `""` is the root itself.
 ///
@@ -21,36 +21,36 @@ pub type Attempt<T> = Result<T, StorageFailure>;
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     /// Writes a file that must not be there, atomically, and returns when it is durable.
-    async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created>;
+    async fn create(&self, path: &str, bytes: Bytes) -> StorageResult<Created>;
 
     /// Writes a file, over one that is there, and returns when it is durable. Readers see the old one or the
     /// new one.
-    async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()>;
+    async fn put(&self, path: &str, bytes: Bytes) -> StorageResult<()>;
 
     /// Begins a file that is written piece by piece.
-    async fn upload(&self, path: &str) -> Attempt<Box<dyn StoreUpload>>;
+    async fn upload(&self, path: &str) -> StorageResult<Box<dyn StoreUpload>>;
 
     /// The size of a file; `None` if there is none.
-    async fn size(&self, path: &str) -> Attempt<Option<u64>>;
+    async fn size(&self, path: &str) -> StorageResult<Option<u64>>;
 
     /// A file, or a range of it; `None` if there is none. A range beyond its end is an error of kind
     /// [`Data`](millstream_record::ErrorKind::Data).
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>>;
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> StorageResult<Option<Bytes>>;
 
     /// All visible files below a directory, at any depth and in any order, by their paths from the root.
     /// Empty if there is no such directory.
-    async fn list(&self, directory: &str) -> Attempt<Vec<Listed>>;
+    async fn list(&self, directory: &str) -> StorageResult<Vec<Listed>>;
 
     /// Deletes a file; fine if there is none.
-    async fn delete(&self, path: &str) -> Attempt<()>;
+    async fn delete(&self, path: &str) -> StorageResult<()>;
 
     /// Copies a file, over one that is there. An error of kind [`Data`](millstream_record::ErrorKind::Data)
     /// if there is none.
-    async fn copy(&self, from: &str, to: &str) -> Attempt<()>;
+    async fn copy(&self, from: &str, to: &str) -> StorageResult<()>;
 
     /// Removes files in the making below a directory that nobody has written to since `before`, and counts
     /// them.
-    async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64>;
+    async fn sweep(&self, directory: &str, before: SystemTime) -> StorageResult<u64>;
 
     /// Writes a local file here, in pieces of `part_bytes`; repeats what it needs to repeat by itself.
     async fn upload_file(&self, path: &str, local: &Path, part_bytes: usize) -> Result<()> {

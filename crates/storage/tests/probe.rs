@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use millstream_record::{Error, ErrorKind};
 use millstream_storage::{
-    Attempt, Created, Listed, Storage, StorageFailure, StorageOptions, Store, StoreUpload,
+    Created, Listed, Storage, StorageFailure, StorageOptions, StorageResult, Store, StoreUpload,
 };
 
 /// How a store breaks the promise.
@@ -33,13 +33,13 @@ struct Flawed {
     flaw: Flaw,
 }
 
-fn attempt<T>(outcome: millstream_record::Result<T>) -> Attempt<T> {
+fn attempt<T>(outcome: millstream_record::Result<T>) -> StorageResult<T> {
     outcome.map_err(StorageFailure::lasting)
 }
 
 #[async_trait]
 impl Store for Flawed {
-    async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created> {
+    async fn create(&self, path: &str, bytes: Bytes) -> StorageResult<Created> {
         match self.flaw {
             Flaw::LooksThenWrites => {
                 if attempt(self.files.get(path).await)?.is_some() {
@@ -55,41 +55,41 @@ impl Store for Flawed {
         }
     }
 
-    async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()> {
+    async fn put(&self, path: &str, bytes: Bytes) -> StorageResult<()> {
         attempt(self.files.put(path, bytes).await)
     }
 
-    async fn upload(&self, _: &str) -> Attempt<Box<dyn StoreUpload>> {
+    async fn upload(&self, _: &str) -> StorageResult<Box<dyn StoreUpload>> {
         Err(StorageFailure::lasting(Error::bug("the probe uploads nothing")))
     }
 
-    async fn size(&self, path: &str) -> Attempt<Option<u64>> {
+    async fn size(&self, path: &str) -> StorageResult<Option<u64>> {
         attempt(self.files.size(path).await)
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>> {
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> StorageResult<Option<Bytes>> {
         attempt(match range {
             None => self.files.get(path).await,
             Some(range) => self.files.get_range(path, range).await,
         })
     }
 
-    async fn list(&self, directory: &str) -> Attempt<Vec<Listed>> {
+    async fn list(&self, directory: &str) -> StorageResult<Vec<Listed>> {
         match self.flaw {
             Flaw::ForgetsToList => Ok(Vec::new()),
             _ => attempt(self.files.list(directory).await),
         }
     }
 
-    async fn delete(&self, path: &str) -> Attempt<()> {
+    async fn delete(&self, path: &str) -> StorageResult<()> {
         attempt(self.files.delete(&[path]).await)
     }
 
-    async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
+    async fn copy(&self, from: &str, to: &str) -> StorageResult<()> {
         attempt(self.files.copy(from, to).await)
     }
 
-    async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64> {
+    async fn sweep(&self, directory: &str, before: SystemTime) -> StorageResult<u64> {
         attempt(self.files.sweep(directory, before).await)
     }
 }

@@ -42,8 +42,10 @@ fn judge(answer: &[u8; 5], expected: Expected) -> Option<String> {
             "the port speaks TLS: begin its address with https:// or rediss://, and name the CA in ca-file"
                 .to_owned(),
         ),
-        Expected::Https if answer.starts_with(b"HTTP/") => Some(crate::Refusal::NotTls.to_string()),
-        Expected::Rediss if matches!(answer[0], b'+' | b'-') => Some(crate::Refusal::NotTls.to_string()),
+        Expected::Https if answer.starts_with(b"HTTP/") => Some(crate::HandshakeFailure::NotTls.to_string()),
+        Expected::Rediss if matches!(answer[0], b'+' | b'-') => {
+            Some(crate::HandshakeFailure::NotTls.to_string())
+        }
         _ => None,
     }
 }

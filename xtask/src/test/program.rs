@@ -24,12 +24,12 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// Which program of how many a step runs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct ProgramNumber {
     pub(super) number: usize,
     pub(super) of: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ProgramNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({} of {})", self.number, self.of)
     }
@@ -62,7 +62,7 @@ impl<'a> Runner<'a> {
     pub(super) fn run(
         &self,
         program: &Program,
-        place: Place,
+        place: ProgramNumber,
         environment: &[(&str, String)],
     ) -> Result<Tally> {
         let mut command = Command::new(&program.path);

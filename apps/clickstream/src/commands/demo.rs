@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use millstream::cli::{Config, EngineOptions, Origin, logs, run};
+use millstream::cli::{Config, ConfigOrigin, EngineOptions, logs, run};
 use millstream::connectors::generator::{Field, GeneratorOptions};
 use millstream::connectors::sqlite::SqliteOptions;
 use millstream::options::parse_typed_duration;
@@ -68,7 +68,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<()> {
         ..EngineOptions::default()
     };
     logs::err(&format!("results: {} (try: sqlite3 {0} 'select * from hot_items')", database.display()));
-    run(&Shop::default(), &Config { engine, app: options(args, database), origin: Origin::default() })
+    run(&Shop::default(), &Config { engine, app: options(args, database), origin: ConfigOrigin::default() })
 }
 
 fn prepare(args: &DemoArgs) -> Result<PathBuf> {

@@ -60,7 +60,7 @@ pub(super) struct Picture {
     /// The stores that results go to.
     pub(super) stores: Vec<Store>,
     /// What else fails at the moment.
-    pub(super) troubles: Vec<Trouble>,
+    pub(super) troubles: Vec<OngoingTrouble>,
     /// Messages that were read.
     pub(super) events: u64,
     /// The same per second, of late.
@@ -122,14 +122,14 @@ pub(super) struct Store {
 
 /// Something that fails at the moment.
 #[derive(Debug, Serialize)]
-pub(super) struct Trouble {
+pub(super) struct OngoingTrouble {
     subject: String,
     why: String,
     lasts_ms: u64,
     attempts: u64,
 }
 
-impl From<Ongoing> for Trouble {
+impl From<Ongoing> for OngoingTrouble {
     fn from(Ongoing { subject, why, lasts, attempts }: Ongoing) -> Self {
         Self { subject, why, lasts_ms: lasts.as_millis() as u64, attempts }
     }

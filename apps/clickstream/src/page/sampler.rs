@@ -74,12 +74,12 @@ struct Camera {
     rate: Rate,
     speed: Speed,
     // By name of the store.
-    seen: BTreeMap<String, Seen>,
+    seen: BTreeMap<String, StoreWrites>,
 }
 
 /// What was seen of a store.
 #[derive(Default)]
-struct Seen {
+struct StoreWrites {
     written: u64,
     written_at: Option<Nanos>,
     recent: Recent,

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use millstream_elasticsearch::ElasticsearchOptions;
 use millstream_record::{Error, ErrorKind};
-use millstream_testkit::tls::{Certificate, Fault};
+use millstream_testkit::tls::{Certificate, CertificateFault};
 use millstream_testkit::{Elasticsearch, TlsFront};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -80,7 +80,7 @@ fn tls_with_an_unknown_authority_is_a_clear_error_at_once() {
 }
 
 /// A certificate with this fault in front of a cluster that is all right; what the start says.
-fn refused_behind(fault: Fault) -> String {
+fn refused_behind(fault: CertificateFault) -> String {
     let (dir, cluster) = (tempfile::tempdir().unwrap(), Elasticsearch::shared().unwrap());
     let certificate = Certificate::faulty(dir.path(), fault).unwrap();
     let front = TlsFront::start(&certificate, cluster.url().trim_start_matches("http://")).unwrap();
@@ -94,10 +94,10 @@ fn refused_behind(fault: Fault) -> String {
 #[test]
 fn each_fault_of_a_certificate_has_its_own_advice() {
     for (fault, advice) in [
-        (Fault::AuthorityAsServer, "CA:FALSE"),
-        (Fault::Expired, "is expired: renew it"),
-        (Fault::NotYetValid, "is not valid yet"),
-        (Fault::OtherHost, "it names shop.example"),
+        (CertificateFault::AuthorityAsServer, "CA:FALSE"),
+        (CertificateFault::Expired, "is expired: renew it"),
+        (CertificateFault::NotYetValid, "is not valid yet"),
+        (CertificateFault::OtherHost, "it names shop.example"),
     ] {
         let told = refused_behind(fault);
         assert!(told.contains(advice), "{told}");

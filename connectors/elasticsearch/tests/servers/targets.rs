@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, index, options, rows, values, writer};
 
 /// One server and what every test does there.
-struct Place {
+struct TargetServer {
     url: String,
     cluster: Cluster,
 }
 
-impl Place {
+impl TargetServer {
     fn at(url: &str) -> Self {
         Self { url: url.to_owned(), cluster: Cluster::at(url) }
     }
@@ -150,19 +150,19 @@ impl Place {
 
 #[test]
 fn elasticsearch_is_looked_at_before_the_first_document() {
-    Place::at(Elasticsearch::shared().unwrap().url()).everything();
+    TargetServer::at(Elasticsearch::shared().unwrap().url()).everything();
 }
 
 #[test]
 fn elasticsearch_7_is_looked_at_before_the_first_document() {
     let server = Elasticsearch::builder().version("7.17.29").start().unwrap();
-    Place::at(server.url()).everything();
+    TargetServer::at(server.url()).everything();
 }
 
 #[test]
 fn opensearch_is_looked_at_before_the_first_document() {
     let server = OpenSearch::start().unwrap();
-    let place = Place::at(server.url());
+    let place = TargetServer::at(server.url());
     place.everything();
     place.a_data_stream();
 }

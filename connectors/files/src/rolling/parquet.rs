@@ -57,7 +57,7 @@ impl<T: Data + Serialize> PartFormat<T> for ParquetFormat<T> {
         Box::new(ParquetPart {
             fields: self.fields.clone(),
             rows: Vec::new(),
-            out: Shared::default(),
+            out: PartBuffer::default(),
             writer: None,
         })
     }
@@ -70,21 +70,21 @@ impl<T: Data + Serialize> PartFormat<T> for ParquetFormat<T> {
 struct ParquetPart<T> {
     fields: Vec<FieldRef>,
     rows: Vec<T>,
-    out: Shared,
-    writer: Option<ArrowWriter<Shared>>,
+    out: PartBuffer,
+    writer: Option<ArrowWriter<PartBuffer>>,
 }
 
 // The writer keeps its output; this is how its bytes are taken before the end.
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+struct PartBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Shared {
+impl PartBuffer {
     fn take(&self) -> Vec<u8> {
         std::mem::take(&mut *self.0.lock())
     }
 }
 
-impl Write for Shared {
+impl Write for PartBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -103,7 +103,7 @@ impl<T: Data + Serialize> ParquetPart<T> {
         self.writer()?.write(&batch).map_err(|error| error.to_string())
     }
 
-    fn writer(&mut self) -> Result<&mut ArrowWriter<Shared>, String> {
+    fn writer(&mut self) -> Result<&mut ArrowWriter<PartBuffer>, String> {
         if self.writer.is_none() {
             let schema: SchemaRef = Arc::new(Schema::new(self.fields.clone()));
             let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();

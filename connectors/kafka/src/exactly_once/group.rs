@@ -1,4 +1,4 @@
-//! The consumer group that keeps an origin's marker.
+//! The consumer group that keeps the marker of a writer id.
 
 use millstream_record::Result;
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
@@ -6,9 +6,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::marker::Marker;
-use super::origin::Origin;
+use super::writer_id::WriterId;
 use crate::client::{Consumer, Events, Patience, Peer as _, SLICE, group_config};
-use crate::retry::{Fault, is_forbidden};
+use crate::retry::{ConnectorError, is_forbidden};
 use crate::sink_config::KafkaSinkOptions;
 
 /// A client in the name of the group. Nobody consumes in it.
@@ -22,44 +22,54 @@ pub(crate) struct Group {
 pub(crate) struct MarkerOffset {
     /// The group.
     pub(crate) group: ConsumerGroupMetadata,
-    /// The topic whose partition 0 stands for the origin.
+    /// The topic whose partition 0 stands for the writer id.
     pub(crate) topic: String,
 }
 
 impl Group {
-    /// The group of an origin; connections follow.
-    pub(crate) fn new(options: &KafkaSinkOptions, job: &str, origin: &Origin) -> Result<Self, Fault> {
-        let name = origin.group();
+    /// The group of a writer id; connections follow.
+    pub(crate) fn new(
+        options: &KafkaSinkOptions,
+        job: &str,
+        writer_id: &WriterId,
+    ) -> Result<Self, ConnectorError> {
+        let name = writer_id.group();
         let config = group_config(&options.brokers, &name, &options.client, job);
         let created = config.create_with_context(Events::default());
-        Ok(Self { client: created.map_err(Fault::of_creation)?, name, topic: origin.topic.clone() })
+        Ok(Self {
+            client: created.map_err(ConnectorError::of_creation)?,
+            name,
+            topic: writer_id.topic.clone(),
+        })
     }
 
     /// The marker as the brokers know it.
     ///
     /// # Errors
     /// When it may not be read, or nobody answers in time.
-    pub(crate) fn read(&self, patience: &Patience) -> Result<Option<Marker>, Fault> {
+    pub(crate) fn read(&self, patience: &Patience) -> Result<Option<Marker>, ConnectorError> {
         loop {
             match self.ask() {
                 Ok(marker) => return Ok(marker),
                 Err(error) if error.rdkafka_error_code().is_some_and(is_forbidden) => {
                     let (name, reason) = (self.name.clone(), error.to_string());
-                    return Err(Fault::GroupNotAllowed { name, reason });
+                    return Err(ConnectorError::GroupNotAllowed { name, reason });
                 }
                 Err(error) => {
                     let waited = patience.go_on_after(&self.client, &error);
-                    waited.map_err(|fault| self.unless_they_answer(fault))?;
+                    waited.map_err(|error| self.unless_they_answer(error))?;
                 }
             }
         }
     }
 
     // Brokers that are there and know no offset have an open transaction on it, which they do not complete.
-    fn unless_they_answer(&self, fault: Fault) -> Fault {
-        match fault {
-            Fault::NoBroker { brokers, seconds, .. } if self.client.metadata(&self.topic, SLICE).is_ok() => {
-                Fault::Unsettled { brokers, group: self.name.clone(), seconds }
+    fn unless_they_answer(&self, error: ConnectorError) -> ConnectorError {
+        match error {
+            ConnectorError::NoBroker { brokers, seconds, .. }
+                if self.client.metadata(&self.topic, SLICE).is_ok() =>
+            {
+                ConnectorError::Unsettled { brokers, group: self.name.clone(), seconds }
             }
             other => other,
         }
@@ -82,8 +92,8 @@ impl Group {
     }
 
     /// What transactions need; it outlives the client.
-    pub(crate) fn place(&self) -> Result<MarkerOffset, Fault> {
-        let none = || Fault::Fatal { reason: "the client knows no consumer groups".to_owned() };
+    pub(crate) fn place(&self) -> Result<MarkerOffset, ConnectorError> {
+        let none = || ConnectorError::Fatal { reason: "the client knows no consumer groups".to_owned() };
         let group = self.client.group_metadata().ok_or_else(none)?;
         Ok(MarkerOffset { group, topic: self.topic.clone() })
     }

@@ -8,7 +8,7 @@ use millstream_record::{Error, Result};
 use millstream_stage::snapshot::Committable;
 use millstream_stage::time::Nanos;
 
-use super::origin::{Origin, Stamp};
+use super::writer_id::{Stamp, WriterId};
 use crate::encode::Parts;
 
 /// Where a segment ends: small enough to be copied into a snapshot without a large block of memory.
@@ -20,7 +20,7 @@ const FORMAT: u8 = 1;
 #[derive(Debug)]
 pub(crate) struct Interval {
     /// Whose it is.
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) writer_id: Arc<WriterId>,
     /// The checkpoint at its end.
     pub(crate) stamp: Stamp,
     /// Encoded messages; none spans two segments.
@@ -60,9 +60,9 @@ impl OpenInterval {
     }
 
     /// Ends the interval. `None` where nothing was written in it.
-    pub(crate) fn seal(&mut self, origin: &Arc<Origin>, stamp: Stamp) -> Option<Interval> {
+    pub(crate) fn seal(&mut self, writer_id: &Arc<WriterId>, stamp: Stamp) -> Option<Interval> {
         let Self { segments, ingest, .. } = std::mem::take(self);
-        (!segments.is_empty()).then(|| Interval { origin: Arc::clone(origin), stamp, segments, ingest })
+        (!segments.is_empty()).then(|| Interval { writer_id: Arc::clone(writer_id), stamp, segments, ingest })
     }
 }
 
@@ -70,7 +70,7 @@ impl OpenInterval {
 #[derive(Clone, Debug, millstream_record::Record)]
 struct Header {
     format: u8,
-    origin: Origin,
+    writer_id: WriterId,
     stamp: Stamp,
     part: u32,
     parts: u32,
@@ -94,32 +94,32 @@ impl Interval {
     pub(crate) fn freeze<'a>(&'a self, operator: &'a str) -> impl Iterator<Item = Committable> + 'a {
         let parts = u32::try_from(self.segments.len()).expect("fewer segments than memory has bytes");
         let committable = move |(part, segment): (u32, &Vec<u8>)| {
-            let (origin, stamp) = (Origin::clone(&self.origin), self.stamp);
+            let (writer_id, stamp) = (WriterId::clone(&self.writer_id), self.stamp);
             let mut handle = Vec::with_capacity(segment.len() + 128);
-            Header { format: FORMAT, origin, stamp, part, parts }.encode(&mut handle);
+            Header { format: FORMAT, writer_id, stamp, part, parts }.encode(&mut handle);
             handle.extend_from_slice(segment);
-            Committable { operator: operator.to_owned(), subtask: self.origin.subtask, handle }
+            Committable { operator: operator.to_owned(), subtask: self.writer_id.subtask, handle }
         };
         (0..).zip(&self.segments).map(committable)
     }
 
-    /// The intervals of a snapshot; per origin, older ones first.
+    /// The intervals of a snapshot; per writer id, older ones first.
     ///
     /// # Errors
     /// [`ErrorKind::Data`](millstream_record::ErrorKind::Data) when something else, or only a part, is in it.
     pub(crate) fn thaw(handles: &[Vec<u8>]) -> Result<Vec<Self>> {
-        let mut found: BTreeMap<(Origin, Stamp), Found> = BTreeMap::new();
+        let mut found: BTreeMap<(WriterId, Stamp), Found> = BTreeMap::new();
         for handle in handles {
             let mut rest = handle.as_slice();
-            let Header { format, origin, stamp, part, parts } = Header::decode(&mut rest)?;
+            let Header { format, writer_id, stamp, part, parts } = Header::decode(&mut rest)?;
             if format != FORMAT {
                 return Err(Error::data(format!("output in format {format}; this version reads {FORMAT}")));
             }
-            let found = found.entry((origin, stamp)).or_default();
+            let found = found.entry((writer_id, stamp)).or_default();
             found.parts = parts;
             found.segments.insert(part, rest.to_vec());
         }
-        found.into_iter().map(|((origin, stamp), found)| found.whole(origin, stamp)).collect()
+        found.into_iter().map(|((writer_id, stamp), found)| found.whole(writer_id, stamp)).collect()
     }
 }
 
@@ -131,17 +131,17 @@ struct Found {
 }
 
 impl Found {
-    fn whole(self, origin: Origin, stamp: Stamp) -> Result<Interval> {
+    fn whole(self, writer_id: WriterId, stamp: Stamp) -> Result<Interval> {
         let (parts, there) = (self.parts, self.segments.len());
         if there != parts as usize {
-            let (id, checkpoint) = (origin.transactional_id(), stamp.checkpoint);
+            let (id, checkpoint) = (writer_id.transactional_id(), stamp.checkpoint);
             return Err(Error::data(format!(
                 "{there} of {parts} parts of {id}'s output up to checkpoint {checkpoint}"
             )));
         }
         let segments: Vec<_> = self.segments.into_values().collect();
         if segments.iter().all(|segment| is_whole(segment)) {
-            return Ok(Interval { origin: Arc::new(origin), stamp, segments, ingest: Vec::new() });
+            return Ok(Interval { writer_id: Arc::new(writer_id), stamp, segments, ingest: Vec::new() });
         }
         Err(Error::data("the stored output ends within a message"))
     }
@@ -157,8 +157,8 @@ mod tests {
     use super::*;
     use crate::encode::Message;
 
-    fn origin() -> Arc<Origin> {
-        Arc::new(Origin { sink: "m-job-sink".into(), topic: "t".into(), subtask: 3, lineage: 8 })
+    fn writer_id() -> Arc<WriterId> {
+        Arc::new(WriterId { sink: "m-job-sink".into(), topic: "t".into(), subtask: 3, lineage: 8 })
     }
 
     fn interval(messages: usize, length: usize) -> Interval {
@@ -175,7 +175,7 @@ mod tests {
             }
             open.push(message.parts(), 7);
         }
-        let interval = open.seal(&origin(), Stamp { epoch: 2, checkpoint: 9 }).unwrap();
+        let interval = open.seal(&writer_id(), Stamp { epoch: 2, checkpoint: 9 }).unwrap();
         assert_eq!(open.bytes(), 0);
         interval
     }
@@ -189,8 +189,8 @@ mod tests {
         let thawed = Interval::thaw(&handles).unwrap();
         let [after] = thawed.as_slice() else { panic!("one interval") };
         assert_eq!(
-            (after.origin.clone(), after.stamp, after.bytes()),
-            (before.origin.clone(), before.stamp, before.bytes())
+            (after.writer_id.clone(), after.stamp, after.bytes()),
+            (before.writer_id.clone(), before.stamp, before.bytes())
         );
         assert!(after.messages().eq(before.messages()) && after.messages().count() == 1_000);
     }
@@ -212,6 +212,6 @@ mod tests {
 
     #[test]
     fn an_empty_interval_is_none() {
-        assert!(OpenInterval::default().seal(&origin(), Stamp { epoch: 1, checkpoint: 1 }).is_none());
+        assert!(OpenInterval::default().seal(&writer_id(), Stamp { epoch: 1, checkpoint: 1 }).is_none());
     }
 }

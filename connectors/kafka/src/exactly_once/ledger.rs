@@ -7,12 +7,12 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::time::Nanos;
 
 use super::interval::{Interval, OpenInterval};
-use super::origin::{Origin, Stamp};
+use super::writer_id::{Stamp, WriterId};
 use crate::encode::Parts;
 
-/// The intervals of one writer.
+/// The intervals of one writer id.
 pub(crate) struct Ledger {
-    origin: Arc<Origin>,
+    writer_id: Arc<WriterId>,
     epoch: u64,
     // Frozen in this attempt; older ones first.
     sealed: VecDeque<Arc<Interval>>,
@@ -26,10 +26,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// For output of this origin in this attempt.
-    pub(crate) fn new(origin: Arc<Origin>, epoch: u64) -> Self {
+    /// For output of this writer id in this attempt.
+    pub(crate) fn new(writer_id: Arc<WriterId>, epoch: u64) -> Self {
         let (sealed, open) = (VecDeque::new(), OpenInterval::default());
-        Self { origin, epoch, sealed, open, bytes: 0, completed: None, writing: 0 }
+        Self { writer_id, epoch, sealed, open, bytes: 0, completed: None, writing: 0 }
     }
 
     /// Takes a message.
@@ -50,7 +50,7 @@ impl Ledger {
     /// A snapshot is taken: ends the interval, and gives everything that belongs into the snapshot.
     pub(crate) fn freeze(&mut self, checkpoint: CheckpointId) -> impl Iterator<Item = &Interval> {
         let stamp = Stamp { epoch: self.epoch, checkpoint };
-        if let Some(interval) = self.open.seal(&self.origin, stamp) {
+        if let Some(interval) = self.open.seal(&self.writer_id, stamp) {
             self.bytes += interval.bytes();
             self.sealed.push_back(Arc::new(interval));
         }
@@ -92,8 +92,8 @@ mod tests {
     use crate::encode::Message;
 
     fn ledger() -> Ledger {
-        let origin = Origin { sink: "s".into(), topic: "t".into(), subtask: 0, lineage: 1 };
-        Ledger::new(Arc::new(origin), 4)
+        let writer_id = WriterId { sink: "s".into(), topic: "t".into(), subtask: 0, lineage: 1 };
+        Ledger::new(Arc::new(writer_id), 4)
     }
 
     fn push(ledger: &mut Ledger, value: u8) {

@@ -1,8 +1,8 @@
-//! What the brokers know about the last transaction of an origin.
+//! What the brokers know about the last transaction of a writer id.
 
 use std::fmt;
 
-use super::origin::Stamp;
+use super::writer_id::Stamp;
 
 /// The metadata of the offset that is committed with each transaction. The offset itself is the checkpoint's
 /// id, for whoever looks.

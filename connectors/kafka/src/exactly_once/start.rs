@@ -9,10 +9,10 @@ use millstream_record::Result;
 use super::group::{Group, MarkerOffset};
 use super::interval::Interval;
 use super::marker::Marker;
-use super::origin::Origin;
 use super::transaction::{RefusedOutput, Transactions};
+use super::writer_id::WriterId;
 use crate::client::Patience;
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 use crate::sink_config::{KafkaSinkOptions, MissingMarker};
 
 /// An older attempt that comes to life while this one starts takes the transactional id away, and then sees
@@ -24,15 +24,15 @@ pub(crate) struct Start {
     pub(crate) options: Arc<KafkaSinkOptions>,
     pub(crate) job: String,
     pub(crate) attempt: u64,
-    /// The writer's own origin, then those of subtasks that are no more.
-    pub(crate) origins: Vec<Arc<Origin>>,
-    /// Output of a complete checkpoint; per origin, older first.
+    /// The writer's own id, then those of subtasks that are no more.
+    pub(crate) writer_ids: Vec<Arc<WriterId>>,
+    /// Output of a complete checkpoint; per writer id, older first.
     pub(crate) restored: Vec<Arc<Interval>>,
     /// The writer was closed: leave the transactional ids to whoever comes next.
     pub(crate) closed: Arc<AtomicBool>,
 }
 
-/// The writer of the own origin, and what came of the start.
+/// The writer of the own id, and what came of the start.
 pub(crate) struct Started {
     pub(crate) transactions: Transactions,
     pub(crate) place: MarkerOffset,
@@ -40,30 +40,30 @@ pub(crate) struct Started {
 }
 
 impl Start {
-    /// Takes up all origins.
+    /// Takes up the output of all writer ids.
     ///
     /// # Errors
     /// When a newer attempt is there, the brokers cannot be reached or refuse, or the markers are gone.
-    pub(crate) fn run(self) -> Result<Started, Fault> {
+    pub(crate) fn run(self) -> Result<Started, ConnectorError> {
         let mut refused = Vec::new();
         // The higher ones are only taken up; the own one stays.
-        for origin in self.origins.iter().skip(1) {
-            self.take_up_again(origin, &mut refused)?;
+        for writer_id in self.writer_ids.iter().skip(1) {
+            self.take_up_again(writer_id, &mut refused)?;
         }
-        let (transactions, place) = self.take_up_again(&self.origins[0], &mut refused)?;
+        let (transactions, place) = self.take_up_again(&self.writer_ids[0], &mut refused)?;
         Ok(Started { transactions, place, refused })
     }
 
     fn take_up_again(
         &self,
-        origin: &Arc<Origin>,
+        writer_id: &Arc<WriterId>,
         refused: &mut Vec<RefusedOutput>,
-    ) -> Result<(Transactions, MarkerOffset), Fault> {
+    ) -> Result<(Transactions, MarkerOffset), ConnectorError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.take_up(origin, refused) {
-                Err(Fault::TakenOver { .. }) if tries < MOST_TRIES => {}
+            match self.take_up(writer_id, refused) {
+                Err(ConnectorError::TakenOver { .. }) if tries < MOST_TRIES => {}
                 done => return done,
             }
         }
@@ -71,25 +71,26 @@ impl Start {
 
     fn take_up(
         &self,
-        origin: &Arc<Origin>,
+        writer_id: &Arc<WriterId>,
         refused: &mut Vec<RefusedOutput>,
-    ) -> Result<(Transactions, MarkerOffset), Fault> {
+    ) -> Result<(Transactions, MarkerOffset), ConnectorError> {
         if self.closed.load(Relaxed) {
-            return Err(Fault::Closed);
+            return Err(ConnectorError::Closed);
         }
-        let transactions = Transactions::open(&self.options, &self.job, origin, self.attempt)?;
-        let group = Group::new(&self.options, &self.job, origin)?;
+        let transactions = Transactions::open(&self.options, &self.job, writer_id, self.attempt)?;
+        let group = Group::new(&self.options, &self.job, writer_id)?;
         // From here on the marker only changes by this attempt's hand.
         let marker = group.read(&self.patience())?;
         if let Some(Marker { attempt, .. }) = marker
             && attempt > self.attempt
         {
-            let id = origin.transactional_id();
-            return Err(Fault::Fenced { id, attempt: self.attempt, newer: attempt });
+            let id = writer_id.transactional_id();
+            return Err(ConnectorError::Fenced { id, attempt: self.attempt, newer: attempt });
         }
-        let of_subtask = self.restored.iter().filter(|interval| interval.origin.subtask == origin.subtask);
+        let of_subtask =
+            self.restored.iter().filter(|interval| interval.writer_id.subtask == writer_id.subtask);
         let (own, adopted): (Vec<_>, Vec<_>) =
-            of_subtask.cloned().partition(|interval| interval.origin == *origin);
+            of_subtask.cloned().partition(|interval| interval.writer_id == *writer_id);
         refused.extend(self.adopt(&transactions, adopted)?);
         let place = group.place()?;
         refused.extend(self.write_own(&transactions, &place, marker, own)?);
@@ -103,7 +104,7 @@ impl Start {
         place: &MarkerOffset,
         marker: Option<Marker>,
         mut own: Vec<Arc<Interval>>,
-    ) -> Result<Vec<RefusedOutput>, Fault> {
+    ) -> Result<Vec<RefusedOutput>, ConnectorError> {
         let mut marker = match marker {
             Some(marker) => marker,
             None => self.without_marker(&transactions.id(), &place.topic, &own)?,
@@ -118,13 +119,13 @@ impl Start {
 
     // An attempt marks that it is there before it takes its first snapshot: with output of a snapshot there
     // was a marker.
-    fn without_marker(&self, id: &str, topic: &str, own: &[Arc<Interval>]) -> Result<Marker, Fault> {
+    fn without_marker(&self, id: &str, topic: &str, own: &[Arc<Interval>]) -> Result<Marker, ConnectorError> {
         let nothing = Marker { attempt: self.attempt, written: None };
         let Some(last) = own.last() else { return Ok(nothing) };
         let checkpoint = last.stamp.checkpoint;
         match self.options.on_missing_marker {
             MissingMarker::Fail => {
-                Err(Fault::MarkerGone { id: id.to_owned(), topic: topic.to_owned(), checkpoint })
+                Err(ConnectorError::MarkerGone { id: id.to_owned(), topic: topic.to_owned(), checkpoint })
             }
             MissingMarker::Write => {
                 tracing::warn!(
@@ -146,20 +147,20 @@ impl Start {
         &self,
         transactions: &Transactions,
         intervals: Vec<Arc<Interval>>,
-    ) -> Result<Vec<RefusedOutput>, Fault> {
-        let mut by_origin: BTreeMap<Arc<Origin>, Vec<Arc<Interval>>> = BTreeMap::new();
+    ) -> Result<Vec<RefusedOutput>, ConnectorError> {
+        let mut by_writer: BTreeMap<Arc<WriterId>, Vec<Arc<Interval>>> = BTreeMap::new();
         for interval in intervals {
-            by_origin.entry(Arc::clone(&interval.origin)).or_default().push(interval);
+            by_writer.entry(Arc::clone(&interval.writer_id)).or_default().push(interval);
         }
         let mut refused = Vec::new();
-        for (origin, mut intervals) in by_origin {
-            let here = origin.adopted_by(&self.origins[0].sink, &self.origins[0].topic);
+        for (writer_id, mut intervals) in by_writer {
+            let here = writer_id.adopted_by(&self.writer_ids[0].sink, &self.writer_ids[0].topic);
             let here = Group::new(&self.options, &self.job, &here)?;
-            let there = Group::new(&self.options, &self.job, &origin)?.read(&self.patience())?;
+            let there = Group::new(&self.options, &self.job, &writer_id)?.read(&self.patience())?;
             if there.is_none() {
                 tracing::warn!(
-                    id = origin.transactional_id(),
-                    topic = origin.topic,
+                    id = writer_id.transactional_id(),
+                    topic = writer_id.topic,
                     "no marker says whether the output of a savepoint was written there; it is written here"
                 );
             }

@@ -12,11 +12,13 @@ use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
 use super::group::{Group, MarkerOffset};
 use super::interval::Interval;
 use super::marker::Marker;
-use super::origin::Origin;
 use super::reports::{Producer, Reports};
+use super::writer_id::WriterId;
 use crate::client::{Patience, SLICE, transactional_config};
 use crate::encode::{Message, Parts};
-use crate::retry::{DeliveryVerdict, Fault, TransactionVerdict, delivery_verdict, transaction_verdict};
+use crate::retry::{
+    ConnectorError, DeliveryVerdict, TransactionVerdict, delivery_verdict, transaction_verdict,
+};
 use crate::sink_config::KafkaSinkOptions;
 
 /// How often the client's reports are looked at while messages are handed to it.
@@ -28,11 +30,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How often, with a pause each, it is looked who has fenced this writer.
 const LOOKS_FOR_NEWER: u32 = 5;
 
-/// The one writer of an origin's output, once its transactional id is initialised.
+/// The one writer with a writer id, once its transactional id is initialised.
 pub(crate) struct Transactions {
     options: Arc<KafkaSinkOptions>,
     job: String,
-    origin: Arc<Origin>,
+    writer_id: Arc<WriterId>,
     attempt: u64,
     client: Producer,
 }
@@ -49,16 +51,16 @@ enum Setback {
     // To be aborted and written again.
     Again(String),
     // Nothing more to be done here.
-    Over(Fault),
+    Over(ConnectorError),
 }
 
-impl From<Fault> for Setback {
-    fn from(fault: Fault) -> Self {
-        Self::Over(fault)
+impl From<ConnectorError> for Setback {
+    fn from(error: ConnectorError) -> Self {
+        Self::Over(error)
     }
 }
 
-// Which messages are at fault: by place, found out by writing suspects alone.
+// Which messages are to blame: by place, found out by writing suspects alone.
 #[derive(Default)]
 struct Blame {
     suspects: BTreeSet<usize>,
@@ -67,7 +69,7 @@ struct Blame {
 }
 
 impl Transactions {
-    /// Initialises the transactional id of an origin: ends what is open under it, and fences every earlier
+    /// Initialises the transactional id of a writer id: ends what is open under it, and fences every earlier
     /// user.
     ///
     /// # Errors
@@ -75,25 +77,26 @@ impl Transactions {
     pub(crate) fn open(
         options: &Arc<KafkaSinkOptions>,
         job: &str,
-        origin: &Arc<Origin>,
+        writer_id: &Arc<WriterId>,
         attempt: u64,
-    ) -> Result<Self, Fault> {
-        let config = transactional_config(options, job, &origin.transactional_id());
-        let client: Producer = config.create_with_context(Reports::default()).map_err(Fault::of_creation)?;
-        let (options, job, origin) = (Arc::clone(options), job.to_owned(), Arc::clone(origin));
-        let new = Self { options, job, origin, attempt, client };
+    ) -> Result<Self, ConnectorError> {
+        let config = transactional_config(options, job, &writer_id.transactional_id());
+        let client: Producer =
+            config.create_with_context(Reports::default()).map_err(ConnectorError::of_creation)?;
+        let (options, job, writer_id) = (Arc::clone(options), job.to_owned(), Arc::clone(writer_id));
+        let new = Self { options, job, writer_id, attempt, client };
         new.initialise(&Patience::new(&new.options.brokers, new.options.connect_timeout))?;
         Ok(new)
     }
 
-    fn initialise(&self, patience: &Patience) -> Result<(), Fault> {
+    fn initialise(&self, patience: &Patience) -> Result<(), ConnectorError> {
         patience.partitions(&self.client, &self.options.topic)?;
         while let Err(error) = self.client.init_transactions(SLICE) {
             match transaction_verdict(&error) {
                 TransactionVerdict::Repeat | TransactionVerdict::Abort => {
                     patience.go_on_after(&self.client, &error)?;
                 }
-                verdict => return Err(self.fault(verdict, &error)),
+                verdict => return Err(self.error(verdict, &error)),
             }
         }
         Ok(())
@@ -109,13 +112,13 @@ impl Transactions {
         intervals: &[Arc<Interval>],
         place: &MarkerOffset,
         marker: Marker,
-    ) -> Result<Vec<RefusedOutput>, Fault> {
+    ) -> Result<Vec<RefusedOutput>, ConnectorError> {
         let patience = Patience::new(&self.options.brokers, self.options.delivery_timeout);
         let mut blame = Blame::default();
         loop {
             match self.try_write(intervals, place, marker, &mut blame, &patience) {
                 Ok(()) => return Ok(blame.refused),
-                Err(Setback::Over(fault)) => return Err(fault),
+                Err(Setback::Over(error)) => return Err(error),
                 Err(Setback::Again(reason)) => {
                     self.judge(intervals, &mut blame)?;
                     self.abort(&reason, &patience)?;
@@ -158,7 +161,7 @@ impl Transactions {
         if alone {
             self.step(patience, |time| self.client.flush(time))?;
         }
-        while let Err((error, _)) = self.client.send(record(&self.origin.topic, parts, number)) {
+        while let Err((error, _)) = self.client.send(record(&self.writer_id.topic, parts, number)) {
             let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
             match (code, delivery_verdict(code)) {
                 (Code::QueueFull, _) if !patience.is_over() => self.client.poll(PAUSE),
@@ -186,8 +189,8 @@ impl Transactions {
         Err(Setback::Again("messages were not written".to_owned()))
     }
 
-    // Which messages are at fault for a transaction that was not committed?
-    fn judge(&self, intervals: &[Arc<Interval>], blame: &mut Blame) -> Result<(), Fault> {
+    // Which messages are to blame for a transaction that was not committed?
+    fn judge(&self, intervals: &[Arc<Interval>], blame: &mut Blame) -> Result<(), ConnectorError> {
         for (number, code) in self.client.context().take() {
             match delivery_verdict(code) {
                 DeliveryVerdict::Refused if blame.suspects.contains(&number) => {
@@ -196,7 +199,7 @@ impl Transactions {
                 }
                 DeliveryVerdict::Refused => drop(blame.suspects.insert(number)),
                 DeliveryVerdict::UnknownTopic | DeliveryVerdict::NotAllowed => {
-                    return Err(Fault::of_refusal(code, &self.options.topic, &self.options.brokers));
+                    return Err(ConnectorError::of_refusal(code, &self.options.topic, &self.options.brokers));
                 }
                 DeliveryVerdict::RefusedAlong | DeliveryVerdict::Closing | DeliveryVerdict::GaveUp => {}
             }
@@ -217,15 +220,15 @@ impl Transactions {
                 }
                 TransactionVerdict::Repeat => self.client.poll(PAUSE),
                 TransactionVerdict::Abort => return Err(Setback::Again(error.to_string())),
-                verdict => return Err(self.fault(verdict, &error).into()),
+                verdict => return Err(self.error(verdict, &error).into()),
             }
         }
         Ok(())
     }
 
-    fn abort(&self, reason: &str, patience: &Patience) -> Result<(), Fault> {
+    fn abort(&self, reason: &str, patience: &Patience) -> Result<(), ConnectorError> {
         tracing::warn!(
-            id = self.origin.transactional_id(),
+            id = self.writer_id.transactional_id(),
             "a transaction is aborted and written again: {reason}"
         );
         self.client.purge(PurgeConfig::default().queue().inflight());
@@ -235,7 +238,7 @@ impl Transactions {
         });
         match aborted {
             Ok(()) => {}
-            Err(Setback::Over(fault)) => return Err(fault),
+            Err(Setback::Over(error)) => return Err(error),
             Err(Setback::Again(reason)) => return Err(self.gave_up(&reason)),
         }
         // Of the transaction that is no more.
@@ -247,46 +250,46 @@ impl Transactions {
         Ok(())
     }
 
-    fn gave_up(&self, reason: &str) -> Fault {
-        let (topic, reason) = (self.origin.topic.clone(), reason.to_owned());
-        Fault::NotCommitted { topic, seconds: self.options.delivery_timeout.as_secs(), reason }
+    fn gave_up(&self, reason: &str) -> ConnectorError {
+        let (topic, reason) = (self.writer_id.topic.clone(), reason.to_owned());
+        ConnectorError::NotCommitted { topic, seconds: self.options.delivery_timeout.as_secs(), reason }
     }
 
-    fn fault(&self, verdict: TransactionVerdict, error: &KafkaError) -> Fault {
-        let (id, reason) = (self.origin.transactional_id(), error.to_string());
+    fn error(&self, verdict: TransactionVerdict, error: &KafkaError) -> ConnectorError {
+        let (id, reason) = (self.writer_id.transactional_id(), error.to_string());
         match verdict {
             TransactionVerdict::Fenced => self.fenced(reason),
-            TransactionVerdict::NotAllowed => Fault::TransactionsNotAllowed { id, reason },
+            TransactionVerdict::NotAllowed => ConnectorError::TransactionsNotAllowed { id, reason },
             TransactionVerdict::TimeoutTooLong => {
-                Fault::TimeoutTooLong { timeout: self.options.transaction_timeout.as_secs() }
+                ConnectorError::TimeoutTooLong { timeout: self.options.transaction_timeout.as_secs() }
             }
             TransactionVerdict::Repeat | TransactionVerdict::Abort | TransactionVerdict::Fatal => {
-                Fault::Fatal { reason }
+                ConnectorError::Fatal { reason }
             }
         }
     }
 
     // By whom? A newer attempt leaves its number in the marker, right after it has initialised the id.
-    fn fenced(&self, reason: String) -> Fault {
-        let id = self.origin.transactional_id();
+    fn fenced(&self, reason: String) -> ConnectorError {
+        let id = self.writer_id.transactional_id();
         let patience = Patience::new(&self.options.brokers, self.options.connect_timeout);
-        let Ok(group) = Group::new(&self.options, &self.job, &self.origin) else {
-            return Fault::TakenOver { id, reason };
+        let Ok(group) = Group::new(&self.options, &self.job, &self.writer_id) else {
+            return ConnectorError::TakenOver { id, reason };
         };
         for _ in 0..LOOKS_FOR_NEWER {
             if let Ok(Some(Marker { attempt, .. })) = group.read(&patience)
                 && attempt > self.attempt
             {
-                return Fault::Fenced { id, attempt: self.attempt, newer: attempt };
+                return ConnectorError::Fenced { id, attempt: self.attempt, newer: attempt };
             }
             self.client.poll(PAUSE);
         }
-        Fault::TakenOver { id, reason }
+        ConnectorError::TakenOver { id, reason }
     }
 
     /// The transactional id.
     pub(crate) fn id(&self) -> String {
-        self.origin.transactional_id()
+        self.writer_id.transactional_id()
     }
 
     /// Looks at what the client has to say while nothing is written.

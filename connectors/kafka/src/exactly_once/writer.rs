@@ -16,18 +16,18 @@ use super::group::MarkerOffset;
 use super::interval::Interval;
 use super::ledger::Ledger;
 use super::marker::Marker;
-use super::origin::{Origin, looked_after};
 use super::start::{Start, Started};
 use super::transaction::{RefusedOutput, Transactions};
+use super::writer_id::{WriterId, looked_after};
 use crate::encode::Message;
 use crate::outage::Outage;
-use crate::retry::Fault;
+use crate::retry::ConnectorError;
 use crate::sink::Mapping;
 use crate::sink_config::KafkaSinkOptions;
 
-/// The list of all origins that there ever were: each subtask gets all of it and picks those that it looks
+/// The list of all writer ids that there ever were: each subtask gets all of it and picks those that it looks
 /// after.
-const ORIGINS: &str = "origins";
+const WRITER_IDS: &str = "origins";
 
 /// The writer of a [`KafkaSink`](crate::KafkaSink) that writes exactly once.
 pub(crate) struct TransactionalWriter<T> {
@@ -36,11 +36,11 @@ pub(crate) struct TransactionalWriter<T> {
     message: Message,
     name: String,
     attempt: u64,
-    origins: Vec<Arc<Origin>>,
+    writer_ids: Vec<Arc<WriterId>>,
     ledger: Ledger,
     // None until the start, which blocks, is done.
     started: Option<Arc<(Transactions, MarkerOffset)>>,
-    tasks: Completions<Result<Done, Fault>>,
+    tasks: Completions<Result<Done, ConnectorError>>,
     closed: Arc<AtomicBool>,
     warned: bool,
     metrics: Arc<OperatorMetrics>,
@@ -63,7 +63,7 @@ impl<T: Data> TransactionalWriter<T> {
         name: &str,
         cx: &mut OpenContext,
     ) -> Result<Self> {
-        let origins = restored_origins(&options, name, cx)?;
+        let writer_ids = restored_writer_ids(&options, name, cx)?;
         let restored = restored_output(name, cx)?;
         let mut writer = Self {
             options,
@@ -71,8 +71,8 @@ impl<T: Data> TransactionalWriter<T> {
             message: Message::default(),
             name: name.to_owned(),
             attempt: cx.epoch,
-            ledger: Ledger::new(Arc::clone(&origins[0]), cx.epoch),
-            origins,
+            ledger: Ledger::new(Arc::clone(&writer_ids[0]), cx.epoch),
+            writer_ids,
             started: None,
             tasks: Completions::default(),
             closed: Arc::default(),
@@ -89,7 +89,7 @@ impl<T: Data> TransactionalWriter<T> {
             options: Arc::clone(&self.options),
             job: cx.job.clone(),
             attempt: cx.epoch,
-            origins: self.origins.clone(),
+            writer_ids: self.writer_ids.clone(),
             restored,
             closed: Arc::clone(&self.closed),
         };
@@ -212,8 +212,8 @@ impl<T: Data> SinkWriter<T> for TransactionalWriter<T> {
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        let items = self.origins.iter().map(|origin| origin.encode()).collect();
-        let (operator, state) = (self.name.clone(), ORIGINS.to_owned());
+        let items = self.writer_ids.iter().map(|writer_id| writer_id.encode()).collect();
+        let (operator, state) = (self.name.clone(), WRITER_IDS.to_owned());
         frozen.lists.push(OperatorList { operator, state, items, redistribute: Redistribute::Union });
         let name = self.name.clone();
         let intervals = self.ledger.freeze(id);
@@ -235,27 +235,29 @@ impl<T> Drop for TransactionalWriter<T> {
     }
 }
 
-fn restored_origins(
+fn restored_writer_ids(
     options: &KafkaSinkOptions,
     name: &str,
     cx: &mut OpenContext,
-) -> Result<Vec<Arc<Origin>>> {
-    let items = cx.restored.take_list(name, ORIGINS);
-    let known: Result<Vec<_>> = items.iter().map(|item| Origin::decode(item)).collect();
-    let known = known.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
+) -> Result<Vec<Arc<WriterId>>> {
+    let items = cx.restored.take_list(name, WRITER_IDS);
+    let known: Result<Vec<_>> = items.iter().map(|item| WriterId::decode(item)).collect();
+    let known = known.map_err(|error| Error::from(ConnectorError::SinkState).caused_by(error))?;
     let sink = format!("{}-{}-{name}", options.transactional_id_prefix, cx.job);
     let place = (sink.as_str(), options.topic.as_str());
-    let origins = looked_after(&known, place, (cx.subtask, cx.parallelism), cx.clock.now());
-    Ok(origins.into_iter().map(Arc::new).collect())
+    let writer_ids = looked_after(&known, place, (cx.subtask, cx.parallelism), cx.clock.now());
+    Ok(writer_ids.into_iter().map(Arc::new).collect())
 }
 
 fn restored_output(name: &str, cx: &mut OpenContext) -> Result<Vec<Arc<Interval>>> {
     let intervals = Interval::thaw(&cx.restored.take_commits(name));
-    let intervals = intervals.map_err(|error| Error::from(Fault::SinkState).caused_by(error))?;
+    let intervals = intervals.map_err(|error| Error::from(ConnectorError::SinkState).caused_by(error))?;
     let (subtask, parallelism) = (cx.subtask, cx.parallelism);
-    let stray = intervals.iter().find(|interval| interval.origin.subtask % parallelism != subtask);
+    let stray = intervals.iter().find(|interval| interval.writer_id.subtask % parallelism != subtask);
     if let Some(interval) = stray {
-        return Err(Fault::Misdealt { origin: interval.origin.subtask, subtask, parallelism }.into());
+        return Err(
+            ConnectorError::Misdealt { owner: interval.writer_id.subtask, subtask, parallelism }.into()
+        );
     }
     Ok(intervals.into_iter().map(Arc::new).collect())
 }

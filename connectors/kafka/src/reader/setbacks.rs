@@ -13,7 +13,7 @@ use crate::describe::{Description, Descriptions};
 use crate::identity::{Settled, TopicIdVerdict, judge, settle};
 use crate::partition::Doubt;
 use crate::partitions::Failed;
-use crate::retry::{Fault, Trouble, trouble};
+use crate::retry::{ConnectorError, ErrorClass, error_class};
 use crate::split::{EARLIEST, KafkaSplit};
 
 /// After how long a partition that could not be fetched is tried again.
@@ -23,8 +23,8 @@ impl KafkaReader {
     pub(super) fn fail(&mut self, now: Time, failed: Failed) -> Result<()> {
         self.troubles.add(1);
         let Failed { partition, code, reason } = failed;
-        let trouble = trouble(code);
-        let Some(index) = partition.filter(|_| trouble != Trouble::Passing) else {
+        let class = error_class(code);
+        let Some(index) = partition.filter(|_| class != ErrorClass::Passing) else {
             let split = partition.map(|index| self.partitions.get(index).id.to_string()).unwrap_or_default();
             if self.passing.is_due(now) {
                 tracing::warn!(split, ?code, "{reason}");
@@ -33,32 +33,32 @@ impl KafkaReader {
         };
         let partition = self.partitions.get_mut(index);
         let (split, topic) = (partition.id.to_string(), partition.split.topic.clone());
-        Err(Error::from(match trouble {
+        Err(Error::from(match class {
             // No offset was asked for: that its oldest message could not be found out says nothing of what is
             // lost.
-            Trouble::OutOfRange if partition.split.next == EARLIEST => {
+            ErrorClass::OutOfRange if partition.split.next == EARLIEST => {
                 self.await_broker(now, index, &reason);
                 return Ok(());
             }
-            Trouble::OutOfRange => {
+            ErrorClass::OutOfRange => {
                 partition.doubt = Some((Doubt::OutOfRange, now));
                 return Ok(());
             }
-            Trouble::Gone => {
+            ErrorClass::Gone => {
                 partition.doubt = Some((Doubt::Gone, now));
                 return Ok(());
             }
             // On its way a batch may be damaged once.
-            Trouble::Damaged if partition.unreadable != Some(partition.split.next) => {
+            ErrorClass::Damaged if partition.unreadable != Some(partition.split.next) => {
                 tracing::warn!(split, "a batch cannot be read ({reason}) and is fetched once more");
                 partition.unreadable = Some(partition.split.next);
                 self.try_again(now, index);
                 return Ok(());
             }
-            Trouble::Damaged => Fault::Damaged { split, offset: partition.split.next, reason },
-            Trouble::NotAllowed => Fault::NotAllowed { topic, verb: "read", reason },
-            Trouble::Login => Fault::LoginLost { brokers: self.options.brokers.clone(), reason },
-            Trouble::Fatal | Trouble::Passing => Fault::Fatal { reason },
+            ErrorClass::Damaged => ConnectorError::Damaged { split, offset: partition.split.next, reason },
+            ErrorClass::NotAllowed => ConnectorError::NotAllowed { topic, verb: "read", reason },
+            ErrorClass::Login => ConnectorError::LoginLost { brokers: self.options.brokers.clone(), reason },
+            ErrorClass::Fatal | ErrorClass::Passing => ConnectorError::Fatal { reason },
         }))
     }
 
@@ -153,7 +153,7 @@ impl KafkaReader {
             TopicIdVerdict::Anew { was, is } => {
                 let (split, offset) = (partition.id.to_string(), partition.split.next);
                 if self.options.on_missing_offset == MissingOffset::Fail {
-                    return Err(Fault::Anew { split, offset, was, is }.into());
+                    return Err(ConnectorError::Anew { split, offset, was, is }.into());
                 }
                 if !there {
                     self.end_missing(index);
@@ -171,7 +171,9 @@ impl KafkaReader {
             Settled::Confirmed => partition.doubt = None,
             Settled::Open => self.ask_again(now),
             Settled::OutOfRange => return self.judge_offset(now, index),
-            Settled::Gone => return Err(Fault::PartitionGone { split: partition.id.to_string() }.into()),
+            Settled::Gone => {
+                return Err(ConnectorError::PartitionGone { split: partition.id.to_string() }.into());
+            }
         }
         Ok(())
     }
@@ -193,7 +195,7 @@ impl KafkaReader {
                 self.await_broker(now, index, "the client could not fetch from an offset that is there");
             }
             Some((low, high)) if self.options.on_missing_offset == MissingOffset::Fail => {
-                return Err(Fault::OutOfRange { split, offset, low, high }.into());
+                return Err(ConnectorError::OutOfRange { split, offset, low, high }.into());
             }
             Some(_) => {
                 return self.go_on_elsewhere(now, index, "the stored offset is not in the topic", |_| {});

@@ -54,7 +54,9 @@ fn a_broker_that_restarts_in_mid_read_loses_and_doubles_nothing() {
     read_until(&mut reader, &mut read, 2_000);
     kafka.kill9().unwrap();
     // What was fetched before comes, and then nothing, which is no error.
-    while !matches!(reader.poll(50).map(|reading| note_pending(&mut read, reading)).unwrap(), Pending::Yes) {}
+    while !matches!(reader.poll(50).map(|reading| note_pending(&mut read, reading)).unwrap(), IsPending::Yes)
+    {
+    }
     kafka.restart().unwrap();
     read_until(&mut reader, &mut read, 6_000);
     kafka.stop().unwrap();
@@ -104,13 +106,13 @@ fn brokers_that_are_away_are_one_trouble_until_they_are_back() {
 }
 
 #[derive(PartialEq, Eq)]
-enum Pending {
+enum IsPending {
     Yes,
     No,
 }
 
-fn note_pending(read: &mut Read, reading: Reading<RawBatch>) -> Pending {
-    let pending = if matches!(reading, Reading::Pending) { Pending::Yes } else { Pending::No };
+fn note_pending(read: &mut Read, reading: Reading<RawBatch>) -> IsPending {
+    let pending = if matches!(reading, Reading::Pending) { IsPending::Yes } else { IsPending::No };
     note(read, reading);
     pending
 }

@@ -10,7 +10,7 @@ use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::log::CheckpointRef;
 use millstream_record::Result;
 
-use super::attempt::Attempt;
+use super::attempt_store::AttemptStore;
 use super::paths;
 use super::read::read_manifest;
 use crate::manifest::{CHECKPOINT_MANIFEST, Manifest};
@@ -18,7 +18,7 @@ use crate::manifest::{CHECKPOINT_MANIFEST, Manifest};
 /// What a writer that died left of files that never became visible is removed after this time.
 const DRAFT_AGE: Duration = Duration::from_secs(3600);
 
-impl Attempt {
+impl AttemptStore {
     /// Deletes the files of checkpoints that are retained no more or were given up, and, at its first call,
     /// what earlier attempts left. Gives their number. Never a file that a retained checkpoint or one under
     /// way refers to, never one of a newer attempt or a savepoint's. Call it after each completion, and leave

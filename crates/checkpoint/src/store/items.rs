@@ -41,7 +41,7 @@ impl Outgoing {
             items: place(items),
         });
         let lists = lists.collect();
-        let commits = by_origin(commits).into_iter();
+        let commits = by_subtask(commits).into_iter();
         let commits = commits.map(|((operator, subtask), handles)| CommitManifest {
             operator,
             subtask,
@@ -52,15 +52,15 @@ impl Outgoing {
     }
 }
 
-type Origin = (String, u16);
+type OperatorSubtask = (String, u16);
 
-fn by_origin(commits: Vec<Committable>) -> Vec<(Origin, Vec<Vec<u8>>)> {
-    let mut all: Vec<(Origin, Vec<Vec<u8>>)> = Vec::new();
+fn by_subtask(commits: Vec<Committable>) -> Vec<(OperatorSubtask, Vec<Vec<u8>>)> {
+    let mut all: Vec<(OperatorSubtask, Vec<Vec<u8>>)> = Vec::new();
     for Committable { operator, subtask, handle } in commits {
-        let origin = (operator, subtask);
-        match all.iter_mut().find(|(known, _)| *known == origin) {
+        let subtask = (operator, subtask);
+        match all.iter_mut().find(|(known, _)| *known == subtask) {
             Some((_, handles)) => handles.push(handle),
-            None => all.push((origin, vec![handle])),
+            None => all.push((subtask, vec![handle])),
         }
     }
     all

@@ -25,7 +25,7 @@ use crate::manifest::{
 };
 
 /// Writes one checkpoint or savepoint. Cheap to clone: parts may be written at the same time. What is dropped
-/// before it has finished leaves files behind that the next [`Attempt::clean`](super::Attempt::clean)
+/// before it has finished leaves files behind that the next [`AttemptStore::clean`](super::AttemptStore::clean)
 /// removes.
 #[derive(Clone)]
 pub struct CheckpointWriter {

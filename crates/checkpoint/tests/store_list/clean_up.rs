@@ -1,7 +1,7 @@
 //! Clean-up deletes exactly what nobody refers to.
 
 use anyhow::{Context, Result, ensure};
-use millstream_checkpoint::store::Attempt;
+use millstream_checkpoint::store::AttemptStore;
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_storage::Storage;
 
@@ -16,7 +16,7 @@ pub(super) async fn only_what_nobody_wants_goes(machine: &Machine, root: &Storag
     after_a_crash(machine, root, &attempt, &job).await.context("after a crash")
 }
 
-async fn retention(machine: &Machine, root: &Storage, attempt: &Attempt, job: &mut Job) -> Result<()> {
+async fn retention(machine: &Machine, root: &Storage, attempt: &AttemptStore, job: &mut Job) -> Result<()> {
     for id in 1..=5 {
         job.advance(2);
         job.checkpoint(machine, attempt, id, 2).await?;
@@ -28,7 +28,7 @@ async fn retention(machine: &Machine, root: &Storage, attempt: &Attempt, job: &m
     Ok(())
 }
 
-async fn under_way(machine: &Machine, root: &Storage, attempt: &Attempt, job: &mut Job) -> Result<()> {
+async fn under_way(machine: &Machine, root: &Storage, attempt: &AttemptStore, job: &mut Job) -> Result<()> {
     let folder = folder(root, "job");
     job.advance(2);
     let begin = |id| attempt.checkpoint(id, CheckpointKind::Checkpoint, &plan("job", 2));
@@ -43,7 +43,7 @@ async fn under_way(machine: &Machine, root: &Storage, attempt: &Attempt, job: &m
     exactly_what_is_referenced(&folder, attempt).await.context("after it was given up")
 }
 
-async fn after_a_crash(machine: &Machine, root: &Storage, crashed: &Attempt, job: &Job) -> Result<()> {
+async fn after_a_crash(machine: &Machine, root: &Storage, crashed: &AttemptStore, job: &Job) -> Result<()> {
     let folder = folder(root, "job");
     job.checkpoint(machine, crashed, 8, 2).await?;
     let abandoned = crashed.checkpoint(9, CheckpointKind::Checkpoint, &plan("job", 2));

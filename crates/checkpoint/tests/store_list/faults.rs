@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, ensure};
-use millstream_checkpoint::store::Attempt;
+use millstream_checkpoint::store::AttemptStore;
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_storage::Storage;
 
-use super::faulty::{Fault, faulty};
+use super::faulty::{StorageFault, faulty};
 use super::job::{Job, Machine, plan};
 use super::{exactly_what_is_referenced, folder};
 
@@ -25,11 +25,11 @@ struct Run {
 
 /// Goes through every `step`-th call.
 pub(super) async fn harm_nothing(machine: &Machine, root: &Storage, step: usize) -> Result<()> {
-    let (healthy, calls) = faulty(&root.child("count"), Fault::Refused, usize::MAX)?;
+    let (healthy, calls) = faulty(&root.child("count"), StorageFault::Refused, usize::MAX)?;
     let run = Run::go(machine, &healthy).await?;
     ensure!((run.stands, run.doubtful) == (4, None), "a run without faults");
     let calls = calls.load(Ordering::Relaxed);
-    for fault in [Fault::Refused, Fault::AnswerLost, Fault::Outage] {
+    for fault in [StorageFault::Refused, StorageFault::AnswerLost, StorageFault::Outage] {
         for at in (0..calls).step_by(step) {
             let place = root.child(&format!("{fault:?}-{at}"));
             one(machine, &place, fault, at).await.with_context(|| format!("{fault:?} at {at} of {calls}"))?;
@@ -38,7 +38,7 @@ pub(super) async fn harm_nothing(machine: &Machine, root: &Storage, step: usize)
     Ok(())
 }
 
-async fn one(machine: &Machine, place: &Storage, fault: Fault, at: usize) -> Result<()> {
+async fn one(machine: &Machine, place: &Storage, fault: StorageFault, at: usize) -> Result<()> {
     let (store, _) = faulty(place, fault, at)?;
     let run = Run::go(machine, &store).await?;
     let next = machine.claim(place, "job").await?;
@@ -82,7 +82,13 @@ impl Run {
     }
 
     /// Whether the attempt can go on.
-    async fn checkpoint(&mut self, machine: &Machine, attempt: &Attempt, job: &Job, id: u64) -> Result<bool> {
+    async fn checkpoint(
+        &mut self,
+        machine: &Machine,
+        attempt: &AttemptStore,
+        job: &Job,
+        id: u64,
+    ) -> Result<bool> {
         let writer = attempt.checkpoint(id, CheckpointKind::Checkpoint, &plan("job", 2));
         let Ok((written, _)) = job.write(machine, writer, 2).await else { return Ok(true) };
         for _ in 0..2 {

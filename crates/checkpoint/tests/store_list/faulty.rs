@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use millstream_record::{Error, Result};
 use millstream_storage::{
-    Attempt, Created, Listed, Storage, StorageFailure, StorageOptions, Store, StoreUpload, Upload,
+    Created, Listed, Storage, StorageFailure, StorageOptions, StorageResult, Store, StoreUpload, Upload,
 };
 
 /// What happens at the chosen call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum StorageFault {
     /// Nothing is done, and the caller hears of an error.
     Refused,
     /// It is done, and the caller hears of an error all the same.
@@ -28,13 +28,13 @@ pub(crate) enum Fault {
 #[derive(Clone, Debug)]
 struct Faulty {
     inner: Storage,
-    fault: Fault,
+    fault: StorageFault,
     at: usize,
     calls: Arc<AtomicUsize>,
 }
 
 /// `inner` with a fault at its call number `at`; and how many calls there were so far.
-pub(crate) fn faulty(inner: &Storage, fault: Fault, at: usize) -> Result<(Storage, Arc<AtomicUsize>)> {
+pub(crate) fn faulty(inner: &Storage, fault: StorageFault, at: usize) -> Result<(Storage, Arc<AtomicUsize>)> {
     let calls = Arc::new(AtomicUsize::new(0));
     let store = Faulty { inner: inner.clone(), fault, at, calls: Arc::clone(&calls) };
     let options = StorageOptions { max_retries: 0, ..StorageOptions::default() };
@@ -42,13 +42,13 @@ pub(crate) fn faulty(inner: &Storage, fault: Fault, at: usize) -> Result<(Storag
 }
 
 impl Faulty {
-    async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Attempt<T> {
+    async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> StorageResult<T> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let failure = || StorageFailure::lasting(Error::retry(format!("{:?} at call {number}", self.fault)));
         match self.fault {
-            Fault::Refused if number == self.at => Err(failure()),
-            Fault::Outage if number >= self.at => Err(failure()),
-            Fault::AnswerLost if number == self.at => {
+            StorageFault::Refused if number == self.at => Err(failure()),
+            StorageFault::Outage if number >= self.at => Err(failure()),
+            StorageFault::AnswerLost if number == self.at => {
                 call.await.map_err(StorageFailure::lasting).and(Err(failure()))
             }
             _ => call.await.map_err(StorageFailure::lasting),
@@ -58,43 +58,43 @@ impl Faulty {
 
 #[async_trait]
 impl Store for Faulty {
-    async fn create(&self, path: &str, bytes: Bytes) -> Attempt<Created> {
+    async fn create(&self, path: &str, bytes: Bytes) -> StorageResult<Created> {
         self.call(self.inner.create(path, bytes)).await
     }
 
-    async fn put(&self, path: &str, bytes: Bytes) -> Attempt<()> {
+    async fn put(&self, path: &str, bytes: Bytes) -> StorageResult<()> {
         self.call(self.inner.put(path, bytes)).await
     }
 
-    async fn upload(&self, path: &str) -> Attempt<Box<dyn StoreUpload>> {
+    async fn upload(&self, path: &str) -> StorageResult<Box<dyn StoreUpload>> {
         let upload = self.call(self.inner.upload(path)).await?;
         Ok(Box::new(FaultyUpload { inner: Some(upload), faulty: self.clone() }))
     }
 
-    async fn size(&self, path: &str) -> Attempt<Option<u64>> {
+    async fn size(&self, path: &str) -> StorageResult<Option<u64>> {
         self.call(self.inner.size(path)).await
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Attempt<Option<Bytes>> {
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> StorageResult<Option<Bytes>> {
         match range {
             None => self.call(self.inner.get(path)).await,
             Some(range) => self.call(self.inner.get_range(path, range)).await,
         }
     }
 
-    async fn list(&self, directory: &str) -> Attempt<Vec<Listed>> {
+    async fn list(&self, directory: &str) -> StorageResult<Vec<Listed>> {
         self.call(self.inner.list(directory)).await
     }
 
-    async fn delete(&self, path: &str) -> Attempt<()> {
+    async fn delete(&self, path: &str) -> StorageResult<()> {
         self.call(self.inner.delete(&[path])).await
     }
 
-    async fn copy(&self, from: &str, to: &str) -> Attempt<()> {
+    async fn copy(&self, from: &str, to: &str) -> StorageResult<()> {
         self.call(self.inner.copy(from, to)).await
     }
 
-    async fn sweep(&self, directory: &str, before: SystemTime) -> Attempt<u64> {
+    async fn sweep(&self, directory: &str, before: SystemTime) -> StorageResult<u64> {
         self.call(self.inner.sweep(directory, before)).await
     }
 

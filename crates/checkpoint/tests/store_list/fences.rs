@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::join_all;
-use millstream_checkpoint::store::Attempt;
+use millstream_checkpoint::store::AttemptStore;
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::log::Base;
 use millstream_record::ErrorKind;
@@ -18,7 +18,7 @@ pub(super) async fn racing_claims(machine: &Machine, root: &Storage) -> Result<(
         let claims = (0..8).map(|_| machine.claim(root, "job"));
         // One that lost to a higher claim may hear so at once.
         let claims: Vec<_> = join_all(claims).await.into_iter().filter_map(Result::ok).collect();
-        let epochs: BTreeSet<_> = claims.iter().map(Attempt::epoch).collect();
+        let epochs: BTreeSet<_> = claims.iter().map(AttemptStore::epoch).collect();
         ensure!(epochs.len() == claims.len() && !epochs.is_empty(), "an epoch was given twice: {epochs:?}");
         let mut job = Job::default();
         job.advance(2);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Result, ensure};
 use millstream_checkpoint::store::{
-    Attempt, CheckpointStore, CheckpointWriter, NativeReader, PartMetrics, ReadOptions, StoreOptions,
+    AttemptStore, CheckpointStore, CheckpointWriter, NativeReader, PartMetrics, ReadOptions, StoreOptions,
     WrittenCheckpoint,
 };
 use millstream_protocol::checkpoint_stats::CheckpointKind;
@@ -68,7 +68,7 @@ impl Machine {
         CheckpointStore::over(root, job, options)
     }
 
-    pub(crate) async fn claim(&self, root: &Storage, job: &str) -> Result<Attempt> {
+    pub(crate) async fn claim(&self, root: &Storage, job: &str) -> Result<AttemptStore> {
         Ok(self.store(root, job).claim(Base::Latest).await?)
     }
 }
@@ -215,7 +215,7 @@ impl Job {
     pub(crate) async fn checkpoint(
         &self,
         machine: &Machine,
-        attempt: &Attempt,
+        attempt: &AttemptStore,
         id: u64,
         keep: usize,
     ) -> Result<PartMetrics> {

@@ -12,7 +12,7 @@ mod savepoints;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use millstream_checkpoint::store::{Attempt, read_manifest};
+use millstream_checkpoint::store::{AttemptStore, read_manifest};
 use millstream_protocol::job_id::JobId;
 use millstream_storage::{Storage, StorageOptions};
 
@@ -35,7 +35,7 @@ pub(crate) async fn conforms(root: &Storage, options: &StorageOptions, step: usi
 }
 
 /// Nothing but the log and what retained checkpoints refer to is there, and all of that is.
-async fn exactly_what_is_referenced(folder: &Storage, attempt: &Attempt) -> Result<()> {
+async fn exactly_what_is_referenced(folder: &Storage, attempt: &AttemptStore) -> Result<()> {
     let mut wanted = BTreeSet::new();
     for reference in attempt.retained().await {
         let manifest = read_manifest(folder, &reference.path).await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use millstream_checkpoint::manifest::SAVEPOINT_MANIFEST;
-use millstream_checkpoint::store::{Attempt, ReadOptions, open};
+use millstream_checkpoint::store::{AttemptStore, ReadOptions, open};
 use millstream_protocol::checkpoint_stats::CheckpointKind;
 use millstream_protocol::job_id::JobId;
 use millstream_protocol::log::Base;
@@ -29,7 +29,12 @@ pub(super) async fn can_be_moved_and_forked(machine: &Machine, root: &Storage) -
     Ok(())
 }
 
-async fn taken_and_moved(machine: &Machine, root: &Storage, attempt: &Attempt, job: &Job) -> Result<Storage> {
+async fn taken_and_moved(
+    machine: &Machine,
+    root: &Storage,
+    attempt: &AttemptStore,
+    job: &Job,
+) -> Result<Storage> {
     let writer = attempt.savepoint(2, None, &plan("old", 2))?;
     let (written, _) = job.write(machine, writer, 2).await?;
     attempt.savepoint_complete(&written).await?;

@@ -4,7 +4,7 @@ use super::*;
 
 fn read(value: Value) -> Result<StateKeys> {
     let Value::Object(mut map) = value else { return Err(Error::bug("the test gives no keys")) };
-    StateKeys::take(&mut map, &Origin::default())
+    StateKeys::take(&mut map, &ConfigOrigin::default())
 }
 
 fn settings(value: Value) -> JobSettings {

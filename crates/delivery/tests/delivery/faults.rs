@@ -5,11 +5,12 @@ use std::time::Duration;
 use millstream_delivery::Limits;
 use millstream_record::ErrorKind;
 
-use crate::script::{Answer, Script, counted, limits, rows, trouble, turn_for};
+use crate::script::{Script, ScriptedReply, counted, limits, rows, trouble, turn_for};
 
 #[test]
 fn an_outage_pauses_longer_and_longer_and_is_one_trouble() {
-    let script = Script::default().weather(|number| if number < 30 { Answer::Lost } else { Answer::Well });
+    let script = Script::default()
+        .weather(|number| if number < 30 { ScriptedReply::Lost } else { ScriptedReply::Well });
     let mut writer = script.writer();
     writer.write(rows(0..10)).unwrap();
     let turns = turn_for(&mut writer, 60_000).unwrap();
@@ -27,8 +28,8 @@ fn an_outage_pauses_longer_and_longer_and_is_one_trouble() {
 #[test]
 fn what_is_forbidden_in_mid_run_was_allowed_before_and_is_waited_for() {
     let script = Script::default().weather(|number| match number {
-        1..10 => Answer::Forbidden,
-        _ => Answer::Well,
+        1..10 => ScriptedReply::Forbidden,
+        _ => ScriptedReply::Well,
     });
     let mut writer = script.writer();
     writer.write(rows(0..10)).unwrap();
@@ -45,7 +46,7 @@ fn a_flush_ends_the_pause_at_once() {
     let hour = Duration::from_secs(3600);
     let script = Script::default()
         .limits(Limits { first_pause: hour, longest_pause: hour, ..limits() })
-        .weather(|number| if number == 0 { Answer::Lost } else { Answer::Well });
+        .weather(|number| if number == 0 { ScriptedReply::Lost } else { ScriptedReply::Well });
     let mut writer = script.writer();
     writer.write(rows(0..10)).unwrap();
     turn_for(&mut writer, 1_000).unwrap();
@@ -59,8 +60,8 @@ fn a_flush_ends_the_pause_at_once() {
 #[test]
 fn a_store_that_pushes_back_gets_fewer_and_smaller_requests_and_later_more_again() {
     let script = Script::default().weather(|number| match number {
-        10..20 => Answer::Busy,
-        _ => Answer::Slow(Duration::from_millis(50)),
+        10..20 => ScriptedReply::Busy,
+        _ => ScriptedReply::Slow(Duration::from_millis(50)),
     });
     let mut writer = script.writer();
     for part in rows(0..2000).chunks(50) {
@@ -74,12 +75,12 @@ fn a_store_that_pushes_back_gets_fewer_and_smaller_requests_and_later_more_again
 
 #[test]
 fn too_large_requests_are_halved_until_they_fit() {
-    let script = Script::default().weather(|_| Answer::TooLarge(3));
+    let script = Script::default().weather(|_| ScriptedReply::TooLarge(3));
     let mut writer = script.writer();
     writer.write(rows(0..100)).unwrap();
     writer.flush().unwrap();
     assert_eq!((script.rows(), writer.dead_letters().len()), (rows(0..100), 0));
-    let nothing_fits = Script::default().weather(|_| Answer::TooLarge(1));
+    let nothing_fits = Script::default().weather(|_| ScriptedReply::TooLarge(1));
     let mut writer = nothing_fits.writer();
     writer.write(rows(0..7)).unwrap();
     writer.flush().unwrap();
@@ -90,8 +91,8 @@ fn too_large_requests_are_halved_until_they_fit() {
 #[test]
 fn a_request_that_is_never_answered_is_lost_after_a_while() {
     let script = Script::default().weather(|number| match number {
-        0..3 => Answer::Never { written: number == 1 },
-        _ => Answer::Well,
+        0..3 => ScriptedReply::Never { written: number == 1 },
+        _ => ScriptedReply::Well,
     });
     let mut writer = script.writer();
     writer.write(rows(0..60)).unwrap();
@@ -103,7 +104,7 @@ fn a_request_that_is_never_answered_is_lost_after_a_while() {
 
 #[test]
 fn a_store_that_stays_away_blocks_the_writer_and_holds_no_more_than_the_buffer() {
-    let script = Script::default().weather(|_| Answer::Lost);
+    let script = Script::default().weather(|_| ScriptedReply::Lost);
     let mut writer = script.writer();
     let mut taken = 0;
     while writer.pace().takes_data() {
@@ -120,7 +121,7 @@ fn a_store_that_stays_away_blocks_the_writer_and_holds_no_more_than_the_buffer()
 
 #[test]
 fn hot_ids_fold_and_never_meet_themselves() {
-    let script = Script::default().weather(|_| Answer::Slow(Duration::from_millis(100)));
+    let script = Script::default().weather(|_| ScriptedReply::Slow(Duration::from_millis(100)));
     let mut writer = script.writer();
     for value in 0..2_000 {
         writer.write(vec![(1, value), (2, value)]).unwrap();
@@ -137,7 +138,7 @@ fn hot_ids_fold_and_never_meet_themselves() {
 #[test]
 fn what_is_repeated_for_too_long_restarts_the_job() {
     let limits = Limits { give_up: Some(Duration::from_secs(20)), ..limits() };
-    let script = Script::default().limits(limits).weather(|_| Answer::Lost);
+    let script = Script::default().limits(limits).weather(|_| ScriptedReply::Lost);
     let mut writer = script.writer();
     writer.write(rows(0..3)).unwrap();
     let error = writer.flush().unwrap_err();

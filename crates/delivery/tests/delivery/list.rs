@@ -9,11 +9,11 @@ use millstream_sim::conformance::{self, SinkFixture};
 use millstream_sim::{Simulated, World};
 use parking_lot::Mutex;
 
-use crate::script::{Answer, Row, Script, UNFIT};
+use crate::script::{Row, Script, ScriptedReply, UNFIT};
 
 struct Fixture {
     seed: u64,
-    weather: fn(u64, usize) -> Answer,
+    weather: fn(u64, usize) -> ScriptedReply,
     places: Mutex<BTreeMap<String, Script>>,
 }
 
@@ -44,7 +44,7 @@ impl SinkFixture for Fixture {
     }
 }
 
-fn check(weather: fn(u64, usize) -> Answer) {
+fn check(weather: fn(u64, usize) -> ScriptedReply) {
     for seed in 0..5 {
         conformance::sink(&Fixture { seed, weather, places: Mutex::default() }).unwrap();
     }
@@ -52,37 +52,37 @@ fn check(weather: fn(u64, usize) -> Answer) {
 
 #[test]
 fn while_all_is_well() {
-    check(|_, _| Answer::Well);
+    check(|_, _| ScriptedReply::Well);
 }
 
 #[test]
 fn while_answers_are_slow_and_come_in_any_order() {
-    check(|seed, number| Answer::Slow(Duration::from_millis((seed + number as u64) * 37 % 200)));
+    check(|seed, number| ScriptedReply::Slow(Duration::from_millis((seed + number as u64) * 37 % 200)));
 }
 
 #[test]
 fn while_requests_fail_in_every_way() {
     check(|seed, number| match (seed as usize + number) % 9 {
-        0 => Answer::Lost,
-        2 => Answer::Unheard,
-        3 => Answer::Half,
-        5 => Answer::Busy,
-        6 => Answer::Short,
-        7 => Answer::TooLarge(4),
-        _ => Answer::Well,
+        0 => ScriptedReply::Lost,
+        2 => ScriptedReply::Unheard,
+        3 => ScriptedReply::Half,
+        5 => ScriptedReply::Busy,
+        6 => ScriptedReply::Short,
+        7 => ScriptedReply::TooLarge(4),
+        _ => ScriptedReply::Well,
     });
 }
 
 #[test]
 fn while_requests_are_executed_twice() {
-    check(|_, number| Answer::Twice(Duration::from_millis(number as u64 * 13 % 500)));
+    check(|_, number| ScriptedReply::Twice(Duration::from_millis(number as u64 * 13 % 500)));
 }
 
 #[test]
 fn while_some_are_never_answered() {
     check(|_, number| match number % 4 {
-        1 => Answer::Never { written: true },
-        3 => Answer::Never { written: false },
-        _ => Answer::Well,
+        1 => ScriptedReply::Never { written: true },
+        3 => ScriptedReply::Never { written: false },
+        _ => ScriptedReply::Well,
     });
 }

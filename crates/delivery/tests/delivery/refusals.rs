@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use millstream_delivery::{MOST_REFUSALS, Verdict};
 
-use crate::script::{Answer, Row, Script, UNFIT, counted, rows, trouble, turn_for};
+use crate::script::{Row, Script, ScriptedReply, UNFIT, counted, rows, trouble, turn_for};
 
 fn unclear(_: Row) -> Verdict {
     Verdict::Unclear("a limit is reached".to_owned())
@@ -140,8 +140,8 @@ fn a_store_that_refuses_everything_now_and_then_makes_no_dead_letters() {
 fn whole_requests_that_are_refused_alike_are_not_blamed_on_their_items() {
     let well = Arc::<AtomicBool>::default();
     let now = Arc::clone(&well);
-    let script =
-        Script::default().weather(move |_| if now.load(Relaxed) { Answer::Well } else { Answer::Malformed });
+    let script = Script::default()
+        .weather(move |_| if now.load(Relaxed) { ScriptedReply::Well } else { ScriptedReply::Malformed });
     let mut writer = script.writer();
     writer.write(rows(0..100)).unwrap();
     turn_for(&mut writer, 600_000).unwrap();
@@ -157,7 +157,8 @@ fn whole_requests_that_are_refused_alike_are_not_blamed_on_their_items() {
 fn one_item_that_spoils_its_requests_is_found_by_halving() {
     let script = Script::default();
     let spoilt = script.clone();
-    let script = script.weather(move |_| if spoilt.carries(33) { Answer::Malformed } else { Answer::Well });
+    let script = script
+        .weather(move |_| if spoilt.carries(33) { ScriptedReply::Malformed } else { ScriptedReply::Well });
     let mut writer = script.writer();
     writer.write(rows(0..100)).unwrap();
     writer.flush().unwrap();

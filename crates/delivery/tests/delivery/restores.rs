@@ -9,7 +9,7 @@ use millstream_record::{ErrorKind, Result};
 use millstream_sim::{DrivenWriter, Harness, Simulated};
 use millstream_stage::snapshot::StageSnapshot;
 
-use crate::script::{Answer, Row, Script, rows, turn_for};
+use crate::script::{Row, Script, ScriptedReply, rows, turn_for};
 
 fn open(
     script: &Script,
@@ -26,16 +26,16 @@ fn open(
     (0..subtasks).map(of).collect()
 }
 
-fn weather(seed: u64) -> impl FnMut(usize) -> Answer + Send {
+fn weather(seed: u64) -> impl FnMut(usize) -> ScriptedReply + Send {
     move |number| match (seed * 31 + number as u64 * 17) % 11 {
-        0 => Answer::Lost,
-        1 => Answer::Unheard,
-        2 => Answer::Half,
-        3 => Answer::Twice(Duration::from_millis(seed * 100)),
-        4 => Answer::Never { written: seed.is_multiple_of(2) },
-        5 => Answer::Busy,
-        6 => Answer::TooLarge(7),
-        _ => Answer::Slow(Duration::from_millis(number as u64 * 7 % 300)),
+        0 => ScriptedReply::Lost,
+        1 => ScriptedReply::Unheard,
+        2 => ScriptedReply::Half,
+        3 => ScriptedReply::Twice(Duration::from_millis(seed * 100)),
+        4 => ScriptedReply::Never { written: seed.is_multiple_of(2) },
+        5 => ScriptedReply::Busy,
+        6 => ScriptedReply::TooLarge(7),
+        _ => ScriptedReply::Slow(Duration::from_millis(number as u64 * 7 % 300)),
     }
 }
 
@@ -86,10 +86,10 @@ fn nothing_is_lost_and_the_newest_wins_whatever_happens() {
 #[test]
 fn what_is_on_its_way_waits_or_is_to_be_repeated_is_in_the_snapshot_once() {
     let script = Script::default().weather(|number| match number {
-        0 => Answer::Well,
-        1 => Answer::Lost,
-        2 => Answer::TooLarge(1),
-        _ => Answer::Never { written: false },
+        0 => ScriptedReply::Well,
+        1 => ScriptedReply::Lost,
+        2 => ScriptedReply::TooLarge(1),
+        _ => ScriptedReply::Never { written: false },
     });
     let mut writer = script.writer();
     writer.write(rows(0..20)).unwrap();
@@ -104,7 +104,7 @@ fn what_is_on_its_way_waits_or_is_to_be_repeated_is_in_the_snapshot_once() {
 
 #[test]
 fn a_write_of_a_later_or_the_same_attempt_is_no_past() {
-    let script = Script::default().weather(|_| Answer::Lost);
+    let script = Script::default().weather(|_| ScriptedReply::Lost);
     let mut writer = script.writer();
     writer.write(rows(0..5)).unwrap();
     let mut snapshot = StageSnapshot::default();

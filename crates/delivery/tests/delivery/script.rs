@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_delivery::{
-    Fault, Item, Items, Limits, Mapping, Names, NotReady, Reply, Store, Verdict, Work, Writers,
+    Item, ItemError, Items, Limits, Mapping, Names, NotReady, Reply, Store, Verdict, Work, Writers,
 };
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Error, Result};
@@ -23,7 +23,7 @@ pub(crate) const UNFIT: u64 = 4_000_000_000;
 
 /// How the store takes one request.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum ScriptedReply {
     /// It judges each item by [`Store::judge`].
     Well,
     /// As `Well`, after this time.
@@ -69,7 +69,7 @@ pub(crate) struct State {
 }
 
 type Judge = dyn Fn(Row) -> Verdict + Send + Sync;
-type Weather = dyn FnMut(usize) -> Answer + Send;
+type Weather = dyn FnMut(usize) -> ScriptedReply + Send;
 type Gate = dyn Fn(usize) -> Result<(), NotReady> + Send + Sync;
 
 /// The store that all writers share, and its script.
@@ -103,7 +103,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             state: Arc::default(),
-            weather: Arc::new(Mutex::new(Box::new(|_| Answer::Well))),
+            weather: Arc::new(Mutex::new(Box::new(|_| ScriptedReply::Well))),
             judge: Arc::new(Mutex::new(Arc::new(|_| Verdict::Written))),
             gate: Arc::new(|_| Ok(())),
             limits: limits(),
@@ -113,7 +113,7 @@ impl Default for Script {
 
 impl Script {
     /// What happens to the request with this number, counted from 0.
-    pub(crate) fn weather(self, weather: impl FnMut(usize) -> Answer + Send + 'static) -> Self {
+    pub(crate) fn weather(self, weather: impl FnMut(usize) -> ScriptedReply + Send + 'static) -> Self {
         *self.weather.lock() = Box::new(weather);
         self
     }
@@ -175,7 +175,7 @@ impl Script {
         Reply::Items(rows.iter().map(|(row, version)| self.write(*row, *version)).collect())
     }
 
-    fn begin(&self, writer: usize, rows: &[(Row, Version)]) -> Answer {
+    fn begin(&self, writer: usize, rows: &[(Row, Version)]) -> ScriptedReply {
         let number = {
             let mut state = self.state();
             for (row, _) in rows {
@@ -213,27 +213,27 @@ impl Drop for Request {
 }
 
 impl Request {
-    async fn run(self, answer: Answer, io: Arc<dyn Io>) -> Reply {
+    async fn run(self, answer: ScriptedReply, io: Arc<dyn Io>) -> Reply {
         const ROUND_TRIP: Duration = Duration::from_millis(3);
         io.sleep(ROUND_TRIP).await;
         let broken = || Reply::Wait { reason: "the connection is broken".to_owned(), overloaded: false };
         let all = self.rows.as_slice();
         match answer {
-            Answer::Well => self.script.write_all(all),
-            Answer::Slow(time) => {
+            ScriptedReply::Well => self.script.write_all(all),
+            ScriptedReply::Slow(time) => {
                 io.sleep(time).await;
                 self.script.write_all(all)
             }
-            Answer::Lost => broken(),
-            Answer::Unheard => {
+            ScriptedReply::Lost => broken(),
+            ScriptedReply::Unheard => {
                 self.script.write_all(all);
                 broken()
             }
-            Answer::Half => {
+            ScriptedReply::Half => {
                 self.script.write_all(&all[..all.len() / 2]);
                 broken()
             }
-            Answer::Twice(time) => {
+            ScriptedReply::Twice(time) => {
                 let (script, rows) = (self.script.clone(), self.rows.clone());
                 let again = io.sleep(time);
                 io.spawn(Box::pin(async move {
@@ -242,20 +242,20 @@ impl Request {
                 }));
                 self.script.write_all(all)
             }
-            Answer::Never { written } => {
+            ScriptedReply::Never { written } => {
                 if written {
                     self.script.write_all(all);
                 }
                 std::future::pending().await
             }
-            Answer::Busy => Reply::Wait { reason: "too many requests".to_owned(), overloaded: true },
-            Answer::TooLarge(items) if all.len() >= items => {
+            ScriptedReply::Busy => Reply::Wait { reason: "too many requests".to_owned(), overloaded: true },
+            ScriptedReply::TooLarge(items) if all.len() >= items => {
                 Reply::Halve(Verdict::Refused("too large".to_owned()))
             }
-            Answer::TooLarge(_) => self.script.write_all(all),
-            Answer::Malformed => Reply::Halve(Verdict::Unclear("malformed".to_owned())),
-            Answer::Forbidden => Reply::Stop(Error::configuration("the file is read-only")),
-            Answer::Short => Reply::Items(Vec::new()),
+            ScriptedReply::TooLarge(_) => self.script.write_all(all),
+            ScriptedReply::Malformed => Reply::Halve(Verdict::Unclear("malformed".to_owned())),
+            ScriptedReply::Forbidden => Reply::Stop(Error::configuration("the file is read-only")),
+            ScriptedReply::Short => Reply::Items(Vec::new()),
         }
     }
 }
@@ -354,9 +354,11 @@ impl Mapping<Row> for Script {
         Ok((Link { script: self.clone(), writer, io: Arc::clone(&cx.io) }, self.limits.clone()))
     }
 
-    fn item(&self, record: &Row, _: Version) -> Result<Cell, Fault> {
+    fn item(&self, record: &Row, _: Version) -> Result<Cell, ItemError> {
         match record.0 {
-            UNFIT => Err(Fault::Refused { value: b"unfit".to_vec(), reason: "it fits nowhere".to_owned() }),
+            UNFIT => {
+                Err(ItemError::Refused { value: b"unfit".to_vec(), reason: "it fits nowhere".to_owned() })
+            }
             _ => Ok(Cell { row: *record }),
         }
     }

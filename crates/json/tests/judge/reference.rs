@@ -19,17 +19,17 @@ pub(crate) fn reference(message: &[u8]) -> Option<Option<Everything>> {
     let fields = Fields { pairs };
     match fields.record() {
         Ok(record) => Some(Some(record)),
-        Err(Refusal::Refused) => Some(None),
-        Err(Refusal::Unjudged) => None,
+        Err(Rejection::Refused) => Some(None),
+        Err(Rejection::Unjudged) => None,
     }
 }
 
-enum Refusal {
+enum Rejection {
     Refused,
     Unjudged,
 }
 
-use Refusal::{Refused, Unjudged};
+use Rejection::{Refused, Unjudged};
 
 /// All keys and values of an object in order, the values as they came.
 struct Pairs(Vec<(String, Box<RawValue>)>);
@@ -59,7 +59,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn record(&self) -> Result<Everything, Refusal> {
+    fn record(&self) -> Result<Everything, Rejection> {
         // Everything is looked at before the verdict: what cannot be judged may hide behind what is refused.
         let (text, id) = (self.name(&["text"]), self.name(&["id"]));
         let (long, octet) = (self.whole(&["long"]), self.whole(&["octet", "byte"]));
@@ -78,14 +78,14 @@ impl Fields {
     }
 
     /// The only value of the field, if it is not null.
-    fn one(&self, keys: &[&str]) -> Result<Option<&str>, Refusal> {
+    fn one(&self, keys: &[&str]) -> Result<Option<&str>, Rejection> {
         let mut values = self.pairs.iter().filter(|(key, _)| keys.contains(&key.as_str()));
         let first = values.next().map(|(_, value)| value.get());
         if values.next().is_some() { Err(Refused) } else { Ok(first.filter(|value| *value != "null")) }
     }
 
     /// A text, or a number as a text.
-    fn name(&self, keys: &[&str]) -> Result<Option<String>, Refusal> {
+    fn name(&self, keys: &[&str]) -> Result<Option<String>, Rejection> {
         let is_text = self.one(keys)?.is_some_and(|value| value.starts_with('"'));
         match self.text(keys)? {
             Some(number) if !is_text => plain(number).map(Some),
@@ -93,7 +93,7 @@ impl Fields {
         }
     }
 
-    fn text(&self, keys: &[&str]) -> Result<Option<String>, Refusal> {
+    fn text(&self, keys: &[&str]) -> Result<Option<String>, Rejection> {
         let Some(value) = self.one(keys)? else { return Ok(None) };
         match value.as_bytes()[0] {
             b'"' => from_str(value).map(Some).map_err(|_| Refused),
@@ -103,7 +103,7 @@ impl Fields {
     }
 
     /// A number, or a string that holds one.
-    fn number(&self, keys: &[&str]) -> Result<Option<String>, Refusal> {
+    fn number(&self, keys: &[&str]) -> Result<Option<String>, Rejection> {
         let Some(text) = self.text(keys)? else { return Ok(None) };
         let is_number = !text.contains(char::is_whitespace)
             && (from_str::<Number>(&text).is_ok()
@@ -112,7 +112,7 @@ impl Fields {
         if is_number { Ok(Some(text)) } else { Err(Refused) }
     }
 
-    fn whole(&self, keys: &[&str]) -> Result<Option<i128>, Refusal> {
+    fn whole(&self, keys: &[&str]) -> Result<Option<i128>, Rejection> {
         let Some(text) = self.number(keys)? else { return Ok(None) };
         if let Ok(number) = text.parse::<i128>() {
             return Ok(Some(number));
@@ -129,12 +129,12 @@ impl Fields {
         Ok(Some(number.floor() as i128))
     }
 
-    fn double(&self) -> Result<Option<f64>, Refusal> {
+    fn double(&self) -> Result<Option<f64>, Rejection> {
         let Some(text) = self.number(&["double"])? else { return Ok(None) };
         text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Some).ok_or(Refused)
     }
 
-    fn flag(&self) -> Result<bool, Refusal> {
+    fn flag(&self) -> Result<bool, Rejection> {
         match self.one(&["flag"])? {
             None => Ok(false),
             Some(value) => match from_str::<serde_json::Value>(value).map_err(|_| Refused)? {
@@ -147,7 +147,7 @@ impl Fields {
 }
 
 /// A whole number in digits alone, as far as a double can tell; any other as it came.
-fn plain(number: String) -> Result<String, Refusal> {
+fn plain(number: String) -> Result<String, Rejection> {
     if !number.contains(['.', 'e', 'E']) {
         return Ok(if number == "-0" { "0".to_owned() } else { number });
     }

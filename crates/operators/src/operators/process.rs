@@ -42,7 +42,7 @@ pub struct Process<P: KeyedProcessFunction> {
     keys: Vec<P::Key>,
     states: KeyedStates<P::Key>,
     name: String,
-    held: Option<WatermarkEvent>,
+    pending_watermark: Option<WatermarkEvent>,
 }
 
 const OPENED: &str = "an operator is opened before its first batch and its first timer";
@@ -61,14 +61,14 @@ impl<P: KeyedProcessFunction> Process<P> {
             keys: Vec::new(),
             states: KeyedStates::default(),
             name: String::new(),
-            held: None,
+            pending_watermark: None,
         }
     }
 }
 
 impl<P: KeyedProcessFunction> Firing<P::Out> for Process<P> {
-    fn held(&mut self) -> &mut Option<WatermarkEvent> {
-        &mut self.held
+    fn pending_watermark(&mut self) -> &mut Option<WatermarkEvent> {
+        &mut self.pending_watermark
     }
 
     fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<P::Out>) -> Result<Option<usize>> {

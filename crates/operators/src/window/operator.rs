@@ -39,7 +39,7 @@ where
     watermark: Time,
     restored_watermarks: RestoredWatermarks,
     due: Due,
-    held: Option<WatermarkEvent>,
+    pending_watermark: Option<WatermarkEvent>,
     owned: std::ops::Range<KeyGroup>,
     cold: Option<Cache>,
     assigned: Vec<Window>,
@@ -76,7 +76,7 @@ where
             watermark: MIN_TIME,
             restored_watermarks: RestoredWatermarks::default(),
             due: Due::default(),
-            held: None,
+            pending_watermark: None,
             owned: 0..1,
             cold: None,
             assigned: Vec::new(),
@@ -226,8 +226,8 @@ where
     A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
-    fn held(&mut self) -> &mut Option<WatermarkEvent> {
-        &mut self.held
+    fn pending_watermark(&mut self) -> &mut Option<WatermarkEvent> {
+        &mut self.pending_watermark
     }
 
     fn fire_next(&mut self, _: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {

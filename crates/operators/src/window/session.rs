@@ -39,7 +39,7 @@ where
     // Those of the batch at hand; the memory is used again.
     keys: Vec<K>,
     cold: Option<Cache>,
-    held: Option<WatermarkEvent>,
+    pending_watermark: Option<WatermarkEvent>,
     watermark: Time,
     restored_watermarks: RestoredWatermarks,
     owned: std::ops::Range<KeyGroup>,
@@ -103,7 +103,7 @@ where
             timers: ClockTimers::default(),
             keys: Vec::new(),
             cold: None,
-            held: None,
+            pending_watermark: None,
             watermark: MIN_TIME,
             restored_watermarks: RestoredWatermarks::default(),
             owned: 0..1,
@@ -311,8 +311,8 @@ where
     A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
-    fn held(&mut self) -> &mut Option<WatermarkEvent> {
-        &mut self.held
+    fn pending_watermark(&mut self) -> &mut Option<WatermarkEvent> {
+        &mut self.pending_watermark
     }
 
     fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {

@@ -13,7 +13,7 @@ use crate::checkpoint_options::CheckpointOptions;
 const SUBTASKS: usize = 2;
 
 #[derive(Default)]
-struct Seen {
+struct CoordinatorModel {
     under_way: Option<(CheckpointId, BTreeSet<usize>)>,
     last_id: CheckpointId,
     written: BTreeSet<CheckpointId>,
@@ -32,9 +32,9 @@ struct Seen {
     ended_at: Option<u64>,
 }
 
-fn event(seen: &mut Seen, what: u8, luck: u8, subtask: usize) -> CoordinatorEvent {
-    let id = seen.under_way.as_ref().map_or(seen.last_id, |(id, _)| *id)
-        - u64::from(luck == 0 && seen.last_id > 0);
+fn event(model: &mut CoordinatorModel, what: u8, luck: u8, subtask: usize) -> CoordinatorEvent {
+    let id = model.under_way.as_ref().map_or(model.last_id, |(id, _)| *id)
+        - u64::from(luck == 0 && model.last_id > 0);
     match what {
         0..=3 => CoordinatorEvent::Frozen { id, subtask },
         4 | 5 => {
@@ -53,8 +53,8 @@ fn event(seen: &mut Seen, what: u8, luck: u8, subtask: usize) -> CoordinatorEven
         9 => {
             let wanted =
                 [Wanted::Checkpoint, Wanted::Savepoint, Wanted::Stop { drain: luck.is_multiple_of(2) }];
-            let token = seen.asked;
-            seen.asked += 1;
+            let token = model.asked;
+            model.asked += 1;
             CoordinatorEvent::Requested(Request { token, wanted: wanted[usize::from(luck) % 3] })
         }
         10 if luck < 5 => {
@@ -68,87 +68,92 @@ fn event(seen: &mut Seen, what: u8, luck: u8, subtask: usize) -> CoordinatorEven
     }
 }
 
-fn know(seen: &mut Seen, event: &CoordinatorEvent) {
+fn know(model: &mut CoordinatorModel, event: &CoordinatorEvent) {
     match event {
         CoordinatorEvent::Frozen { id, subtask } => {
-            if let Some((_, frozen)) = seen.under_way.as_mut().filter(|(under_way, _)| under_way == id) {
+            if let Some((_, frozen)) = model.under_way.as_mut().filter(|(under_way, _)| under_way == id) {
                 frozen.insert(*subtask);
             }
         }
         CoordinatorEvent::Written { id, result: Ok(()) } => {
-            seen.written.insert(*id);
+            model.written.insert(*id);
         }
         CoordinatorEvent::Logged { id, logged: Logged::Stands } => {
-            seen.stands.insert(*id);
+            model.stands.insert(*id);
         }
         CoordinatorEvent::Ended { subtask, .. } => {
-            seen.ended.insert(*subtask);
+            model.ended.insert(*subtask);
         }
         CoordinatorEvent::Settled { subtask } => {
-            seen.settled.insert(*subtask);
+            model.settled.insert(*subtask);
         }
-        CoordinatorEvent::Failed => seen.failed = true,
-        CoordinatorEvent::Stop => seen.stopped = true,
+        CoordinatorEvent::Failed => model.failed = true,
+        CoordinatorEvent::Stop => model.stopped = true,
         _ => {}
     }
 }
 
-fn check(seen: &mut Seen, decision: &CoordinatorDecision, now: u64, options: &CheckpointOptions) {
+fn check(
+    model: &mut CoordinatorModel,
+    decision: &CoordinatorDecision,
+    now: u64,
+    options: &CheckpointOptions,
+) {
     let refused = matches!(decision, CoordinatorDecision::Refuse { .. });
-    assert!(!seen.released || refused, "{decision:?} after the release");
+    assert!(!model.released || refused, "{decision:?} after the release");
     match decision {
         CoordinatorDecision::Trigger { id, request, .. } => {
-            assert!(!seen.failed && seen.under_way.is_none() && !seen.last_done);
-            assert!(*id > seen.last_id, "numbers grow");
+            assert!(!model.failed && model.under_way.is_none() && !model.last_done);
+            assert!(*id > model.last_id, "numbers grow");
             let pause = options.min_pause.as_nanos() as u64;
             let periodic =
-                request.is_none() && seen.ended.len() < SUBTASKS && options.savepoint_interval.is_none();
+                request.is_none() && model.ended.len() < SUBTASKS && options.savepoint_interval.is_none();
             // What a stop takes along waits for no pause.
-            let periodic = periodic && !(seen.impatient && seen.stopped);
-            assert!(!periodic || seen.ended_at.is_none_or(|at| now >= at + pause));
-            seen.last_id = *id;
-            seen.under_way = Some((*id, BTreeSet::new()));
+            let periodic = periodic && !(model.impatient && model.stopped);
+            assert!(!periodic || model.ended_at.is_none_or(|at| now >= at + pause));
+            model.last_id = *id;
+            model.under_way = Some((*id, BTreeSet::new()));
         }
         CoordinatorDecision::Write(id) => {
-            let frozen = seen.under_way.as_ref().filter(|(under_way, _)| under_way == id);
+            let frozen = model.under_way.as_ref().filter(|(under_way, _)| under_way == id);
             assert_eq!(frozen.map(|(_, frozen)| frozen.len()), Some(SUBTASKS));
         }
         CoordinatorDecision::Log(id) => {
-            assert!(seen.written.contains(id));
-            seen.logging.insert(*id);
+            assert!(model.written.contains(id));
+            model.logging.insert(*id);
         }
         CoordinatorDecision::Complete { id, last, request, .. } => {
-            assert!(seen.stands.contains(id) && seen.logging.contains(id));
-            assert_eq!(seen.under_way.take().map(|(id, _)| id), Some(*id));
-            seen.last_done |= last;
-            seen.ended_at = Some(now);
-            answer(seen, *request);
+            assert!(model.stands.contains(id) && model.logging.contains(id));
+            assert_eq!(model.under_way.take().map(|(id, _)| id), Some(*id));
+            model.last_done |= last;
+            model.ended_at = Some(now);
+            answer(model, *request);
         }
         CoordinatorDecision::Abort { id, request, .. } => {
-            assert_eq!(seen.under_way.take().map(|(id, _)| id), Some(*id));
-            seen.ended_at = Some(now);
-            answer(seen, *request);
+            assert_eq!(model.under_way.take().map(|(id, _)| id), Some(*id));
+            model.ended_at = Some(now);
+            answer(model, *request);
         }
-        CoordinatorDecision::Refuse { token, .. } => answer(seen, Some(*token)),
-        CoordinatorDecision::LogFinish => assert!(seen.last_done && all_done(seen)),
+        CoordinatorDecision::Refuse { token, .. } => answer(model, Some(*token)),
+        CoordinatorDecision::LogFinish => assert!(model.last_done && all_done(model)),
         CoordinatorDecision::Release => {
-            assert!(seen.last_done && (seen.impatient || all_done(seen)));
-            seen.released = true;
+            assert!(model.last_done && (model.impatient || all_done(model)));
+            model.released = true;
         }
         CoordinatorDecision::FailJob { .. } => {
-            assert!(!seen.failed, "once");
-            seen.failed = true;
+            assert!(!model.failed, "once");
+            model.failed = true;
         }
         CoordinatorDecision::StopSources { .. } => {}
     }
 }
 
-fn all_done(seen: &Seen) -> bool {
-    seen.ended.len() == SUBTASKS && seen.settled.len() == SUBTASKS
+fn all_done(model: &CoordinatorModel) -> bool {
+    model.ended.len() == SUBTASKS && model.settled.len() == SUBTASKS
 }
 
-fn answer(seen: &mut Seen, request: Option<u64>) {
-    assert!(request.is_none_or(|token| seen.answered.insert(token)), "{request:?} is answered twice");
+fn answer(model: &mut CoordinatorModel, request: Option<u64>) {
+    assert!(request.is_none_or(|token| model.answered.insert(token)), "{request:?} is answered twice");
 }
 
 proptest! {
@@ -173,23 +178,23 @@ proptest! {
             let (flush, commit) = (Duration::from_secs(4), Duration::from_secs(2));
             coordinator = coordinator.leaving_unwritten(StopOptions { flush, commit });
         }
-        let (mut seen, mut now) = (Seen { last_id: 4, impatient, ..Seen::default() }, 0);
+        let (mut model, mut now) = (CoordinatorModel { last_id: 4, impatient, ..CoordinatorModel::default() }, 0);
         coordinator.on(CoordinatorEvent::Started, now);
         for (what, luck, subtask, seconds) in turns {
             now += seconds * 1_000_000_000;
-            let event = event(&mut seen, what, luck, subtask);
-            know(&mut seen, &event);
+            let event = event(&mut model, what, luck, subtask);
+            know(&mut model, &event);
             // An answer to a question that nobody asked does not come.
-            if matches!(&event, CoordinatorEvent::Written { id, .. } if seen.under_way.as_ref().is_none_or(|(under_way, _)| under_way != id)) {
+            if matches!(&event, CoordinatorEvent::Written { id, .. } if model.under_way.as_ref().is_none_or(|(under_way, _)| under_way != id)) {
                 continue;
             }
             for decision in coordinator.on(event, now) {
-                check(&mut seen, &decision, now, &options);
+                check(&mut model, &decision, now, &options);
             }
-            prop_assert_eq!(coordinator.in_flight().is_some(), seen.under_way.is_some() && !seen.failed);
+            prop_assert_eq!(coordinator.in_flight().is_some(), model.under_way.is_some() && !model.failed);
         }
         // Whoever asked is answered when the job fails.
-        let waiting = seen.asked - seen.answered.len() as u64;
+        let waiting = model.asked - model.answered.len() as u64;
         let answers = coordinator.on(CoordinatorEvent::Failed, now);
         let tokens = answers.iter().filter(|decision| matches!(
             decision,

@@ -1,7 +1,7 @@
 //! One operator's stored tables against those that it has today.
 
 use millstream_record::Result;
-use millstream_record::schema::{NoteKind, Resolution, Verdict, fields};
+use millstream_record::schema::{Compatibility, NoteKind, Resolution, fields};
 use millstream_stage::snapshot::{TableSchema, resolve_table};
 use millstream_stage::time::MIN_TIME;
 
@@ -51,35 +51,35 @@ fn is_time_of_a_state(name: &str, default: Option<&str>, all: &[(String, Option<
 fn table_states(written: &TableSchema, read: &TableSchema) -> Result<Vec<StateReport>> {
     let resolution = resolve_table(written, read)?;
     if read.name != KEYS {
-        return Ok(vec![StateReport::new(&read.name, resolution.verdict().into())]);
+        return Ok(vec![StateReport::new(&read.name, resolution.compatibility().into())]);
     }
     let today = names(read)?;
     let gone = names(written)?.into_iter().filter(|name| !today.contains(name));
-    let gone: Vec<_> = gone.filter(|name| resolution.verdict_of(name) != Verdict::Same).collect();
+    let gone: Vec<_> = gone.filter(|name| resolution.compatibility_of(name) != Compatibility::Same).collect();
     let state = |name: &String| StateReport::new(name, field_fate(&resolution, name));
     Ok(today.iter().chain(&gone).map(state).collect())
 }
 
 /// What becomes of a state that is a field: it may be new or gone itself.
 fn field_fate(resolution: &Resolution, field: &str) -> StateFate {
-    let verdict = resolution.verdict_of(field);
-    let itself = match &verdict {
-        Verdict::Migrates(notes) => notes.iter().find(|note| note.path == field).map(|note| note.kind),
-        Verdict::Same | Verdict::Incompatible(_) => None,
+    let compatibility = resolution.compatibility_of(field);
+    let itself = match &compatibility {
+        Compatibility::Migrates(notes) => notes.iter().find(|note| note.path == field).map(|note| note.kind),
+        Compatibility::Same | Compatibility::Incompatible(_) => None,
     };
     match itself {
         Some(NoteKind::Added) => StateFate::New,
         Some(NoteKind::Removed) => StateFate::Dropped,
-        Some(NoteKind::Equal | NoteKind::Other) | None => verdict.into(),
+        Some(NoteKind::Equal | NoteKind::Other) | None => compatibility.into(),
     }
 }
 
-impl From<Verdict> for StateFate {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Same => Self::Same,
-            Verdict::Migrates(notes) => Self::Migrates(notes),
-            Verdict::Incompatible(notes) => Self::Incompatible(notes),
+impl From<Compatibility> for StateFate {
+    fn from(compatibility: Compatibility) -> Self {
+        match compatibility {
+            Compatibility::Same => Self::Same,
+            Compatibility::Migrates(notes) => Self::Migrates(notes),
+            Compatibility::Incompatible(notes) => Self::Incompatible(notes),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Resolves a pair of records: fields added, removed, renamed, in another order.
 
+use super::compatibility::NoteKind;
 use super::datum;
 use super::parse::{Field, RecordType, Type, TypeId};
 use super::program::{Part, Source, Step, StepId};
 use super::resolve::Resolver;
-use super::verdict::NoteKind;
 
 impl Resolver<'_> {
     /// The step of a pair of records; within itself, the pair is known by its step.

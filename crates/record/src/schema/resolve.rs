@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Resolution;
+use super::compatibility::{Note, NoteKind};
 use super::parse::{EnumType, Schema, Type, TypeId};
 use super::program::{Program, Step, StepId};
-use super::verdict::{Note, NoteKind};
 
 /// Resolves a pair of schemas.
 pub(super) fn resolve(writer: Schema, reader: &Schema) -> Resolution {

@@ -46,7 +46,7 @@ impl CheckpointStorage for Memory {
             url: String::new(),
         });
         let next_checkpoint = from.as_ref().map_or(1, |from| from.checkpoint + 1);
-        let completed_checkpoints = Arc::clone(&self.place) as Arc<dyn CompletedCheckpointStore>;
+        let checkpoint_store = Arc::clone(&self.place) as Arc<dyn CompletedCheckpointStore>;
         Ok(Claim {
             epoch: self.epoch,
             next_checkpoint,
@@ -54,7 +54,7 @@ impl CheckpointStorage for Memory {
             restored,
             reference: None,
             passed_over: Vec::new(),
-            completed_checkpoints,
+            checkpoint_store,
         })
     }
 

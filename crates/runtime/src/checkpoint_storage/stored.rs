@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_checkpoint::store::{
-    Attempt, CheckpointStore, CheckpointWriter, ReadOptions, Recovered, StoreOptions, open,
+    AttemptStore, CheckpointStore, CheckpointWriter, ReadOptions, Recovered, StoreOptions, open,
 };
 use millstream_protocol::checkpoint_options::Retention;
 use millstream_protocol::checkpoint_stats::{CheckpointKind, RestoredStats};
@@ -21,7 +21,7 @@ use millstream_stage::time::{Nanos, nanos};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
-use super::{CheckpointStorage, Claim, CompletedCheckpointStore, Origin, Snapshot, WrittenCheckpoint};
+use super::{CheckpointStorage, Claim, CompletedCheckpointStore, Snapshot, StartFrom, WrittenCheckpoint};
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 use crate::{epoch, io};
@@ -37,9 +37,9 @@ const THREADS: usize = 1;
 pub(crate) struct Stored {
     store: CheckpointStore,
     threads: Arc<Threads>,
-    origin: Origin,
+    start_from: StartFrom,
     probed: bool,
-    attempt: Option<Arc<Attempt>>,
+    attempt: Option<Arc<AttemptStore>>,
 }
 
 impl Stored {
@@ -47,7 +47,7 @@ impl Stored {
     ///
     /// # Errors
     /// A URL or options that are wrong.
-    pub(crate) fn new(url: &str, setup: &Setup, origin: Origin, read: ReadOptions) -> Result<Self> {
+    pub(crate) fn new(url: &str, setup: &Setup, start_from: StartFrom, read: ReadOptions) -> Result<Self> {
         let options = StoreOptions {
             storage: setup.options.storage.clone(),
             savepoints: setup.options.savepoints_dir.clone(),
@@ -56,18 +56,18 @@ impl Stored {
             clock: Arc::clone(&setup.clock),
         };
         let store = CheckpointStore::open(url, &setup.plan.name, options)?;
-        Ok(Self { store, threads: Arc::new(Threads::start()?), origin, probed: false, attempt: None })
+        Ok(Self { store, threads: Arc::new(Threads::start()?), start_from, probed: false, attempt: None })
     }
 
     fn base(&self) -> Base {
-        match &self.origin {
-            Origin::Savepoint(url) => Base::Savepoint(url.clone()),
-            Origin::Latest | Origin::Snapshot(_) => Base::Latest,
+        match &self.start_from {
+            StartFrom::Savepoint(url) => Base::Savepoint(url.clone()),
+            StartFrom::Latest | StartFrom::Snapshot(_) => Base::Latest,
         }
     }
 
     // Epochs that were claimed without a log count too: stores remember them in versions.
-    fn claim_above(&self, floor: u64) -> Result<Attempt> {
+    fn claim_above(&self, floor: u64) -> Result<AttemptStore> {
         loop {
             let attempt = self.threads.wait(self.store.claim(self.base()))?;
             if attempt.epoch() > floor {
@@ -79,7 +79,7 @@ impl Stored {
     fn recover(
         &self,
         setup: &Setup,
-        attempt: &Attempt,
+        attempt: &AttemptStore,
         given_up: &[CheckpointId],
     ) -> Result<Option<Recovered>> {
         let Some(recovered) = self.threads.wait(attempt.restore_without(given_up))? else { return Ok(None) };
@@ -110,15 +110,15 @@ impl CheckpointStorage for Stored {
         let mut passed_over = given_up.to_vec();
         let damaged = recovered.iter().flat_map(|recovered| &recovered.passed_over);
         passed_over.extend(damaged.map(|(reference, _)| reference.id));
-        let from = match (recovered, &self.origin) {
+        let from = match (recovered, &self.start_from) {
             (Some(recovered), _) => Some(Arc::new(recovered.snapshot)),
-            (None, Origin::Snapshot(snapshot)) => Some(Arc::clone(snapshot)),
+            (None, StartFrom::Snapshot(snapshot)) => Some(Arc::clone(snapshot)),
             (None, _) => None,
         };
         let (epoch, next_checkpoint) = (attempt.epoch(), attempt.next_checkpoint());
-        let completed_checkpoints =
+        let checkpoint_store =
             Arc::new(Pages { attempt, threads: Arc::clone(&self.threads), retained: Mutex::default() });
-        Ok(Claim { epoch, next_checkpoint, from, restored, reference, passed_over, completed_checkpoints })
+        Ok(Claim { epoch, next_checkpoint, from, restored, reference, passed_over, checkpoint_store })
     }
 
     fn ended(&mut self, setup: &Setup, cancelled: bool) {
@@ -179,7 +179,7 @@ pub(crate) fn read(url: &str, setup: &Setup, options: &ReadOptions) -> Result<Jo
 
 /// The log of one attempt.
 struct Pages {
-    attempt: Arc<Attempt>,
+    attempt: Arc<AttemptStore>,
     threads: Arc<Threads>,
     // Checkpoints that stood before the last entry.
     retained: Mutex<BTreeSet<CheckpointId>>,

@@ -8,7 +8,7 @@ use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::time::Nanos;
 
-use crate::ask::{Ask, CheckpointDone, Reply};
+use crate::ask::{Ask, CheckpointDone, ReplyTo};
 use crate::checkpoint_storage::{Snapshot, SubtaskSnapshot, WrittenCheckpoint};
 use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
@@ -63,12 +63,12 @@ impl Flight {
 #[derive(Default)]
 pub(super) struct Askers {
     last: u64,
-    waiting: BTreeMap<u64, (Ask, Reply)>,
+    waiting: BTreeMap<u64, (Ask, ReplyTo)>,
 }
 
 impl Askers {
     /// Gives somebody a number.
-    pub(super) fn add(&mut self, ask: Ask, reply: Reply) -> u64 {
+    pub(super) fn add(&mut self, ask: Ask, reply: ReplyTo) -> u64 {
         self.last += 1;
         self.waiting.insert(self.last, (ask, reply));
         self.last

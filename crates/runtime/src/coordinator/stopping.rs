@@ -13,9 +13,9 @@ use millstream_stage::time::{Nanos, nanos};
 use millstream_stage::trouble::rounded;
 
 use super::Coordinator;
+use crate::attempt_context::AttemptContext;
 use crate::inbox::ThreadCommand;
 use crate::report::{UnwrittenRows, UnwrittenState};
-use crate::shared::Shared;
 
 /// How long a failed attempt waits for a thread that does not come back from a call of its stage.
 const FAILED_GRACE: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ impl Coordinator<'_> {
         let deadline = self.stop_deadline();
         self.stopping.deadline.get_or_insert(deadline);
         if self.stopping.stop_sent.replace(end).is_none() && self.is_running() {
-            self.shared.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
+            self.attempt.command_sources(|| ThreadCommand::Protocol(SubtaskCommand::Stop(end)));
         }
     }
 
@@ -92,7 +92,7 @@ impl Coordinator<'_> {
     /// All is done, or what is not done is in the last checkpoint.
     pub(super) fn release(&mut self) {
         if self.ended.iter().all(|ended| *ended) {
-            self.shared.command_all(|| ThreadCommand::Release);
+            self.attempt.command_all(|| ThreadCommand::Release);
         } else {
             self.leave();
         }
@@ -100,7 +100,7 @@ impl Coordinator<'_> {
         let unsettled = |index: &usize| !self.settled[*index];
         let rows: Vec<_> = (0..self.settled.len()).filter(unsettled).collect();
         if !rows.is_empty() {
-            self.state.left(UnwrittenState { checkpoint, rows: unwritten(&self.shared, &rows) });
+            self.state.left(UnwrittenState { checkpoint, rows: unwritten(&self.attempt, &rows) });
         }
     }
 
@@ -108,7 +108,7 @@ impl Coordinator<'_> {
     fn leave(&mut self) {
         self.end = End::Stopped;
         self.stopping.deadline = None;
-        self.shared.inboxes.iter().for_each(|inbox| inbox.abort());
+        self.attempt.inboxes.iter().for_each(|inbox| inbox.abort());
         self.leave_behind_after(LEAVING_GRACE);
     }
 
@@ -125,7 +125,7 @@ impl Coordinator<'_> {
     /// # Errors
     /// Who it is, and what was not written.
     pub(super) fn lose_patience(&mut self) -> Result<()> {
-        let now = self.shared.setup.clock.nanos();
+        let now = self.attempt.setup.clock.nanos();
         if self.stopping.leave_behind_at.is_some_and(|at| at <= now) {
             self.leave_behind();
         }
@@ -136,23 +136,23 @@ impl Coordinator<'_> {
     }
 
     fn stop_deadline(&self) -> Nanos {
-        self.shared.setup.clock.nanos().saturating_add(nanos(self.shared.setup.options.stop_timeout))
+        self.attempt.setup.clock.nanos().saturating_add(nanos(self.attempt.setup.options.stop_timeout))
     }
 
     fn leave_behind_after(&mut self, grace: Duration) {
-        let at = self.shared.setup.clock.nanos().saturating_add(nanos(grace));
+        let at = self.attempt.setup.clock.nanos().saturating_add(nanos(grace));
         self.stopping.leave_behind_at.get_or_insert(at);
     }
 
     fn stop_timed_out(&self) -> Error {
         let busy: Vec<_> = (0..self.ended.len()).filter(|index| !self.ended[*index]).collect();
-        let within = humantime::format_duration(self.shared.setup.options.stop_timeout);
+        let within = humantime::format_duration(self.attempt.setup.options.stop_timeout);
         let message = match busy.is_empty() {
             true => format!("the job did not stop within {within}: {}", self.not_complete()),
             false => {
-                let who: Vec<_> = busy.iter().map(|index| self.shared.setup.who(*index)).collect();
+                let who: Vec<_> = busy.iter().map(|index| self.attempt.setup.who(*index)).collect();
                 let rows: Vec<_> =
-                    unwritten(&self.shared, &busy).iter().map(|rows| format!("; {rows}")).collect();
+                    unwritten(&self.attempt, &busy).iter().map(|rows| format!("; {rows}")).collect();
                 format!(
                     "the job did not stop within {within}, what these hold was not written: {}{}",
                     who.join(", "),
@@ -160,7 +160,7 @@ impl Coordinator<'_> {
                 )
             }
         };
-        Error::new(ErrorKind::Restart, message + &troubles(&self.shared))
+        Error::new(ErrorKind::Restart, message + &troubles(&self.attempt))
     }
 
     // Why the job is not over although all subtasks have ended.
@@ -183,7 +183,7 @@ impl Coordinator<'_> {
             if thread.take().is_some() {
                 tracing::error!(
                     "{} does not return from a call: its thread is left behind",
-                    self.shared.setup.who(index)
+                    self.attempt.setup.who(index)
                 );
             }
         }
@@ -191,20 +191,20 @@ impl Coordinator<'_> {
 }
 
 // What the sinks of these subtasks have taken and not written; where that is not known, all of these sinks.
-fn unwritten(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
-    let mut all = sinks_of(shared, subtasks);
+fn unwritten(attempt: &AttemptContext, subtasks: &[usize]) -> Vec<UnwrittenRows> {
+    let mut all = sinks_of(attempt, subtasks);
     if all.iter().any(|sink| sink.rows > 0) {
         all.retain(|sink| sink.rows > 0);
     }
     all
 }
 
-fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
+fn sinks_of(attempt: &AttemptContext, subtasks: &[usize]) -> Vec<UnwrittenRows> {
     let mut all: Vec<UnwrittenRows> = Vec::new();
     for index in subtasks {
-        let sinks = shared.setup.stage(*index).operators.iter().filter(|operator| operator.sink.is_some());
+        let sinks = attempt.setup.stage(*index).operators.iter().filter(|operator| operator.sink.is_some());
         for sink in sinks {
-            let metrics = shared.setup.metrics.subtasks[*index].operator(&sink.name);
+            let metrics = attempt.setup.metrics.subtasks[*index].operator(&sink.name);
             match all.iter_mut().find(|rows| rows.sink == sink.name) {
                 Some(rows) => rows.add(&metrics),
                 None => all.push(UnwrittenRows::of(&metrics)),
@@ -214,8 +214,8 @@ fn sinks_of(shared: &Shared, subtasks: &[usize]) -> Vec<UnwrittenRows> {
     all
 }
 
-fn troubles(shared: &Arc<Shared>) -> String {
-    let ongoing = shared.setup.metrics.troubles.ongoing(shared.setup.clock.nanos());
+fn troubles(attempt: &Arc<AttemptContext>) -> String {
+    let ongoing = attempt.setup.metrics.troubles.ongoing(attempt.setup.clock.nanos());
     let said = ongoing.iter().map(|trouble| {
         format!("; {}: failing for {}: {}", trouble.subject, rounded(trouble.lasts), trouble.why)
     });

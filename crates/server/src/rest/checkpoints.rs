@@ -7,9 +7,9 @@ use millstream_protocol::checkpoint_stats::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Rest};
+use super::{Rest, RestResult};
 
-pub(super) async fn checkpoints(State(rest): State<Rest>, Path(id): Path<String>) -> Answer {
+pub(super) async fn checkpoints(State(rest): State<Rest>, Path(id): Path<String>) -> RestResult {
     let history = rest.job(&id)?.checkpoint_stats();
     let counts = &history.counts;
     Ok(Json(json!({

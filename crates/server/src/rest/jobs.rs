@@ -10,7 +10,7 @@ use millstream_stage::time::Clock;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Refusal, Rest};
+use super::{Rest, RestError, RestResult};
 
 /// The names that Flink counts tasks by.
 const TASK_STATES: [&str; 10] = [
@@ -51,7 +51,7 @@ pub(super) async fn overview(State(rest): State<Rest>) -> Json<Value> {
     }] }))
 }
 
-pub(super) async fn details(State(rest): State<Rest>, Path(id): Path<String>) -> Answer {
+pub(super) async fn details(State(rest): State<Rest>, Path(id): Path<String>) -> RestResult {
     let job = rest.job(&id)?;
     let now = SystemClock::new().now();
     let (plan, status) = (job.plan(), job.status());
@@ -77,7 +77,7 @@ pub(super) async fn details(State(rest): State<Rest>, Path(id): Path<String>) ->
     })))
 }
 
-pub(super) async fn exceptions(State(rest): State<Rest>, Path(id): Path<String>) -> Answer {
+pub(super) async fn exceptions(State(rest): State<Rest>, Path(id): Path<String>) -> RestResult {
     let failures = rest.job(&id)?.exceptions();
     let entries = failures.iter().map(|failure| {
         json!({
@@ -110,14 +110,14 @@ pub(super) async fn cancel(
     State(rest): State<Rest>,
     Path(id): Path<String>,
     Query(query): Query<CancelQuery>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+) -> Result<(StatusCode, Json<Value>), RestError> {
     let job = rest.job(&id)?;
     match query.mode.as_deref() {
         None | Some("cancel") => {
             job.cancel();
             Ok((StatusCode::ACCEPTED, Json(json!({}))))
         }
-        Some(other) => Err(Refusal(
+        Some(other) => Err(RestError(
             StatusCode::BAD_REQUEST,
             format!(
                 "there is no mode {other:?}: cancel ends the job, POST .../stop ends it with a savepoint"

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Refusal, Rest};
+use super::{Rest, RestError, RestResult};
 
 /// How many requests are remembered: a client asks again within moments.
 const REMEMBERED: usize = 1000;
@@ -25,12 +25,12 @@ pub(crate) struct Requests(Arc<(Mutex<HashMap<String, Request>>, Condvar)>);
 
 #[derive(Default)]
 struct Request {
-    outcome: Option<Outcome>,
+    outcome: Option<SavepointResult>,
     // Whether a client has fetched the outcome.
     delivered: bool,
 }
 
-type Outcome = std::result::Result<CheckpointDone, String>;
+type SavepointResult = std::result::Result<CheckpointDone, String>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -55,7 +55,7 @@ pub(super) async fn savepoint(
     State(rest): State<Rest>,
     Path(id): Path<String>,
     Json(body): Json<Savepoint>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+) -> Result<(StatusCode, Json<Value>), RestError> {
     let (job, dir) = (rest.job(&id)?, body.target_directory.as_deref());
     rest.requests.begin(job.chance(), body.trigger_id, || match body.cancel_job {
         true => job.trigger_stop_with_savepoint(dir, false),
@@ -67,21 +67,24 @@ pub(super) async fn stop(
     State(rest): State<Rest>,
     Path(id): Path<String>,
     Json(body): Json<Stop>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+) -> Result<(StatusCode, Json<Value>), RestError> {
     let job = rest.job(&id)?;
     let begin = || job.trigger_stop_with_savepoint(body.target_directory.as_deref(), body.drain);
     rest.requests.begin(job.chance(), body.trigger_id, begin)
 }
 
-pub(super) async fn status(State(rest): State<Rest>, Path((id, request)): Path<(String, String)>) -> Answer {
+pub(super) async fn status(
+    State(rest): State<Rest>,
+    Path((id, request)): Path<(String, String)>,
+) -> RestResult {
     rest.job(&id)?;
     match rest.requests.outcome(&request) {
-        None => Err(Refusal(StatusCode::NOT_FOUND, format!("there is no savepoint request {request}"))),
+        None => Err(RestError(StatusCode::NOT_FOUND, format!("there is no savepoint request {request}"))),
         Some(None) => Ok(Json(json!({ "status": { "id": "IN_PROGRESS" }, "operation": null }))),
         Some(Some(Ok(done))) => {
             Ok(Json(json!({ "status": { "id": "COMPLETED" }, "operation": { "location": done.url } })))
         }
-        Some(Some(Err(reason))) => Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, reason)),
+        Some(Some(Err(reason))) => Err(RestError(StatusCode::INTERNAL_SERVER_ERROR, reason)),
     }
 }
 
@@ -92,13 +95,13 @@ impl Requests {
         chance: &Chance,
         id: Option<String>,
         begin: impl FnOnce() -> Result<Pending>,
-    ) -> Result<(StatusCode, Json<Value>), Refusal> {
+    ) -> Result<(StatusCode, Json<Value>), RestError> {
         let id = id.unwrap_or_else(|| chance.digits(32));
         let accepted = (StatusCode::ACCEPTED, Json(json!({ "request-id": id })));
         if self.all().contains_key(&id) {
             return Ok(accepted);
         }
-        let pending = begin().map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.chain()))?;
+        let pending = begin().map_err(|error| RestError(StatusCode::BAD_REQUEST, error.chain()))?;
         self.remember(id.clone(), None);
         let requests = self.clone();
         tokio::task::spawn_blocking(move || {
@@ -108,7 +111,7 @@ impl Requests {
         Ok(accepted)
     }
 
-    fn remember(&self, id: String, outcome: Option<Outcome>) {
+    fn remember(&self, id: String, outcome: Option<SavepointResult>) {
         let mut all = self.all();
         if all.len() >= REMEMBERED {
             all.retain(|_, request| request.outcome.is_none());
@@ -116,7 +119,7 @@ impl Requests {
         all.insert(id, Request { outcome, delivered: false });
     }
 
-    fn outcome(&self, id: &str) -> Option<Option<Outcome>> {
+    fn outcome(&self, id: &str) -> Option<Option<SavepointResult>> {
         let mut all = self.all();
         let request = all.get_mut(id)?;
         request.delivered = request.outcome.is_some();

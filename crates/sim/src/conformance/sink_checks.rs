@@ -4,7 +4,7 @@ use millstream_record::Result;
 use millstream_stage::Rows;
 use millstream_stage::sink::{Guarantee, Sink};
 
-use super::place::{Place, Written, pairs};
+use super::sink_target::{SinkTarget, Written, pairs};
 use super::{Check, SinkFixture};
 use crate::driven_writer::{SINK_NAME, wrong};
 
@@ -32,7 +32,7 @@ fn settings<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn close_at_once<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "close_at_once")?;
+    let place = SinkTarget::new(fixture, "close_at_once")?;
     place.writer(1)?.close();
     let mut writer = place.writer(2)?;
     writer.resume()?;
@@ -41,7 +41,7 @@ fn close_at_once<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn empty_flush<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "empty_flush")?;
+    let place = SinkTarget::new(fixture, "empty_flush")?;
     let mut writer = place.writer(1)?;
     writer.flush()?;
     writer.write(Rows::default())?;
@@ -51,7 +51,7 @@ fn empty_flush<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn flush_waits<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "flush_waits")?;
+    let place = SinkTarget::new(fixture, "flush_waits")?;
     let writes = pairs(0, 100, 1);
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &writes, 7)?;
@@ -60,7 +60,7 @@ fn flush_waits<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn every_flush<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "every_flush")?;
+    let place = SinkTarget::new(fixture, "every_flush")?;
     let mut writer = place.writer(1)?;
     let mut written = Vec::new();
     for round in 0..5 {
@@ -77,7 +77,7 @@ fn every_flush<F: SinkFixture>(fixture: &F) -> Result<()> {
 // Within a batch, across batches in flight together, and across a flush. A system without keys shows all of
 // them.
 fn last_write_stays<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "last_write_stays")?;
+    let place = SinkTarget::new(fixture, "last_write_stays")?;
     let writes: Vec<_> = (0..2_000).map(|number| (number % 5, number)).collect();
     let mut writer = place.writer(1)?;
     let (before, after) = writes.split_at(1_200);
@@ -90,7 +90,7 @@ fn last_write_stays<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn large_batch<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "large_batch")?;
+    let place = SinkTarget::new(fixture, "large_batch")?;
     let writes = pairs(0, fixture.large(), 2);
     let mut writer = place.writer(1)?;
     writer.write(place.rows(&writes))?;
@@ -101,7 +101,7 @@ fn large_batch<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn flood<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "flood")?;
+    let place = SinkTarget::new(fixture, "flood")?;
     let writes = pairs(0, fixture.large(), 3);
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &writes, 37)?;
@@ -110,7 +110,7 @@ fn flood<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn two_writers<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "two_writers")?;
+    let place = SinkTarget::new(fixture, "two_writers")?;
     let writes = pairs(0, 600, 4);
     let mut writers = [place.open(1, 0, 2, Default::default())?, place.open(1, 1, 2, Default::default())?];
     for (number, part) in writes.chunks(20).enumerate() {
@@ -121,7 +121,7 @@ fn two_writers<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn by_age<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "by_age")?;
+    let place = SinkTarget::new(fixture, "by_age")?;
     if !place.by_age {
         return Ok(());
     }
@@ -144,7 +144,7 @@ fn refused<F: SinkFixture>(fixture: &F) -> Result<()> {
     let Some(record) = fixture.refused() else {
         return Ok(());
     };
-    let place = Place::new(fixture, "refused")?;
+    let place = SinkTarget::new(fixture, "refused")?;
     let writes = pairs(0, 10, 6);
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &writes[..5], 5)?;
@@ -165,7 +165,7 @@ fn refused<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn metrics<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "metrics")?;
+    let place = SinkTarget::new(fixture, "metrics")?;
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &pairs(0, 50, 7), 10)?;
     place.make_visible(&mut writer, 1)?;

@@ -3,7 +3,7 @@
 use millstream_record::{ErrorKind, Result};
 use millstream_stage::sink::Guarantee;
 
-use super::place::{Place, Written, pairs};
+use super::sink_target::{SinkTarget, Written, pairs};
 use super::{Check, SinkFixture};
 use crate::driven_writer::DrivenWriter;
 
@@ -22,15 +22,15 @@ pub(super) fn list<F: SinkFixture>() -> Vec<Check<F>> {
 }
 
 fn repeated_by_new_epoch<F: SinkFixture>(fixture: &F) -> Result<()> {
-    repeat(&Place::new(fixture, "repeated_new_epoch")?, &[1, 2, 7])
+    repeat(&SinkTarget::new(fixture, "repeated_new_epoch")?, &[1, 2, 7])
 }
 
 fn repeated<F: SinkFixture>(fixture: &F) -> Result<()> {
-    repeat(&Place::new(fixture, "repeated")?, &[1, 1])
+    repeat(&SinkTarget::new(fixture, "repeated")?, &[1, 1])
 }
 
 // The attempts cut their batches differently, as replays do.
-fn repeat<F: SinkFixture>(place: &Place<'_, F>, epochs: &[u64]) -> Result<()> {
+fn repeat<F: SinkFixture>(place: &SinkTarget<'_, F>, epochs: &[u64]) -> Result<()> {
     // What a transaction has committed is not written again after a restore.
     if place.guarantee == Guarantee::Transactional {
         return Ok(());
@@ -46,7 +46,7 @@ fn repeat<F: SinkFixture>(place: &Place<'_, F>, epochs: &[u64]) -> Result<()> {
 }
 
 fn new_epoch_wins<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "new_epoch_wins")?;
+    let place = SinkTarget::new(fixture, "new_epoch_wins")?;
     let mut writes: Vec<_> = (0..500).map(|value| (value % 2, value)).collect();
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &writes, 10)?;
@@ -59,7 +59,7 @@ fn new_epoch_wins<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn crash_before_flush<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "crash_before_flush")?;
+    let place = SinkTarget::new(fixture, "crash_before_flush")?;
     let writes = pairs(0, 200, 2);
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &writes, 30)?;
@@ -71,7 +71,7 @@ fn crash_before_flush<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn zombie_writes<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "zombie_writes")?;
+    let place = SinkTarget::new(fixture, "zombie_writes")?;
     if place.guarantee != Guarantee::IdempotentFenced {
         return Ok(());
     }
@@ -88,7 +88,7 @@ fn zombie_writes<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn zombie_flushes<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "zombie_flushes")?;
+    let place = SinkTarget::new(fixture, "zombie_flushes")?;
     if place.guarantee != Guarantee::IdempotentFenced {
         return Ok(());
     }
@@ -104,7 +104,7 @@ fn zombie_flushes<F: SinkFixture>(fixture: &F) -> Result<()> {
 
 // It may be told that it is fenced, or may write in vain.
 fn haunt<F: SinkFixture>(
-    place: &Place<'_, F>,
+    place: &SinkTarget<'_, F>,
     mut zombie: DrivenWriter<F::Record>,
     writes: &[(u64, u64)],
 ) -> Result<()> {

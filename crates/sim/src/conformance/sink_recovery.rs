@@ -4,7 +4,7 @@ use millstream_record::Result;
 use millstream_stage::sink::Guarantee;
 use millstream_stage::snapshot::StageSnapshot;
 
-use super::place::{Place, Written, pairs};
+use super::sink_target::{SinkTarget, Written, pairs};
 use super::{Check, SinkFixture};
 use crate::driven_writer::{DrivenWriter, wrong};
 
@@ -26,7 +26,7 @@ pub(super) fn list<F: SinkFixture>() -> Vec<Check<F>> {
 }
 
 fn crash_after_snapshot<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "crash_after_snapshot")?;
+    let place = SinkTarget::new(fixture, "crash_after_snapshot")?;
     let (before, after) = (pairs(0, 80, 1), pairs(80, 120, 1));
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &before, 9)?;
@@ -40,7 +40,7 @@ fn crash_after_snapshot<F: SinkFixture>(fixture: &F) -> Result<()> {
 
 fn rescaled<F: SinkFixture>(fixture: &F) -> Result<()> {
     for (from, to) in [(1, 2), (2, 3), (3, 1)] {
-        let place = Place::new(fixture, "rescaled")?;
+        let place = SinkTarget::new(fixture, "rescaled")?;
         let writes = pairs(0, 90, 2);
         let mut writers = place.restore(&StageSnapshot::default(), 1, from)?;
         for (number, part) in writes.chunks(8).enumerate() {
@@ -56,7 +56,7 @@ fn rescaled<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn restored_twice<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "restored_twice")?;
+    let place = SinkTarget::new(fixture, "restored_twice")?;
     let writes = pairs(0, 40, 3);
     let mut writer = place.writer(1)?;
     place.write(&mut writer, &writes, 9)?;
@@ -71,7 +71,7 @@ fn restored_twice<F: SinkFixture>(fixture: &F) -> Result<()> {
 
 // Checkpoint 1 completes (twice, as may happen), 2 is aborted, 3 completes and with it what 2 had frozen.
 fn goes_on<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "goes_on")?;
+    let place = SinkTarget::new(fixture, "goes_on")?;
     let writes = pairs(0, 40, 4);
     let mut writer = place.writer(1)?;
     for (id, part) in (1..).zip(writes.chunks(10)) {
@@ -90,7 +90,7 @@ fn goes_on<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn invisible_until_complete<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "invisible")?;
+    let place = SinkTarget::new(fixture, "invisible")?;
     if place.guarantee != Guarantee::Transactional {
         return Ok(());
     }
@@ -106,7 +106,7 @@ fn invisible_until_complete<F: SinkFixture>(fixture: &F) -> Result<()> {
 }
 
 fn rolled_back<F: SinkFixture>(fixture: &F) -> Result<()> {
-    let place = Place::new(fixture, "rolled_back")?;
+    let place = SinkTarget::new(fixture, "rolled_back")?;
     if place.guarantee != Guarantee::Transactional {
         return Ok(());
     }
@@ -136,7 +136,7 @@ pub(super) fn freeze<T: millstream_record::record::Data>(
 }
 
 pub(super) fn finish<F: SinkFixture>(
-    place: &Place<'_, F>,
+    place: &SinkTarget<'_, F>,
     writers: Vec<DrivenWriter<F::Record>>,
 ) -> Result<()> {
     writers.into_iter().try_for_each(|writer| place.finish(writer))

@@ -5,8 +5,8 @@ use millstream_record::{ErrorKind, Result};
 use millstream_stage::sink::Guarantee;
 use millstream_stage::snapshot::StageSnapshot;
 
-use super::place::{Place, Written, pairs};
 use super::sink_recovery::{finish, freeze};
+use super::sink_target::{SinkTarget, Written, pairs};
 use super::{Check, SinkFixture};
 use crate::driven_writer::{DrivenWriter, wrong};
 
@@ -22,14 +22,14 @@ pub(super) fn list<F: SinkFixture>() -> Vec<Check<F>> {
 /// From so many writers to so many.
 const SCALES: [(u16, u16); 3] = [(1, 1), (3, 1), (1, 3)];
 
-fn transactional<'a, F: SinkFixture>(fixture: &'a F, check: &str) -> Result<Option<Place<'a, F>>> {
-    let place = Place::new(fixture, check)?;
+fn transactional<'a, F: SinkFixture>(fixture: &'a F, check: &str) -> Result<Option<SinkTarget<'a, F>>> {
+    let place = SinkTarget::new(fixture, check)?;
     Ok((place.guarantee == Guarantee::Transactional).then_some(place))
 }
 
 // Writers that have written these, all in turn, and frozen checkpoint 1.
 fn frozen<F: SinkFixture>(
-    place: &Place<'_, F>,
+    place: &SinkTarget<'_, F>,
     writes: &[(u64, u64)],
     parallelism: u16,
 ) -> Result<(Vec<DrivenWriter<F::Record>>, StageSnapshot)> {

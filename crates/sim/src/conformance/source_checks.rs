@@ -5,7 +5,7 @@ use std::time::Duration;
 use millstream_record::Result;
 use millstream_stage::source::Source;
 
-use super::source_site::{Reader, Seen, Site};
+use super::source_site::{ReadMessages, Reader, Site};
 use super::{Check, SourceFixture};
 use crate::driven_reader::Reading;
 use crate::driven_writer::wrong;
@@ -43,7 +43,7 @@ fn empty_input<F: SourceFixture>(fixture: &F) -> Result<()> {
 }
 
 fn read_with<F: SourceFixture>(site: &mut Site<'_, F>, parallelism: u16) -> Result<()> {
-    let mut seen = Seen::default();
+    let mut seen = ReadMessages::default();
     for assignment in site.assign(parallelism)? {
         let mut reader = site.reader(assignment.subtask, parallelism)?;
         seen.start(&assignment.splits)?;
@@ -79,7 +79,7 @@ fn no_splits<F: SourceFixture>(fixture: &F) -> Result<()> {
 fn budget<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "budget", 1, 2_000)?;
     let mut reader = site.reader(0, 1)?;
-    let (mut seen, splits) = (Seen::default(), site.splits()?);
+    let (mut seen, splits) = (ReadMessages::default(), site.splits()?);
     seen.start(&splits)?;
     reader.add_splits(splits)?;
     while seen.has_open() {
@@ -132,7 +132,7 @@ fn timed<R>(call: impl FnOnce() -> R) -> (Duration, R) {
 fn pause<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "pause", 2, 300)?;
     let mut reader = site.reader(0, 1)?;
-    let (mut seen, splits) = (Seen::default(), site.splits()?);
+    let (mut seen, splits) = (ReadMessages::default(), site.splits()?);
     let Some(paused) = splits.first().map(|split| split.id.clone()) else {
         return Err(wrong("the enumerator found no split"));
     };
@@ -159,7 +159,7 @@ fn pause<F: SourceFixture>(fixture: &F) -> Result<()> {
 fn read_others<F: SourceFixture>(
     site: &Site<'_, F>,
     reader: &mut Reader<F>,
-    seen: &mut Seen,
+    seen: &mut ReadMessages,
     others: usize,
 ) -> Result<()> {
     if others == 0 {
@@ -178,7 +178,7 @@ fn read_others<F: SourceFixture>(
 fn add_later<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "add_later", 3, 60)?;
     let mut reader = site.reader(0, 1)?;
-    let mut seen = Seen::default();
+    let mut seen = ReadMessages::default();
     for split in site.splits()? {
         seen.start([&split])?;
         reader.add_splits(vec![split])?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use millstream_record::Result;
 use millstream_stage::source::{Assignment, EnumeratorEvent, Source};
 
-use super::source_site::{Seen, Site};
+use super::source_site::{ReadMessages, Site};
 use super::{Check, SourceFixture};
 use crate::driven_writer::wrong;
 
@@ -24,7 +24,7 @@ fn dealt_once<F: SourceFixture>(fixture: &F) -> Result<()> {
     for parallelism in 1..=3 {
         let assignments = site.assign(parallelism)?;
         subtasks_exist(&assignments, parallelism)?;
-        let mut seen = Seen::default();
+        let mut seen = ReadMessages::default();
         seen.start(assignments.iter().flat_map(|assignment| &assignment.splits))?;
         let dealt: BTreeSet<_> = seen.splits().collect();
         let filled = site.content.iter().filter(|(_, records)| !records.is_empty()).map(|(split, _)| split);
@@ -81,7 +81,7 @@ fn restored<F: SourceFixture>(fixture: &F) -> Result<()> {
 
 fn returned<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "returned", 2, 60)?;
-    let (mut seen, splits) = (Seen::default(), site.splits()?);
+    let (mut seen, splits) = (ReadMessages::default(), site.splits()?);
     let mut enumerator = site.source.enumerator();
     enumerator.on(&site.enumerator_context(1), EnumeratorEvent::Start { restored: None })?;
     seen.start(&splits)?;
@@ -102,7 +102,7 @@ fn returned<F: SourceFixture>(fixture: &F) -> Result<()> {
 
 fn ticks<F: SourceFixture>(fixture: &F) -> Result<()> {
     let site = Site::new(fixture, "ticks", 3, 3)?;
-    let (mut seen, context) = (Seen::default(), site.enumerator_context(2));
+    let (mut seen, context) = (ReadMessages::default(), site.enumerator_context(2));
     let mut enumerator = site.source.enumerator();
     let ready = |subtask| EnumeratorEvent::ReaderReady { subtask };
     let start = EnumeratorEvent::Start { restored: None };

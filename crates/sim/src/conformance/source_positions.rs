@@ -4,7 +4,7 @@ use millstream_record::Result;
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_stage::source::Split;
 
-use super::source_site::{Seen, Site};
+use super::source_site::{ReadMessages, Site};
 use super::{Check, SourceFixture};
 use crate::driven_writer::wrong;
 
@@ -22,7 +22,7 @@ pub(super) fn list<F: SourceFixture>() -> Vec<Check<F>> {
 
 fn new_reader_every_poll<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "every_poll", 2, 40)?;
-    let (mut seen, mut splits) = (Seen::default(), site.splits()?);
+    let (mut seen, mut splits) = (ReadMessages::default(), site.splits()?);
     seen.start(&splits)?;
     let mut polls = 0;
     while !splits.is_empty() {
@@ -40,7 +40,7 @@ fn new_reader_every_poll<F: SourceFixture>(fixture: &F) -> Result<()> {
 // The snapshots of one reader that goes on, each read to the end by a reader of its own.
 fn every_snapshot<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "every_snapshot", 2, 25)?;
-    let (mut seen, splits) = (Seen::default(), site.splits()?);
+    let (mut seen, splits) = (ReadMessages::default(), site.splits()?);
     seen.start(&splits)?;
     let mut reader = site.reader(0, 1)?;
     reader.add_splits(splits)?;
@@ -62,7 +62,7 @@ fn every_snapshot<F: SourceFixture>(fixture: &F) -> Result<()> {
 
 fn snapshot_twice<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "snapshot_twice", 2, 100)?;
-    let (mut seen, splits) = (Seen::default(), site.splits()?);
+    let (mut seen, splits) = (ReadMessages::default(), site.splits()?);
     seen.start(&splits)?;
     let mut reader = site.reader(0, 1)?;
     reader.add_splits(splits)?;
@@ -106,7 +106,7 @@ fn snapshot_paused<F: SourceFixture>(fixture: &F) -> Result<()> {
 
 // Reads a snapshot that was taken before anything was read.
 fn go_on<F: SourceFixture>(site: &mut Site<'_, F>, splits: &[Split], frozen: Vec<Split>) -> Result<()> {
-    let mut seen = Seen::default();
+    let mut seen = ReadMessages::default();
     seen.start(splits)?;
     if frozen.len() != splits.len() {
         return Err(wrong(format!(
@@ -125,7 +125,7 @@ fn go_on<F: SourceFixture>(site: &mut Site<'_, F>, splits: &[Split], frozen: Vec
 // Two readers have read some; a restore deals their splits the other way round.
 fn change_hands<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "change_hands", 4, 60)?;
-    let mut seen = Seen::default();
+    let mut seen = ReadMessages::default();
     let mut frozen = Vec::new();
     for assignment in site.assign(2)? {
         seen.start(&assignment.splits)?;
@@ -158,7 +158,7 @@ fn change_hands<F: SourceFixture>(fixture: &F) -> Result<()> {
 
 fn completed<F: SourceFixture>(fixture: &F) -> Result<()> {
     let mut site = Site::new(fixture, "completed", 2, 100)?;
-    let (mut seen, splits) = (Seen::default(), site.splits()?);
+    let (mut seen, splits) = (ReadMessages::default(), site.splits()?);
     seen.start(&splits)?;
     let mut reader = site.reader(0, 1)?;
     reader.add_splits(splits)?;

@@ -68,7 +68,12 @@ impl<'a, F: SourceFixture> Site<'a, F> {
     }
 
     /// Reads until these splits are finished.
-    pub(super) fn read_all(&self, reader: &mut Reader<F>, seen: &mut Seen, budget: usize) -> Result<()> {
+    pub(super) fn read_all(
+        &self,
+        reader: &mut Reader<F>,
+        seen: &mut ReadMessages,
+        budget: usize,
+    ) -> Result<()> {
         while seen.has_open() {
             let reading = reader.next(budget)?;
             self.note(seen, reading)?;
@@ -77,7 +82,11 @@ impl<'a, F: SourceFixture> Site<'a, F> {
     }
 
     /// Adds what a poll gave.
-    pub(super) fn note(&self, seen: &mut Seen, reading: Reading<<F::Source as Source>::Out>) -> Result<()> {
+    pub(super) fn note(
+        &self,
+        seen: &mut ReadMessages,
+        reading: Reading<<F::Source as Source>::Out>,
+    ) -> Result<()> {
         match reading {
             Reading::Rows(split, rows) => seen.add(&split, self.messages(&rows)),
             Reading::Finished(split) => seen.finish(&split),
@@ -85,19 +94,19 @@ impl<'a, F: SourceFixture> Site<'a, F> {
         }
     }
 
-    pub(super) fn expect_all(&self, seen: &Seen) -> Result<()> {
+    pub(super) fn expect_all(&self, seen: &ReadMessages) -> Result<()> {
         seen.expect(&self.content)
     }
 }
 
 /// What readers gave, by split.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct ReadMessages {
     open: BTreeSet<String>,
     messages: BTreeMap<String, Vec<Message>>,
 }
 
-impl Seen {
+impl ReadMessages {
     /// Splits that are being read from now on.
     pub(super) fn start<'s>(&mut self, splits: impl IntoIterator<Item = &'s Split>) -> Result<()> {
         for split in splits {

@@ -20,7 +20,7 @@ use super::broken::Broken;
 use super::channel::{Channel, Element};
 use super::checkpoints::{Collecting, Logging, Writing};
 use super::open::Ground;
-use super::shared::Shared;
+use super::shared_world::SharedWorld;
 use super::subtask::{Move, Subtask, SubtaskReport};
 use crate::driven_stage::DrivenStage;
 use crate::world::{Simulated, World};
@@ -73,7 +73,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Opens everything.
     pub(super) fn start(
-        shared: &mut Shared,
+        shared: &mut SharedWorld,
         world: &Arc<Simulated>,
         plan: &Plan,
         log: JobLog,
@@ -119,7 +119,7 @@ impl Attempt {
     }
 
     /// Lets one thing happen.
-    pub(super) fn step(&mut self, shared: &mut Shared) -> Result<Went> {
+    pub(super) fn step(&mut self, shared: &mut SharedWorld) -> Result<Went> {
         self.disturb(shared)?;
         if self.is_over() {
             return Ok(Went::Over(if self.stopped { End::Stopped } else { End::Finished }));
@@ -156,7 +156,7 @@ impl Attempt {
     }
 
     // What the world does to it, unasked.
-    fn disturb(&mut self, shared: &mut Shared) -> Result<()> {
+    fn disturb(&mut self, shared: &mut SharedWorld) -> Result<()> {
         self.since_checkpoint += 1;
         if shared.is_to_stop() && !self.asked_to_stop {
             self.asked_to_stop = true;
@@ -176,7 +176,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn trouble(&mut self, shared: &mut Shared) -> Result<()> {
+    fn trouble(&mut self, shared: &mut SharedWorld) -> Result<()> {
         if let Some(id) =
             self.coordinator.in_flight().filter(|_| shared.chance.random_bool(shared.chaos.aborts))
         {
@@ -191,7 +191,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn bother(&mut self, shared: &mut Shared) -> Result<()> {
+    fn bother(&mut self, shared: &mut SharedWorld) -> Result<()> {
         match shared.chance.random_range(0..4) {
             0 | 1 => self.request(shared, Wanted::Savepoint),
             2 => self.request(shared, Wanted::Stop { drain: false }),
@@ -199,19 +199,19 @@ impl Attempt {
         }
     }
 
-    fn request(&mut self, shared: &mut Shared, wanted: Wanted) -> Result<()> {
+    fn request(&mut self, shared: &mut SharedWorld, wanted: Wanted) -> Result<()> {
         self.requests += 1;
         self.tell(shared, CoordinatorEvent::Requested(Request { token: self.requests, wanted }))
     }
 
-    fn slow_down(&mut self, shared: &mut Shared) {
+    fn slow_down(&mut self, shared: &mut SharedWorld) {
         let index = shared.chance.random_range(0..self.subtasks.len());
         let dead = shared.chaos.checkpoints.interval.is_some() && shared.chance.random_ratio(1, 8);
         let until = if dead { Nanos::MAX } else { shared.now() + shared.chance.random_range(0..100_000_000) };
         self.slow = Some((index, until));
     }
 
-    fn choose(&mut self, shared: &mut Shared) -> Option<Choice> {
+    fn choose(&mut self, shared: &mut SharedWorld) -> Option<Choice> {
         let (now, time) = (shared.now(), shared.clock.now());
         let room: Vec<Vec<bool>> = self
             .subtasks
@@ -253,7 +253,7 @@ impl Attempt {
         choices
     }
 
-    fn happen(&mut self, shared: &mut Shared, choice: Choice) -> Result<()> {
+    fn happen(&mut self, shared: &mut SharedWorld, choice: Choice) -> Result<()> {
         match choice {
             Choice::Future => {
                 self.world.executor().step();
@@ -280,7 +280,7 @@ impl Attempt {
         }
     }
 
-    fn make(&mut self, shared: &mut Shared, index: usize, made: Move) -> Result<()> {
+    fn make(&mut self, shared: &mut SharedWorld, index: usize, made: Move) -> Result<()> {
         match made {
             Move::Send => {
                 if let Some((target, element)) = self.subtasks[index].out.pop_front() {
@@ -304,7 +304,7 @@ impl Attempt {
     // A batch may be cut anew on its way, or go through bytes.
     fn transport(
         &mut self,
-        shared: &mut Shared,
+        shared: &mut SharedWorld,
         index: usize,
         channel: usize,
         element: Element,
@@ -329,7 +329,7 @@ impl Attempt {
         Ok(Element::Batch(batch))
     }
 
-    fn listen(&mut self, shared: &mut Shared, index: usize) -> Result<()> {
+    fn listen(&mut self, shared: &mut SharedWorld, index: usize) -> Result<()> {
         for report in std::mem::take(&mut self.subtasks[index].reports) {
             match report {
                 SubtaskReport::ReaderReady => {
@@ -378,7 +378,7 @@ impl Attempt {
     }
 
     /// Says with an error what went before, if it is one of a contract.
-    pub(super) fn explain(&self, shared: &Shared, error: Error) -> Error {
+    pub(super) fn explain(&self, shared: &SharedWorld, error: Error) -> Error {
         if error.kind() != millstream_record::ErrorKind::Bug {
             return error;
         }
@@ -386,7 +386,7 @@ impl Attempt {
     }
 
     /// What happened last, and where everybody stands.
-    pub(super) fn describe(&self, shared: &Shared) -> String {
+    pub(super) fn describe(&self, shared: &SharedWorld) -> String {
         let now: Vec<_> = self.subtasks.iter().map(Subtask::describe).collect();
         format!(
             "attempt {}, step {}\n  what happened last:\n    {}\n  where everybody stands:\n    {}\n  ",

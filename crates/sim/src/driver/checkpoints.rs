@@ -20,7 +20,7 @@ use rand::RngExt;
 use super::attempt::Attempt;
 use super::broken::Broken;
 use super::process::ask;
-use super::shared::{Shared, manifest_path};
+use super::shared_world::{SharedWorld, manifest_path};
 use super::storage::{File, Manifest};
 
 /// How many entries of the log are kept before the last one.
@@ -58,14 +58,14 @@ pub(super) struct Logging {
 
 impl Attempt {
     /// Tells the coordinator, and does what it decides.
-    pub(super) fn tell(&mut self, shared: &mut Shared, event: CoordinatorEvent) -> Result<()> {
+    pub(super) fn tell(&mut self, shared: &mut SharedWorld, event: CoordinatorEvent) -> Result<()> {
         for decision in self.coordinator.on(event, shared.now()) {
             self.decide(shared, decision)?;
         }
         Ok(())
     }
 
-    fn decide(&mut self, shared: &mut Shared, decision: CoordinatorDecision) -> Result<()> {
+    fn decide(&mut self, shared: &mut SharedWorld, decision: CoordinatorDecision) -> Result<()> {
         let epoch = self.epoch;
         shared.note(|| format!("epoch {epoch}: {decision:?}"));
         match decision {
@@ -113,7 +113,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn begin_to_write(&mut self, shared: &mut Shared, id: CheckpointId) -> Result<()> {
+    fn begin_to_write(&mut self, shared: &mut SharedWorld, id: CheckpointId) -> Result<()> {
         let Some(Collecting { kind, commits, parts, enumerators, .. }) = self.collecting.take() else {
             return Ok(());
         };
@@ -132,7 +132,7 @@ impl Attempt {
     // One file of its own, one that later ones may share, and some of those that the last one shares.
     fn files_of(
         &self,
-        shared: &mut Shared,
+        shared: &mut SharedWorld,
         kind: CheckpointKind,
         id: CheckpointId,
         path: &str,
@@ -154,7 +154,7 @@ impl Attempt {
     }
 
     /// Writes the next file of a snapshot.
-    pub(super) fn write(&mut self, shared: &mut Shared, index: usize) -> Result<()> {
+    pub(super) fn write(&mut self, shared: &mut SharedWorld, index: usize) -> Result<()> {
         let writing = &mut self.writing[index];
         let Some(path) = writing.left.pop_front() else { return Ok(()) };
         let last = writing.left.is_empty();
@@ -180,7 +180,7 @@ impl Attempt {
 
     fn propose(
         &self,
-        shared: &Shared,
+        shared: &SharedWorld,
         id: CheckpointId,
         kind: CheckpointKind,
         commits: bool,
@@ -196,7 +196,7 @@ impl Attempt {
     }
 
     /// One call for the entry of the snapshot that is being logged.
-    pub(super) fn log(&mut self, shared: &mut Shared) -> Result<()> {
+    pub(super) fn log(&mut self, shared: &mut SharedWorld) -> Result<()> {
         let Some(logging) = &mut self.logging else { return Ok(()) };
         let id = logging.id;
         let logged = match ask(shared, &mut logging.append) {
@@ -219,7 +219,7 @@ impl Attempt {
 
     fn stands(
         &mut self,
-        shared: &mut Shared,
+        shared: &mut SharedWorld,
         entry: millstream_protocol::log::LogEntry,
         manifest: &Manifest,
     ) {
@@ -233,7 +233,7 @@ impl Attempt {
         shared.last = Some(manifest.snapshot.clone());
     }
 
-    fn complete(&mut self, shared: &mut Shared, id: CheckpointId, commits: bool, last: bool) {
+    fn complete(&mut self, shared: &mut SharedWorld, id: CheckpointId, commits: bool, last: bool) {
         let broken = shared.chaos.broken == Some(Broken::CompleteWithoutEntry);
         if let Some(logging) = self.logging.take().filter(|_| broken) {
             shared.last = Some(logging.manifest.snapshot.clone());
@@ -250,7 +250,7 @@ impl Attempt {
         }
     }
 
-    fn give_up(&mut self, shared: &mut Shared, id: CheckpointId) {
+    fn give_up(&mut self, shared: &mut SharedWorld, id: CheckpointId) {
         self.collecting.take_if(|collecting| collecting.id == id);
         if let Some(logging) = self.logging.take_if(|logging| logging.id == id) {
             self.drop_files(&logging.manifest);
@@ -274,7 +274,7 @@ impl Attempt {
     }
 
     // Looks what may go; it goes later, when more may have happened.
-    fn clean_up(&mut self, shared: &Shared) {
+    fn clean_up(&mut self, shared: &SharedWorld) {
         let mut known = KnownFiles {
             epoch: self.epoch,
             dropped: self.dropped.clone(),
@@ -295,14 +295,14 @@ impl Attempt {
         self.deleting = gone.into_iter().map(str::to_owned).collect();
     }
 
-    pub(super) fn delete_one(&mut self, shared: &mut Shared) {
+    pub(super) fn delete_one(&mut self, shared: &mut SharedWorld) {
         if let Some(file) = self.deleting.pop() {
             shared.storage.delete(&file);
         }
     }
 
     /// One call for the entry that the job has finished.
-    pub(super) fn log_finish(&mut self, shared: &mut Shared) -> Result<()> {
+    pub(super) fn log_finish(&mut self, shared: &mut SharedWorld) -> Result<()> {
         let Some(append) = &mut self.finishing else { return Ok(()) };
         let Some(done) = ask(shared, append)? else { return Ok(()) };
         self.finishing = None;

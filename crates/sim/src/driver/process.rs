@@ -12,7 +12,7 @@ use millstream_stage::time::{Clock, Nanos, nanos};
 use rand::RngExt;
 
 use super::attempt::{Attempt, Went};
-use super::shared::Shared;
+use super::shared_world::SharedWorld;
 use crate::driven_writer::wrong;
 use crate::world::Simulated;
 
@@ -54,7 +54,7 @@ enum At {
 }
 
 impl Process {
-    pub(super) fn start(shared: &mut Shared, plan: Plan) -> Self {
+    pub(super) fn start(shared: &mut SharedWorld, plan: Plan) -> Self {
         let world = shared.world();
         let strategy = shared.chaos.restarts.clone();
         let restarts = Restarts::new(strategy.unwrap_or(RESTART_AT_ONCE));
@@ -70,12 +70,12 @@ impl Process {
     }
 
     /// Does one thing, and deals with what fails as the job's strategy says.
-    pub(super) fn step(&mut self, shared: &mut Shared) -> Result<Progress> {
+    pub(super) fn step(&mut self, shared: &mut SharedWorld) -> Result<Progress> {
         self.step_once(shared).or_else(|error| self.failed(shared, error))
     }
 
     /// Does one thing; what fails is the end of it.
-    pub(super) fn step_once(&mut self, shared: &mut Shared) -> Result<Progress> {
+    pub(super) fn step_once(&mut self, shared: &mut SharedWorld) -> Result<Progress> {
         match std::mem::replace(&mut self.at, At::Gone) {
             At::Claiming(append) => self.claim(shared, append),
             At::Loading(log, from) => self.load(shared, log, from),
@@ -104,7 +104,7 @@ impl Process {
     }
 
     /// For messages: where it stands.
-    pub(super) fn describe(&self, shared: &Shared) -> String {
+    pub(super) fn describe(&self, shared: &SharedWorld) -> String {
         match &self.at {
             At::Running(attempt) => attempt.describe(shared),
             _ => format!("no attempt runs\n  what happened last:\n    {}\n  ", shared.last_events()),
@@ -121,7 +121,7 @@ impl Process {
         wake.map(|at| at.max(self.frozen_until))
     }
 
-    fn claim(&mut self, shared: &mut Shared, mut append: Append) -> Result<Progress> {
+    fn claim(&mut self, shared: &mut SharedWorld, mut append: Append) -> Result<Progress> {
         match ask(shared, &mut append)? {
             None => self.at = At::Claiming(append),
             Some(done) => {
@@ -133,7 +133,12 @@ impl Process {
         Ok(Progress::Did)
     }
 
-    fn load(&mut self, shared: &mut Shared, log: JobLog, from: Option<CheckpointRef>) -> Result<Progress> {
+    fn load(
+        &mut self,
+        shared: &mut SharedWorld,
+        log: JobLog,
+        from: Option<CheckpointRef>,
+    ) -> Result<Progress> {
         let Some(from) = from else {
             // The one before had finished, and died before anybody heard of it.
             let finished = shared.storage.is_finished;
@@ -166,7 +171,7 @@ impl Process {
 
     fn fall_back(
         &mut self,
-        shared: &mut Shared,
+        shared: &mut SharedWorld,
         mut log: JobLog,
         mut append: Append,
         to: CheckpointRef,
@@ -181,7 +186,7 @@ impl Process {
         Ok(Progress::Did)
     }
 
-    fn run(&mut self, shared: &mut Shared, log: JobLog, from: Option<&JobSnapshot>) -> Result<Progress> {
+    fn run(&mut self, shared: &mut SharedWorld, log: JobLog, from: Option<&JobSnapshot>) -> Result<Progress> {
         shared.tally.attempts += 1;
         let epoch = log.last().epoch;
         shared.note(|| format!("epoch {epoch} begins from {:?}", from.map(|from| from.checkpoint)));
@@ -191,7 +196,7 @@ impl Process {
     }
 
     // A broken contract ends the simulation; what is left goes the way of every failure.
-    fn failed(&mut self, shared: &mut Shared, error: Error) -> Result<Progress> {
+    fn failed(&mut self, shared: &mut SharedWorld, error: Error) -> Result<Progress> {
         let legacy = shared.chaos.restarts.is_none() && shared.tally.crashes >= shared.chaos.most_restarts;
         if matches!(error.kind(), ErrorKind::Bug | ErrorKind::Configuration | ErrorKind::Data) || legacy {
             return Err(error);
@@ -226,7 +231,7 @@ const RESTART_AT_ONCE: millstream_protocol::checkpoint_options::RestartStrategy 
     };
 
 /// Asks the storage once; what stands in the end, or that it is refused.
-pub(super) fn ask(shared: &mut Shared, append: &mut Append) -> Result<Option<Done>> {
+pub(super) fn ask(shared: &mut SharedWorld, append: &mut Append) -> Result<Option<Done>> {
     let answer = shared.storage.answer(&mut shared.chance, &append.ask());
     append.on(answer);
     match append.ask() {

@@ -14,13 +14,13 @@ use crate::trouble::{Ongoing, Say, Trouble, rounded};
 /// Where a subtask of an operator counts what it was given and what was refused of it.
 #[derive(Clone, Debug)]
 pub struct Refusals {
-    shared: Arc<Shared>,
+    shared: Arc<RefusalCounts>,
     // When this subtask is to look again.
     look_at: Option<Time>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct RefusalCounts {
     subject: String,
     fate: Fate,
     state: Mutex<State>,
@@ -38,7 +38,7 @@ impl Refusals {
     pub(crate) fn of(operator: &str, fate: Fate) -> Self {
         let refused = if fate == Fate::Dropped { "dropped" } else { "refused" };
         let subject = format!("most records are {refused} by {operator}");
-        Self { shared: Arc::new(Shared { subject, fate, state: Mutex::default() }), look_at: None }
+        Self { shared: Arc::new(RefusalCounts { subject, fate, state: Mutex::default() }), look_at: None }
     }
 
     /// Counts records that were given and those of them that were refused; `refusals` is only called where

@@ -1,7 +1,7 @@
 //! Stored tables of keyed state, read as the tables that an operator has today.
 
 use millstream_record::key_group::KeyGroup;
-use millstream_record::schema::{Resolution, Verdict};
+use millstream_record::schema::{Compatibility, Resolution};
 use millstream_record::{Error, Result};
 
 use super::keyed::{Emit, KeyedPart, TableSchema};
@@ -53,8 +53,10 @@ fn resolve(written: &TableSchema, tables: &[TableSchema]) -> Result<Result<(u16,
         return Ok(Err(format!("the snapshot has a table `{}`, the operator has none", written.name)));
     };
     let resolution = resolve_table(written, read)?;
-    Ok(match resolution.verdict() {
-        Verdict::Incompatible(_) => Err(format!("table `{}`: {}", written.name, resolution.verdict())),
-        Verdict::Same | Verdict::Migrates(_) => Ok((place, resolution)),
+    Ok(match resolution.compatibility() {
+        Compatibility::Incompatible(_) => {
+            Err(format!("table `{}`: {}", written.name, resolution.compatibility()))
+        }
+        Compatibility::Same | Compatibility::Migrates(_) => Ok((place, resolution)),
     })
 }

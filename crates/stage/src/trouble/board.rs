@@ -15,7 +15,7 @@ use crate::time::Nanos;
 /// All troubles of a job, by what is in trouble.
 #[derive(Debug, Default)]
 pub struct Troubles {
-    failing: Mutex<BTreeMap<String, Arc<Shared>>>,
+    failing: Mutex<BTreeMap<String, Arc<SharedTrouble>>>,
     refusing: Mutex<BTreeMap<String, Refusals>>,
 }
 
@@ -38,12 +38,12 @@ pub struct Ongoing {
 /// dropped takes its failure along: the trouble then ends with the next success of another one.
 #[derive(Debug)]
 pub struct Reporter {
-    shared: Arc<Shared>,
+    shared: Arc<SharedTrouble>,
     failing: bool,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedTrouble {
     subject: String,
     // Read at every success, so without the lock.
     lasts: AtomicBool,
@@ -65,7 +65,7 @@ impl Troubles {
         let mut all = self.failing.lock();
         let shared = all.entry(subject).or_insert_with_key(|subject| {
             let subject = subject.clone();
-            Arc::new(Shared { subject, lasts: AtomicBool::new(false), state: Mutex::default() })
+            Arc::new(SharedTrouble { subject, lasts: AtomicBool::new(false), state: Mutex::default() })
         });
         Reporter { shared: Arc::clone(shared), failing: false }
     }
@@ -136,7 +136,7 @@ impl Drop for Reporter {
     }
 }
 
-impl Shared {
+impl SharedTrouble {
     fn ongoing(&self, now: Nanos) -> Option<Ongoing> {
         let state = self.lock();
         let (lasts, attempts) = state.trouble.lasts(now)?;

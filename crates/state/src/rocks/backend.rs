@@ -27,13 +27,13 @@ use super::{FORMAT, errors, restore, rocksdb_options};
 /// this process locks, and whose former content it removes; they are lost with the process, since the
 /// checkpoints hold the state.
 pub struct RocksBackend {
-    shared: Arc<Shared>,
+    shared: Arc<BackendResources>,
     operators: u64,
     opened: AtomicU64,
 }
 
 /// What all databases of the process have in common.
-pub(crate) struct Shared {
+pub(crate) struct BackendResources {
     pub(crate) memory: Memory,
     dir: LocalDir,
 }
@@ -46,7 +46,7 @@ impl RocksBackend {
     /// there.
     pub fn new(options: &RocksOptions) -> Result<Self> {
         let dir = LocalDir::claim(&options.folder())?;
-        let shared = Shared { memory: Memory::new(options.memory), dir };
+        let shared = BackendResources { memory: Memory::new(options.memory), dir };
         Ok(Self { shared: Arc::new(shared), operators: 1, opened: AtomicU64::new(0) })
     }
 

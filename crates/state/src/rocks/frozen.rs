@@ -9,13 +9,13 @@ use millstream_stage::snapshot::{NativeFile, NativeState};
 use millstream_stage::state_backend::{FrozenCold, TakePair};
 use rocksdb::DB;
 
-use super::backend::Shared;
+use super::backend::BackendResources;
 use super::files::Folder;
 use super::{FORMAT, errors, rocksdb_options};
 
 /// Hard links to the table files of the moment, in a folder that goes with it.
 pub(crate) struct FrozenRocks {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<BackendResources>,
     pub(crate) groups: Range<KeyGroup>,
     pub(crate) files: Vec<NativeFile>,
     pub(crate) folder: Folder,

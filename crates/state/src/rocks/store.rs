@@ -14,7 +14,7 @@ use rocksdb::{
     ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch, WriteOptions, properties,
 };
 
-use super::backend::Shared;
+use super::backend::BackendResources;
 use super::expiry::Expiry;
 use super::files::{Folder, Ids};
 use super::frozen::FrozenRocks;
@@ -28,7 +28,7 @@ pub(crate) struct RocksStore {
     // Dropped in this order: the database is closed before its folder goes.
     db: DB,
     folder: Folder,
-    shared: Arc<Shared>,
+    shared: Arc<BackendResources>,
     groups: Range<KeyGroup>,
     ids: Ids,
     expiry: Arc<Expiry>,
@@ -40,7 +40,7 @@ impl RocksStore {
     pub(crate) fn new(
         db: DB,
         folder: Folder,
-        shared: Arc<Shared>,
+        shared: Arc<BackendResources>,
         groups: Range<KeyGroup>,
         ids: Ids,
         expiry: Arc<Expiry>,

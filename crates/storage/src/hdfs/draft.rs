@@ -17,7 +17,7 @@ use crate::Created;
 use crate::file::failure as local_failure;
 use crate::path::draft_name;
 use crate::patience::Patience;
-use crate::store::Attempt;
+use crate::store::StorageResult;
 
 /// What to write: readable from its beginning as often as needed.
 pub(super) enum Content {
@@ -51,7 +51,7 @@ impl Draft {
         target: &str,
         content: &Content,
         patience: &Patience,
-    ) -> Attempt<Self> {
+    ) -> StorageResult<Self> {
         let directory = target.rsplit_once('/').map_or("", |(directory, _)| directory);
         let path = format!("{directory}/{}", draft_name(patience.chance()));
         let guard = Guard { client: client.clone(), path, armed: true };
@@ -63,12 +63,12 @@ impl Draft {
     }
 
     /// Takes the place of whatever has the name.
-    pub(super) async fn replace(mut self) -> Attempt<()> {
+    pub(super) async fn replace(mut self) -> StorageResult<()> {
         self.rename(true).await.map_err(failure)
     }
 
     /// Takes the name if it is free.
-    pub(super) async fn claim(mut self) -> Attempt<Created> {
+    pub(super) async fn claim(mut self) -> StorageResult<Created> {
         match self.rename(false).await {
             Ok(()) => Ok(Created::New),
             Err(HdfsError::AlreadyExists(_)) => {
@@ -87,7 +87,7 @@ impl Draft {
 }
 
 impl Guard {
-    async fn remove(&mut self) -> Attempt<()> {
+    async fn remove(&mut self) -> StorageResult<()> {
         self.client.delete(&self.path, false).await.map_err(failure)?;
         self.armed = false;
         Ok(())
@@ -108,7 +108,7 @@ impl Drop for Guard {
     }
 }
 
-async fn fill(writer: &mut FileWriter, content: &Content, patience: &Patience) -> Attempt<()> {
+async fn fill(writer: &mut FileWriter, content: &Content, patience: &Patience) -> StorageResult<()> {
     match content {
         Content::Bytes(bytes) if bytes.is_empty() => Ok(()),
         Content::Bytes(bytes) => add(writer, bytes.clone(), patience).await,
@@ -137,7 +137,7 @@ async fn from_file(
     file: Arc<File>,
     part_bytes: usize,
     patience: &Patience,
-) -> Attempt<()> {
+) -> StorageResult<()> {
     loop {
         let source = Arc::clone(&file);
         let piece = blocking(move || {
@@ -153,12 +153,14 @@ async fn from_file(
     }
 }
 
-async fn add(writer: &mut FileWriter, piece: Bytes, patience: &Patience) -> Attempt<()> {
+async fn add(writer: &mut FileWriter, piece: Bytes, patience: &Patience) -> StorageResult<()> {
     let patience = patience.for_bytes(piece.len() as u64);
     patience.within(async { writer.write_bytes(piece).await.map(drop).map_err(failure) }).await
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Attempt<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> StorageResult<T> {
     let ended = tokio::task::spawn_blocking(work).await;
     ended.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(local_failure)
 }

@@ -13,7 +13,7 @@ use millstream_record::Result;
 use super::HdfsStore;
 use super::draft::Content;
 use crate::file::failure;
-use crate::store::{Attempt, StorageFailure, StoreUpload};
+use crate::store::{StorageFailure, StorageResult, StoreUpload};
 
 /// How much is read from the disk and sent at once.
 const PIECE: usize = 1 << 20;
@@ -26,7 +26,7 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    pub(super) async fn new(store: HdfsStore, path: &str) -> Attempt<Self> {
+    pub(super) async fn new(store: HdfsStore, path: &str) -> StorageResult<Self> {
         let file = Arc::new(blocking(tempfile::tempfile).await?);
         Ok(Self { store, path: path.to_owned(), file })
     }
@@ -49,7 +49,9 @@ impl StoreUpload for Spool {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Attempt<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> StorageResult<T> {
     let ended = tokio::task::spawn_blocking(work).await;
     ended.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(failure)
 }

@@ -24,7 +24,7 @@ struct Again {
     bytes: Vec<u8>,
 }
 
-type Shared = Arc<Mutex<Summary>>;
+type SharedSummary = Arc<Mutex<Summary>>;
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
     if args.from_topic.is_some() && args.from_topic == args.target.topic {
@@ -44,8 +44,9 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<()> {
     send(args, &summary)
 }
 
-fn count(args: &ReplayArgs) -> Result<Shared> {
-    let (env, summary) = (Environment::new("dead-letters-count").with_parallelism(1), Shared::default());
+fn count(args: &ReplayArgs) -> Result<SharedSummary> {
+    let (env, summary) =
+        (Environment::new("dead-letters-count").with_parallelism(1), SharedSummary::default());
     let (noted, stage, goal) = (Arc::clone(&summary), args.stage.clone(), goal(args));
     let letters = letters(&env, args).flat_map("count", move |batch| {
         let mut summary = noted.lock();
@@ -57,7 +58,7 @@ fn count(args: &ReplayArgs) -> Result<Shared> {
     Ok(summary)
 }
 
-fn send(args: &ReplayArgs, summary: &Shared) -> Result<()> {
+fn send(args: &ReplayArgs, summary: &SharedSummary) -> Result<()> {
     let env = Environment::new("dead-letters-replay").with_parallelism(1);
     let topics: Vec<_> = summary.lock().topics().map(str::to_owned).collect();
     let (wanted, stage, goal) = (Arc::clone(summary), args.stage.clone(), goal(args));

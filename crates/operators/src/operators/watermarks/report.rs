@@ -62,22 +62,22 @@ struct Episodes {
 
 /// What there is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum Transition {
     Begun,
     Over,
 }
 
 impl Episodes {
-    fn turn(&mut self, lasts: bool, now: Time) -> Option<Turn> {
+    fn transition(&mut self, lasts: bool, now: Time) -> Option<Transition> {
         if !lasts {
-            return std::mem::take(&mut self.reported).then_some(Turn::Over);
+            return std::mem::take(&mut self.reported).then_some(Transition::Over);
         }
         if self.reported || !self.pauses.are_over(now) {
             return None;
         }
         self.reported = true;
         self.pauses.begin(now);
-        Some(Turn::Begun)
+        Some(Transition::Begun)
     }
 }
 
@@ -125,7 +125,7 @@ impl Report {
 
     fn held(&mut self, place: SplitOfOperator<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
         let SplitOfOperator { operator, split } = place;
-        if self.held.turn(clock.follows_the_wall_clock(), limits.now)? == Turn::Over {
+        if self.held.transition(clock.follows_the_wall_clock(), limits.now)? == Transition::Over {
             return Some(format!(
                 "{operator}: most events of split {split} agree with this host's clock again"
             ));
@@ -153,7 +153,7 @@ impl Report {
 
     fn behind(&mut self, place: SplitOfOperator<'_>, clock: &SplitClock, limits: Limits) -> Option<String> {
         let SplitOfOperator { operator, split } = place;
-        if self.behind.turn(clock.is_mostly_behind(), limits.now)? == Turn::Over {
+        if self.behind.transition(clock.is_mostly_behind(), limits.now)? == Transition::Over {
             return Some(format!("{operator}: most events of split {split} are in order again"));
         }
         let jump = clock.jump.map_or_else(String::new, |(from, to)| {
@@ -292,15 +292,15 @@ mod tests {
     fn a_trouble_that_comes_and_goes_is_told_ever_more_rarely() {
         let mut episodes = Episodes::default();
         let told: Vec<_> =
-            (0..100).filter_map(|second| episodes.turn(second % 2 == 0, second * 1000)).collect();
+            (0..100).filter_map(|second| episodes.transition(second % 2 == 0, second * 1000)).collect();
         assert_eq!(told.len(), 8, "at 0, 10, 30 and 70 s: {told:?}");
-        assert_eq!(episodes.turn(true, 149_000), None);
+        assert_eq!(episodes.transition(true, 149_000), None);
         assert_eq!(
-            episodes.turn(true, 150_000),
-            Some(Turn::Begun),
+            episodes.transition(true, 150_000),
+            Some(Transition::Begun),
             "it lasts, so it is told as soon as it may be"
         );
-        assert_eq!(episodes.turn(true, 900_000), None);
-        assert_eq!(episodes.turn(false, 900_001), Some(Turn::Over));
+        assert_eq!(episodes.transition(true, 900_000), None);
+        assert_eq!(episodes.transition(false, 900_001), Some(Transition::Over));
     }
 }

@@ -1,12 +1,12 @@
-//! Whose output something is.
+//! The identity of a transactional writer, through all attempts of a job.
 
 use millstream_record::Result;
 use millstream_record::record::{from_bytes, to_bytes};
 use millstream_stage::time::Time;
 
-/// One subtask's output to one topic, in one history of a job.
+/// Who writes one subtask's output to one topic, in one history of a job.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, millstream_record::Record)]
-pub(crate) struct Origin {
+pub(crate) struct WriterId {
     /// Prefix, job and sink.
     pub(crate) sink: String,
     /// The topic.
@@ -26,8 +26,8 @@ pub(crate) struct Stamp {
     pub(crate) checkpoint: u64,
 }
 
-impl Origin {
-    /// The transactional id that alone writes what comes from here.
+impl WriterId {
+    /// The transactional id that alone writes its output.
     pub(crate) fn transactional_id(&self) -> String {
         format!("{}-{}", self.sink, self.subtask)
     }
@@ -57,43 +57,43 @@ impl Origin {
     }
 }
 
-/// The origins that subtask `subtask` of `parallelism` looks after: its own, first, and those of subtasks
+/// The writer ids that subtask `subtask` of `parallelism` looks after: its own, first, and those of subtasks
 /// that are no more. Those that are not in `known` begin a history `now`.
 pub(crate) fn looked_after(
-    known: &[Origin],
+    known: &[WriterId],
     (sink, topic): (&str, &str),
     (subtask, parallelism): (u16, u16),
     now: Time,
-) -> Vec<Origin> {
-    let mut subtasks: Vec<u16> = known.iter().map(|origin| origin.subtask).collect();
+) -> Vec<WriterId> {
+    let mut subtasks: Vec<u16> = known.iter().map(|writer_id| writer_id.subtask).collect();
     subtasks.retain(|other| other % parallelism == subtask && *other != subtask);
     subtasks.sort_unstable();
     subtasks.dedup();
     subtasks.insert(0, subtask);
-    let origin = |subtask| {
-        let own = known.iter().find(|origin| origin.subtask == subtask && origin.is_of(sink, topic));
-        let new = || Origin { sink: sink.to_owned(), topic: topic.to_owned(), subtask, lineage: now };
+    let writer_id = |subtask| {
+        let own = known.iter().find(|writer_id| writer_id.subtask == subtask && writer_id.is_of(sink, topic));
+        let new = || WriterId { sink: sink.to_owned(), topic: topic.to_owned(), subtask, lineage: now };
         own.cloned().unwrap_or_else(new)
     };
-    subtasks.into_iter().map(origin).collect()
+    subtasks.into_iter().map(writer_id).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn origin(sink: &str, subtask: u16, lineage: Time) -> Origin {
-        Origin { sink: sink.to_owned(), topic: "t".to_owned(), subtask, lineage }
+    fn writer_id(sink: &str, subtask: u16, lineage: Time) -> WriterId {
+        WriterId { sink: sink.to_owned(), topic: "t".to_owned(), subtask, lineage }
     }
 
-    fn of(known: &[Origin], subtask: u16, parallelism: u16) -> Vec<(u16, Time)> {
-        let origins = looked_after(known, ("s", "t"), (subtask, parallelism), 99);
-        origins.iter().map(|origin| (origin.subtask, origin.lineage)).collect()
+    fn of(known: &[WriterId], subtask: u16, parallelism: u16) -> Vec<(u16, Time)> {
+        let writer_ids = looked_after(known, ("s", "t"), (subtask, parallelism), 99);
+        writer_ids.iter().map(|writer_id| (writer_id.subtask, writer_id.lineage)).collect()
     }
 
     #[test]
     fn every_origin_is_looked_after_by_exactly_one_subtask() {
-        let known: Vec<_> = (0..5).map(|subtask| origin("s", subtask, 7)).collect();
+        let known: Vec<_> = (0..5).map(|subtask| writer_id("s", subtask, 7)).collect();
         for parallelism in 1..8 {
             let mut all: Vec<_> =
                 (0..parallelism).flat_map(|subtask| of(&known, subtask, parallelism)).collect();
@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_fork_begins_a_history_of_its_own() {
-        assert_eq!(of(&[origin("other", 0, 7)], 0, 1), [(0, 99)]);
-        let elsewhere = Origin { topic: "u".to_owned(), ..origin("s", 0, 7) };
+        assert_eq!(of(&[writer_id("other", 0, 7)], 0, 1), [(0, 99)]);
+        let elsewhere = WriterId { topic: "u".to_owned(), ..writer_id("s", 0, 7) };
         assert_eq!(of(&[elsewhere], 0, 1), [(0, 99)]);
     }
 

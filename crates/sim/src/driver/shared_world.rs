@@ -62,7 +62,7 @@ pub(super) struct Tally {
 }
 
 /// What all processes of a job share.
-pub(super) struct Shared {
+pub(super) struct SharedWorld {
     pub(super) clock: Arc<VirtualClock>,
     pub(super) chance: Chance,
     pub(super) chaos: Chaos,
@@ -74,7 +74,7 @@ pub(super) struct Shared {
     trace: VecDeque<String>,
 }
 
-impl Shared {
+impl SharedWorld {
     pub(super) fn new(clock: Arc<VirtualClock>, chance: Chance, chaos: Chaos) -> Self {
         let storage = Storage::new(chaos.storage_faults);
         let (tally, trace) = (Tally::default(), VecDeque::new());

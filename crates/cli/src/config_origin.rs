@@ -9,7 +9,7 @@ use crate::strict::Mistake;
 
 /// The file that a configuration was read from, if it was, and what `--set` has changed of it.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub struct ConfigOrigin {
     file: Option<PathBuf>,
     places: Places,
     // The keys alone: a value may be a secret.
@@ -18,7 +18,7 @@ pub struct Origin {
     blamed: Option<String>,
 }
 
-impl Origin {
+impl ConfigOrigin {
     /// A text; from this file.
     pub(crate) fn of(text: &str, file: Option<&Path>) -> Self {
         Self { file: file.map(Path::to_owned), places: Places::of(text), ..Self::default() }

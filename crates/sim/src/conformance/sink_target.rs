@@ -17,7 +17,7 @@ use crate::world::World;
 const GROUPS: u16 = 128;
 
 /// One check's place.
-pub(super) struct Place<'a, F: SinkFixture> {
+pub(super) struct SinkTarget<'a, F: SinkFixture> {
     pub(super) fixture: &'a F,
     name: String,
     world: Arc<dyn World>,
@@ -33,7 +33,7 @@ pub(super) enum Written {
     Again,
 }
 
-impl<'a, F: SinkFixture> Place<'a, F> {
+impl<'a, F: SinkFixture> SinkTarget<'a, F> {
     pub(super) fn new(fixture: &'a F, check: &str) -> Result<Self> {
         let name = place_name(check);
         let sink = fixture.sink(&name)?;

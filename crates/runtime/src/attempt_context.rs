@@ -10,7 +10,7 @@ use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::ask::{Ask, Reply};
+use crate::ask::{Ask, ReplyTo};
 use crate::checkpoint_storage::{SubtaskSnapshot, WrittenCheckpoint};
 use crate::inbox::{Inbox, ThreadCommand};
 use crate::layout::{self, SubtaskId};
@@ -31,7 +31,7 @@ pub(crate) enum CoordinatorMessage {
     /// A subtask's thread is about to leave.
     Exited(usize),
     /// Somebody wants a checkpoint.
-    Ask(Ask, Reply),
+    Ask(Ask, ReplyTo),
     /// The parts of a checkpoint were stored, or could not be.
     WrittenCheckpoint(CheckpointId, Result<WrittenCheckpoint>),
     /// What came of a checkpoint's log entry.
@@ -42,7 +42,7 @@ pub(crate) enum CoordinatorMessage {
     Cleaned(Vec<CheckpointId>),
     /// The job is to end in order.
     Stop,
-    /// Something failed: [`Shared::fail`].
+    /// Something failed: [`AttemptContext::fail`].
     Failed,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct AttemptFailure {
 }
 
 /// What all threads of one attempt share.
-pub(crate) struct Shared {
+pub(crate) struct AttemptContext {
     /// What is the same for every attempt.
     pub(crate) setup: Arc<Setup>,
     pub(crate) epoch: u64,
@@ -65,7 +65,7 @@ pub(crate) struct Shared {
     failure: Mutex<Option<AttemptFailure>>,
 }
 
-impl Shared {
+impl AttemptContext {
     pub(crate) fn new(setup: Arc<Setup>, epoch: u64, events: Sender<CoordinatorMessage>) -> Self {
         let inbox = |(place, metrics): (&SubtaskId, &Arc<SubtaskMetrics>)| {
             let channels = layout::channels(&setup.plan, *place).len();

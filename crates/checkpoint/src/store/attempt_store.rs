@@ -1,4 +1,4 @@
-//! One attempt to run a job: what it may write, and what stands.
+//! The checkpoints of a job as one attempt may write them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,8 +22,9 @@ use super::{CheckpointStore, paths};
 use crate::job_log::LogFolder;
 use crate::manifest::{Manifest, StageManifest};
 
-/// An attempt whose claim stands: the only one that may write, until a newer one claims.
-pub struct Attempt {
+/// The checkpoints of a job as one attempt writes them. Its claim stands: it is the only one that may write,
+/// until a newer attempt claims.
+pub struct AttemptStore {
     pub(super) store: CheckpointStore,
     log: LogFolder,
     // One entry at a time: while it is not known whether the last one stands there must be no other.
@@ -71,7 +72,7 @@ pub struct Recovered {
     pub passed_over: Vec<(CheckpointRef, Error)>,
 }
 
-impl Attempt {
+impl AttemptStore {
     pub(super) async fn claim(store: CheckpointStore, base: Base) -> Result<Self> {
         let log = LogFolder::of(store.folder());
         let again = store.inner.claimed.load(Relaxed);
@@ -355,8 +356,8 @@ fn stands(change: &Change, last: &LogEntry) -> bool {
     matches!(change, Change::Complete(reference, _) if last.retained.contains(reference))
 }
 
-impl fmt::Debug for Attempt {
+impl fmt::Debug for AttemptStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempt").field("store", &self.store).field("epoch", &self.epoch()).finish()
+        f.debug_struct("AttemptStore").field("store", &self.store).field("epoch", &self.epoch()).finish()
     }
 }

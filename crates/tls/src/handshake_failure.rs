@@ -10,17 +10,17 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage};
 /// Why there is no TLS connection. None of these reasons passes by waiting.
 ///
 /// ```
-/// use millstream_tls::Refusal;
+/// use millstream_tls::HandshakeFailure;
 ///
 /// let error = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
 /// let wrapped = std::io::Error::other(error);
-/// let refusal = Refusal::of(&wrapped).unwrap();
-/// assert_eq!(refusal, Refusal::UnknownIssuer);
+/// let refusal = HandshakeFailure::of(&wrapped).unwrap();
+/// assert_eq!(refusal, HandshakeFailure::UnknownIssuer);
 /// assert!(refusal.to_string().contains("ca-file"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum HandshakeFailure {
     /// The server shows the certificate of an authority as its own.
     AuthorityAsServer,
     /// The certificate's time is over.
@@ -47,7 +47,7 @@ pub enum Refusal {
     NotTls,
 }
 
-impl Refusal {
+impl HandshakeFailure {
     /// The refusal in a client's error, if it holds one.
     pub fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
@@ -64,35 +64,39 @@ impl Refusal {
     }
 }
 
-fn of_tls(error: &rustls::Error) -> Option<Refusal> {
+fn of_tls(error: &rustls::Error) -> Option<HandshakeFailure> {
     use rustls::Error as Tls;
     match error {
         Tls::InvalidCertificate(certificate) => Some(of_certificate(certificate)),
-        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Refusal::NotTls),
-        Tls::AlertReceived(AlertDescription::CertificateRequired) => Some(Refusal::ClientCertificateWanted),
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => Some(HandshakeFailure::NotTls),
+        Tls::AlertReceived(AlertDescription::CertificateRequired) => {
+            Some(HandshakeFailure::ClientCertificateWanted)
+        }
         Tls::AlertReceived(AlertDescription::ProtocolVersion) | Tls::PeerIncompatible(_) => {
-            Some(Refusal::TooOld)
+            Some(HandshakeFailure::TooOld)
         }
         // Others may pass: a server that starts or is overloaded.
         _ => None,
     }
 }
 
-fn of_certificate(error: &CertificateError) -> Refusal {
+fn of_certificate(error: &CertificateError) -> HandshakeFailure {
     use CertificateError as Of;
     match error {
-        Of::Expired | Of::ExpiredContext { .. } => Refusal::Expired,
-        Of::NotValidYet | Of::NotValidYetContext { .. } => Refusal::NotYetValid,
-        Of::NotValidForName => Refusal::OtherHost(Vec::new()),
-        Of::NotValidForNameContext { presented, .. } => Refusal::OtherHost(names(presented)),
-        Of::UnknownIssuer => Refusal::UnknownIssuer,
-        Of::BadSignature => Refusal::OtherKey,
-        Of::InvalidPurpose | Of::InvalidPurposeContext { .. } => Refusal::OtherPurpose,
-        Of::Revoked => Refusal::Revoked,
+        Of::Expired | Of::ExpiredContext { .. } => HandshakeFailure::Expired,
+        Of::NotValidYet | Of::NotValidYetContext { .. } => HandshakeFailure::NotYetValid,
+        Of::NotValidForName => HandshakeFailure::OtherHost(Vec::new()),
+        Of::NotValidForNameContext { presented, .. } => HandshakeFailure::OtherHost(names(presented)),
+        Of::UnknownIssuer => HandshakeFailure::UnknownIssuer,
+        Of::BadSignature => HandshakeFailure::OtherKey,
+        Of::InvalidPurpose | Of::InvalidPurposeContext { .. } => HandshakeFailure::OtherPurpose,
+        Of::Revoked => HandshakeFailure::Revoked,
         // The verifier's own error has no variant here; a test with a real handshake sees to it that its name
         // stays.
-        Of::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => Refusal::AuthorityAsServer,
-        other => Refusal::Unusable(other.to_string()),
+        Of::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            HandshakeFailure::AuthorityAsServer
+        }
+        other => HandshakeFailure::Unusable(other.to_string()),
     }
 }
 
@@ -105,7 +109,7 @@ fn names(presented: &[String]) -> Vec<String> {
     presented.iter().map(inner).collect()
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HandshakeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::AuthorityAsServer => {
@@ -166,10 +170,10 @@ mod tests {
 
     use super::*;
 
-    fn of(error: CertificateError) -> Refusal {
+    fn of(error: CertificateError) -> HandshakeFailure {
         // As HTTP clients wrap it: an I/O error within an I/O error.
         let error = io::Error::other(io::Error::other(rustls::Error::InvalidCertificate(error)));
-        Refusal::of(&error).unwrap()
+        HandshakeFailure::of(&error).unwrap()
     }
 
     #[test]
@@ -178,17 +182,21 @@ mod tests {
         let expected = ServerName::try_from("localhost").unwrap();
         let presented = vec!["DnsName(\"shop.example\")".to_owned()];
         for (error, refusal, word) in [
-            (CertificateError::ExpiredContext { time, not_after: time }, Refusal::Expired, "renew"),
-            (CertificateError::NotValidYetContext { time, not_before: time }, Refusal::NotYetValid, "clock"),
+            (CertificateError::ExpiredContext { time, not_after: time }, HandshakeFailure::Expired, "renew"),
+            (
+                CertificateError::NotValidYetContext { time, not_before: time },
+                HandshakeFailure::NotYetValid,
+                "clock",
+            ),
             (
                 CertificateError::NotValidForNameContext { expected, presented },
-                Refusal::OtherHost(vec!["shop.example".to_owned()]),
+                HandshakeFailure::OtherHost(vec!["shop.example".to_owned()]),
                 "names shop.example",
             ),
-            (CertificateError::NotValidForName, Refusal::OtherHost(Vec::new()), "subjectAltName"),
-            (CertificateError::UnknownIssuer, Refusal::UnknownIssuer, "ca-file"),
-            (CertificateError::BadSignature, Refusal::OtherKey, "another key"),
-            (CertificateError::Revoked, Refusal::Revoked, "revoked"),
+            (CertificateError::NotValidForName, HandshakeFailure::OtherHost(Vec::new()), "subjectAltName"),
+            (CertificateError::UnknownIssuer, HandshakeFailure::UnknownIssuer, "ca-file"),
+            (CertificateError::BadSignature, HandshakeFailure::OtherKey, "another key"),
+            (CertificateError::Revoked, HandshakeFailure::Revoked, "revoked"),
         ] {
             assert_eq!(of(error), refusal);
             assert!(refusal.to_string().contains(word), "{refusal}");
@@ -206,16 +214,16 @@ mod tests {
         }
         impl StdError for CaUsedAsEndEntity {}
         let other = CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity)));
-        assert_eq!(of(other), Refusal::AuthorityAsServer);
+        assert_eq!(of(other), HandshakeFailure::AuthorityAsServer);
     }
 
     #[test]
     fn what_may_pass_is_no_refusal() {
         let alert = rustls::Error::AlertReceived(AlertDescription::InternalError);
-        assert_eq!(Refusal::of(&alert), None);
-        assert_eq!(Refusal::of(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
+        assert_eq!(HandshakeFailure::of(&alert), None);
+        assert_eq!(HandshakeFailure::of(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
         let plain = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        assert_eq!(Refusal::of(&plain), Some(Refusal::NotTls));
+        assert_eq!(HandshakeFailure::of(&plain), Some(HandshakeFailure::NotTls));
     }
 
     #[test]
@@ -234,6 +242,6 @@ mod tests {
         }
         let tls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let client = Client(Arc::new(io::Error::other(tls)));
-        assert_eq!(Refusal::of(&client), Some(Refusal::UnknownIssuer));
+        assert_eq!(HandshakeFailure::of(&client), Some(HandshakeFailure::UnknownIssuer));
     }
 }

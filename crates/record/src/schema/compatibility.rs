@@ -1,4 +1,4 @@
-//! The verdict on a pair of schemas, in words for users.
+//! The compatibility on a pair of schemas, in words for users.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ impl fmt::Display for Note {
 
 /// Whether stored data can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Compatibility {
     /// As it is.
     Same,
     /// With these changes.
@@ -57,7 +57,7 @@ pub enum Verdict {
     Incompatible(Vec<Note>),
 }
 
-impl Verdict {
+impl Compatibility {
     pub(super) fn of(changes: Vec<Note>, refusals: Vec<Note>) -> Self {
         match (refusals.is_empty(), changes.is_empty()) {
             (false, _) => Self::Incompatible(refusals),
@@ -67,7 +67,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Compatibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, notes) = match self {
             Self::Same => return f.write_str("same"),

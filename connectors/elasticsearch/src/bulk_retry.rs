@@ -10,7 +10,7 @@
 use std::error::Error as StdError;
 
 use millstream_delivery::{Reply, Verdict};
-use millstream_tls::Refusal;
+use millstream_tls::HandshakeFailure;
 
 use crate::response::{BulkAnswer, Item, describe_refusal, refusal_type};
 
@@ -81,7 +81,7 @@ fn of_items(body: &[u8]) -> Reply {
 
 /// Why there is no answer at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum RequestError {
     /// Nothing was sent: another node may be asked at once.
     Unreachable(String),
     /// What became of the request is not known.
@@ -90,7 +90,7 @@ pub(crate) enum Trouble {
     Untrusted(String),
 }
 
-impl Trouble {
+impl RequestError {
     /// In words.
     pub(crate) fn reason(&self) -> &str {
         match self {
@@ -100,16 +100,16 @@ impl Trouble {
 }
 
 /// The HTTP client's error in our terms; `host` is the node that was asked.
-pub(crate) fn of_transport(host: &str, error: reqwest::Error) -> Trouble {
+pub(crate) fn of_transport(host: &str, error: reqwest::Error) -> RequestError {
     let (connect, timeout) = (error.is_connect(), error.is_timeout());
     // Its URL would repeat path and filters.
     let error = error.without_url();
     let chain: Vec<_> = chain(&error).map(ToString::to_string).collect();
     let reason = format!("{host}: {}{}", if timeout { "no answer in time: " } else { "" }, chain.join(": "));
-    match Refusal::of(&error) {
-        Some(refusal) => Trouble::Untrusted(format!("{host}: {refusal}")),
-        None if connect => Trouble::Unreachable(reason),
-        None => Trouble::Lost(reason),
+    match HandshakeFailure::of(&error) {
+        Some(refusal) => RequestError::Untrusted(format!("{host}: {refusal}")),
+        None if connect => RequestError::Unreachable(reason),
+        None => RequestError::Lost(reason),
     }
 }
 
