@@ -67,10 +67,10 @@ fn through(source: Prebuilt) -> Result<(Duration, String)> {
 #[allow(clippy::disallowed_methods, reason = "a measuring tool is a clock's home")]
 fn idle(report: &mut Report) -> Result<()> {
     let (input, source) = Live::new();
-    let (told, written) = channel();
+    let (sender, written) = channel();
     let env = Environment::new("idle");
     running_counts(&env.source("lines", source))?
-        .inspect("written", move |_, _| told.send(Instant::now()).unwrap_or(()))
+        .inspect("written", move |_, _| sender.send(Instant::now()).unwrap_or(()))
         .sink_to("discard", Discard::new(jobs::count_of));
     let job = start(env.plan()?, RuntimeOptions::default())?;
     let mut took = Vec::new();

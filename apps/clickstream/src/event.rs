@@ -244,16 +244,16 @@ mod tests {
         let snake = r#"{"user_id": 1, "item_id": 2, "category_id": 3, "behavior": "pv", "ts": "2017-11-26T01:00:00Z"}"#;
         let camel = r#"{"userId": 1, "itemId": 2, "behavior": "pv", "timestamp": 1511658000000}"#;
         let mixed = r#"{"userId": 1, "item_id": 2, "behavior": "pv", "timestamp": 1511658000000}"#;
-        let told = reason(Preset::Camel, snake);
+        let advice = reason(Preset::Camel, snake);
         assert_eq!(
-            told,
+            advice,
             "field itemId: is missing; the message has user_id, item_id, category_id, behavior, ts: these are the names of \
              `event: {preset: snake}`"
         );
-        let told = reason(Preset::Snake, camel);
-        assert!(told.ends_with("`event: {preset: camel}`, which is the default"), "{told}");
-        let told = reason(Preset::Camel, mixed);
-        assert!(told.ends_with("has userId, item_id, behavior, timestamp"), "{told}");
+        let advice = reason(Preset::Snake, camel);
+        assert!(advice.ends_with("`event: {preset: camel}`, which is the default"), "{advice}");
+        let advice = reason(Preset::Camel, mixed);
+        assert!(advice.ends_with("has userId, item_id, behavior, timestamp"), "{advice}");
     }
 
     #[test]

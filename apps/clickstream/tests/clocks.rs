@@ -61,11 +61,14 @@ fn a_phone_that_is_hours_or_seconds_ahead_costs_nobody_an_event() -> Result<()> 
         let said = from_file(dir.path(), &lines, "jobs: [user-clicks]")?;
         let clicks = clicks(dir.path())?;
         assert_eq!((clicks["honest"], clicks["phone"]), (60_000, 1), "{ahead}: {said}");
-        let told =
+        let reported =
             said.lines().filter(|line| line.contains("ahead of this host's clock")).collect::<Vec<_>>();
         let wanted = usize::from(!known.is_empty());
-        assert_eq!(told.len(), wanted, "{said}");
-        assert!(told.iter().all(|line| line.contains("1 event of split ") && line.contains(known)), "{said}");
+        assert_eq!(reported.len(), wanted, "{said}");
+        assert!(
+            reported.iter().all(|line| line.contains("1 event of split ") && line.contains(known)),
+            "{said}"
+        );
     }
     Ok(())
 }
@@ -94,10 +97,11 @@ fn a_wrong_clock_in_a_recording_is_said_with_the_jump_that_it_made() -> Result<(
         writeln!(lines, "{}", event(user, time))?;
     }
     let said = from_file(dir.path(), &lines, "jobs: [user-clicks]")?;
-    let told: Vec<_> = said.lines().filter(|line| line.contains("are older than its event time")).collect();
-    assert_eq!(told.len(), 1, "{said}");
-    assert!(told[0].contains("Its largest step was from 2017-11-26T01:00:"), "{said}");
-    assert!(told[0].contains("to 2017-11-26T09:00:00Z"), "{said}");
+    let reported: Vec<_> =
+        said.lines().filter(|line| line.contains("are older than its event time")).collect();
+    assert_eq!(reported.len(), 1, "{said}");
+    assert!(reported[0].contains("Its largest step was from 2017-11-26T01:00:"), "{said}");
+    assert!(reported[0].contains("to 2017-11-26T09:00:00Z"), "{said}");
     Ok(())
 }
 

@@ -288,8 +288,9 @@ fn every_line_is_json_where_that_is_wanted() -> Result<()> {
             ["time", "level", "message"].iter().all(|field| line[*field].is_string())
         };
         assert!(!lines.is_empty() && lines.iter().all(complete), "{text}");
-        let told = lines.iter().any(|line| line["message"].as_str().is_some_and(|told| told.contains(says)));
-        assert!(told, "{text}");
+        let logged =
+            lines.iter().any(|line| line["message"].as_str().is_some_and(|message| message.contains(says)));
+        assert!(logged, "{text}");
     }
     Ok(())
 }

@@ -77,9 +77,9 @@ mod tests {
     fn a_spell_is_told_once_and_so_is_its_end() {
         let mut lasting = Lasting::default();
         let looks = [(0, true), (9, true), (10, true), (20, true), (21, false), (22, false), (30, true)];
-        let told = looks.map(|(now, holds)| lasting.look(now, holds, 10));
+        let reported = looks.map(|(now, holds)| lasting.look(now, holds, 10));
         assert_eq!(
-            told,
+            reported,
             [News::None, News::None, News::Lasts, News::None, News::Over, News::None, News::None]
         );
         assert_eq!(lasting.look(40, true, 10), News::Lasts, "a new spell");

@@ -39,8 +39,8 @@ pub(crate) fn with_log_format(command: Command) -> Command {
 
 /// Starts the logs as the command line says.
 pub(crate) fn start_as_told(matches: &ArgMatches) {
-    let told = matches.get_one::<LogFormat>(ARGUMENT);
-    start_as(told.copied().unwrap_or_default());
+    let format = matches.get_one::<LogFormat>(ARGUMENT);
+    start_as(format.copied().unwrap_or_default());
 }
 
 /// Sends log lines to standard error in this format, `warn` and above and Millstream's `info` unless
@@ -105,8 +105,8 @@ pub fn error(error: &Error) {
         }
         LogFormat::Json => {
             let lists = [("causes", json!(causes)), ("at", json!(places))];
-            let told: Vec<_> = lists.into_iter().filter(|(_, list)| *list != json!([])).collect();
-            json::line("ERROR", &error.to_string(), &told);
+            let lists: Vec<_> = lists.into_iter().filter(|(_, list)| *list != json!([])).collect();
+            json::line("ERROR", &error.to_string(), &lists);
         }
     }
 }

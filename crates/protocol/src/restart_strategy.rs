@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn ends(verdict: &RestartDecision, why: &str) -> bool {
-        matches!(verdict, RestartDecision::End { why: told } if told.contains(why))
+        matches!(verdict, RestartDecision::End { why: said } if said.contains(why))
     }
 
     #[test]

@@ -56,14 +56,14 @@ fn deadlines_fire_in_time_and_only_a_resume_takes_them_back() {
     // The first resume asks for another one 30 ms later, the rows after it ask for nothing; the last one asks
     // for none.
     let numbers = Numbers { bounded: false, ..Numbers::new(&[(0, 10)]) };
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let due = Arc::new(AtomicI64::new(0));
     let resumes = Arc::new(AtomicU64::new(0));
     let operator = move || {
-        let (tell, due, count) = (tell.clone(), Arc::clone(&due), Arc::clone(&resumes));
+        let (sender, due, count) = (sender.clone(), Arc::clone(&due), Arc::clone(&resumes));
         Resumes::new(&resumes, Step::DONE, move |cx| {
             assert!(cx.now() >= due.load(SeqCst), "too early");
-            let _ = tell.send(());
+            let _ = sender.send(());
             if count.load(SeqCst) >= 4 {
                 return Ok(Step::DONE);
             }
@@ -73,9 +73,9 @@ fn deadlines_fire_in_time_and_only_a_resume_takes_them_back() {
     };
     let job = start(into(&numbers, operator, &Written::default(), 10_000), support::options()).unwrap();
     for _ in 0..4 {
-        told.recv_timeout(Duration::from_secs(30)).expect("a deadline was missed");
+        receiver.recv_timeout(Duration::from_secs(30)).expect("a deadline was missed");
     }
-    told.recv_timeout(Duration::from_millis(100)).expect_err("nothing was asked for any more");
+    receiver.recv_timeout(Duration::from_millis(100)).expect_err("nothing was asked for any more");
     job.stop();
     wait(job).unwrap();
 }

@@ -74,7 +74,7 @@ struct Sum {
 #[allow(clippy::disallowed_methods, reason = "how long it takes, for people")]
 fn prove(wanted: &Wanted) -> ExitCode {
     let Wanted { from, seeds, broken, trace } = *wanted;
-    let (began, mut told, mut sum) = (Instant::now(), Instant::now(), Sum::default());
+    let (began, mut reported, mut sum) = (Instant::now(), Instant::now(), Sum::default());
     for seed in from..from + seeds {
         match scenario::run(seed, broken, trace) {
             Ok(outcome) => {
@@ -89,8 +89,8 @@ fn prove(wanted: &Wanted) -> ExitCode {
             }
             Err(wrong) => return fail(seed, broken, &wrong),
         }
-        if told.elapsed() > Duration::from_secs(10) {
-            told = Instant::now();
+        if reported.elapsed() > Duration::from_secs(10) {
+            reported = Instant::now();
             println!("{} of {seeds} seeds are clean", seed - from + 1);
         }
     }

@@ -36,8 +36,8 @@ pub(crate) fn run(seed: u64, broken: Option<Broken>, trace: Option<fn(&str)>) ->
     if let Some(rule) = broken {
         driver = driver.broken(rule);
     }
-    if let Some(told) = trace {
-        driver = driver.trace(told);
+    if let Some(trace) = trace {
+        driver = driver.trace(trace);
     }
     let outcome = driver.run(&job).map_err(|error| error.chain())?;
     audit(&shape, &outside, !damaged)

@@ -86,9 +86,9 @@ mod tests {
             (*b"-NOAU", Expected::Rediss, Some("does not speak TLS")),
             (*b"HTTP/", Expected::Rediss, None),
         ] {
-            let told = judge(&answer, expected);
-            assert_eq!(told.is_some(), mistaken.is_some(), "{answer:?} {expected:?}");
-            assert!(told.unwrap_or_default().contains(mistaken.unwrap_or_default()));
+            let advice = judge(&answer, expected);
+            assert_eq!(advice.is_some(), mistaken.is_some(), "{answer:?} {expected:?}");
+            assert!(advice.unwrap_or_default().contains(mistaken.unwrap_or_default()));
         }
     }
 

@@ -41,8 +41,8 @@ fn client(path: &str) -> Result<Properties, String> {
 // A line that is wrong is not shown: it may be a password.
 fn properties(text: &str) -> Result<Properties, String> {
     let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines().map(str::trim));
-    let told = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '!']));
-    let pairs = told.map(|(number, line)| match line.split_once('=') {
+    let settings = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '!']));
+    let pairs = settings.map(|(number, line)| match line.split_once('=') {
         Some((name, _)) if name.trim() == "sasl.jaas.config" => Err(format!(
             "line {number}: sasl.jaas.config belongs to Kafka's Java client: write sasl.mechanism, sasl.username and sasl.password"
         )),

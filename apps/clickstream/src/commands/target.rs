@@ -62,11 +62,11 @@ pub(super) fn all_sent(report: &JobReport) -> Result<()> {
 /// Says of the first message that a topic refuses for ever why it does.
 pub(super) fn tell_refused(name: &str, refused: &DataStream<DeadLetter>) {
     let once = Arc::new(Once::new());
-    let told = refused.flat_map(&format!("{name}-refused"), move |letter: DeadLetter| {
+    let messages = refused.flat_map(&format!("{name}-refused"), move |letter: DeadLetter| {
         once.call_once(|| logs::err(&format!("a message is not sent: {}", letter.reason)));
         None::<bool>
     });
-    told.sink_to(&format!("{name}-told"), Collected::default());
+    messages.sink_to(&format!("{name}-told"), Collected::default());
 }
 
 /// Runs a job to its end.

@@ -44,7 +44,7 @@ impl DrillReport {
     pub(super) fn dealt(&mut self, number: u32, kind: Blow, outcome: &Result<String>) -> String {
         *self.dealt.entry(kind.to_string()).or_default() += 1;
         match outcome {
-            Ok(told) => format!("{number:>4}  {kind}: {told}"),
+            Ok(result) => format!("{number:>4}  {kind}: {result}"),
             Err(error) => format!("{number:>4}  {kind}: FAILED: {}", error.chain()),
         }
     }

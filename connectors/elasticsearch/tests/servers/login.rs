@@ -99,8 +99,8 @@ fn each_fault_of_a_certificate_has_its_own_advice() {
         (CertificateFault::NotYetValid, "is not valid yet"),
         (CertificateFault::OtherHost, "it names shop.example"),
     ] {
-        let told = refused_behind(fault);
-        assert!(told.contains(advice), "{told}");
+        let message = refused_behind(fault);
+        assert!(message.contains(advice), "{message}");
     }
 }
 

@@ -82,11 +82,11 @@ fn brokers_that_come_later_are_waited_for() {
     let mut writer = open(options, to_first_partition);
     writer.write(vec![text(0, 0)]).unwrap();
     let mut log = String::new();
-    let mut told = || {
+    let mut reported = || {
         log += &logged(|| writer.resume().unwrap());
         log.contains("the sink waits for Kafka")
     };
-    assert!(wait::until(PATIENCE, &mut told), "it does not say what it waits for");
+    assert!(wait::until(PATIENCE, &mut reported), "it does not say what it waits for");
     // The time of its message is up again and again.
     assert!(!wait::until(12 * second, || writer.resume().is_err()), "it does not go on waiting");
     assert_says(&log, &["the sink waits for Kafka", &address, "within 1 s", "Connection refused"]);

@@ -34,7 +34,7 @@ pub struct SourceStage<T: Record> {
     // By split: whether the chain last heard that the split is at its end.
     splits: BTreeMap<SplitId, Option<bool>>,
     look_at: Time,
-    // Splits that came back from a snapshot or were assigned, not yet told to the chain.
+    // Splits that came back from a snapshot or were assigned, not yet reported to the chain.
     added: Vec<Split>,
     untold: bool,
     last_assigned: bool,
@@ -105,9 +105,9 @@ impl<T: Record> SourceStage<T> {
         self.look_at = cx.now().saturating_add(LOOK_EVERY);
         let mut step = self.look_again();
         let reader = &opened(&mut self.opened)?.reader;
-        for (split, told) in &mut self.splits {
+        for (split, reported) in &mut self.splits {
             let at_end = Some(reader.is_at_end(split));
-            if std::mem::replace(told, at_end) != at_end {
+            if std::mem::replace(reported, at_end) != at_end {
                 let id = Arc::clone(split);
                 let at_end = at_end == Some(true);
                 let change = if at_end { SplitChange::AtEnd(id) } else { SplitChange::Behind(id) };
@@ -120,7 +120,7 @@ impl<T: Record> SourceStage<T> {
 
     // Nobody wakes the stage when a split without records turns out to be at its end.
     fn look_again(&self) -> Step {
-        let lags = self.splits.values().any(|told| *told != Some(true));
+        let lags = self.splits.values().any(|reported| *reported != Some(true));
         if lags { Step::wake_at(self.look_at) } else { Step::DONE }
     }
 

@@ -86,10 +86,10 @@ impl<K: Key, A: Record, S: Record> FrozenPane<K, A, S> {
     // The timers of a window are in each key group that has a key in it.
     fn entries(&self, groups: u16, emit: &mut Emit<'_>) -> Result<()> {
         let timers = to_bytes(&(self.window, self.timers.clone()));
-        let (mut told, mut bytes) = (vec![false; usize::from(groups)], Vec::new());
+        let (mut named, mut bytes) = (vec![false; usize::from(groups)], Vec::new());
         for entry in self.entries.iter().flatten() {
             let group = key_group(entry.hash, groups);
-            if !std::mem::replace(&mut told[usize::from(group)], true) {
+            if !std::mem::replace(&mut named[usize::from(group)], true) {
                 emit(group, 1, &timers)?;
             }
             bytes.clear();

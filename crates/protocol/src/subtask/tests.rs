@@ -211,8 +211,8 @@ fn a_reader_reports_once_that_it_waits_and_again_after_an_assignment() {
 fn a_subtask_ends_when_its_stage_has_flushed() {
     let mut source = source();
     let finished = Move::Reader(ReaderState { finished: true, ..IDLE });
-    let told = make(&mut source, finished, Step::MORE);
-    assert_eq!(told, [SubtaskDecision::Call(StageCall::EndOfInput(0, End::Finished))]);
+    let decisions = make(&mut source, finished, Step::MORE);
+    assert_eq!(decisions, [SubtaskDecision::Call(StageCall::EndOfInput(0, End::Finished))]);
     assert!(!source.can(Move::End), "there is more to flush");
     on(&mut source, SubtaskEvent::Resume);
     let ended = make(&mut source, Move::End, Step::DONE);

@@ -27,10 +27,10 @@ pub fn options() -> RuntimeOptions {
 
 /// Waits for a job's end, and fails the test where that never comes.
 pub fn wait(job: JobHandle) -> Result<JobReport> {
-    let (tell, told) = mpsc::channel();
-    let waiting = Builder::new().name("waits".into()).spawn(move || tell.send(job.wait()));
+    let (sender, receiver) = mpsc::channel();
+    let waiting = Builder::new().name("waits".into()).spawn(move || sender.send(job.wait()));
     waiting.expect("the system has threads left");
-    told.recv_timeout(Duration::from_secs(60)).expect("the job hangs")
+    receiver.recv_timeout(Duration::from_secs(60)).expect("the job hangs")
 }
 
 /// Waits until something is so; the test's own time limit is that of the whole run.

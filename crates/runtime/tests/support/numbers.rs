@@ -34,9 +34,9 @@ pub struct Probe {
 impl Probe {
     /// Told when the first reader has come to its gate.
     pub fn gate(&self) -> Receiver<()> {
-        let (tell, told) = channel();
-        *self.at_gate.lock() = Some(tell);
-        told
+        let (sender, receiver) = channel();
+        *self.at_gate.lock() = Some(sender);
+        receiver
     }
 
     pub fn open_gate(&self) {
@@ -167,8 +167,8 @@ impl SplitReader for Reader {
         probe.polls.fetch_add(1, SeqCst);
         let gate = if probe.gate_open.load(SeqCst) { i64::MAX } else { self.source.gate_at };
         let Some(index) = self.splits.iter().position(|(_, (next, end))| next >= end || *next < gate) else {
-            if let Some(tell) = probe.at_gate.lock().take_if(|_| !self.splits.is_empty()) {
-                let _ = tell.send(());
+            if let Some(sender) = probe.at_gate.lock().take_if(|_| !self.splits.is_empty()) {
+                let _ = sender.send(());
             }
             return Ok(Polled::Pending(None));
         };

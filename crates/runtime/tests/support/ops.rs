@@ -170,7 +170,7 @@ impl Operator for WatermarkWatch {
 
 pub type OnResume = Arc<dyn Fn(&mut Context<'_>) -> Result<Step> + Send + Sync>;
 
-/// Counts its calls of `resume`, and does what it is told in them.
+/// Counts its calls of `resume`, and does what it is told to do in them.
 pub struct Resumes {
     pub count: Arc<AtomicU64>,
     pub on_rows: Step,

@@ -55,12 +55,12 @@ fn last_for_all<F: SourceFixture>(fixture: &F) -> Result<()> {
 
 fn told_the_end(assignments: &[Assignment], parallelism: u16) -> Result<()> {
     let last = assignments.iter().filter(|assignment| assignment.last);
-    let told: BTreeSet<_> = last.map(|assignment| assignment.subtask).collect();
-    if told.len() == usize::from(parallelism) {
+    let informed: BTreeSet<_> = last.map(|assignment| assignment.subtask).collect();
+    if informed.len() == usize::from(parallelism) {
         return Ok(());
     }
     Err(wrong(format!(
-        "of {parallelism} readers only {told:?} learn that nothing follows: the others never end"
+        "of {parallelism} readers only {informed:?} learn that nothing follows: the others never end"
     )))
 }
 

@@ -291,14 +291,14 @@ mod tests {
     #[test]
     fn a_trouble_that_comes_and_goes_is_told_ever_more_rarely() {
         let mut episodes = Episodes::default();
-        let told: Vec<_> =
+        let reported: Vec<_> =
             (0..100).filter_map(|second| episodes.transition(second % 2 == 0, second * 1000)).collect();
-        assert_eq!(told.len(), 8, "at 0, 10, 30 and 70 s: {told:?}");
+        assert_eq!(reported.len(), 8, "at 0, 10, 30 and 70 s: {reported:?}");
         assert_eq!(episodes.transition(true, 149_000), None);
         assert_eq!(
             episodes.transition(true, 150_000),
             Some(Transition::Begun),
-            "it lasts, so it is told as soon as it may be"
+            "it lasts, so it is reported as soon as it may be"
         );
         assert_eq!(episodes.transition(true, 900_000), None);
         assert_eq!(episodes.transition(false, 900_001), Some(Transition::Over));
