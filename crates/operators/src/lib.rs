@@ -9,6 +9,7 @@ pub mod collection;
 mod firing;
 mod group_watermarks;
 mod key_selector;
+mod opened;
 pub mod operators;
 pub mod state;
 pub mod table;

@@ -1,6 +1,7 @@
 //! Windows: an [`AggregateFunction`] says what is computed, a [`WindowAssigner`] for which spans of event
 //! time, and a [`Trigger`] when the result goes out.
 
+pub mod aligned;
 pub mod allowed_lateness;
 pub mod assigner;
 mod calendar;
@@ -10,6 +11,7 @@ mod frozen;
 pub mod operator;
 mod pane;
 pub mod session;
+mod session_merge;
 pub mod spec;
 pub mod trigger;
 
@@ -19,8 +21,7 @@ pub use crate::aggregate_function::{
 pub use assigner::{Cumulative, Global, Session, Sliding, Tumbling, WindowAssigner};
 pub use calendar::Calendar;
 pub use emit::WindowFunction;
-pub use operator::WindowOperator;
-pub use session::SessionOperator;
+pub use operator::{SessionOperator, WindowOperator};
 pub use spec::WindowSpec;
 pub use trigger::{
     CountTrigger, DefaultTrigger, EventTimeTrigger, Never, ProcessingTimeTrigger, Purging, Trigger,

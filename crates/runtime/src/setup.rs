@@ -36,7 +36,7 @@ impl Setup {
         let troubles = Arc::<Troubles>::default();
         let metrics = |place: &SubtaskId| {
             let stage = &plan.stages[place.stage as usize].name;
-            SubtaskMetrics::within(stage, place.subtask, Arc::clone(&troubles))
+            Arc::new(SubtaskMetrics::within(stage, place.subtask, Arc::clone(&troubles)))
         };
         let subtasks = places.iter().map(metrics).collect();
         let metrics = Arc::new(JobMetrics { job: plan.name.clone(), subtasks, troubles });

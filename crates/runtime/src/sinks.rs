@@ -90,7 +90,7 @@ mod tests {
             ..OperatorSpec::default()
         };
         let minute = Some(Duration::from_secs(60));
-        let sink = status(&spec, [&*one, &*other].into_iter(), 11_000_000_000, minute);
+        let sink = status(&spec, [&one, &other].into_iter(), 11_000_000_000, minute);
         assert_eq!((sink.unwritten, sink.written, sink.oldest), (7, 4, Some(Duration::from_secs(10))));
         assert_eq!((sink.system.as_str(), sink.commits_every), ("Redis at redis://shop", minute));
     }

@@ -16,7 +16,7 @@ fn options(bind_address: &str, password: Option<&str>) -> ServerOptions {
 fn start(options: &ServerOptions, live: &Live) -> Server {
     let metrics = JobMetrics {
         job: "clicks".into(),
-        subtasks: vec![SubtaskMetrics::new("count", 0)],
+        subtasks: vec![Arc::new(SubtaskMetrics::new("count", 0))],
         ..JobMetrics::default()
     };
     let operator = metrics.subtasks[0].operator("say \"hi\"");

@@ -52,14 +52,14 @@ impl Harness {
             budget: Budget::default(),
             restored: Restored::default(),
             backend: Arc::new(Heap),
-            metrics: SubtaskMetrics::new("test", 0),
+            metrics: Arc::new(SubtaskMetrics::new("test", 0)),
         }
     }
 
     /// Another subtask.
     #[must_use]
     pub fn subtask(self, subtask: u16, parallelism: u16) -> Self {
-        Self { subtask, parallelism, metrics: SubtaskMetrics::new("test", subtask), ..self }
+        Self { subtask, parallelism, metrics: Arc::new(SubtaskMetrics::new("test", subtask)), ..self }
     }
 
     /// Another number of key groups.

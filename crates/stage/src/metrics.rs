@@ -133,14 +133,14 @@ pub struct Ahead {
 
 impl OperatorMetrics {
     /// Metrics for an operator, all at nothing.
-    pub fn new(name: &str) -> Arc<Self> {
+    pub fn new(name: &str) -> Self {
         let watermark = Gauge::default();
         watermark.set(MIN_TIME);
         let pending = Gauge::default();
         pending.set(-1);
         let event_time = Gauge::default();
         event_time.set(MIN_TIME);
-        Arc::new(Self {
+        Self {
             name: name.to_owned(),
             records_in: Counter::default(),
             records_out: Counter::default(),
@@ -158,7 +158,7 @@ impl OperatorMetrics {
             states: Mutex::default(),
             holder: Mutex::default(),
             ahead: Mutex::default(),
-        })
+        }
     }
 
     /// Of a sink: records that it has taken, and that its system has neither acknowledged nor refused. Those
@@ -256,13 +256,13 @@ pub struct SubtaskMetrics {
 
 impl SubtaskMetrics {
     /// Metrics for one subtask of a stage, alone in its job.
-    pub fn new(stage: &str, subtask: u16) -> Arc<Self> {
+    pub fn new(stage: &str, subtask: u16) -> Self {
         Self::within(stage, subtask, Arc::default())
     }
 
     /// Metrics for one subtask of a job that has these troubles.
-    pub fn within(stage: &str, subtask: u16, troubles: Arc<Troubles>) -> Arc<Self> {
-        Arc::new(Self { stage: stage.to_owned(), subtask, troubles, ..Self::default() })
+    pub fn within(stage: &str, subtask: u16, troubles: Arc<Troubles>) -> Self {
+        Self { stage: stage.to_owned(), subtask, troubles, ..Self::default() }
     }
 
     /// The metrics of an operator: the same ones for the same name.
@@ -271,7 +271,7 @@ impl SubtaskMetrics {
         if let Some(known) = operators.iter().find(|metrics| metrics.name == name) {
             return Arc::clone(known);
         }
-        let metrics = OperatorMetrics::new(name);
+        let metrics = Arc::new(OperatorMetrics::new(name));
         operators.push(Arc::clone(&metrics));
         metrics
     }

@@ -13,6 +13,7 @@ use millstream_stage::step::{Budget, Step};
 use millstream_stage::watermark::WatermarkEvent;
 
 use super::side::Side;
+use crate::opened::Opened;
 
 #[derive(Clone, Copy)]
 enum NextCall {
@@ -28,7 +29,7 @@ pub struct Chained<O: Operator> {
     out: Output<O::Out>,
     next: Box<dyn Push<O::Out>>,
     sides: Vec<Side>,
-    metrics: Arc<OperatorMetrics>,
+    metrics: Opened<Arc<OperatorMetrics>>,
     // What a timer emits from then on would come after the end.
     ended: bool,
 }
@@ -36,8 +37,15 @@ pub struct Chained<O: Operator> {
 impl<O: Operator> Chained<O> {
     /// Puts an operator, under its user-given name, before `next`.
     pub fn new(name: Arc<str>, operator: O, next: Box<dyn Push<O::Out>>) -> Self {
-        let metrics = OperatorMetrics::new(&name);
-        Self { name, operator, out: Output::default(), next, sides: Vec::new(), metrics, ended: false }
+        Self {
+            name,
+            operator,
+            out: Output::default(),
+            next,
+            sides: Vec::new(),
+            metrics: Opened::default(),
+            ended: false,
+        }
     }
 
     /// Says where the side outputs go. Rows of any other side output end here.
@@ -50,7 +58,7 @@ impl<O: Operator> Chained<O> {
     fn hand_on(&mut self, cx: &mut Context<'_>) -> Result<Step> {
         let mut step = self.hand_on_sides(cx)?;
         if !self.out.rows.is_empty() {
-            self.metrics.records_out.add(self.out.rows.len() as u64);
+            self.metrics.get()?.records_out.add(self.out.rows.len() as u64);
             step = step.and(self.next.rows(cx, &mut self.out.rows)?);
             self.out.rows.clear();
         }
@@ -73,7 +81,7 @@ impl<O: Operator> Chained<O> {
         while step.is_complete() {
             let Some(watermark) = self.out.watermarks.pop_front() else { return Ok(step) };
             if let WatermarkEvent::Watermark(time) = watermark {
-                self.metrics.watermark.set(time);
+                self.metrics.get()?.watermark.set(time);
             }
             for side in &mut self.sides {
                 step = step.and(side.next.on_watermark(cx, watermark)?);
@@ -106,7 +114,7 @@ impl<O: Operator> Chained<O> {
 
 impl<O: Operator> Push<O::In> for Chained<O> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
-        self.metrics = cx.metrics_of(&self.name);
+        self.metrics.open(cx.metrics_of(&self.name));
         let opened = self.operator.open(&self.name, cx);
         opened.map_err(|error| error.in_operator(&self.name))?;
         self.sides.iter_mut().try_for_each(|side| side.next.open(cx))?;
@@ -114,7 +122,7 @@ impl<O: Operator> Push<O::In> for Chained<O> {
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<O::In>) -> Result<Step> {
-        self.metrics.records_in.add(rows.len() as u64);
+        self.metrics.get()?.records_in.add(rows.len() as u64);
         let step = self.operator.rows(cx, rows, &mut self.out);
         let step = step.map_err(|error| error.in_operator(&self.name))?;
         Ok(step.and(self.hand_on(cx)?))

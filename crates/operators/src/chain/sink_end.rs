@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use millstream_record::Result;
 use millstream_record::record::Data;
-use millstream_record::{Error, Result};
 use millstream_stage::batch::Rows;
 use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::dead_letter::DeadLetter;
@@ -17,12 +17,13 @@ use millstream_stage::step::{Budget, Step};
 use millstream_stage::unwritten::Taken;
 use millstream_stage::watermark::WatermarkEvent;
 
+use crate::opened::Opened;
+
 /// A sink, and where its dead letters go. The writer is made when the chain is opened.
 pub struct SinkEnd<T: Data> {
     name: Arc<str>,
     sink: Arc<dyn Sink<T>>,
-    // From `open` to `close`.
-    opened: Option<OpenSink<T>>,
+    opened: Opened<OpenSink<T>>,
     dead_letters: Box<dyn Push<DeadLetter>>,
 }
 
@@ -40,11 +41,7 @@ struct OpenSink<T: Data> {
 impl<T: Data> SinkEnd<T> {
     /// Ends a chain in a sink; what its writer refuses goes to `dead_letters`.
     pub fn new(name: Arc<str>, sink: Arc<dyn Sink<T>>, dead_letters: Box<dyn Push<DeadLetter>>) -> Self {
-        Self { name, sink, opened: None, dead_letters }
-    }
-
-    fn opened(&mut self) -> Result<&mut OpenSink<T>> {
-        opened(&mut self.opened)
+        Self { name, sink, opened: Opened::default(), dead_letters }
     }
 
     // Calls the writer, counts what came of it and hands on what it refused.
@@ -53,7 +50,7 @@ impl<T: Data> SinkEnd<T> {
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut OpenSink<T>, &mut Context<'_>) -> Result<Step>,
     ) -> Result<Step> {
-        let sink = opened(&mut self.opened)?;
+        let sink = self.opened.get_mut()?;
         let step = call(sink, cx).map_err(|error| error.in_operator(&self.name))?;
         let step = step.and(sink.count(cx));
         if sink.dead.is_empty() {
@@ -65,10 +62,6 @@ impl<T: Data> SinkEnd<T> {
         sink.dead.clear();
         Ok(step)
     }
-}
-
-fn opened<T: Data>(sink: &mut Option<OpenSink<T>>) -> Result<&mut OpenSink<T>> {
-    sink.as_mut().ok_or_else(|| Error::bug("a sink was used before it was opened or after it was closed"))
 }
 
 impl<T: Data> OpenSink<T> {
@@ -95,7 +88,7 @@ impl<T: Data> Push<T> for SinkEnd<T> {
         let writer = self.sink.writer(&self.name, cx).map_err(|error| error.in_operator(&self.name))?;
         metrics.unwritten.set(writer.backlog().unwrap_or_default());
         let (dead, taken) = (Rows::default(), Taken::default());
-        self.opened = Some(OpenSink { writer, dead, metrics, refusals, acknowledged, taken });
+        self.opened.open(OpenSink { writer, dead, metrics, refusals, acknowledged, taken });
         self.dead_letters.open(cx)
     }
 
@@ -109,7 +102,7 @@ impl<T: Data> Push<T> for SinkEnd<T> {
 
     fn on_watermark(&mut self, cx: &mut Context<'_>, watermark: WatermarkEvent) -> Result<Step> {
         if let WatermarkEvent::Watermark(time) = watermark {
-            self.opened()?.metrics.watermark.set(time);
+            self.opened.get_mut()?.metrics.watermark.set(time);
         }
         self.dead_letters.on_watermark(cx, watermark)
     }
@@ -130,19 +123,19 @@ impl<T: Data> Push<T> for SinkEnd<T> {
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        let written = self.opened()?.writer.snapshot(id, frozen);
+        let written = self.opened.get_mut()?.writer.snapshot(id, frozen);
         written.map_err(|error| error.in_operator(&self.name))?;
         self.dead_letters.snapshot(id, frozen)
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        let completed = self.opened()?.writer.completed(cx, id);
+        let completed = self.opened.get_mut()?.writer.completed(cx, id);
         completed.map_err(|error| error.in_operator(&self.name))?;
         self.dead_letters.completed(cx, id)
     }
 
     fn aborted(&mut self, cx: &mut Context<'_>, id: CheckpointId) {
-        if let Some(sink) = &mut self.opened {
+        if let Some(sink) = self.opened.if_open() {
             sink.writer.aborted(cx, id);
         }
         self.dead_letters.aborted(cx, id);
@@ -153,12 +146,12 @@ impl<T: Data> Push<T> for SinkEnd<T> {
         if !step.is_complete() {
             return Ok(step);
         }
-        self.opened()?.refusals.end(cx.nanos());
+        self.opened.get_mut()?.refusals.end(cx.nanos());
         Ok(step.and(self.dead_letters.end(cx, end)?))
     }
 
     fn close(&mut self) {
-        self.opened = None;
+        self.opened.close();
         self.dead_letters.close();
     }
 }

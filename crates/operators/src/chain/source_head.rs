@@ -17,6 +17,8 @@ use millstream_stage::step::{Budget, Step};
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
 use millstream_stage::watermark::WatermarkEvent;
 
+use crate::opened::Opened;
+
 const SPLITS: &str = "splits";
 
 /// Milliseconds between two looks at which splits lag behind.
@@ -27,8 +29,7 @@ const LOOK_EVERY: Time = 100;
 pub struct SourceStage<T: Record> {
     name: Arc<str>,
     source: Arc<dyn Source<Out = T>>,
-    // From `open` to `close`.
-    opened: Option<OpenSource<T>>,
+    opened: Opened<OpenSource<T>>,
     next: Box<dyn Push<T>>,
     rows: Rows<T>,
     // By split: whether the chain last heard that the split is at its end.
@@ -49,10 +50,6 @@ struct OpenSource<T> {
     metrics: Arc<OperatorMetrics>,
 }
 
-fn opened<T>(source: &mut Option<OpenSource<T>>) -> Result<&mut OpenSource<T>> {
-    source.as_mut().ok_or_else(|| Error::bug("a source was used before it was opened or after it was closed"))
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Watermark,
@@ -66,7 +63,7 @@ impl<T: Record> SourceStage<T> {
         Self {
             name,
             source,
-            opened: None,
+            opened: Opened::default(),
             next,
             rows: Rows::default(),
             splits: BTreeMap::new(),
@@ -89,13 +86,13 @@ impl<T: Record> SourceStage<T> {
         }
         self.next.split(cx, &SplitChange::Assigned)?;
         self.look_at = MIN_TIME;
-        opened(&mut self.opened)?.reader.add_splits(added)?;
+        self.opened.get_mut()?.reader.add_splits(added)?;
         Ok(Step::MORE)
     }
 
     // Tells the chain which splits lag behind, now and then: what counts is silence, and that is long.
     fn look(&mut self, cx: &mut Context<'_>) -> Result<Step> {
-        let reader = &opened(&mut self.opened)?.reader;
+        let reader = &self.opened.get()?.reader;
         if !reader.knows_ends() {
             return Ok(Step::DONE);
         }
@@ -104,7 +101,7 @@ impl<T: Record> SourceStage<T> {
         }
         self.look_at = cx.now().saturating_add(LOOK_EVERY);
         let mut step = self.look_again();
-        let reader = &opened(&mut self.opened)?.reader;
+        let reader = &self.opened.get()?.reader;
         for (split, reported) in &mut self.splits {
             let at_end = Some(reader.is_at_end(split));
             if std::mem::replace(reported, at_end) != at_end {
@@ -125,7 +122,7 @@ impl<T: Record> SourceStage<T> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, budget: Budget) -> Result<Step> {
-        let polled = opened(&mut self.opened)?.reader.poll(cx, budget, &mut self.rows);
+        let polled = self.opened.get_mut()?.reader.poll(cx, budget, &mut self.rows);
         match polled.map_err(|error| error.in_operator(&self.name))? {
             Polled::Rows(split) => self.hand_on(cx, split),
             Polled::Pending(wake_at) => Ok(Step { wake_at, ..Step::DONE }),
@@ -140,7 +137,7 @@ impl<T: Record> SourceStage<T> {
     fn hand_on(&mut self, cx: &mut Context<'_>, split: SplitId) -> Result<Step> {
         let records: usize = self.rows.rec.iter().map(Record::weight).sum();
         let bytes: usize = self.rows.rec.iter().map(Record::heap_size).sum();
-        let metrics = &opened(&mut self.opened)?.metrics;
+        let metrics = &self.opened.get()?.metrics;
         metrics.records_out.add(records as u64);
         metrics.bytes_in.add(bytes as u64);
         cx.ingest = cx.nanos();
@@ -173,7 +170,7 @@ impl<T: Record> Stage for SourceStage<T> {
     fn open(&mut self, cx: &mut OpenContext) -> Result<()> {
         let metrics = cx.metrics_of(&self.name);
         let reader = self.source.reader(&self.name, cx).map_err(|error| error.in_operator(&self.name))?;
-        self.opened = Some(OpenSource { reader, metrics });
+        self.opened.open(OpenSource { reader, metrics });
         for bytes in cx.restored.take_list(&self.name, SPLITS) {
             self.added.push(from_bytes(&bytes)?);
             self.untold = true;
@@ -212,7 +209,7 @@ impl<T: Record> Stage for SourceStage<T> {
     fn snapshot(&mut self, _: &mut Context<'_>, id: CheckpointId) -> Result<Frozen> {
         self.preparing = false;
         let mut frozen = Frozen::default();
-        let splits = opened(&mut self.opened)?.reader.snapshot(id)?;
+        let splits = self.opened.get_mut()?.reader.snapshot(id)?;
         let items = splits.iter().chain(&self.added).map(to_bytes).collect();
         let (operator, state) = (self.name.to_string(), SPLITS.to_owned());
         frozen.lists.push(OperatorList { operator, state, items, redistribute: Redistribute::Split });
@@ -221,7 +218,7 @@ impl<T: Record> Stage for SourceStage<T> {
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, id: CheckpointId) -> Result<()> {
-        opened(&mut self.opened)?.reader.completed(id)?;
+        self.opened.get_mut()?.reader.completed(id)?;
         self.next.completed(cx, id)
     }
 
@@ -242,7 +239,7 @@ impl<T: Record> Stage for SourceStage<T> {
     }
 
     fn close(&mut self) {
-        self.opened = None;
+        self.opened.close();
         self.next.close();
     }
 
@@ -260,13 +257,13 @@ impl<T: Record> SplitControl for SourceStage<T> {
     }
 
     fn pause(&mut self, splits: &[SplitId]) {
-        if let Some(source) = &mut self.opened {
+        if let Some(source) = self.opened.if_open() {
             source.reader.pause(splits);
         }
     }
 
     fn resume(&mut self, splits: &[SplitId]) {
-        if let Some(source) = &mut self.opened {
+        if let Some(source) = self.opened.if_open() {
             source.reader.resume(splits);
         }
     }
@@ -276,7 +273,7 @@ impl<T: Record> SplitControl for SourceStage<T> {
     }
 
     fn damage(&mut self) -> Option<Error> {
-        let damage = self.opened.as_mut()?.reader.damage();
+        let damage = self.opened.if_open()?.reader.damage();
         damage.map(|error| error.in_operator(&self.name))
     }
 

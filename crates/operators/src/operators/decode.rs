@@ -10,8 +10,9 @@ use millstream_stage::operator::SideTag;
 use millstream_stage::origin::Fetched;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::refusals::{Refusal, Refusals};
-use millstream_stage::trouble::Troubles;
 use millstream_stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
+
+use crate::opened::Opened;
 
 /// The side output of messages that could not be decoded.
 pub const DEAD_LETTERS: &str = "dead-letters";
@@ -22,26 +23,38 @@ pub struct Decode<T> {
     keeps_origins: bool,
     decoder: Box<dyn Decoder<T>>,
     tag: SideTag<DeadLetter>,
-    metrics: Arc<OperatorMetrics>,
+    opened: Opened<DecodeMetrics>,
+}
+
+struct DecodeMetrics {
+    operator: Arc<OperatorMetrics>,
     messages: Arc<Counter>,
     refused: Arc<Counter>,
     refusals: Refusals,
 }
 
+impl DecodeMetrics {
+    // Counts a batch and what was refused of it.
+    fn count(&mut self, cx: &Context<'_>, batch: &RawBatch, refused: &[DeadLetter]) -> Step {
+        self.messages.add(batch.len() as u64);
+        // The chain has counted each buffer as one record.
+        self.operator.records_in.add((batch.len() as u64).saturating_sub(1));
+        self.refused.add(refused.len() as u64);
+        self.operator.reasons.count(refused);
+        let all = batch.len() + batch.refused().len();
+        self.refusals.count_in(cx, all as u64, refused.len() as u64, || Refusal::of(refused))
+    }
+}
+
 impl<T: Data> Decode<T> {
     /// Decodes the messages of a source of this name.
     pub fn new(source: &str, decoder: Box<dyn Decoder<T>>) -> Self {
-        let metrics = OperatorMetrics::new("");
-        let (messages, refused) = (metrics.counter("messages"), metrics.counter("deadLetters"));
         Self {
             source: source.into(),
             keeps_origins: false,
             decoder,
             tag: SideTag::new(DEAD_LETTERS),
-            metrics,
-            messages,
-            refused,
-            refusals: Troubles::default().refusals(source),
+            opened: Opened::default(),
         }
     }
 
@@ -51,25 +64,18 @@ impl<T: Data> Decode<T> {
         Self { keeps_origins: true, ..self }
     }
 
-    fn batch(&mut self, cx: &Context<'_>, batch: RawBatch, out: &mut Output<T>) -> Step {
+    fn batch(&mut self, cx: &Context<'_>, batch: RawBatch, out: &mut Output<T>) -> Result<Step> {
         let mut letters = std::mem::take(out.side(&self.tag));
         let before = letters.len();
         let mut refused = Refused::new(&self.source, &batch, cx.now(), &mut letters);
         self.decoder.decode(&batch, cx.now(), &mut out.rows, &mut refused);
-        self.messages.add(batch.len() as u64);
-        // The chain has counted each buffer as one record.
-        self.metrics.records_in.add((batch.len() as u64).saturating_sub(1));
-        let (all, refused) = (batch.len() + batch.refused().len(), letters.len() - before);
-        self.refused.add(refused as u64);
-        self.metrics.reasons.count(&letters.rec[before..]);
-        let refusals = || Refusal::of(&letters.rec[before..]);
-        let step = self.refusals.count_in(cx, all as u64, refused as u64, refusals);
+        let step = self.opened.get_mut()?.count(cx, &batch, &letters.rec[before..]);
         if self.keeps_origins {
             let refused = &letters.rec[before + batch.refused().len()..];
             keep_origins(&self.source, batch, refused, &mut out.rows);
         }
         *out.side(&self.tag) = letters;
-        step
+        Ok(step)
     }
 }
 
@@ -95,23 +101,22 @@ impl<T: Data> Operator for Decode<T> {
     type Out = T;
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        let metrics = cx.metrics_of(name);
-        (self.messages, self.refused) = (metrics.counter("messages"), metrics.counter("deadLetters"));
-        self.metrics = metrics;
-        self.refusals = cx.refusals_of(name);
+        let operator = cx.metrics_of(name);
+        let (messages, refused) = (operator.counter("messages"), operator.counter("deadLetters"));
+        self.opened.open(DecodeMetrics { operator, messages, refused, refusals: cx.refusals_of(name) });
         Ok(())
     }
 
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<RawBatch>, out: &mut Output<T>) -> Result<Step> {
-        Ok(rows.rec.drain(..).fold(Step::DONE, |step, batch| step.and(self.batch(cx, batch, out))))
+        rows.rec.drain(..).try_fold(Step::DONE, |step, batch| Ok(step.and(self.batch(cx, batch, out)?)))
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, _: Budget, _: &mut Output<T>) -> Result<Step> {
-        Ok(self.refusals.look_in(cx))
+        Ok(self.opened.get_mut()?.refusals.look_in(cx))
     }
 
     fn end(&mut self, cx: &mut Context<'_>, _: End, _: &mut Output<T>) -> Result<Step> {
-        self.refusals.end(cx.nanos());
+        self.opened.get_mut()?.refusals.end(cx.nanos());
         Ok(Step::DONE)
     }
 }

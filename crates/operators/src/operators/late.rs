@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use millstream_record::{Record, Result};
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::metrics::{Counter, OperatorMetrics};
+use millstream_stage::metrics::Counter;
 use millstream_stage::reasons::Reasons;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::time::{Time, written};
 use millstream_stage::{Budget, Context, End, OpenContext, Operator, Output, Rows, Step};
+
+use crate::opened::Opened;
 
 /// How long the first verdict on a record waits for those of other jobs, by the host's clock, in
 /// milliseconds. The jobs are as far apart as their queues allow; at a barrier all verdicts on what lies
@@ -81,12 +83,17 @@ impl<T: Record> Operator for LateFor<T> {
 ///
 /// Nothing of it is state: whatever waits goes out before a barrier. A verdict that comes more than 5 s after
 /// the first one, with no barrier between them, is a letter of its own with the same id.
+#[derive(Default)]
 pub struct OneLetter {
     waiting: VecDeque<Waiting>,
     // By the letter's id: its number, counted from the first letter ever.
     numbers: HashMap<String, u64>,
     gone: u64,
     bytes: usize,
+    counts: Opened<LetterCounts>,
+}
+
+struct LetterCounts {
     letters: Arc<Counter>,
     reasons: Arc<Reasons>,
 }
@@ -98,25 +105,11 @@ struct Waiting {
     until: Time,
 }
 
-impl Default for OneLetter {
-    fn default() -> Self {
-        let letters = OperatorMetrics::new("").counter("deadLetters");
-        Self {
-            waiting: VecDeque::new(),
-            numbers: HashMap::new(),
-            gone: 0,
-            bytes: 0,
-            letters,
-            reasons: Arc::default(),
-        }
-    }
-}
-
 impl OneLetter {
     fn take(&mut self, Late { letter, event_time, job }: Late, now: Time, out: &mut Rows<DeadLetter>) {
         // Without a position two records of the same value are not told apart.
         if letter.position < 0 {
-            return self.give(reasoned(letter, event_time, &mut [job]), event_time, out);
+            return out.push(reasoned(letter, event_time, &mut [job]), event_time);
         }
         if let Some(number) = self.numbers.get(&letter.id) {
             let known = &mut self.waiting[(number - self.gone) as usize];
@@ -147,19 +140,28 @@ impl OneLetter {
         self.numbers.remove(&letter.id);
         self.gone += 1;
         self.bytes -= letter.raw.len();
-        self.give(reasoned(letter, event_time, &mut jobs), event_time, out);
+        out.push(reasoned(letter, event_time, &mut jobs), event_time);
     }
 
-    fn give(&self, letter: DeadLetter, event_time: Time, out: &mut Rows<DeadLetter>) {
-        self.letters.add(1);
-        self.reasons.count([&letter]);
-        out.push(letter, event_time);
-    }
-
-    fn let_all_go(&mut self, out: &mut Rows<DeadLetter>) {
+    fn let_all_go(&mut self, out: &mut Rows<DeadLetter>) -> Step {
         while !self.waiting.is_empty() {
             self.let_one_go(out);
         }
+        Step::DONE
+    }
+
+    // Counts the letters that go out in a call.
+    fn counted(
+        &mut self,
+        out: &mut Output<DeadLetter>,
+        call: impl FnOnce(&mut Self, &mut Rows<DeadLetter>) -> Step,
+    ) -> Result<Step> {
+        let before = out.rows.len();
+        let step = call(self, &mut out.rows);
+        let (counts, letters) = (self.counts.get()?, &out.rows.rec[before..]);
+        counts.letters.add(letters.len() as u64);
+        counts.reasons.count(letters);
+        Ok(step)
     }
 }
 
@@ -177,7 +179,8 @@ impl Operator for OneLetter {
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         let metrics = cx.metrics_of(name);
-        (self.letters, self.reasons) = (metrics.counter("deadLetters"), Arc::clone(&metrics.reasons));
+        let (letters, reasons) = (metrics.counter("deadLetters"), Arc::clone(&metrics.reasons));
+        self.counts.open(LetterCounts { letters, reasons });
         Ok(())
     }
 
@@ -187,14 +190,15 @@ impl Operator for OneLetter {
         rows: &mut Rows<Late>,
         out: &mut Output<DeadLetter>,
     ) -> Result<Step> {
-        for (late, _) in rows.drain() {
-            self.take(late, cx.now(), &mut out.rows);
-        }
-        Ok(self.let_go_until(cx.now(), &mut out.rows))
+        let now = cx.now();
+        self.counted(out, |this, out| {
+            rows.drain().for_each(|(late, _)| this.take(late, now, out));
+            this.let_go_until(now, out)
+        })
     }
 
     fn resume(&mut self, cx: &mut Context<'_>, _: Budget, out: &mut Output<DeadLetter>) -> Result<Step> {
-        Ok(self.let_go_until(cx.now(), &mut out.rows))
+        self.counted(out, |this, out| this.let_go_until(cx.now(), out))
     }
 
     fn prepare(
@@ -203,13 +207,11 @@ impl Operator for OneLetter {
         _: CheckpointId,
         out: &mut Output<DeadLetter>,
     ) -> Result<Step> {
-        self.let_all_go(&mut out.rows);
-        Ok(Step::DONE)
+        self.counted(out, Self::let_all_go)
     }
 
     fn end(&mut self, _: &mut Context<'_>, _: End, out: &mut Output<DeadLetter>) -> Result<Step> {
-        self.let_all_go(&mut out.rows);
-        Ok(Step::DONE)
+        self.counted(out, Self::let_all_go)
     }
 }
 
@@ -224,6 +226,12 @@ mod tests {
             ..DeadLetter::of_value("late", "late", b"{}".to_vec(), 0, "")
         };
         Late { letter, event_time: 1_511_658_000_000, job: job.to_owned() }
+    }
+
+    fn opened() -> (OneLetter, Arc<Counter>) {
+        let (mut one, letters) = (OneLetter::default(), Arc::<Counter>::default());
+        one.counts.open(LetterCounts { letters: Arc::clone(&letters), reasons: Arc::default() });
+        (one, letters)
     }
 
     fn reasons(rows: &mut Rows<DeadLetter>) -> Vec<String> {
@@ -247,16 +255,21 @@ mod tests {
             "late for pv-uv, user-clicks: the windows of its event time 2017-11-26T01:00:00Z were closed";
         assert_eq!(reasons(&mut out), [reason]);
         one.let_all_go(&mut out);
-        assert_eq!((reasons(&mut out).len(), one.letters.get()), (1, 2));
+        assert_eq!(reasons(&mut out).len(), 1);
         assert_eq!((one.numbers.len(), one.bytes), (0, 0));
     }
 
     #[test]
     fn records_whose_place_is_not_known_are_never_taken_for_one() {
-        let (mut one, mut out) = (OneLetter::default(), Rows::default());
-        one.take(late(-1, "pv-uv"), 0, &mut out);
-        one.take(late(-1, "pv-uv"), 0, &mut out);
-        assert_eq!((out.len(), one.letters.get()), (2, 2));
+        let ((mut one, letters), mut out) = (opened(), Output::default());
+        for _ in 0..2 {
+            let step = one.counted(&mut out, |one, out| {
+                one.take(late(-1, "pv-uv"), 0, out);
+                Step::DONE
+            });
+            assert_eq!(step.unwrap(), Step::DONE);
+        }
+        assert_eq!((out.rows.len(), letters.get()), (2, 2));
     }
 
     #[test]

@@ -20,6 +20,8 @@ use millstream_stage::split::SplitId;
 use millstream_stage::time::{MIN_TIME, Time};
 use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
 
+use crate::opened::Opened;
+
 const SPLITS: &str = "watermarks";
 
 /// The one split of an input that does not come from a source.
@@ -51,7 +53,7 @@ pub struct AssignWatermarks<T> {
     seen_at: Time,
     ended: bool,
     assigned: bool,
-    metrics: Arc<OperatorMetrics>,
+    metrics: Opened<Arc<OperatorMetrics>>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,7 +94,7 @@ impl<T: Data> AssignWatermarks<T> {
             seen_at: 0,
             ended: false,
             assigned: false,
-            metrics: OperatorMetrics::new(""),
+            metrics: Opened::default(),
         }
     }
 
@@ -156,13 +158,13 @@ impl<T: Data> AssignWatermarks<T> {
     }
 
     // Takes the times that may move the split's clock; whether any of them counts.
-    fn observe(&mut self, rows: &Rows<T>, split: &SplitId, now: Time) -> bool {
+    fn observe(&mut self, rows: &Rows<T>, split: &SplitId, now: Time) -> Result<bool> {
         let limits = self.limits(now);
         if !self.splits.contains_key(split) {
             let state = self.taken_up(split, now);
             self.splits.insert(Arc::clone(split), state);
         }
-        let Some(state) = self.splits.get_mut(split) else { return false };
+        let Some(state) = self.splits.get_mut(split) else { return Ok(false) };
         let seen = match &self.strategy.progress {
             Progress::Bounded(_) => state.clock.observe(&rows.ts, limits),
             Progress::Punctuated(watermark) => {
@@ -175,7 +177,7 @@ impl<T: Data> AssignWatermarks<T> {
             }
         };
         if let Some(furthest) = seen.furthest {
-            self.metrics.add_ahead(split, seen.beyond.into(), furthest.saturating_sub(now));
+            self.metrics.get()?.add_ahead(split, seen.beyond.into(), furthest.saturating_sub(now));
         }
         let place = SplitOfOperator::new(&self.name, split);
         for line in state.report.observed(place, &state.clock, seen, limits) {
@@ -187,10 +189,11 @@ impl<T: Data> AssignWatermarks<T> {
                 state.vouches_from = Some(now + FIRST_RECORDS);
             }
         }
-        seen.counted
+        Ok(seen.counted)
     }
 
-    fn advance(&mut self, now: Time, out: &mut Output<T>) {
+    fn advance(&mut self, now: Time, out: &mut Output<T>) -> Result<()> {
+        let metrics = self.metrics.get()?;
         for state in self.splits.values_mut() {
             state.clock.ride(now);
             state.vouches_from.take_if(|from| *from <= now);
@@ -204,7 +207,7 @@ impl<T: Data> AssignWatermarks<T> {
         if was_idle && !idle {
             out.watermarks.push_back(WatermarkEvent::Active);
         }
-        self.metrics.set_holder(match slowest {
+        metrics.set_holder(match slowest {
             Some((_, split, state)) if !state.clock.is_held() => split,
             None if !self.splits.values().any(|state| state.clock.is_held()) => "",
             _ => THE_CLOCK,
@@ -215,13 +218,14 @@ impl<T: Data> AssignWatermarks<T> {
         };
         if target > self.watermark {
             self.watermark = target;
-            self.metrics.event_time.set(target);
+            metrics.event_time.set(target);
             out.watermarks.push_back(WatermarkEvent::Watermark(target));
         }
         // Behind the watermark: nobody waits for what comes from somebody who is idle.
         if idle && !was_idle {
             out.watermarks.push_back(WatermarkEvent::Idle);
         }
+        Ok(())
     }
 
     // Silence is counted in small pieces, each call at most one: a long pause between two calls is
@@ -279,7 +283,7 @@ impl<T: Data> Operator for AssignWatermarks<T> {
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
         self.name = name.to_owned();
-        self.metrics = cx.metrics_of(name);
+        self.metrics.open(cx.metrics_of(name));
         self.seen_at = cx.clock.now();
         for bytes in cx.restored.take_list(name, SPLITS) {
             let (split, highest, idle): (String, Time, bool) = from_bytes(&bytes)?;
@@ -297,12 +301,12 @@ impl<T: Data> Operator for AssignWatermarks<T> {
     fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<T>) -> Result<Step> {
         self.stamp(rows);
         let split = cx.split.clone().unwrap_or_else(|| Arc::from(WHOLE_INPUT));
-        if self.observe(rows, &split, cx.now()) && self.idle {
+        if self.observe(rows, &split, cx.now())? && self.idle {
             self.idle = false;
             out.watermarks.push_back(WatermarkEvent::Active);
         }
         rows.append_to(&mut out.rows);
-        self.advance(cx.now(), out);
+        self.advance(cx.now(), out)?;
         let silence = self.strategy.idleness.map(|limit| cx.now() + piece(limit));
         Ok(self.wake_at(cx.now(), silence))
     }
@@ -327,7 +331,7 @@ impl<T: Data> Operator for AssignWatermarks<T> {
             return Ok(Step::DONE);
         }
         let silence = self.count_silence(cx.now());
-        self.advance(cx.now(), out);
+        self.advance(cx.now(), out)?;
         Ok(self.wake_at(cx.now(), silence))
     }
 

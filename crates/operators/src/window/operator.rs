@@ -1,361 +1,257 @@
-//! Tumbling, sliding, cumulating and global windows, as Flink's `WindowOperator` without merging.
+//! What the operators of all windows do, as Flink's `WindowOperator`, whichever way the windows are kept.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use millstream_record::key_group::KeyGroup;
-use millstream_record::record::from_bytes;
-use millstream_record::{Data, Key, Record, Result};
-use millstream_stage::metrics::OperatorMetrics;
+use millstream_record::{Data, Key, Result};
+use millstream_stage::metrics::{OperatorMetrics, StateMetrics};
+use millstream_stage::operator::SideTag;
 use millstream_stage::plan::{Kept, KeyedSpec, StateSpec};
-use millstream_stage::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
-use millstream_stage::time::{MIN_TIME, Time};
+use millstream_stage::snapshot::{CheckpointId, Frozen, FrozenState, TableSchema};
+use millstream_stage::time::Time;
 use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
 
-use super::assigner::require_time;
-use super::cold;
-use super::emit::WindowFunction;
-use super::frozen::{self, FrozenWindows, StoredEntry};
-use super::pane::{Cell, FiringPosition, Panes, StateOf, WindowEntry, add_time};
-use super::spec::{DueTimer, WindowSpec};
-use super::{AggregateFunction, Trigger, TriggerContext, Window, WindowAssigner, allowed_lateness};
-use crate::cold::{Cache, ColdTable};
+use super::aligned::AlignedWindows;
+use super::session::SessionWindows;
 use crate::firing;
 use crate::firing::Firing;
-use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
-use crate::state::{Meter, TimerKind};
+use crate::opened::Opened;
+use crate::state::Meter;
 use crate::table::WARM;
 
-/// Windows that are the same for all keys. Each keeps one accumulator per key; all keys of a window fire
-/// together, in slices.
-pub struct WindowOperator<K, T, R, W, G, A, F>
-where
-    A: AggregateFunction<T>,
-    G: Trigger,
-{
-    spec: WindowSpec<K, T, W, G, A, F>,
-    name: String,
-    panes: Panes<K, A::Acc, StateOf<G>>,
-    watermark: Time,
-    restored_watermarks: RestoredWatermarks,
-    due: Due,
-    pending_watermark: Option<WatermarkEvent>,
-    owned: std::ops::Range<KeyGroup>,
-    cold: Option<Cache>,
-    assigned: Vec<Window>,
-    // Those of the batch at hand; the memory is used again.
-    keys: Vec<K>,
-    metrics: Arc<OperatorMetrics>,
-    meter: Meter,
-    of: std::marker::PhantomData<fn(T) -> R>,
-}
+/// Windows that are the same for all keys: tumbling, sliding, cumulating and global ones, days and hours.
+pub type WindowOperator<K, T, R, W, G, A, F> = KeyedWindows<AlignedWindows<K, T, R, W, G, A, F>>;
 
-/// Timers that have come due, and how far the first one's window has fired.
-#[derive(Default)]
-struct Due {
-    timers: VecDeque<DueTimer>,
-    place: FiringPosition,
-}
+/// Windows that each key has for itself and that merge when they touch.
+pub type SessionOperator<K, T, R, G, A, F> = KeyedWindows<SessionWindows<K, T, R, G, A, F>>;
 
-impl<K, T, R, W, G, A, F> WindowOperator<K, T, R, W, G, A, F>
-where
-    K: Key,
-    T: Data,
-    R: Data,
-    W: WindowAssigner,
-    G: Trigger,
-    A: AggregateFunction<T>,
-    F: WindowFunction<K, A::Out, R>,
-{
-    /// An operator of these parts.
-    pub fn new(spec: WindowSpec<K, T, W, G, A, F>) -> Self {
-        Self {
-            spec,
-            name: String::new(),
-            panes: Panes::new(1, false),
-            watermark: MIN_TIME,
-            restored_watermarks: RestoredWatermarks::default(),
-            due: Due::default(),
-            pending_watermark: None,
-            owned: 0..1,
-            cold: None,
-            assigned: Vec::new(),
-            keys: Vec::new(),
-            metrics: OperatorMetrics::new(""),
-            meter: Meter::default(),
-            of: std::marker::PhantomData,
-        }
-    }
+/// How an operator keeps its windows: in which of them a record belongs, and what fires next.
+pub trait WindowStore: Send + 'static {
+    /// The key.
+    type Key: Key;
+    /// What comes in.
+    type In: Data;
+    /// What goes out.
+    type Out: Data;
 
-    fn element(
-        &mut self,
-        now: Time,
-        (record, ts): (&T, Time),
-        key: (u64, &K),
-        out: &mut Rows<R>,
-    ) -> Result<bool> {
-        let event_time = self.spec.assigner.is_event_time();
-        let time = if event_time { require_time(ts)? } else { now };
-        self.assigned.clear();
-        self.spec.assigner.assign_next(time, &mut self.assigned);
-        let watermark = self.watermark.max(self.restored_watermarks.of(key.0, self.panes.groups()));
-        let mut late = !self.assigned.is_empty();
-        for index in 0..self.assigned.len() {
-            let window = self.assigned[index];
-            if event_time && allowed_lateness::is_window_late(&window, self.spec.allowed_lateness, watermark)
-            {
-                continue;
-            }
-            late = false;
-            self.add(window, record, key, TriggerContext::new(watermark, now), out);
-        }
-        Ok(!late)
-    }
+    /// What its snapshots consist of; the last table has the windows of each key.
+    fn tables() -> Vec<TableSchema>;
 
+    /// Reads the keys of a batch.
+    fn keys(&self, records: &[Self::In], keys: &mut Vec<Self::Key>);
+
+    /// The side output of records that come too late.
+    fn late(&self) -> &SideTag<Self::In>;
+
+    /// Refuses windows that cannot work, and takes the restored state.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), and the errors of restored
+    /// state and of the state backend.
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()>;
+
+    /// Above a cold store: brings the keys of a batch into memory.
+    ///
+    /// # Errors
+    /// The errors of the state backend.
+    fn load(&mut self, now: Time, rows: &Rows<Self::In>, hashes: &[u64], keys: &[Self::Key]) -> Result<()>;
+
+    /// Brings what the next few records need into the processor's cache.
+    fn warm(&self, _hashes: &[u64]) {}
+
+    /// Adds a record; whether it was taken, or came too late.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a record without an event
+    /// time, and the errors of the state backend.
     fn add(
         &mut self,
-        window: Window,
-        record: &T,
-        (hash, key): (u64, &K),
-        mut timers: TriggerContext,
-        out: &mut Rows<R>,
-    ) {
-        let pane = self.panes.open(window);
-        let entry = pane.cell::<T, A>(hash, key, &self.spec.aggregate);
-        self.spec.add(&window, entry.kept(), record, &mut timers, out);
-        add_time(&mut pane.timers.event, timers.event);
-        add_time(&mut pane.timers.processing, timers.processing);
+        now: Time,
+        record: (&Self::In, Time),
+        key: (u64, &Self::Key),
+        out: &mut Rows<Self::Out>,
+    ) -> Result<bool>;
+
+    /// Event time goes on.
+    fn advance(&mut self, watermark: Time);
+
+    /// Processing time goes on.
+    fn tick(&mut self, _now: Time) {}
+
+    /// Fires what comes next of all that is due, at most so many keys or timers, and says how many; `None` if
+    /// nothing is left.
+    ///
+    /// # Errors
+    /// The errors of the state backend.
+    fn fire_next(&mut self, now: Time, most: usize, out: &mut Rows<Self::Out>) -> Result<Option<usize>>;
+
+    /// Everything that was due has been fired.
+    fn all_fired(&mut self, now: Time);
+
+    /// Whether a snapshot would hold a window that was fired for some of its keys only.
+    fn is_half_fired(&self) -> bool {
+        false
     }
 
-    fn collect_due(&mut self, kind: TimerKind, upto: Time) {
-        let due = match kind {
-            TimerKind::EventTime => self.panes.take_due(upto, |timers| &mut timers.event),
-            TimerKind::ProcessingTime => self.panes.take_due(upto, |timers| &mut timers.processing),
-        };
-        self.due.timers.extend(due.into_iter().map(|(time, window)| DueTimer { kind, time, window }));
-    }
+    /// The next time of the wall clock at which a window is to be asked.
+    fn wake_at(&self) -> Option<Time>;
 
-    // The next keys of one window.
-    fn fire_keys(&mut self, due: &DueTimer, most: usize, out: &mut Rows<R>) -> Result<Option<usize>> {
-        let Self { spec, panes, restored_watermarks, due: Due { place, .. }, cold, .. } = self;
-        let groups = panes.groups();
-        let Some(pane) = panes.get(&due.window) else { return Ok(None) };
-        let mut fire = |entry: &mut WindowEntry<K, A::Acc, StateOf<G>>| {
-            let floor = restored_watermarks.of(entry.hash, groups);
-            spec.fire(due, floor, entry.kept(), out)
-        };
-        // A window that never left memory fires from there; nothing leaves it before it is done.
-        match cold.as_mut().filter(|_| pane.table.is_behind()) {
-            Some(cache) => cold::fire_next(cache, pane, &mut place.key, most, &mut fire),
-            None => Ok(pane.fire_next(&mut place.slot, most, fire)),
+    /// Measures how large the state is.
+    fn measure(&mut self, metrics: &StateMetrics);
+
+    /// Above a cold store: writes back what there is much of, when no key is worked on.
+    ///
+    /// # Errors
+    /// The errors of the state backend.
+    fn settle(&mut self) -> Result<()>;
+
+    /// The state as it is now.
+    ///
+    /// # Errors
+    /// The errors of the state backend.
+    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>>;
+
+    /// Frees everything.
+    fn close(&mut self);
+}
+
+/// An operator of keyed windows.
+pub struct KeyedWindows<S: WindowStore> {
+    windows: S,
+    opened: Opened<OpenWindows>,
+    pending_watermark: Option<WatermarkEvent>,
+    // Those of the batch at hand; the memory is used again.
+    keys: Vec<S::Key>,
+    meter: Meter,
+}
+
+struct OpenWindows {
+    name: String,
+    metrics: Arc<OperatorMetrics>,
+    state_metrics: Arc<StateMetrics>,
+}
+
+impl<S: WindowStore> KeyedWindows<S> {
+    pub(super) fn of(windows: S) -> Self {
+        Self {
+            windows,
+            opened: Opened::default(),
+            pending_watermark: None,
+            keys: Vec::new(),
+            meter: Meter::default(),
         }
-    }
-
-    fn expire(&mut self, now: Time) {
-        let cold = &mut self.cold;
-        let dropped = |pane: &_| {
-            if let Some(cache) = cold {
-                cold::forget(cache, pane);
-            }
-        };
-        if self.spec.assigner.is_event_time() {
-            self.panes.expire(self.spec.allowed_lateness, self.watermark, dropped);
-            self.restored_watermarks.caught_up(self.watermark);
-        } else {
-            self.panes.expire(0, now, dropped);
-        }
-    }
-
-    // Above a cold store: brings the keys of a batch into memory.
-    fn load(&mut self, now: Time, rows: &Rows<T>, keys: &[K]) -> Result<()> {
-        let Some(cache) = &mut self.cold else { return Ok(()) };
-        let event_time = self.spec.assigner.is_event_time();
-        let mut missing = Vec::new();
-        for ((ts, hash), key) in rows.ts.iter().zip(&rows.hash).zip(keys) {
-            self.assigned.clear();
-            self.spec.assigner.assign_next(if event_time { *ts } else { now }, &mut self.assigned);
-            for window in &self.assigned {
-                let Some(pane) = self.panes.get(window).filter(|pane| pane.table.is_behind()) else {
-                    continue;
-                };
-                if pane.table.find(*hash, key).is_none() {
-                    missing.push(pane.cold_key(*hash, key));
-                }
-            }
-        }
-        cold::load(cache, &mut self.panes, missing)
     }
 
     /// What its snapshots consist of.
     pub fn tables() -> Vec<TableSchema> {
-        frozen::tables::<K, A::Acc, StateOf<G>>()
+        S::tables()
     }
 
-    fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
-        restored.read(&Self::tables(), &mut |group, table, entry| {
-            match table {
-                0 => self.restored_watermarks.restore(group, entry)?,
-                1 => drop(self.panes.restore(from_bytes(entry)?)),
-                _ => self.restore_entry(from_bytes(entry)?),
-            }
-            Ok(())
-        })
-    }
-
-    fn restore_entry(&mut self, (window, key, acc, trigger): StoredEntry<K, A::Acc, StateOf<G>>) {
-        let pane = self.panes.open(window);
-        pane.table.load(key.key_hash(), key, Cell { acc, trigger });
-    }
-
-    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
-        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.restored_watermarks);
-        match &mut self.cold {
-            None => Ok(Box::new(FrozenWindows::new(watermarks, &mut self.panes))),
-            Some(cache) => cold::freeze(cache, &mut self.panes, &watermarks, id),
-        }
+    fn state_name() -> String {
+        S::tables().pop().map(|table| table.name).unwrap_or_default()
     }
 }
 
-impl<K, T, R, W, G, A, F> Firing<R> for WindowOperator<K, T, R, W, G, A, F>
-where
-    K: Key,
-    T: Data,
-    R: Data,
-    W: WindowAssigner,
-    G: Trigger,
-    A: AggregateFunction<T>,
-    F: WindowFunction<K, A::Out, R>,
-{
+impl<S: WindowStore> Firing<S::Out> for KeyedWindows<S> {
     fn pending_watermark(&mut self) -> &mut Option<WatermarkEvent> {
         &mut self.pending_watermark
     }
 
-    fn fire_next(&mut self, _: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
-        let Some(due) = self.due.timers.front().copied() else { return Ok(None) };
-        let fired = self.fire_keys(&due, most, &mut out.rows)?;
-        if fired.is_none() {
-            self.due.timers.pop_front();
-            self.due.place = FiringPosition::default();
-        }
-        Ok(Some(fired.unwrap_or_default()))
+    fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<S::Out>) -> Result<Option<usize>> {
+        self.windows.fire_next(now, most, &mut out.rows)
     }
 
     fn settle(&mut self, now: Time) -> Result<()> {
         if self.meter.is_due(now) {
-            let tables = self.panes.all().iter().map(|pane| &pane.table);
-            let metrics = self.metrics.state("windows");
-            Meter::measure(&metrics, tables, self.cold.as_ref(), |entry| entry.value.acc.heap_size());
+            self.windows.measure(&self.opened.get()?.state_metrics);
         }
-        // Of a window that has fired in part from memory nothing may leave: what left would be fired once
-        // more, from the store.
-        let settled = self.cold.as_mut().filter(|_| self.due.place.slot == 0);
-        settled.map_or(Ok(()), |cache| cache.settle(self.panes.all()))
+        self.windows.settle()
     }
 
     fn all_fired(&mut self, now: Time) {
-        self.expire(now);
+        self.windows.all_fired(now);
     }
 
     fn wake_at(&self) -> Option<Time> {
-        self.panes.next_processing_timer()
+        self.windows.wake_at()
     }
 
-    // The timers that are due have left their windows.
     fn is_half_fired(&self) -> bool {
-        !self.due.timers.is_empty()
+        self.windows.is_half_fired()
     }
 }
 
-impl<K, T, R, W, G, A, F> Operator for WindowOperator<K, T, R, W, G, A, F>
-where
-    K: Key,
-    T: Data,
-    R: Data,
-    W: WindowAssigner,
-    G: Trigger,
-    A: AggregateFunction<T>,
-    F: WindowFunction<K, A::Out, R>,
-{
-    type In = T;
-    type Out = R;
+impl<S: WindowStore> Operator for KeyedWindows<S> {
+    type In = S::In;
+    type Out = S::Out;
 
     fn keyed(&self) -> KeyedSpec {
-        let name = Self::tables().pop().map(|table| table.name).unwrap_or_default();
-        KeyedSpec { tables: Self::tables(), states: vec![StateSpec { name, kept: Kept::Window }] }
+        let state = StateSpec { name: Self::state_name(), kept: Kept::Window };
+        KeyedSpec { tables: S::tables(), states: vec![state] }
     }
 
     fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.spec.assigner.validate()?;
-        self.name = name.to_owned();
-        self.metrics = cx.metrics_of(name);
-        self.owned = cx.owned.clone();
-        let restored = cx.restored.take_keyed(name);
-        let opened = Cache::open(name, &Self::tables(), &restored, cx)?;
-        self.panes = Panes::new(cx.key_groups, opened.is_some());
-        let Some((mut cache, done)) = opened else { return self.restore(&restored) };
-        cold::restore(
-            &mut cache,
-            &mut self.panes,
-            &mut self.restored_watermarks,
-            (!done).then_some(&restored),
-        )?;
-        self.cold = Some(cache);
+        self.windows.open(name, cx)?;
+        let metrics = cx.metrics_of(name);
+        let state_metrics = metrics.state(&Self::state_name());
+        self.opened.open(OpenWindows { name: name.to_owned(), metrics, state_metrics });
         Ok(())
     }
 
-    fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
-        let now = cx.now();
-        let mut keys = std::mem::take(&mut self.keys);
-        keys.clear();
-        self.spec.key.keys(&rows.rec, &mut keys);
-        self.load(now, rows, &keys)?;
+    fn rows(
+        &mut self,
+        cx: &mut Context<'_>,
+        rows: &mut Rows<S::In>,
+        out: &mut Output<S::Out>,
+    ) -> Result<Step> {
+        let (now, metrics) = (cx.now(), &self.opened.get()?.metrics);
+        self.keys.clear();
+        self.windows.keys(&rows.rec, &mut self.keys);
         let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
+        self.windows.load(now, rows, &hashes, &self.keys)?;
         let mut records = rows.drain().enumerate();
-        for (hashes, keys) in hashes.chunks(WARM).zip(keys.chunks(WARM)) {
-            self.panes.warm(hashes);
+        for (hashes, keys) in hashes.chunks(WARM).zip(self.keys.chunks(WARM)) {
+            self.windows.warm(hashes);
             for (key, (index, (record, ts))) in hashes.iter().copied().zip(keys).zip(records.by_ref()) {
-                if !self.element(now, (&record, ts), key, &mut out.rows)? {
-                    self.metrics.late.add(1);
-                    out.side(&self.spec.late).push_of(record, ts, &origins, index);
+                if !self.windows.add(now, (&record, ts), key, &mut out.rows)? {
+                    metrics.late.add(1);
+                    out.side(self.windows.late()).push_of(record, ts, &origins, index);
                 }
             }
         }
-        self.keys = keys;
         self.settle(now)?;
-        Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
+        Ok(Step { wake_at: self.windows.wake_at(), ..Step::DONE })
     }
 
     fn on_watermark(
         &mut self,
         cx: &mut Context<'_>,
         watermark: WatermarkEvent,
-        out: &mut Output<R>,
+        out: &mut Output<S::Out>,
     ) -> Result<Step> {
         if let WatermarkEvent::Watermark(time) = watermark {
-            self.watermark = self.watermark.max(time);
-            self.collect_due(TimerKind::EventTime, time);
+            self.windows.advance(time);
         }
         firing::begin(self, cx, watermark, out)
     }
 
-    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
-        self.collect_due(TimerKind::ProcessingTime, cx.now());
+    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<S::Out>) -> Result<Step> {
+        self.windows.tick(cx.now());
         firing::slice(self, cx.now(), budget, out)
     }
 
     // A window that fires in slices is fired to its end before the barrier: a snapshot holds no half-fired
     // window.
-    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<S::Out>) -> Result<Step> {
         Ok(firing::before_barrier(self))
     }
 
     fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        frozen.keyed.push((self.name.clone(), self.freeze(id)?));
+        frozen.keyed.push((self.opened.get()?.name.clone(), self.windows.freeze(id)?));
         Ok(())
     }
 
     fn close(&mut self) {
-        self.panes = Panes::new(1, false);
-        self.cold = None;
+        self.windows.close();
+        self.opened.close();
     }
 }

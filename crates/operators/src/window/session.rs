@@ -1,50 +1,42 @@
-//! Session windows, as Flink's `WindowOperator` with a `MergingWindowSet`.
+//! Session windows, which each key has for itself.
 
-mod table;
-
-use std::sync::Arc;
+pub(super) mod table;
 
 use millstream_record::key_group::KeyGroup;
 use millstream_record::record::Names;
 use millstream_record::record::from_bytes;
 use millstream_record::{Data, Key, Record, Result};
-use millstream_stage::metrics::OperatorMetrics;
-use millstream_stage::plan::{Kept, KeyedSpec, StateSpec};
-use millstream_stage::snapshot::{CheckpointId, Frozen, FrozenState, RestoredKeyed, TableSchema};
+use millstream_stage::metrics::StateMetrics;
+use millstream_stage::operator::SideTag;
+use millstream_stage::snapshot::{CheckpointId, FrozenState, RestoredKeyed, TableSchema};
 use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
-use millstream_stage::{Budget, Context, OpenContext, Operator, Output, Rows, Step, WatermarkEvent};
+use millstream_stage::{OpenContext, Rows};
 
-use self::table::{FrozenSessions, KeyEntry, Open, Table, tables};
+use self::table::{FrozenSessions, KeyEntry, Table, tables};
 use super::assigner::{Session, require_time};
 use super::emit::WindowFunction;
+use super::operator::{SessionOperator, WindowStore};
+use super::session_merge::{merge, merged_window};
 use super::spec::{DueTimer, WindowSpec};
 use super::{AggregateFunction, Trigger, TriggerContext, Window, allowed_lateness};
 use crate::cold::{Cache, ColdTable, pair};
-use crate::firing;
-use crate::firing::Firing;
 use crate::group_watermarks::{GroupWatermarks, RestoredWatermarks};
 use crate::state::{ClockTimers, Meter, OfKey, TimerKind};
 use crate::table::{KeyedTable, Slot};
 
 /// Windows that each key has for itself and that merge when they touch.
-pub struct SessionOperator<K, T, R, G, A, F>
+pub struct SessionWindows<K, T, R, G, A, F>
 where
     A: AggregateFunction<T>,
     G: Trigger,
 {
     spec: WindowSpec<K, T, Session, G, A, F>,
-    name: String,
     table: Table<K, A::Acc, G::State>,
     timers: ClockTimers<SessionTimer<K>>,
-    // Those of the batch at hand; the memory is used again.
-    keys: Vec<K>,
     cold: Option<Cache>,
-    pending_watermark: Option<WatermarkEvent>,
     watermark: Time,
     restored_watermarks: RestoredWatermarks,
     owned: std::ops::Range<KeyGroup>,
-    metrics: Arc<OperatorMetrics>,
-    meter: Meter,
     of: std::marker::PhantomData<fn(T) -> R>,
 }
 
@@ -96,74 +88,36 @@ where
 {
     /// An operator of these parts.
     pub fn new(spec: WindowSpec<K, T, Session, G, A, F>) -> Self {
-        Self {
+        Self::of(SessionWindows {
             spec,
-            name: String::new(),
             table: Table { keys: KeyedTable::default(), groups: 1 },
             timers: ClockTimers::default(),
-            keys: Vec::new(),
             cold: None,
-            pending_watermark: None,
             watermark: MIN_TIME,
             restored_watermarks: RestoredWatermarks::default(),
             owned: 0..1,
-            metrics: OperatorMetrics::new(""),
-            meter: Meter::default(),
             of: std::marker::PhantomData,
-        }
+        })
     }
+}
 
-    // Whether the record was taken: it was late only if its window, merged with what it touches, is late.
-    fn element(
+impl<K, T, R, G, A, F> SessionWindows<K, T, R, G, A, F>
+where
+    K: Key,
+    T: Data,
+    R: Data,
+    G: Trigger,
+    A: AggregateFunction<T>,
+    F: WindowFunction<K, A::Out, R>,
+{
+    fn add_to(
         &mut self,
-        now: Time,
-        (record, ts): (&T, Time),
-        (hash, key): (u64, &K),
+        slot: Slot,
+        place: usize,
+        record: &T,
+        mut timers: TriggerContext,
         out: &mut Rows<R>,
-    ) -> Result<bool> {
-        let event_time = self.spec.assigner.is_event_time();
-        let time = if event_time { require_time(ts)? } else { now };
-        let single = self.spec.assigner.window(time);
-        let slot = self.table.keys.resolve(hash, key, Vec::new);
-        let watermark = self.watermark.max(self.restored_watermarks.of(hash, self.table.groups));
-        let merged = self.merged_window(slot, single);
-        if event_time && allowed_lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
-            self.forget_empty(slot);
-            return Ok(false);
-        }
-        let place = self.merge(slot, merged);
-        self.add(slot, place, record, TriggerContext::new(watermark, now), out);
-        Ok(true)
-    }
-
-    fn merged_window(&self, slot: Slot, single: Window) -> Window {
-        let sessions = self.table.keys.entry(slot).map_or(&[][..], |entry| &entry.value);
-        let touched = sessions.iter().filter(|session| session.window.intersects(&single));
-        touched.fold(single, |all, session| all.cover(&session.window))
-    }
-
-    // Makes one session of all that the window covers and answers its place among the key's sessions.
-    fn merge(&mut self, slot: Slot, window: Window) -> usize {
-        let WindowSpec { aggregate, trigger, .. } = &self.spec;
-        let sessions = &mut self.table.keys.entry_mut(slot).expect("the slot was just resolved").value;
-        let mut whole =
-            Open { window, acc: aggregate.create(), trigger: G::State::default(), asked: (None, None) };
-        let mut place = 0;
-        while place < sessions.len() {
-            if sessions[place].window.intersects(&window) {
-                let part = sessions.swap_remove(place);
-                aggregate.merge(&mut whole.acc, part.acc);
-                trigger.on_merge(&mut whole.trigger, part.trigger);
-                whole.asked = if part.window == window { part.asked } else { whole.asked };
-            } else {
-                place += 1;
-            }
-        }
-        sessions.push(whole);
-        sessions.len() - 1
-    }
-
-    fn add(&mut self, slot: Slot, place: usize, record: &T, mut timers: TriggerContext, out: &mut Rows<R>) {
+    ) {
         let entry = self.table.keys.entry_mut(slot).expect("the slot was just resolved");
         let (key, session) = (&entry.key, &mut entry.value[place]);
         let window = session.window;
@@ -202,7 +156,7 @@ where
         };
         let due = self.timers.due((self.watermark, now), most, cache)?;
         let keys: Vec<_> = due.into_iter().map(|timer| (timer.hash(), timer.key.clone())).collect();
-        self.load(keys.iter().map(|(hash, key)| (*hash, key)))?;
+        self.load_keys(keys.iter().map(|(hash, key)| (*hash, key)))?;
         // Also of a key whose sessions have gone: its timers must not be waited for in vain.
         for (hash, key) in &keys {
             self.table.keys.resolve(*hash, key, Vec::new);
@@ -210,7 +164,7 @@ where
         Ok(!keys.is_empty())
     }
 
-    fn load<'k>(&mut self, keys: impl Iterator<Item = (u64, &'k K)>) -> Result<()> {
+    fn load_keys<'k>(&mut self, keys: impl Iterator<Item = (u64, &'k K)>) -> Result<()> {
         let (Some(cache), table) = (&mut self.cold, &mut self.table) else { return Ok(()) };
         let missing = keys.filter(|(hash, key)| table.keys.find(*hash, key).is_none());
         let missing = missing.map(|(hash, key)| table.cold_key(hash, key)).collect();
@@ -243,11 +197,6 @@ where
         let floor = self.restored_watermarks.of(entry.hash, self.table.groups);
         let kept = entry.value[place].kept(&entry.key);
         self.spec.fire(&DueTimer { kind, time, window }, floor, kept, out);
-    }
-
-    /// What its snapshots consist of.
-    pub fn tables() -> Vec<TableSchema> {
-        tables::<K, A::Acc, G::State>()
     }
 
     fn restore(&mut self, restored: &RestoredKeyed) -> Result<()> {
@@ -290,19 +239,9 @@ where
         self.timers.write_back(cache);
         cache.write_if_many()
     }
-
-    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
-        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.restored_watermarks);
-        let Some(cache) = &mut self.cold else {
-            let (groups, keys) = (self.table.groups, self.table.keys.freeze());
-            return Ok(Box::new(FrozenSessions { watermarks, groups, keys }));
-        };
-        self.timers.write_back(cache);
-        cache.freeze(id, std::slice::from_mut(&mut self.table), &watermarks, Self::tables())
-    }
 }
 
-impl<K, T, R, G, A, F> Firing<R> for SessionOperator<K, T, R, G, A, F>
+impl<K, T, R, G, A, F> WindowStore for SessionWindows<K, T, R, G, A, F>
 where
     K: Key,
     T: Data,
@@ -311,30 +250,72 @@ where
     A: AggregateFunction<T>,
     F: WindowFunction<K, A::Out, R>,
 {
-    fn pending_watermark(&mut self) -> &mut Option<WatermarkEvent> {
-        &mut self.pending_watermark
+    type Key = K;
+    type In = T;
+    type Out = R;
+
+    fn tables() -> Vec<TableSchema> {
+        tables::<K, A::Acc, G::State>()
     }
 
-    fn fire_next(&mut self, now: Time, most: usize, out: &mut Output<R>) -> Result<Option<usize>> {
+    fn keys(&self, records: &[T], keys: &mut Vec<K>) {
+        self.spec.key.keys(records, keys);
+    }
+
+    fn late(&self) -> &SideTag<T> {
+        &self.spec.late
+    }
+
+    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
+        self.spec.assigner.validate()?;
+        (self.table.groups, self.owned) = (cx.key_groups, cx.owned.clone());
+        let restored = cx.restored.take_keyed(name);
+        match Cache::open(name, &Self::tables(), &restored, cx)? {
+            None => self.restore(&restored),
+            Some((cache, done)) => self.open_cold(cache, (!done).then_some(&restored)),
+        }
+    }
+
+    fn load(&mut self, _: Time, _: &Rows<T>, hashes: &[u64], keys: &[K]) -> Result<()> {
+        self.load_keys(hashes.iter().copied().zip(keys))
+    }
+
+    // A record is late only if its window, merged with what it touches, is late.
+    fn add(
+        &mut self,
+        now: Time,
+        (record, ts): (&T, Time),
+        (hash, key): (u64, &K),
+        out: &mut Rows<R>,
+    ) -> Result<bool> {
+        let event_time = self.spec.assigner.is_event_time();
+        let time = if event_time { require_time(ts)? } else { now };
+        let slot = self.table.keys.resolve(hash, key, Vec::new);
+        let watermark = self.watermark.max(self.restored_watermarks.of(hash, self.table.groups));
+        let sessions = &mut self.table.keys.entry_mut(slot).expect("the slot was just resolved").value;
+        let merged = merged_window(sessions, self.spec.assigner.window(time));
+        if event_time && allowed_lateness::is_window_late(&merged, self.spec.allowed_lateness, watermark) {
+            self.forget_empty(slot);
+            return Ok(false);
+        }
+        let place = merge(sessions, merged, &self.spec.aggregate, &self.spec.trigger);
+        self.add_to(slot, place, record, TriggerContext::new(watermark, now), out);
+        Ok(true)
+    }
+
+    fn advance(&mut self, watermark: Time) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    fn fire_next(&mut self, now: Time, most: usize, out: &mut Rows<R>) -> Result<Option<usize>> {
         if !self.load_due(now, most)? {
             return Ok(None);
         }
         for fired in 0..most {
             let Some((kind, time, timer)) = self.pop_due(now) else { return Ok(Some(fired)) };
-            self.on_timer(kind, time, timer, &mut out.rows);
+            self.on_timer(kind, time, timer, out);
         }
         Ok(Some(most))
-    }
-
-    fn settle(&mut self, now: Time) -> Result<()> {
-        if self.meter.is_due(now) {
-            let tables = std::iter::once(&self.table.keys);
-            let metrics = self.metrics.state("sessions");
-            Meter::measure(&metrics, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
-        }
-        let Some(cache) = &mut self.cold else { return Ok(()) };
-        self.timers.write_back(cache);
-        cache.settle(std::slice::from_mut(&mut self.table))
     }
 
     fn all_fired(&mut self, _: Time) {
@@ -344,78 +325,26 @@ where
     fn wake_at(&self) -> Option<Time> {
         self.timers.wake_at()
     }
-}
 
-impl<K, T, R, G, A, F> Operator for SessionOperator<K, T, R, G, A, F>
-where
-    K: Key,
-    T: Data,
-    R: Data,
-    G: Trigger,
-    A: AggregateFunction<T>,
-    F: WindowFunction<K, A::Out, R>,
-{
-    type In = T;
-    type Out = R;
-
-    fn keyed(&self) -> KeyedSpec {
-        let name = Self::tables().pop().map(|table| table.name).unwrap_or_default();
-        KeyedSpec { tables: Self::tables(), states: vec![StateSpec { name, kept: Kept::Window }] }
+    fn measure(&mut self, metrics: &StateMetrics) {
+        let tables = std::iter::once(&self.table.keys);
+        Meter::measure(metrics, tables, self.cold.as_ref(), |entry| entry.value.heap_size());
     }
 
-    fn open(&mut self, name: &str, cx: &mut OpenContext) -> Result<()> {
-        self.spec.assigner.validate()?;
-        self.name = name.to_owned();
-        self.metrics = cx.metrics_of(name);
-        (self.table.groups, self.owned) = (cx.key_groups, cx.owned.clone());
-        let restored = cx.restored.take_keyed(name);
-        match Cache::open(name, &Self::tables(), &restored, cx)? {
-            None => self.restore(&restored),
-            Some((cache, done)) => self.open_cold(cache, (!done).then_some(&restored)),
-        }
+    fn settle(&mut self) -> Result<()> {
+        let Some(cache) = &mut self.cold else { return Ok(()) };
+        self.timers.write_back(cache);
+        cache.settle(std::slice::from_mut(&mut self.table))
     }
 
-    fn rows(&mut self, cx: &mut Context<'_>, rows: &mut Rows<T>, out: &mut Output<R>) -> Result<Step> {
-        let now = cx.now();
-        let mut keys = std::mem::take(&mut self.keys);
-        keys.clear();
-        self.spec.key.keys(&rows.rec, &mut keys);
-        self.load(rows.hash.iter().copied().zip(&keys))?;
-        let (hashes, origins) = (std::mem::take(&mut rows.hash), std::mem::take(&mut rows.origins));
-        for (index, ((record, ts), key)) in rows.drain().zip(hashes.into_iter().zip(&keys)).enumerate() {
-            if !self.element(now, (&record, ts), key, &mut out.rows)? {
-                self.metrics.late.add(1);
-                out.side(&self.spec.late).push_of(record, ts, &origins, index);
-            }
-        }
-        self.keys = keys;
-        self.settle(now)?;
-        Ok(Step { wake_at: self.wake_at(), ..Step::DONE })
-    }
-
-    fn on_watermark(
-        &mut self,
-        cx: &mut Context<'_>,
-        watermark: WatermarkEvent,
-        out: &mut Output<R>,
-    ) -> Result<Step> {
-        if let WatermarkEvent::Watermark(time) = watermark {
-            self.watermark = self.watermark.max(time);
-        }
-        firing::begin(self, cx, watermark, out)
-    }
-
-    fn resume(&mut self, cx: &mut Context<'_>, budget: Budget, out: &mut Output<R>) -> Result<Step> {
-        firing::slice(self, cx.now(), budget, out)
-    }
-
-    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<R>) -> Result<Step> {
-        Ok(firing::before_barrier(self))
-    }
-
-    fn snapshot(&mut self, id: CheckpointId, frozen: &mut Frozen) -> Result<()> {
-        frozen.keyed.push((self.name.clone(), self.freeze(id)?));
-        Ok(())
+    fn freeze(&mut self, id: CheckpointId) -> Result<Box<dyn FrozenState>> {
+        let watermarks = GroupWatermarks::new(&self.owned, self.watermark, &self.restored_watermarks);
+        let Some(cache) = &mut self.cold else {
+            let (groups, keys) = (self.table.groups, self.table.keys.freeze());
+            return Ok(Box::new(FrozenSessions { watermarks, groups, keys }));
+        };
+        self.timers.write_back(cache);
+        cache.freeze(id, std::slice::from_mut(&mut self.table), &watermarks, Self::tables())
     }
 
     fn close(&mut self) {

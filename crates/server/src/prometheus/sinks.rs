@@ -58,6 +58,8 @@ pub(super) fn reasons(job: &JobMetrics, text: &mut Text) {
 mod tests {
     use std::time::Duration;
 
+    use std::sync::Arc;
+
     use millstream_stage::dead_letter::DeadLetter;
     use millstream_stage::metrics::SubtaskMetrics;
 
@@ -97,7 +99,7 @@ mod tests {
     fn dead_letters_are_counted_by_reason() {
         let metrics = JobMetrics {
             job: "clicks".into(),
-            subtasks: vec![SubtaskMetrics::new("parse", 0)],
+            subtasks: vec![Arc::new(SubtaskMetrics::new("parse", 0))],
             ..JobMetrics::default()
         };
         let letter =

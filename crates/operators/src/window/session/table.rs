@@ -14,16 +14,16 @@ use crate::table::{FrozenEntries, KeyedTable, Slot};
 use crate::window::Window;
 use crate::window::spec::Kept;
 
-pub(super) type Sessions<A, S> = Vec<Open<A, S>>;
+pub(in crate::window) type Sessions<A, S> = Vec<Open<A, S>>;
 
 /// One open session of a key.
 #[derive(Clone)]
-pub(super) struct Open<A, S> {
-    pub(super) window: Window,
-    pub(super) acc: A,
-    pub(super) trigger: S,
+pub(in crate::window) struct Open<A, S> {
+    pub(in crate::window) window: Window,
+    pub(in crate::window) acc: A,
+    pub(in crate::window) trigger: S,
     /// The times that its trigger has asked for.
-    pub(super) asked: (Option<Time>, Option<Time>),
+    pub(in crate::window) asked: (Option<Time>, Option<Time>),
 }
 
 impl<A, S> Open<A, S> {
