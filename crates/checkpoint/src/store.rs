@@ -28,6 +28,7 @@ mod native;
 mod native_part;
 mod paths;
 mod read;
+mod savepoint;
 mod state_file;
 mod stored_part;
 mod writer;

@@ -11,7 +11,6 @@ use millstream_protocol::log::{Append, Base, Change, CheckpointRef, JobLog, LogE
 use millstream_record::{Error, ErrorKind, Result};
 use millstream_stage::plan::Plan;
 use millstream_stage::snapshot::CheckpointId;
-use millstream_storage::Storage;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -202,33 +201,7 @@ impl AttemptStore {
         })
     }
 
-    /// Begins to write a savepoint into a new folder below `dir`, or below `state.savepoints.dir`. It holds
-    /// entries alone, refers to nothing outside its folder, and only the user deletes it.
-    /// [`CheckpointWriter::discard`] removes an unfinished one.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] when there is no folder for it, or its URL is wrong.
-    pub fn savepoint(&self, id: CheckpointId, dir: Option<&str>, plan: &Plan) -> Result<CheckpointWriter> {
-        let options = &self.store.inner.options;
-        let dir = dir.or(options.savepoints.as_deref()).ok_or_else(|| {
-            Error::configuration(
-                "no folder for savepoints: set state.savepoints.dir, or name one with the request",
-            )
-        })?;
-        let folder = paths::savepoint(self.store.job_id(), &options.storage.chance);
-        let base = Storage::open(dir, &options.storage)?.child(&folder);
-        Ok(CheckpointWriter::new(Writing {
-            manifest: self.manifest(id, CheckpointKind::Savepoint, plan),
-            base,
-            folder: String::new(),
-            native: false,
-            ticket: None,
-            clock: Arc::clone(&options.clock),
-            parts: Mutex::default(),
-        }))
-    }
-
-    fn manifest(&self, checkpoint: CheckpointId, kind: CheckpointKind, plan: &Plan) -> Manifest {
+    pub(super) fn manifest(&self, checkpoint: CheckpointId, kind: CheckpointKind, plan: &Plan) -> Manifest {
         let stage = |stage: &millstream_stage::plan::StageSpec| StageManifest {
             name: stage.name.clone(),
             operators: stage.operators.iter().map(|operator| operator.name.clone()).collect(),
@@ -260,14 +233,6 @@ impl AttemptStore {
         self.append(Change::Complete(written.reference.clone(), keep), Some(written.clone())).await
     }
 
-    /// Notes that a savepoint is complete. It is not retained: it belongs to the user.
-    ///
-    /// # Errors
-    /// See [`complete`](Self::complete).
-    pub async fn savepoint_complete(&self, written: &WrittenCheckpoint) -> Result<()> {
-        self.append(Change::Savepoint(written.reference.id), None).await.map(drop)
-    }
-
     /// Retains these no more.
     ///
     /// # Errors
@@ -289,7 +254,11 @@ impl AttemptStore {
         self.entries.lock().await.log.last().retained.clone()
     }
 
-    async fn append(&self, change: Change, written: Option<WrittenCheckpoint>) -> Result<Vec<CheckpointRef>> {
+    pub(super) async fn append(
+        &self,
+        change: Change,
+        written: Option<WrittenCheckpoint>,
+    ) -> Result<Vec<CheckpointRef>> {
         let mut entries = self.entries.lock().await;
         let before = entries.log.last().clone();
         let doubtful = entries.doubtful.take();

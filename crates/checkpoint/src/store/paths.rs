@@ -1,9 +1,6 @@
-//! What files are called. The name of a new file always contains its attempt's epoch, or the savepoint's
-//! random digits.
+//! What files are called. The name of a new file always contains its attempt's epoch.
 
-use millstream_protocol::job_id::JobId;
 use millstream_protocol::layout::SubtaskId;
-use millstream_stage::chance::Chance;
 use millstream_stage::snapshot::CheckpointId;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -13,11 +10,6 @@ pub(super) const SHARED: &str = "shared";
 /// A checkpoint's own folder.
 pub(super) fn checkpoint(id: CheckpointId, epoch: u64) -> String {
     format!("chk-{id}-{epoch}")
-}
-
-/// A new savepoint's folder, named as in Flink.
-pub(super) fn savepoint(job: JobId, chance: &Chance) -> String {
-    format!("savepoint-{}-{}", job.short(), chance.digits(12))
 }
 
 /// A subtask's state file within the checkpoint's folder.
@@ -49,10 +41,6 @@ mod tests {
     fn names_are_as_promised() {
         assert_eq!(checkpoint(7, 2), "chk-7-2");
         assert!(shared(7, 2, "x").starts_with("shared/2-7-"));
-        let chance = Chance::seeded(1);
-        let name = savepoint(JobId::of("demo"), &chance);
-        assert_eq!(name.len(), "savepoint-".len() + 6 + 1 + 12);
-        assert_ne!(name, savepoint(JobId::of("demo"), &chance));
         assert_eq!(state(SubtaskId { stage: 3, subtask: 11 }), "3-11.state");
     }
 }

@@ -1,5 +1,7 @@
 //! The coordinator.
 
+mod savepoint;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use millstream_stage::stage::End;
 use millstream_stage::time::{Nanos, nanos};
 
 use super::in_flight::{Doubt, InFlight, Step};
-use super::messages::{AbortReason, CoordinatorDecision, CoordinatorEvent, Logged, Request, Wanted};
+use super::messages::{AbortReason, CoordinatorDecision, CoordinatorEvent, Logged, Request};
 use crate::checkpoint_options::CheckpointOptions;
 use crate::checkpoint_stats::CheckpointKind;
 
@@ -245,9 +247,7 @@ impl CheckpointCoordinator {
         }
         match self.phase {
             Phase::Running => self.next_snapshot(now),
-            Phase::Draining { token } if self.all_ended() => {
-                self.trigger(CheckpointKind::Savepoint, Last::Ended, Some(token), now);
-            }
+            Phase::Draining { token } if self.all_ended() => self.begin_drained(token, now),
             Phase::Leaving { finished, until, must } => self.leave(finished, until, must, now),
             _ => {}
         }
@@ -256,19 +256,7 @@ impl CheckpointCoordinator {
     fn next_snapshot(&mut self, now: Nanos) {
         let ended = self.all_ended();
         if let Some(request) = self.requests.pop_front() {
-            let token = Some(request.token);
-            match request.wanted {
-                Wanted::Checkpoint if ended => self.trigger(CheckpointKind::Final, Last::Ended, token, now),
-                Wanted::Checkpoint => self.trigger(CheckpointKind::Checkpoint, Last::No, token, now),
-                Wanted::Savepoint => self.trigger(CheckpointKind::Savepoint, Last::No, token, now),
-                Wanted::Stop { .. } if ended => {
-                    self.trigger(CheckpointKind::Savepoint, Last::Ended, token, now);
-                }
-                Wanted::Stop { drain: false } => {
-                    self.trigger(CheckpointKind::Savepoint, Last::Held, token, now);
-                }
-                Wanted::Stop { drain: true } => self.drain(request.token),
-            }
+            self.begin_requested(request, now);
         } else if ended {
             if now >= self.final_at() {
                 self.trigger(CheckpointKind::Final, Last::Ended, None, now);
@@ -276,23 +264,17 @@ impl CheckpointCoordinator {
         } else if self.leave_at.is_some_and(|at| at <= now) {
             self.trigger(CheckpointKind::Checkpoint, Last::Unwritten, None, now);
         } else if self.savepoint_at.is_some_and(|at| at <= now) {
-            self.savepoint_at = self.options.savepoint_interval.map(|every| now.saturating_add(nanos(every)));
-            self.trigger(CheckpointKind::Savepoint, Last::No, None, now);
+            self.begin_periodic_savepoint(now);
         } else if self.periodic_checkpoint_at().is_some_and(|at| at <= now) {
             self.checkpoint_at = self.options.interval.map(|every| now.saturating_add(nanos(every)));
             self.trigger(CheckpointKind::Checkpoint, Last::No, None, now);
         }
     }
 
-    fn drain(&mut self, token: u64) {
-        self.phase = Phase::Draining { token };
-        self.decisions.push(CoordinatorDecision::StopSources { drain: true });
-    }
-
     fn trigger(&mut self, kind: CheckpointKind, last: Last, request: Option<u64>, now: Nanos) {
         let id = self.next;
         self.next += 1;
-        let commits = kind != CheckpointKind::Savepoint || last != Last::No;
+        let commits = savepoint::commits(kind, last);
         let step = Step::Freezing(vec![false; self.ended.len()]);
         let last_one = last != Last::No;
         self.in_flight = Some(InFlight { id, kind, commits, last: last_one, request, began: now, step });
@@ -383,12 +365,7 @@ impl CheckpointCoordinator {
         let InFlight { kind, request, .. } = in_flight;
         self.abort(id, reason.clone(), request, now);
         if let Phase::Draining { .. } = self.phase {
-            let message = format!(
-                "the job was drained, and its savepoint failed: {reason}. It goes back to its latest checkpoint"
-            );
-            // Whoever asked has been answered.
-            self.phase = Phase::Running;
-            self.fail_job(ErrorKind::Restart, message);
+            self.drained_in_vain(reason);
         } else if kind != CheckpointKind::Savepoint {
             self.try_again_later(kind, now);
             self.count(reason, true);
