@@ -16,5 +16,5 @@ pub use connected::ConnectedStreams;
 pub use environment::Environment;
 pub use keyed::KeyedStream;
 pub use stream::{DataStream, SinkHandle};
-pub use windowed::{SpecOf, WindowParts, WindowedStream};
-pub use windows::Windows;
+pub use windowed::WindowedStream;
+pub use windows::{SpecOf, WindowParts, Windows};

@@ -15,7 +15,7 @@ use millstream_stage::operator::SideTag;
 
 use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
-use crate::windows::Windows;
+use crate::windows::{SpecOf, WindowParts, Windows};
 
 /// Records of each key in windows. One of the methods `aggregate`, `reduce`, `process_window` and `top_n`
 /// computes the results.
@@ -226,36 +226,6 @@ impl<K: Key, T: Record, W: Windows, G: Trigger> WindowedStream<K, T, W, G> {
         exchanged.then(name, kind, move || windows.clone().operator(&parts))
     }
 }
-
-/// What a window operator is made of, apart from the kind of its windows: the types of all parts, and that
-/// they fit each other.
-pub trait WindowParts {
-    /// The key.
-    type Key: Key;
-    /// What comes in.
-    type In: Data;
-    /// What goes out.
-    type Out: Data;
-    /// When windows fire.
-    type Trigger: Trigger;
-    /// What they keep.
-    type Aggregate: AggregateFunction<Self::In>;
-    /// What becomes of the result.
-    type Function: WindowFunction<Self::Key, <Self::Aggregate as AggregateFunction<Self::In>>::Out, Self::Out>;
-
-    /// The parts together with windows.
-    fn spec<W>(&self, windows: W) -> SpecOf<Self, W>;
-}
-
-/// The specification of a window operator that has these parts.
-pub type SpecOf<P, W> = WindowSpec<
-    <P as WindowParts>::Key,
-    <P as WindowParts>::In,
-    W,
-    <P as WindowParts>::Trigger,
-    <P as WindowParts>::Aggregate,
-    <P as WindowParts>::Function,
->;
 
 struct Parts<K, T, R, G, A, F> {
     key: KeySelector<T, K>,

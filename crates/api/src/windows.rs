@@ -1,13 +1,11 @@
 //! The kinds of windows and the operator that runs each.
 
 use millstream_operators::window::{
-    Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding, Trigger, Tumbling,
-    WindowAssigner, WindowOperator,
+    AggregateFunction, Calendar, Cumulative, DefaultTrigger, Global, Session, SessionOperator, Sliding,
+    Trigger, Tumbling, WindowAssigner, WindowFunction, WindowOperator, WindowSpec,
 };
-use millstream_record::Result;
+use millstream_record::{Data, Key, Result};
 use millstream_stage::Operator;
-
-use crate::windowed::WindowParts;
 
 /// A kind of window: tumbling, days and hours of a time zone, sliding, cumulating, global, session.
 pub trait Windows: Clone + Send + Sync + 'static {
@@ -23,6 +21,36 @@ pub trait Windows: Clone + Send + Sync + 'static {
     /// The operator that runs such windows.
     fn operator<P: WindowParts>(self, parts: &P) -> impl Operator<In = P::In, Out = P::Out> + use<Self, P>;
 }
+
+/// What a window operator is made of, apart from the kind of its windows: the types of all parts, and that
+/// they fit each other.
+pub trait WindowParts {
+    /// The key.
+    type Key: Key;
+    /// What comes in.
+    type In: Data;
+    /// What goes out.
+    type Out: Data;
+    /// When windows fire.
+    type Trigger: Trigger;
+    /// What they keep.
+    type Aggregate: AggregateFunction<Self::In>;
+    /// What becomes of the result.
+    type Function: WindowFunction<Self::Key, <Self::Aggregate as AggregateFunction<Self::In>>::Out, Self::Out>;
+
+    /// The parts together with windows.
+    fn spec<W>(&self, windows: W) -> SpecOf<Self, W>;
+}
+
+/// The specification of a window operator that has these parts.
+pub type SpecOf<P, W> = WindowSpec<
+    <P as WindowParts>::Key,
+    <P as WindowParts>::In,
+    W,
+    <P as WindowParts>::Trigger,
+    <P as WindowParts>::Aggregate,
+    <P as WindowParts>::Function,
+>;
 
 fn by_time(event_time: bool) -> DefaultTrigger {
     if event_time { DefaultTrigger::EventTime } else { DefaultTrigger::ProcessingTime }

@@ -1,91 +1,17 @@
-//! What a program around a pipeline is, and the commands that it has.
+//! The commands that a program around a pipeline has.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Subcommand};
-use millstream_api::Environment;
 use millstream_record::Result;
-use schemars::Schema;
-use serde::de::DeserializeOwned;
 
-use crate::check::{CheckArgs, System, check};
-use crate::config::{Config, DEFAULT_JOB_NAME, load_named};
+use crate::application::{Application, ConfigArgs, load_for};
+use crate::check::{CheckArgs, check};
 use crate::control::{Control, control};
 use crate::reference::reference;
+use crate::restore::RestoreArgs;
 use crate::schema::config_schema;
 use crate::{completions, examples, exit, logs, man, restore, run, show_plan};
-
-/// A program around a pipeline.
-pub trait Application {
-    /// The application's part of the configuration file.
-    type Options: DeserializeOwned;
-
-    /// The program's name, for `--help`, `--version` and `plan`.
-    fn name(&self) -> &str;
-
-    /// What the program does, in a few words, for `--help` and `plan`.
-    fn about(&self) -> &str;
-
-    /// The program's own version, for `--version`.
-    fn version(&self) -> Option<&str> {
-        None
-    }
-
-    /// The job's name where the configuration has no `pipeline.name`. State is found by this name.
-    fn job_name(&self) -> &str {
-        DEFAULT_JOB_NAME
-    }
-
-    /// Describes the pipeline.
-    ///
-    /// # Errors
-    /// Options that cannot work.
-    fn build(&self, options: &Self::Options, env: &Environment) -> Result<()>;
-
-    /// The part of the configuration file that an operator comes from, such as `sinks.1`: errors of the
-    /// operator name its line.
-    fn part_of(&self, _: &Self::Options, _operator: &str) -> Option<String> {
-        None
-    }
-
-    /// The JSON schema of [`Options`](Self::Options), which is [`schema_of::<Options>()`](crate::schema_of)
-    /// where they derive `JsonSchema`. Without it, `config-schema` lets the configuration have any keys
-    /// besides those of every pipeline.
-    fn options_schema(&self) -> Option<Schema> {
-        None
-    }
-
-    /// The systems that the job reads from and writes to, for the command `check`. None by default: then it
-    /// tries the configuration, the pipeline and the storage of checkpoints.
-    fn systems(&self, _: &Config<Self::Options>) -> Vec<System> {
-        Vec::new()
-    }
-
-    /// Refuses what [`started`](Self::started) could not do, before the job has touched anything. With `plan`
-    /// (`runs` is false) it must not depend on what runs on this machine.
-    ///
-    /// # Errors
-    /// What cannot work.
-    fn check(&self, _: &Config<Self::Options>, _runs: bool) -> Result<()> {
-        Ok(())
-    }
-
-    /// Called when the job runs, or has been starting for a while: for a page that shows it.
-    ///
-    /// # Errors
-    /// Returns the errors of what it starts; the job is stopped then.
-    fn started(
-        &self,
-        _: &Config<Self::Options>,
-        _: &millstream_runtime::JobHandle,
-    ) -> Result<Option<Running>> {
-        Ok(None)
-    }
-}
-
-/// Something that lives as long as the job, such as a server.
-pub type Running = Box<dyn std::any::Any + Send>;
 
 /// The commands that every pipeline has.
 #[derive(Clone, Debug, Subcommand)]
@@ -109,18 +35,6 @@ pub enum Command {
     Restore(RestoreArgs),
 }
 
-/// Where the configuration comes from.
-#[derive(Clone, Debug, Args)]
-pub struct ConfigArgs {
-    /// The job's configuration, a YAML file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// Override a key of the file, such as parallelism.default=4, or one within a map or list, such as
-    /// sinks.0.url=redis://other (may be repeated)
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-}
-
 /// The options of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
@@ -132,23 +46,6 @@ pub struct RunArgs {
     pub(crate) from_savepoint: Option<String>,
     /// Give up state in the savepoint or checkpoint that the job has no operator or state for any more;
     /// without this option, such state keeps the job from starting
-    #[arg(short = 'n', long)]
-    pub(crate) allow_non_restored_state: bool,
-}
-
-/// The options of `restore`.
-#[derive(Clone, Debug, Args)]
-pub struct RestoreArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// Only look. This is all that `restore` does: to start the job from a savepoint, use `run
-    /// --from-savepoint`
-    #[arg(long, required = true)]
-    dry_run: bool,
-    /// The savepoint or checkpoint, as a URL or path; without it, the one that the next run would go on from
-    #[arg(long, value_name = "URL")]
-    pub(crate) from: Option<String>,
-    /// Accept that state is given up which the job has no operator or state for any more
     #[arg(short = 'n', long)]
     pub(crate) allow_non_restored_state: bool,
 }
@@ -239,14 +136,6 @@ pub fn execute<A: Application>(app: &A, command: &Command) -> Result<()> {
             })
         }
     }
-}
-
-/// Reads the configuration of an application.
-///
-/// # Errors
-/// Returns the same errors as [`load`](crate::load).
-pub fn load_for<A: Application>(app: &A, args: &ConfigArgs) -> Result<Config<A::Options>> {
-    load_named(app.job_name(), &args.config, &args.set)
 }
 
 /// Prints an error, if there is one, and gives the exit code.

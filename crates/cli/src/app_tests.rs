@@ -1,5 +1,6 @@
 //! What a program says about itself, and how its job is named.
 
+use millstream_api::Environment;
 use millstream_operators::collection::{Collected, Collection};
 
 use super::*;

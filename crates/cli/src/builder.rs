@@ -8,7 +8,8 @@ use millstream_record::Result;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::app::{Application, main};
+use crate::app::main;
+use crate::application::Application;
 
 /// A program with the commands that every pipeline has, under its own name: `run`, `plan`, `stop` and so on.
 ///

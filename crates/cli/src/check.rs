@@ -6,7 +6,7 @@ use millstream_record::{Error, Result};
 use millstream_runtime::check_storages;
 use millstream_stage::plan::Plan;
 
-use crate::app::{Application, ConfigArgs, load_for};
+use crate::application::{Application, ConfigArgs, load_for};
 use crate::config::Config;
 use crate::{logs, run};
 
@@ -15,20 +15,6 @@ use crate::{logs, run};
 pub struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-}
-
-/// A system that a job reads from or writes to: what [`Application::systems`] names for `check`.
-pub struct System {
-    part: String,
-    try_it: Box<dyn FnOnce() -> Result<String>>,
-}
-
-impl System {
-    /// A system of a part of the configuration such as `sinks.1`. `try_it` connects to it, changes nothing,
-    /// and answers what it found.
-    pub fn new(part: impl Into<String>, try_it: impl FnOnce() -> Result<String> + 'static) -> Self {
-        Self { part: part.into(), try_it: Box::new(try_it) }
-    }
 }
 
 /// Tries everything, and prints a line for each part.

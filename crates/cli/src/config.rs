@@ -10,26 +10,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::keys::{KEYS, is_ours, yaml};
 use crate::origin::ConfigOrigin;
 use crate::set;
-use crate::state_keys::{STORAGE_MAP, StateKeys, is_state_key};
+use crate::state_keys::StateKeys;
 use crate::strict::{self, Mistake};
 
 /// The job's name where neither the configuration nor the program has one.
 pub(crate) const DEFAULT_JOB_NAME: &str = "job";
-
-/// Keys that every pipeline has; the rest belongs to the application.
-const KEYS: [&str; 9] = [
-    "pipeline.name",
-    "pipeline.max-parallelism",
-    "parallelism.default",
-    "job.dir",
-    "runtime",
-    "rest.bind-address",
-    "rest.port",
-    "rest.password",
-    "rest.password-file",
-];
 
 /// The settings of every pipeline. Keys are Flink's where the thing is the same.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -215,13 +203,6 @@ fn map_of(text: &str) -> Result<Map<String, Value>> {
     }
 }
 
-// Only `true` and `false` are booleans: a host called `no` stays a text. Errors name the line, and do not
-// show it: secrets may stand there.
-pub(crate) fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options)
-}
-
 // The application's keys are listed by what reads them; where one of the top level is wrong, ours belong into
 // the same sentence.
 fn read_app<T: DeserializeOwned>(value: Value) -> Result<T, Mistake> {
@@ -242,20 +223,6 @@ fn take_engine(all: &mut Value) -> Value {
         }
     }
     Value::Object(engine)
-}
-
-fn is_ours(key: &str) -> bool {
-    key.contains('.') || is_near_ours(key)
-}
-
-fn is_near_ours(key: &str) -> bool {
-    KEYS.iter().any(|known| strsim::damerau_levenshtein(key, known) <= 2)
-}
-
-/// Whether a key with dots is one key, and no path into a map.
-pub(crate) fn is_dotted_key(key: &str) -> bool {
-    // One that is nearly a key is refused with that key's name.
-    is_near_ours(key) || is_state_key(key) && key != STORAGE_MAP && !key.starts_with("storage.")
 }
 
 /// Replaces `${NAME}` in texts by the variable of the environment: so secrets stay out of the file.

@@ -37,6 +37,7 @@
 //! ```
 
 mod app;
+mod application;
 mod builder;
 mod check;
 mod completions;
@@ -46,6 +47,7 @@ mod control;
 mod examples;
 mod exit;
 mod history;
+mod keys;
 pub mod logs;
 mod man;
 mod places;
@@ -61,17 +63,16 @@ mod spelling;
 mod state_keys;
 mod strict;
 
-pub use app::{
-    Application, Command, ConfigArgs, PlanArgs, RestoreArgs, RunArgs, Running, command_line, execute, finish,
-    load_for, main,
-};
+pub use app::{Command, PlanArgs, RunArgs, command_line, execute, finish, main};
+pub use application::{Application, ConfigArgs, Running, System, load_for};
 pub use builder::{App, NoOptions};
-pub use check::{CheckArgs, System};
+pub use check::CheckArgs;
 pub use config::{Config, EngineOptions, load, parse};
+pub use config_origin::ConfigOrigin;
 pub use control::{Control, TargetArgs};
 pub use exit::EXIT_CODES;
 pub use logs::LogFormat;
-pub use origin::ConfigOrigin;
+pub use restore::RestoreArgs;
 pub use run::{environment, launch, run, watch};
 pub use schema::{config_schema, schema_of};
 pub use schemars;

@@ -2,11 +2,29 @@
 
 use std::path::Path;
 
+use clap::Args;
 use millstream_record::{Error, Result};
 use millstream_runtime::dry_run;
 
-use crate::app::{Application, RestoreArgs, load_for};
+use crate::application::{Application, ConfigArgs, load_for};
 use crate::{logs, run};
+
+/// The options of `restore`.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only look. This is all that `restore` does: to start the job from a savepoint, use `run
+    /// --from-savepoint`
+    #[arg(long, required = true)]
+    dry_run: bool,
+    /// The savepoint or checkpoint, as a URL or path; without it, the one that the next run would go on from
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    /// Accept that state is given up which the job has no operator or state for any more
+    #[arg(short = 'n', long)]
+    pub(crate) allow_non_restored_state: bool,
+}
 
 /// Prints what a start would do with a job's state, and refuses what the start would refuse.
 ///

@@ -8,7 +8,7 @@ use millstream_runtime::{JobHandle, JobReport, Launch, ReadOptions};
 use millstream_stage::plan::Plan;
 use millstream_state::{ConfiguredBackend, configured_backend};
 
-use crate::app::Application;
+use crate::application::Application;
 use crate::config::Config;
 use crate::{logs, progress};
 

@@ -12,7 +12,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use crate::app::Application;
+use crate::application::Application;
 use crate::config::EngineOptions;
 use crate::state_keys::{Keys, STORAGE_MAP, is_storage_key};
 use crate::{spelling, state_keys};

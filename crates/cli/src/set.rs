@@ -3,7 +3,7 @@
 use millstream_record::{Error, Result};
 use serde_json::{Map, Value};
 
-use crate::config::{is_dotted_key, yaml};
+use crate::keys::{is_dotted_key, yaml};
 
 /// Applies `key=value`: the key is one of the top level, or a path such as `source.rate` or `sinks.0.url`;
 /// the value is YAML.

@@ -14,8 +14,8 @@ use millstream_stage::time::Nanos;
 use millstream_stage::unwritten::Backlog;
 
 use crate::ages::Ages;
+use crate::item::Item;
 use crate::pending_item::PendingItem;
-use crate::store::Item;
 
 /// Numbers a slot.
 pub(crate) type SlotId = u32;

@@ -33,6 +33,7 @@
 mod ages;
 mod buffer;
 mod delivery;
+mod item;
 mod limits;
 mod meters;
 mod pace;
@@ -43,8 +44,9 @@ mod work;
 mod writer;
 
 pub use buffer::Items;
+pub use item::Item;
 pub use limits::Limits;
-pub use store::{Item, ItemError, Mapping, Names, NotReady, Reply, Restoring, Store, Verdict};
+pub use store::{ItemError, Mapping, Names, NotReady, Reply, Restoring, Store, Verdict};
 pub use suspects::MOST_REFUSALS;
 pub use work::Work;
 pub use writer::Writers;

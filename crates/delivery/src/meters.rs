@@ -8,7 +8,8 @@ use millstream_stage::time::Nanos;
 use millstream_stage::trouble::Reporter;
 
 use crate::buffer::{Buffer, SlotId};
-use crate::store::{Item, Names};
+use crate::item::Item;
+use crate::store::Names;
 
 /// The operator's metrics, with the counters of asynchronous sinks. (Dead letters are counted where they
 /// leave the sink.)

@@ -3,7 +3,7 @@
 use millstream_stage::Version;
 use millstream_stage::time::Nanos;
 
-use crate::store::Item;
+use crate::item::Item;
 use crate::suspects::Suspicion;
 
 /// An item, its version, and what has become of it so far.

@@ -1,7 +1,7 @@
 //! What can be asked of a job from any thread.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use millstream_protocol::checkpoint_stats::CheckpointHistory;
 use millstream_protocol::job_id::JobId;
@@ -24,17 +24,6 @@ use crate::status::{JobFailure, JobStatus};
 #[derive(Clone)]
 pub struct JobControl {
     pub(crate) state: Arc<JobState>,
-}
-
-/// A control that keeps nothing alive.
-pub(crate) struct WeakControl(Weak<JobState>);
-
-impl WeakControl {
-    /// The control, while the job runs.
-    pub(crate) fn running(&self) -> Option<JobControl> {
-        let control = JobControl { state: self.0.upgrade()? };
-        (!control.is_over()).then_some(control)
-    }
 }
 
 impl JobControl {
@@ -63,7 +52,7 @@ impl JobControl {
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when the process cannot
     /// handle signals.
     pub fn stop_on_signals(&self) -> Result<()> {
-        signals::stop_on_signals(self)
+        signals::stop_on_signals(&self.state)
     }
 
     /// Takes a checkpoint for recovery and waits for it.
@@ -220,10 +209,6 @@ impl JobControl {
     /// The job's monotonic clock.
     pub(crate) fn nanos(&self) -> Nanos {
         self.state.setup.clock.nanos()
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakControl {
-        WeakControl(Arc::downgrade(&self.state))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::setup::Setup;
 use crate::snapshot::JobSnapshot;
 use crate::status::{JobFailure, JobStatus};
 use crate::supervisor::{self, JobOutcome};
-use crate::{checkpoint_storage, layout, panics};
+use crate::{checkpoint_storage, layout};
 
 /// Runs a job to its end, stopping it in order at SIGTERM or SIGINT: what a program's `main` calls.
 ///
@@ -277,7 +277,7 @@ fn left_behind(state: &JobState, termination: &TerminationRequest, nothing_ran: 
     };
     state.end(status);
     if status != JobStatus::Failed {
-        return Ok(JobReport::new(state, End::Stopped, status));
+        return Ok(state.report(End::Stopped, status));
     }
     let message = match termination {
         TerminationRequest::Abort(reason) => format!("job `{}` was aborted: {reason}", state.setup.plan.name),
@@ -335,9 +335,4 @@ impl Drop for JobHandle {
             let _ = self.join();
         }
     }
-}
-
-/// Runs code that must not take its thread down.
-pub(crate) fn guarded<T>(what: &str, code: impl FnOnce() -> Result<T>) -> Result<T> {
-    panics::catch(code).unwrap_or_else(|panic| Err(Error::bug(format!("{what} panicked: {panic}"))))
 }

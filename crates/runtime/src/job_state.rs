@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millstream_protocol::checkpoint_stats::CheckpointHistory;
+use millstream_stage::plan::OperatorSpec;
+use millstream_stage::stage::End;
 use millstream_stage::time::{Nanos, Time, nanos};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::ask::{Ask, ReplyTo};
 use crate::attempt_context::{AttemptContext, AttemptFailure, CoordinatorMessage};
-use crate::report::UnwrittenState;
+use crate::report::{JobReport, OperatorReport, UnwrittenState};
 use crate::setup::Setup;
 use crate::status::{JobFailure, JobStatus};
 
@@ -334,6 +336,27 @@ impl JobState {
     /// Looks at the checkpoints' history or writes it on.
     pub(crate) fn history<T>(&self, with: impl FnOnce(&mut CheckpointHistory) -> T) -> T {
         with(&mut self.lock().history)
+    }
+
+    /// What is known of the job at its end.
+    pub(crate) fn report(&self, end: End, status: JobStatus) -> JobReport {
+        let setup = &self.setup;
+        let specs = setup.plan.stages.iter().flat_map(|stage| &stage.operators);
+        let metrics: Vec<_> = setup.metrics.operators().map(|(_, metrics)| metrics).collect();
+        let report = |spec: &OperatorSpec| {
+            let same = metrics.iter().filter(|metrics| metrics.name == spec.name);
+            same.fold(OperatorReport::new(spec), |report, metrics| report.with(metrics))
+        };
+        JobReport {
+            job: setup.plan.name.clone(),
+            end,
+            status,
+            attempts: self.attempts(),
+            epoch: self.epoch(),
+            left: self.what_is_left(),
+            took: Duration::from_nanos(setup.clock.nanos().saturating_sub(self.began)),
+            operators: specs.map(report).collect(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {

@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
+use millstream_record::Error;
+
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
     static NOTE: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -20,6 +22,14 @@ pub(crate) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     let result = catch_unwind(AssertUnwindSafe(code));
     ARMED.set(before);
     result.map_err(|payload| NOTE.take().unwrap_or_else(|| message_of(payload.as_ref())))
+}
+
+/// Runs code that must not take its thread down.
+pub(crate) fn guarded<T>(
+    what: &str,
+    code: impl FnOnce() -> millstream_record::Result<T>,
+) -> millstream_record::Result<T> {
+    catch(code).unwrap_or_else(|panic| Err(Error::bug(format!("{what} panicked: {panic}"))))
 }
 
 // Only the hook learns the place of a panic. Threads that are not ours keep the hook that was there.

@@ -9,7 +9,6 @@ use millstream_stage::plan::OperatorSpec;
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::stage::End;
 
-use crate::job_state::JobState;
 use crate::status::JobStatus;
 
 /// How a job ended. Its `Display` is a small table.
@@ -69,26 +68,6 @@ pub struct OperatorReport {
 }
 
 impl JobReport {
-    pub(crate) fn new(state: &JobState, end: End, status: JobStatus) -> Self {
-        let setup = &state.setup;
-        let specs = setup.plan.stages.iter().flat_map(|stage| &stage.operators);
-        let metrics: Vec<_> = setup.metrics.operators().map(|(_, metrics)| metrics).collect();
-        let report = |spec: &OperatorSpec| {
-            let same = metrics.iter().filter(|metrics| metrics.name == spec.name);
-            same.fold(OperatorReport::new(spec), |report, metrics| report.with(metrics))
-        };
-        Self {
-            job: setup.plan.name.clone(),
-            end,
-            status,
-            attempts: state.attempts(),
-            epoch: state.epoch(),
-            left: state.what_is_left(),
-            took: Duration::from_nanos(setup.clock.nanos().saturating_sub(state.began)),
-            operators: specs.map(report).collect(),
-        }
-    }
-
     /// The part of the operator with this name.
     pub fn operator(&self, name: &str) -> Option<&OperatorReport> {
         self.operators.iter().find(|operator| operator.name == name)
@@ -101,12 +80,12 @@ impl JobReport {
 }
 
 impl OperatorReport {
-    fn new(spec: &OperatorSpec) -> Self {
+    pub(crate) fn new(spec: &OperatorSpec) -> Self {
         let (name, kind) = (spec.name.clone(), spec.kind.clone());
         Self { name, kind, records_in: 0, records_out: 0, late: 0, counters: BTreeMap::new() }
     }
 
-    fn with(mut self, metrics: &OperatorMetrics) -> Self {
+    pub(crate) fn with(mut self, metrics: &OperatorMetrics) -> Self {
         self.records_in += metrics.records_in.get();
         self.records_out += metrics.records_out.get();
         self.late += metrics.late.get();

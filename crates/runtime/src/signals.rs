@@ -1,5 +1,6 @@
 //! Orderly stop at SIGTERM and SIGINT: one watching thread per process, for all of its jobs.
 
+use std::sync::{Arc, Weak};
 use std::thread::Builder;
 
 use millstream_record::{Error, Result};
@@ -9,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::control::{JobControl, WeakControl};
+use crate::job_state::{JobState, TerminationRequest};
 
 struct Watch {
     running: bool,
@@ -17,9 +18,15 @@ struct Watch {
 }
 
 struct Watched {
-    job: WeakControl,
+    job: Weak<JobState>,
     // When its first signal came.
     stopping: Option<Nanos>,
+}
+
+impl Watched {
+    fn running(&self) -> Option<Arc<JobState>> {
+        self.job.upgrade().filter(|job| !job.is_over())
+    }
 }
 
 /// Signals that come within a second are one: `timeout`, shells and service managers signal a process and
@@ -30,9 +37,9 @@ static WATCH: Mutex<Watch> = Mutex::new(Watch { running: false, jobs: Vec::new()
 
 /// The first signal stops the job in order, a second one that comes a second later or more aborts it. While
 /// no job runs, signals end the process as they would have.
-pub(crate) fn stop_on_signals(job: &JobControl) -> Result<()> {
+pub(crate) fn stop_on_signals(job: &Arc<JobState>) -> Result<()> {
     let mut watch = lock();
-    watch.jobs.retain(|watched| watched.job.running().is_some());
+    watch.jobs.retain(|watched| watched.running().is_some());
     if !watch.running {
         let refused =
             |error| Error::configuration("the process cannot handle SIGTERM and SIGINT").caused_by(error);
@@ -40,7 +47,7 @@ pub(crate) fn stop_on_signals(job: &JobControl) -> Result<()> {
         Builder::new().name("millstream-stop".into()).spawn(move || forever(signals)).map_err(refused)?;
         watch.running = true;
     }
-    watch.jobs.push(Watched { job: job.downgrade(), stopping: None });
+    watch.jobs.push(Watched { job: Arc::downgrade(job), stopping: None });
     Ok(())
 }
 
@@ -60,18 +67,19 @@ impl Watch {
         let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
         let mut handled = false;
         for watched in &mut self.jobs {
-            let Some(job) = watched.job.running() else { continue };
+            let Some(job) = watched.running() else { continue };
             handled = true;
-            let now = job.nanos();
+            let now = job.setup.clock.nanos();
             match watched.stopping {
                 None => {
                     watched.stopping = Some(now);
                     tracing::info!("{name}: stopping in order; another signal after a second aborts at once");
-                    job.stop();
+                    job.request_termination(TerminationRequest::Stop);
                 }
                 Some(first) if now.saturating_sub(first) < ONE_SIGNAL => {}
-                Some(_) => job
-                    .abort(&format!("a second signal came ({name}); what was in the queues was not written")),
+                Some(_) => job.request_termination(TerminationRequest::Abort(format!(
+                    "a second signal came ({name}); what was in the queues was not written"
+                ))),
             }
         }
         handled

@@ -15,8 +15,8 @@ use millstream_stage::trouble::{Say, Trouble, rounded};
 use crate::attempt_context::{AttemptContext, AttemptFailure};
 use crate::checkpoint_storage::{CheckpointStorage, CompletedCheckpointStore};
 use crate::coordinator::{self, Begin, Ending};
-use crate::job::guarded;
 use crate::job_state::{JobState, TerminationRequest};
+use crate::panics::guarded;
 use crate::patiently::patiently;
 use crate::report::JobReport;
 use crate::status::JobStatus;
@@ -48,7 +48,7 @@ pub(crate) fn run(state: &Arc<JobState>, storage: Box<dyn CheckpointStorage>) ->
         supervisor.storage.ended(&state.setup, status == JobStatus::Canceled);
     }
     state.end(status);
-    ended.map(|_| JobReport::new(state, end, status))
+    ended.map(|_| state.report(end, status))
 }
 
 struct Supervisor<'a> {

@@ -12,8 +12,9 @@ use millstream_stage::{Context, Rows};
 
 use super::Delivery;
 use crate::buffer::SlotId;
+use crate::item::Item;
 use crate::pending_item::PendingItem;
-use crate::store::{Item, Reply, Store, Verdict};
+use crate::store::{Reply, Store, Verdict};
 use crate::suspects::Tally;
 
 /// Halving finds one item that spoils a request in fewer steps than this; more without a success between them

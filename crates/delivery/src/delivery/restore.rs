@@ -11,8 +11,9 @@ use millstream_stage::OpenContext;
 use millstream_stage::snapshot::{OperatorList, Redistribute};
 
 use super::Delivery;
+use crate::item::Item;
 use crate::pending_item::PendingItem;
-use crate::store::{Item, Restoring, Store};
+use crate::store::{Restoring, Store};
 
 /// The name of the state.
 const STATE: &str = "unacknowledged";

@@ -19,7 +19,7 @@ use crate::ask::{Ask, ReplyTo};
 use crate::attempt_context::CoordinatorMessage;
 use crate::checkpoint_storage::{SubtaskSnapshot, WrittenCheckpoint};
 use crate::inbox::ThreadCommand;
-use crate::job::guarded;
+use crate::panics::guarded;
 
 impl Coordinator<'_> {
     /// Tells the pure coordinator what happened, and does what it decides.
