@@ -4,5 +4,6 @@
 
 pub mod format;
 pub mod job_log;
+pub mod keyed_files;
 pub mod manifest;
 pub mod store;

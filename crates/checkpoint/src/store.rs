@@ -48,6 +48,8 @@ use parking_lot::Mutex;
 use crate::manifest::{FileManifest, Manifest};
 
 pub use attempt_store::{AttemptStore, Recovered};
+pub(crate) use native_part::NativePart;
+pub(crate) use stored_part::StoredPart;
 pub use millstream_stage::snapshot::NativeReader;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
 pub use writer::{CheckpointWriter, PartMetrics, WrittenCheckpoint};

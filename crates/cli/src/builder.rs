@@ -71,23 +71,23 @@ impl App {
     pub fn run<O, B>(self, build: B) -> ExitCode
     where
         O: DeserializeOwned,
-        B: Fn(&O, &Environment) -> Result<()>,
+        B: Fn(&O, &Environment) -> Result<()> + Sync,
     {
-        main(&self.with(build))
+        main(&self.program(build))
     }
 
-    /// The same as an [`Application`].
-    pub(crate) fn with<O, B>(self, build: B) -> Built<O, B>
+    /// The program as a value, for drivers that build its pipeline themselves, as Flink's does.
+    pub fn program<O, B>(self, build: B) -> impl Application<Options = O> + Sync
     where
         O: DeserializeOwned,
-        B: Fn(&O, &Environment) -> Result<()>,
+        B: Fn(&O, &Environment) -> Result<()> + Sync,
     {
         Built { app: self, build, options: PhantomData }
     }
 }
 
 /// A program and the function that builds its pipeline.
-pub(crate) struct Built<O, B> {
+struct Built<O, B> {
     app: App,
     build: B,
     options: PhantomData<fn() -> O>,

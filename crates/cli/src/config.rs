@@ -142,7 +142,15 @@ pub(crate) fn load_named<T: DeserializeOwned>(name: &str, file: &Path, set: &[St
 /// # Errors
 /// Returns the same errors as [`load`].
 pub fn parse<T: DeserializeOwned>(text: &str, set: &[String]) -> Result<Config<T>> {
-    read(DEFAULT_JOB_NAME, text, set, ConfigOrigin::of(text, None))
+    parse_named(DEFAULT_JOB_NAME, text, set)
+}
+
+/// The same for a program whose job has this name where the text has no `pipeline.name`.
+///
+/// # Errors
+/// Returns the same errors as [`load`].
+pub fn parse_named<T: DeserializeOwned>(name: &str, text: &str, set: &[String]) -> Result<Config<T>> {
+    read(name, text, set, ConfigOrigin::of(text, None))
 }
 
 fn read<T: DeserializeOwned>(

@@ -67,7 +67,7 @@ pub use app::{Command, PlanArgs, RunArgs, command_line, execute, finish, main};
 pub use application::{Application, ConfigArgs, Running, System, load_for};
 pub use builder::{App, NoOptions};
 pub use check::CheckArgs;
-pub use config::{Config, EngineOptions, load, parse};
+pub use config::{Config, EngineOptions, load, parse, parse_named};
 pub use config_origin::ConfigOrigin;
 pub use control::{Control, TargetArgs};
 pub use exit::EXIT_CODES;

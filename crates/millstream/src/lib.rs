@@ -45,6 +45,8 @@ pub use millstream_runtime::{JobHandle, JobReport};
 
 #[cfg(feature = "cli")]
 pub use millstream_cli::{self as cli, App};
+#[cfg(feature = "flink")]
+pub use millstream_flink as flink;
 #[cfg(feature = "server")]
 pub use millstream_server as server;
 #[cfg(feature = "sim")]

@@ -106,6 +106,11 @@ impl Enumerators {
         self.sources.iter().filter(|source| source.every.is_some()).map(|source| source.next_tick).min()
     }
 
+    /// The shortest interval at which one wants to look for new splits.
+    pub fn tick_every(&self) -> Option<std::time::Duration> {
+        self.sources.iter().filter_map(|source| source.enumerator.tick_every()).min()
+    }
+
     /// Lets the enumerators look for new splits whose interval is over.
     ///
     /// # Errors

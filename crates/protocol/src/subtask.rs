@@ -302,6 +302,9 @@ impl SubtaskProtocol {
         self.call(StageCall::Completed(id));
         // The stage cannot say what it wants next: a resume lets it go on with what it commits now.
         self.step.more = true;
+        // Nothing may be emitted behind the last checkpoint, also where a savepoint comes before the inputs
+        // have ended.
+        self.ended |= last;
         if last && self.broken == Some(BrokenRule::SettledBeforeCommit) {
             self.decisions.push_back(SubtaskDecision::ReportSettled);
         } else if last {

@@ -46,6 +46,7 @@ pub use millstream_checkpoint::store::ReadOptions;
 pub use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
 pub use millstream_storage::StorageOptions;
 pub use options::RuntimeOptions;
+pub use panics::catch as catch_panic;
 pub use report::{JobReport, OperatorReport, UnwrittenRows, UnwrittenState};
 pub use sinks::SinkStatus;
 pub use status::{JobFailure, JobStatus};

@@ -16,7 +16,10 @@ static HOOK: Once = Once::new();
 
 /// Runs code; a panic becomes `message, at file:line:column`. The process-wide panic hook stays silent about
 /// it.
-pub(crate) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// The panic's message and place.
+pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     HOOK.call_once(install);
     let before = ARMED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(code));

@@ -19,7 +19,7 @@ use crate::manifest::{NativeFileManifest, NativeManifest};
 const PARALLEL: usize = 4;
 
 /// Files of a cold store on this machine, until it is dropped.
-pub(super) struct NativePart {
+pub(crate) struct NativePart {
     tables: Vec<TableSchema>,
     format: String,
     groups: Range<KeyGroup>,
@@ -30,6 +30,17 @@ pub(super) struct NativePart {
 }
 
 impl NativePart {
+    /// Of files that are on this machine already, and stay when it is dropped.
+    pub(crate) fn here(
+        tables: Vec<TableSchema>,
+        format: String,
+        groups: Range<KeyGroup>,
+        files: Vec<NativeFile>,
+        reader: Option<Arc<dyn NativeReader>>,
+    ) -> Self {
+        Self { tables, format, groups, files, reader, _folder: None }
+    }
+
     /// Brings all files, and compares their checksums.
     pub(super) async fn bring(
         base: &Storage,

@@ -18,7 +18,7 @@ use crate::manifest::KeyedManifest;
 const RUNS: usize = 2;
 
 /// Stored entries. Reading them waits for the storage: not for the runtime's own threads.
-pub(super) struct StoredPart {
+pub(crate) struct StoredPart {
     file: Option<Arc<StateFile>>,
     section: u16,
     tables: Vec<TableSchema>,
@@ -28,7 +28,7 @@ pub(super) struct StoredPart {
 
 impl StoredPart {
     /// For reads that the current runtime carries out.
-    pub(super) fn new(file: Option<Arc<StateFile>>, manifest: &KeyedManifest) -> Self {
+    pub(crate) fn new(file: Option<Arc<StateFile>>, manifest: &KeyedManifest) -> Self {
         Self {
             file,
             section: manifest.section,

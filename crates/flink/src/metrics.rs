@@ -1,0 +1,45 @@
+//! The metrics of a subtask for Flink's metric groups.
+
+use millstream_stage::metrics::{OperatorMetrics, SubtaskMetrics};
+use millstream_stage::time::MIN_TIME;
+
+use crate::wire::WireWriter;
+
+const COUNTER: u8 = 0;
+const GAUGE: u8 = 1;
+
+/// Operator by operator, under Flink's names where Flink has the metric.
+pub(crate) fn encode(metrics: &SubtaskMetrics) -> Vec<u8> {
+    let mut out = WireWriter::default();
+    out.list(&metrics.operators(), |out, operator| {
+        out.text(&operator.name);
+        out.list(&of(operator), |out, (name, kind, value)| {
+            out.text(name);
+            out.byte(*kind);
+            out.double(*value);
+        });
+    });
+    out.0
+}
+
+fn of(operator: &OperatorMetrics) -> Vec<(String, u8, f64)> {
+    let counters = [
+        ("numRecordsIn", operator.records_in.get()),
+        ("numRecordsOut", operator.records_out.get()),
+        ("numBytesIn", operator.bytes_in.get()),
+        ("numBytesOut", operator.bytes_out.get()),
+        ("numLateRecords", operator.late.get()),
+        ("unacknowledgedRecords", operator.unacknowledged()),
+    ];
+    let counters = counters.into_iter().map(|(name, value)| (name.to_owned(), COUNTER, value as f64));
+    let own = operator.counters().into_iter().map(|(name, value)| (name.to_owned(), COUNTER, value as f64));
+    let pending = Some(operator.pending.get()).filter(|pending| *pending >= 0);
+    let pending = pending.map(|pending| ("pendingRecords".to_owned(), GAUGE, pending as f64));
+    let watermark = Some(operator.watermark.get()).filter(|watermark| *watermark != MIN_TIME);
+    let watermark = watermark.map(|watermark| ("currentOutputWatermark".to_owned(), GAUGE, watermark as f64));
+    let states = operator.states().into_iter().flat_map(|(state, metrics)| {
+        let gauge = |name: &str, value: i64| (format!("{state}.{name}"), GAUGE, value as f64);
+        [gauge("keys", metrics.keys.get()), gauge("bytes", metrics.bytes.get())]
+    });
+    counters.chain(own).chain(pending).chain(watermark).chain(states).collect()
+}

@@ -1,0 +1,107 @@
+//! The user's program as the driver sees it: arguments in, plan and settings out. Each TaskManager and the
+//! JobManager build the same plan again from the same [`Job`].
+
+use clap::Parser;
+use millstream_cli::{Application, ConfigArgs, parse_named};
+use millstream_protocol::job_settings::JobSettings;
+use millstream_record::{Error, Result};
+use millstream_stage::plan::Plan;
+use millstream_storage::StorageOptions;
+
+use crate::wire::{WireReader, WireWriter};
+
+/// What a machine needs to build the plan: it travels within Flink's job graph. Variables such as
+/// `${PASSWORD}` stay as they are, so that secrets come from the environment of each machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    /// The text of the configuration file.
+    config: String,
+    /// The changes of `--set`.
+    set: Vec<String>,
+    /// A savepoint of the thread driver to start from.
+    pub(crate) from_savepoint: Option<String>,
+    /// State that the job has no place for is left behind.
+    pub(crate) allow_non_restored: bool,
+}
+
+/// The arguments of a job's jar.
+#[derive(Debug, Parser)]
+#[command(name = "flink run JAR", no_binary_name = true)]
+struct JobArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Start from a savepoint of Millstream's own at this URL, which a job in one process has left. A savepoint
+    /// of Flink is given to Flink itself: flink run -s URL
+    #[arg(long, value_name = "URL")]
+    from_savepoint: Option<String>,
+    /// Give up state in that savepoint that the job has no operator or state for any more
+    #[arg(long)]
+    allow_non_restored_state: bool,
+}
+
+/// A job as one machine sees it.
+pub(crate) struct Loaded {
+    pub(crate) plan: Plan,
+    pub(crate) settings: JobSettings,
+    pub(crate) storage: StorageOptions,
+}
+
+/// A program whose pipeline can run in Flink.
+pub trait Program: Sync {
+    /// The pipeline of a configuration, with its settings.
+    #[doc(hidden)]
+    fn load(&self, config: &str, set: &[String]) -> Result<(Plan, JobSettings, StorageOptions)>;
+}
+
+impl<A: Application + Sync> Program for A {
+    fn load(&self, config: &str, set: &[String]) -> Result<(Plan, JobSettings, StorageOptions)> {
+        let config = parse_named::<A::Options>(self.job_name(), config, set)?;
+        let env = millstream_cli::environment(self, &config)?;
+        let settings = config.engine.state.over(&env.settings())?;
+        millstream_state::is_built_in(&settings.backend)?;
+        self.check(&config, false)?;
+        Ok((env.plan()?, settings, config.engine.state.storage().clone()))
+    }
+}
+
+impl Job {
+    /// Reads the arguments and the file that they name.
+    pub(crate) fn of_args(args: Vec<String>) -> Result<Self> {
+        let args = JobArgs::try_parse_from(args).map_err(|error| Error::configuration(error.to_string()))?;
+        let file = &args.config.config;
+        let config = std::fs::read_to_string(file).map_err(|error| {
+            Error::configuration(format!("{} cannot be read", file.display())).caused_by(error)
+        })?;
+        Ok(Self {
+            config,
+            set: args.config.set,
+            from_savepoint: args.from_savepoint,
+            allow_non_restored: args.allow_non_restored_state,
+        })
+    }
+
+    /// The job's plan and settings on this machine.
+    pub(crate) fn load(&self, program: &dyn Program) -> Result<Loaded> {
+        let (plan, settings, storage) = program.load(&self.config, &self.set)?;
+        Ok(Loaded { plan, settings, storage })
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = WireWriter::default();
+        out.text(&self.config);
+        out.list(&self.set, |out, change| out.text(change));
+        out.list(&self.from_savepoint, |out, url| out.text(url));
+        out.bool(self.allow_non_restored);
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut bytes = WireReader(bytes);
+        Ok(Self {
+            config: bytes.text()?,
+            set: bytes.list(WireReader::text)?,
+            from_savepoint: bytes.list(WireReader::text)?.pop(),
+            allow_non_restored: bytes.bool()?,
+        })
+    }
+}

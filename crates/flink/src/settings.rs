@@ -1,0 +1,99 @@
+//! The settings of the configuration file as Flink's own, where Flink decides: checkpoints, restarts, state.
+
+use std::time::Duration;
+
+use millstream_protocol::checkpoint_options::{RestartStrategy, Retention};
+use millstream_protocol::job_settings::JobSettings;
+use millstream_record::Result;
+
+/// Flink's keys with their values, and notes on what has no meaning in Flink.
+pub(crate) type FlinkConfiguration = (Vec<(String, String)>, Vec<String>);
+
+/// What the settings are in Flink.
+pub(crate) fn flink_configuration(settings: &JobSettings) -> Result<FlinkConfiguration> {
+    let mut keys = Keys::default();
+    checkpointing(settings, &mut keys);
+    if let Some(strategy) = &settings.restart.strategy {
+        restart_strategy(strategy, &mut keys);
+    }
+    let mut notes = Vec::new();
+    if settings.checkpointing.savepoint_interval.is_some() {
+        notes.push("execution.savepointing.interval has no effect in Flink, which takes savepoints only when asked".to_owned());
+    }
+    Ok((keys.0, notes))
+}
+
+#[derive(Default)]
+struct Keys(Vec<(String, String)>);
+
+impl Keys {
+    fn set(&mut self, key: &str, value: impl ToString) {
+        self.0.push((key.to_owned(), value.to_string()));
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.set(key, format!("{} ms", value.as_millis()));
+    }
+}
+
+fn checkpointing(settings: &JobSettings, keys: &mut Keys) {
+    let options = &settings.checkpointing;
+    if let Some(interval) = options.interval {
+        keys.duration("execution.checkpointing.interval", interval);
+    }
+    keys.set("execution.checkpointing.mode", "EXACTLY_ONCE");
+    keys.duration("execution.checkpointing.min-pause", options.min_pause);
+    keys.duration("execution.checkpointing.timeout", options.timeout);
+    keys.set("execution.checkpointing.tolerable-failed-checkpoints", options.tolerable_failed);
+    let retention = match options.retention {
+        Retention::RetainOnCancellation => "RETAIN_ON_CANCELLATION",
+        Retention::DeleteOnCancellation => "DELETE_ON_CANCELLATION",
+        Retention::NoExternalizedCheckpoints => "NO_EXTERNALIZED_CHECKPOINTS",
+    };
+    keys.set("execution.checkpointing.externalized-checkpoint-retention", retention);
+    keys.set("execution.checkpointing.num-retained", options.num_retained);
+    keys.set("state.checkpoints.num-retained", options.num_retained);
+    keys.set("execution.checkpointing.incremental", settings.backend.incremental);
+    for (url, key) in [(&settings.checkpoints_dir, "dir"), (&settings.savepoints_dir, "savepoint-dir")] {
+        if let Some(url) = url {
+            keys.set(&format!("execution.checkpointing.{key}"), url);
+        }
+    }
+    // The names of the same two in Flink 1.
+    for (url, key) in
+        [(&settings.checkpoints_dir, "checkpoints"), (&settings.savepoints_dir, "savepoints")]
+    {
+        if let Some(url) = url {
+            keys.set(&format!("state.{key}.dir"), url);
+        }
+    }
+}
+
+fn restart_strategy(strategy: &RestartStrategy, keys: &mut Keys) {
+    const TYPE: &str = "restart-strategy.type";
+    match strategy {
+        RestartStrategy::None => keys.set(TYPE, "none"),
+        RestartStrategy::FixedDelay { attempts, delay } => {
+            keys.set(TYPE, "fixed-delay");
+            keys.set("restart-strategy.fixed-delay.attempts", attempts);
+            keys.duration("restart-strategy.fixed-delay.delay", *delay);
+        }
+        RestartStrategy::FailureRate { max_failures, interval, delay } => {
+            keys.set(TYPE, "failure-rate");
+            keys.set("restart-strategy.failure-rate.max-failures-per-interval", max_failures);
+            keys.duration("restart-strategy.failure-rate.failure-rate-interval", *interval);
+            keys.duration("restart-strategy.failure-rate.delay", *delay);
+        }
+        RestartStrategy::ExponentialDelay { initial, max, multiplier, reset_after, jitter, attempts } => {
+            keys.set(TYPE, "exponential-delay");
+            keys.duration("restart-strategy.exponential-delay.initial-backoff", *initial);
+            keys.duration("restart-strategy.exponential-delay.max-backoff", *max);
+            keys.set("restart-strategy.exponential-delay.backoff-multiplier", multiplier);
+            keys.duration("restart-strategy.exponential-delay.reset-backoff-threshold", *reset_after);
+            keys.set("restart-strategy.exponential-delay.jitter-factor", jitter);
+            if let Some(attempts) = attempts {
+                keys.set("restart-strategy.exponential-delay.attempts-before-reset-backoff", attempts);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a subtask has frozen, in the forms in which Flink keeps it, and back.
+
+use std::path::Path;
+
+use millstream_checkpoint::keyed_files::{self, KeyedFiles};
+use millstream_record::Result;
+use millstream_stage::snapshot::{Committable, Frozen, FrozenState, OperatorList, Redistribute, Restored};
+
+use crate::wire::{WireReader, WireWriter};
+
+/// A frozen snapshot on its way to Flink's storage.
+pub(crate) struct FrozenStage {
+    keyed: Vec<(String, Box<dyn FrozenState>)>,
+    lists: Vec<OperatorList>,
+    commits: Vec<Committable>,
+}
+
+impl FrozenStage {
+    pub(crate) fn new(Frozen { keyed, lists, commits }: Frozen) -> Self {
+        Self { keyed, lists, commits }
+    }
+
+    /// The items of all lists that are dealt out, of all that each subtask gets whole, and of all
+    /// committables. Each item names its operator.
+    pub(crate) fn lists(&self) -> Vec<u8> {
+        let mut out = WireWriter::default();
+        for redistribute in [Redistribute::Split, Redistribute::Union] {
+            let lists = self.lists.iter().filter(|list| list.redistribute == redistribute);
+            let items = lists.flat_map(|list| list.items.iter().map(move |item| list_item(list, item)));
+            out.list(items.collect::<Vec<_>>(), |out, item| out.bytes(&item));
+        }
+        out.list(self.commits.iter().map(commit_item), |out, item| out.bytes(&item));
+        out.0
+    }
+
+    /// Writes keyed state to a folder; the files of cold stores stay where they are until this is dropped.
+    pub(crate) fn write(&self, folder: &Path) -> Result<Vec<u8>> {
+        let KeyedFiles { manifest, files } = keyed_files::write(&self.keyed, true, folder)?;
+        let mut out = WireWriter::default();
+        out.bytes(&manifest);
+        out.list(&files, |out, file| {
+            out.text(&file.name);
+            out.text(&file.id);
+            out.text(&file.path.display().to_string());
+            out.long(file.bytes as i64);
+            out.bool(file.shared);
+        });
+        Ok(out.0)
+    }
+}
+
+fn list_item(list: &OperatorList, item: &[u8]) -> Vec<u8> {
+    let mut out = WireWriter::default();
+    out.text(&list.operator);
+    out.text(&list.state);
+    out.bytes(item);
+    out.0
+}
+
+fn commit_item(commit: &Committable) -> Vec<u8> {
+    let mut out = WireWriter::default();
+    out.text(&commit.operator);
+    out.int(commit.subtask);
+    out.bytes(&commit.handle);
+    out.0
+}
+
+/// The lists of a restored subtask. Flink has dealt out the first kind.
+pub(crate) fn restored_lists(split: &[Vec<u8>], union: &[Vec<u8>]) -> Result<Restored> {
+    let mut restored = Restored::default();
+    for item in split.iter().chain(union) {
+        let mut item = WireReader(item);
+        let name = (item.text()?, item.text()?);
+        restored.lists.entry(name).or_default().push(item.bytes()?.to_vec());
+    }
+    Ok(restored)
+}
+
+/// Of all committables those that this subtask has to see to.
+pub(crate) fn restore_commits(
+    restored: &mut Restored,
+    commits: &[Vec<u8>],
+    subtask: u16,
+    parallelism: u16,
+) -> Result<()> {
+    for item in commits {
+        let mut item = WireReader(item);
+        let (operator, from): (_, u16) = (item.text()?, item.number()?);
+        if from % parallelism == subtask {
+            restored.commits.entry(operator).or_default().push(item.bytes()?.to_vec());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,381 @@
+//! One subtask of a stage in a TaskManager: Flink brings elements and barriers, the rules of
+//! [`SubtaskProtocol`] decide what follows, as on every driver.
+
+mod inputs;
+mod request;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Waker;
+
+use millstream_protocol::subtask::{
+    Asked, Channels, Move, ReaderState, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent, SubtaskProtocol,
+};
+use millstream_record::{Error, Result};
+use millstream_stage::batch::EdgeId;
+use millstream_stage::context::{Context, Emitted};
+use millstream_stage::io::Io;
+use millstream_stage::metrics::SubtaskMetrics;
+use millstream_stage::plan::Plan;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
+use millstream_stage::source::SplitControl;
+use millstream_stage::stage::{End, Stage};
+use millstream_stage::step::{Budget, Step};
+use millstream_stage::time::Clock;
+use millstream_stage::watermark::WatermarkEvent;
+use tokio::runtime::Runtime;
+
+use self::inputs::FlinkInputs;
+use self::request::OutEdge;
+use crate::element::{self, Address, Received};
+use crate::enumerator::decode_assignment;
+use crate::outcome::{CallOutcome, OutgoingElement};
+use crate::wake::Wake;
+
+/// One call of the harness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlinkCall<'a> {
+    /// An element on an input of Flink's.
+    Element(usize, &'a [u8]),
+    /// Timers, reads, completions.
+    Resume,
+    /// The JobManager has begun a checkpoint.
+    Trigger(CheckpointId),
+    /// The barrier is about to be passed on.
+    Prepare(CheckpointId),
+    /// A checkpoint is complete; the last one of the subtask.
+    Completed(CheckpointId, bool),
+    /// A checkpoint was given up, or it is a savepoint.
+    Aborted(CheckpointId),
+    /// Nothing more comes on an input of Flink's.
+    EndInput(usize),
+    /// Splits for the source.
+    Assign(&'a [u8]),
+    /// The source is to finish.
+    Drain,
+}
+
+/// A subtask from `open` to `close`.
+pub(crate) struct StageSubtask {
+    stage: Box<dyn Stage>,
+    protocol: SubtaskProtocol,
+    plan: Arc<Plan>,
+    who: String,
+    index: u16,
+    is_source: bool,
+    inputs: FlinkInputs,
+    outputs: Vec<OutEdge>,
+    frozen: BTreeMap<CheckpointId, Frozen>,
+    outcome: CallOutcome,
+    // The subtask has settled with a savepoint: what it would emit comes again from whoever goes on.
+    suspended: bool,
+    // After an error or a panic nothing is called but `close`.
+    failed: bool,
+    clock: Arc<dyn Clock>,
+    io: Arc<dyn Io>,
+    wake: Arc<Wake>,
+    waker: Waker,
+    metrics: Arc<SubtaskMetrics>,
+    // Its threads end when the subtask is closed.
+    runtime: Option<Runtime>,
+}
+
+impl StageSubtask {
+    /// Makes one call and everything that follows from it.
+    ///
+    /// # Errors
+    /// Returns the errors of the stage. The subtask is of no use afterwards and can only be closed.
+    pub(crate) fn call(&mut self, call: FlinkCall<'_>) -> Result<CallOutcome> {
+        if self.failed {
+            return Err(Error::restart(format!("{} has failed before and cannot be used", self.who)));
+        }
+        let made = millstream_runtime::catch_panic(|| self.make(call));
+        let made = made.unwrap_or_else(|panic| Err(Error::bug(format!("it panicked: {panic}"))));
+        self.failed = made.is_err();
+        made.map_err(|error| error.at(&self.who))?;
+        Ok(std::mem::take(&mut self.outcome))
+    }
+
+    /// Where the subtask counts.
+    pub(crate) fn metrics(&self) -> &Arc<SubtaskMetrics> {
+        &self.metrics
+    }
+
+    /// What was frozen for a checkpoint that is prepared.
+    ///
+    /// # Errors
+    /// A checkpoint that is not.
+    pub(crate) fn take_frozen(&mut self, id: CheckpointId) -> Result<Frozen> {
+        let frozen = self.frozen.remove(&id);
+        frozen.ok_or_else(|| Error::bug(format!("{} has frozen nothing for checkpoint {id}", self.who)))
+    }
+
+    /// Frees everything; threads have ended when this returns.
+    pub(crate) fn close(mut self) {
+        let (stage, who) = (&mut self.stage, &self.who);
+        if let Err(panic) = millstream_runtime::catch_panic(|| stage.close()) {
+            tracing::error!("{who} panicked while closing: {panic}");
+        }
+        self.wake.forget();
+        let runtime = self.runtime.take();
+        drop(self);
+        // Requests that are on their way are dropped; calls that block on a thread of their own are waited for.
+        drop(runtime);
+    }
+
+    fn make(&mut self, call: FlinkCall<'_>) -> Result<()> {
+        match call {
+            FlinkCall::Element(input, bytes) => self.element(input, bytes)?,
+            FlinkCall::Resume => {
+                self.wake.rearm();
+                self.on(SubtaskEvent::Resume)?;
+            }
+            FlinkCall::Trigger(id) => self.trigger(id)?,
+            FlinkCall::Prepare(id) => self.prepare(id)?,
+            FlinkCall::Completed(id, last) => {
+                self.suspended = last && !self.protocol.has_ended();
+                self.on(SubtaskEvent::Command(SubtaskCommand::Completed { id, last }))?;
+            }
+            FlinkCall::Aborted(id) => {
+                self.frozen.remove(&id);
+                self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))?;
+            }
+            FlinkCall::EndInput(input) => self.end_input(input)?,
+            FlinkCall::Assign(bytes) => {
+                let assignment = decode_assignment(bytes)?;
+                self.on(SubtaskEvent::Command(SubtaskCommand::Assign(assignment)))?;
+            }
+            FlinkCall::Drain => self.on(SubtaskEvent::Command(SubtaskCommand::Stop(End::Finished)))?,
+        }
+        self.make_moves()?;
+        self.report();
+        Ok(())
+    }
+
+    fn element(&mut self, input: usize, bytes: &[u8]) -> Result<()> {
+        let edge = self.inputs.edge(input)?;
+        let codec = Arc::clone(&self.plan.edges[edge as usize].codec);
+        let (to, received) = element::read(bytes, codec.as_ref(), self.clock.as_ref())?;
+        self.check_address(edge, to)?;
+        let channel = self.inputs.channel(input, to.upstream)?;
+        match received {
+            Received::Batch(batch) => {
+                let input = self.protocol.input_of(channel);
+                self.call_stage(Asked::Other, |stage, cx| stage.process(cx, input, batch))
+            }
+            Received::Watermark(watermark) => self.on(SubtaskEvent::Watermark(channel, watermark)),
+            Received::End(end) => self.end_channel(channel, end),
+        }
+    }
+
+    // A record at the wrong subtask would be counted under a key group that another subtask owns.
+    fn check_address(&self, edge: EdgeId, to: Address) -> Result<()> {
+        let parallelism = self.plan.stages[self.plan.edges[edge as usize].to as usize].parallelism;
+        let forward = to.routes == 1 && self.inputs.is_forward(edge);
+        if to.edge == edge && (forward || (to.route == self.index && to.routes == parallelism)) {
+            return Ok(());
+        }
+        Err(Error::bug(format!(
+            "an element for subtask {} of {} on edge {} came to subtask {} of {parallelism} on edge {edge}",
+            to.route, to.routes, to.edge, self.index
+        )))
+    }
+
+    fn end_channel(&mut self, channel: usize, end: End) -> Result<()> {
+        if self.inputs.end(channel) {
+            self.on(SubtaskEvent::End(channel, end))?;
+        }
+        Ok(())
+    }
+
+    // Channels whose sender has ended before the checkpoint that the job was restored from say nothing
+    // themselves: Flink does not run these senders again.
+    fn end_input(&mut self, input: usize) -> Result<()> {
+        for channel in self.inputs.channels_of(input)? {
+            self.end_channel(channel, End::Finished)?;
+        }
+        Ok(())
+    }
+
+    // A stage that is blocked takes data until the barrier has come. A source needs no such news.
+    fn trigger(&mut self, id: CheckpointId) -> Result<()> {
+        if self.is_source || self.protocol.has_ended() || self.frozen.contains_key(&id) {
+            return Ok(());
+        }
+        self.on(SubtaskEvent::Command(SubtaskCommand::Trigger { id, hold: false }))
+    }
+
+    // Flink has aligned the channels: the barrier has come on all of them.
+    fn prepare(&mut self, id: CheckpointId) -> Result<()> {
+        if self.frozen.contains_key(&id) || self.protocol.barrier() == Some(id) {
+            return Ok(());
+        }
+        self.on(SubtaskEvent::Command(SubtaskCommand::Trigger { id, hold: false }))?;
+        for channel in self.inputs.open_channels() {
+            self.on(SubtaskEvent::Barrier(channel, id))?;
+        }
+        self.frozen.retain(|frozen, _| *frozen >= id);
+        Ok(())
+    }
+
+    fn make_moves(&mut self) -> Result<()> {
+        while let Some(possible) = self.next_move()? {
+            self.protocol.make(possible);
+            self.carry_out()?;
+        }
+        Ok(())
+    }
+
+    fn next_move(&mut self) -> Result<Option<Move>> {
+        let reader = if self.protocol.watches_reader() { self.reader()? } else { ReaderState::default() };
+        Ok(Move::all(reader).into_iter().find(|possible| self.protocol.can(*possible)))
+    }
+
+    fn reader(&mut self) -> Result<ReaderState> {
+        let source = self.source()?;
+        Ok(ReaderState { finished: source.is_finished(), waiting: source.is_waiting() })
+    }
+
+    fn source(&mut self) -> Result<&mut dyn SplitControl> {
+        self.stage.source().ok_or_else(|| Error::bug("a stage with an enumerator has no source"))
+    }
+
+    fn on(&mut self, event: SubtaskEvent) -> Result<()> {
+        self.protocol.on(event);
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> Result<()> {
+        while let Some(decision) = self.protocol.next_decision() {
+            match decision {
+                SubtaskDecision::Call(call) => self.make_call(call)?,
+                // Flink passes the barrier on when the harness returns.
+                SubtaskDecision::PassBarrier(_) => {}
+                SubtaskDecision::PassEnd(end) => self.pass_end(end),
+                SubtaskDecision::ReportReady => self.outcome.ready = true,
+                SubtaskDecision::ReportFrozen(_) => self.outcome.prepared = true,
+                SubtaskDecision::ReportEnded(_) => {
+                    if let Some(damage) = self.stage.source().and_then(SplitControl::damage) {
+                        return Err(damage);
+                    }
+                }
+                SubtaskDecision::ReportSettled => self.outcome.settled = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn make_call(&mut self, call: StageCall) -> Result<()> {
+        let asked = call.asked();
+        match call {
+            StageCall::Watermark(input, watermark) => {
+                self.call_stage(asked, |stage, cx| stage.on_watermark(cx, input, watermark))
+            }
+            StageCall::EndOfInput(input, end) => {
+                self.call_stage(asked, |stage, cx| stage.end_of_input(cx, input, end))
+            }
+            StageCall::Assign(assignment) => self.call_stage(asked, |stage, cx| {
+                let source = stage.source();
+                let source = source.ok_or_else(|| Error::bug("splits came to a stage without a source"))?;
+                source.assign(cx, assignment).map(|()| Step::MORE)
+            }),
+            StageCall::Resume => self.call_stage(asked, |stage, cx| stage.resume(cx, Budget::default())),
+            StageCall::Prepare(id) => self.call_stage(asked, |stage, cx| stage.prepare(cx, id)),
+            StageCall::Snapshot(id) => {
+                let mut frozen = None;
+                self.call_stage(asked, |stage, cx| {
+                    frozen = Some(stage.snapshot(cx, id)?);
+                    Ok(Step::DONE)
+                })?;
+                self.frozen.extend(frozen.map(|frozen| (id, frozen)));
+                Ok(())
+            }
+            StageCall::Completed(id) => {
+                self.call_stage(asked, |stage, cx| stage.completed(cx, id).map(|()| Step::DONE))
+            }
+            StageCall::Aborted(id) => self.call_stage(asked, |stage, cx| {
+                stage.aborted(cx, id);
+                Ok(Step::DONE)
+            }),
+        }
+    }
+
+    fn call_stage(
+        &mut self,
+        asked: Asked,
+        call: impl FnOnce(&mut dyn Stage, &mut Context<'_>) -> Result<Step>,
+    ) -> Result<()> {
+        let mut cx = Context::new(self.clock.as_ref(), &self.io, &self.waker);
+        let step = call(self.stage.as_mut(), &mut cx)?;
+        let emitted = cx.emitted;
+        emitted.into_iter().try_for_each(|item| self.emit(item))?;
+        self.protocol.answered(asked, step);
+        Ok(())
+    }
+
+    fn emit(&mut self, item: Emitted) -> Result<()> {
+        if self.suspended {
+            return Ok(());
+        }
+        if self.protocol.has_ended() {
+            return Err(Error::bug("the stage emitted something after its end"));
+        }
+        match item {
+            Emitted::Batch(batch) => {
+                let routes = self.routes_of(batch.edge)?;
+                let to = self.address(batch.edge, batch.route, routes);
+                let codec = &self.plan.edges[batch.edge as usize].codec;
+                let bytes = element::of_batch(to, &batch, codec.as_ref(), self.clock.as_ref())?;
+                self.outcome.elements.push(OutgoingElement { edge: to.edge, route: to.route, bytes });
+            }
+            Emitted::Watermark(edge, watermark) => {
+                self.broadcast(edge, |to| element::of_watermark(to, watermark))?;
+                self.show_watermark(edge, watermark);
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_end(&mut self, end: End) {
+        let edges: Vec<_> = self.outputs.iter().map(|output| output.edge).collect();
+        for edge in edges {
+            // The edge is one of the outputs.
+            let _ = self.broadcast(edge, |to| element::of_end(to, end));
+        }
+    }
+
+    fn broadcast(&mut self, edge: EdgeId, make: impl Fn(Address) -> Vec<u8>) -> Result<()> {
+        let routes = self.routes_of(edge)?;
+        for route in 0..routes {
+            let bytes = make(self.address(edge, route, routes));
+            self.outcome.elements.push(OutgoingElement { edge, route, bytes });
+        }
+        Ok(())
+    }
+
+    fn address(&self, edge: EdgeId, route: u16, routes: u16) -> Address {
+        Address { edge, upstream: self.index, route, routes }
+    }
+
+    fn routes_of(&self, edge: EdgeId) -> Result<u16> {
+        let output = self.outputs.iter().find(|output| output.edge == edge);
+        output.map(|output| output.routes).ok_or_else(|| Error::bug(format!("edge {edge} does not leave this stage")))
+    }
+
+    // Flink knows one watermark per operator: the lowest of those edges that have any.
+    fn show_watermark(&mut self, edge: EdgeId, watermark: WatermarkEvent) {
+        let WatermarkEvent::Watermark(time) = watermark else { return };
+        if let Some(output) = self.outputs.iter_mut().find(|output| output.edge == edge) {
+            output.watermark = Some(time);
+        }
+        self.outcome.watermark = self.outputs.iter().filter_map(|output| output.watermark).min();
+    }
+
+    fn report(&mut self) {
+        let protocol = &self.protocol;
+        self.outcome.more = protocol.wants_resume();
+        self.outcome.blocked = !self.outcome.more && protocol.channels() != Channels::All;
+        self.outcome.ended = protocol.has_ended();
+        self.outcome.wake_at = protocol.wake_at();
+    }
+}

@@ -1,0 +1,68 @@
+//! The inputs of a Flink operator, one per edge, and the channels that they stand for.
+
+use millstream_record::{Error, Result};
+use millstream_stage::batch::EdgeId;
+
+/// One input of Flink's: an edge and the subtasks that send on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InEdge {
+    pub(crate) edge: EdgeId,
+    /// How many subtasks send.
+    pub(crate) upstreams: u16,
+    /// The first of them: on a forward edge the only one.
+    pub(crate) first: u16,
+    pub(crate) forward: bool,
+}
+
+/// All inputs, and which channels have ended. Channels are numbered input by input.
+#[derive(Debug)]
+pub(super) struct FlinkInputs {
+    edges: Vec<InEdge>,
+    ended: Vec<bool>,
+}
+
+impl FlinkInputs {
+    pub(super) fn new(edges: Vec<InEdge>) -> Self {
+        let channels = edges.iter().map(|edge| usize::from(edge.upstreams)).sum();
+        Self { edges, ended: vec![false; channels] }
+    }
+
+    pub(super) fn edge(&self, input: usize) -> Result<EdgeId> {
+        self.input(input).map(|edge| edge.edge)
+    }
+
+    pub(super) fn is_forward(&self, edge: EdgeId) -> bool {
+        self.edges.iter().any(|input| input.edge == edge && input.forward)
+    }
+
+    pub(super) fn channel(&self, input: usize, upstream: u16) -> Result<usize> {
+        let edge = self.input(input)?;
+        let number = upstream.checked_sub(edge.first).filter(|number| *number < edge.upstreams);
+        let number = number.ok_or_else(|| {
+            Error::bug(format!("edge {} has no channel from subtask {upstream}", edge.edge))
+        })?;
+        Ok(self.first_channel(input) + usize::from(number))
+    }
+
+    pub(super) fn channels_of(&self, input: usize) -> Result<std::ops::Range<usize>> {
+        let first = self.first_channel(input);
+        self.input(input).map(|edge| first..first + usize::from(edge.upstreams))
+    }
+
+    pub(super) fn open_channels(&self) -> Vec<usize> {
+        (0..self.ended.len()).filter(|channel| !self.ended[*channel]).collect()
+    }
+
+    /// Notes the end of a channel; whether it had not ended before.
+    pub(super) fn end(&mut self, channel: usize) -> bool {
+        !std::mem::replace(&mut self.ended[channel], true)
+    }
+
+    fn first_channel(&self, input: usize) -> usize {
+        self.edges[..input].iter().map(|edge| usize::from(edge.upstreams)).sum()
+    }
+
+    fn input(&self, input: usize) -> Result<&InEdge> {
+        self.edges.get(input).ok_or_else(|| Error::bug(format!("the stage has no input {input}")))
+    }
+}

@@ -1,0 +1,114 @@
+//! Pipelines whose results must be the same in Flink and in one process, on the same input.
+//!
+//! Each is chosen by `pipeline` in the configuration, reads generated shop traffic, and writes its results and
+//! the records that it could not use to files, exactly once.
+
+mod function;
+mod pipelines;
+
+use millstream::connectors::files::{RollingFilesSink, RollingOptions};
+use millstream::connectors::generator::{GeneratorOptions, GeneratorSource};
+use millstream::json::{FromJson, JsonDecoder, JsonOptions};
+use millstream::prelude::*;
+use millstream::{App, Record, cli};
+use serde::{Deserialize, Serialize};
+
+/// The part of the configuration that is the pipelines' own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GoldenOptions {
+    /// Which one runs.
+    pub pipeline: Pipeline,
+    /// The traffic.
+    pub traffic: GeneratorOptions,
+    /// The directory that results are written to.
+    pub results: String,
+}
+
+/// A pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pipeline {
+    /// Clicks per category and minute, with late records to a side output.
+    Windows,
+    /// Sessions per user.
+    Sessions,
+    /// Users who put something into the cart and did not buy within the hour: state and timers.
+    Timers,
+    /// Views and purchases of an item, from two streams with state in common.
+    TwoInputs,
+    /// Events as they are: one stage, no exchange.
+    Straight,
+}
+
+/// An event of the traffic, as far as it is needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Record, FromJson, Serialize)]
+pub struct Event {
+    /// Unique, but for events that come twice.
+    #[json(name = "eventId")]
+    pub id: String,
+    /// The user.
+    #[json(name = "userId")]
+    pub user: String,
+    /// The item.
+    #[json(name = "itemId")]
+    pub item: String,
+    /// Its category.
+    #[json(name = "categoryId")]
+    pub category: String,
+    /// `pv`, `cart`, `fav` or `buy`.
+    #[json(name = "behavior")]
+    pub behavior: String,
+    /// Event time.
+    #[json(name = "timestamp", time)]
+    pub at: Time,
+}
+
+/// One line of results.
+#[derive(Clone, Debug, PartialEq, Eq, Record, Serialize)]
+pub struct Line {
+    /// Whose.
+    pub key: String,
+    /// From when.
+    pub from: Time,
+    /// Until when.
+    pub to: Time,
+    /// How many or how much.
+    pub count: u64,
+}
+
+/// The program, for the command line and for Flink.
+pub fn program() -> impl cli::Application<Options = GoldenOptions> + Sync {
+    App::new("golden").about("Pipelines that must give the same in Flink and in one process").program(build)
+}
+
+fn build(options: &GoldenOptions, env: &Environment) -> Result<()> {
+    let traffic = env.source("traffic", GeneratorSource::new(options.traffic.clone()));
+    let decoded = traffic.decode("decode", JsonDecoder::<Event>::new(&JsonOptions::default())?);
+    files(options, "broken", &decoded.dead_letters().map("reasons", |letter| Reason { reason: letter.reason }));
+    let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(20))
+        .with_timestamps(|event: &Event| event.at);
+    let events = decoded.assign_timestamps_and_watermarks("event-time", strategy);
+    match options.pipeline {
+        Pipeline::Windows => pipelines::windows(options, &events),
+        Pipeline::Sessions => pipelines::sessions(options, &events),
+        Pipeline::Timers => pipelines::timers(options, &events),
+        Pipeline::TwoInputs => pipelines::two_inputs(options, &events),
+        Pipeline::Straight => files(options, "events", &events),
+    }
+    Ok(())
+}
+
+/// Why a record could not be used.
+#[derive(Clone, Debug, Record, Serialize)]
+struct Reason {
+    reason: String,
+}
+
+/// Writes a stream to files of its own directory, which appear with their checkpoint.
+fn files<T: Record + Serialize>(options: &GoldenOptions, name: &str, stream: &DataStream<T>) {
+    let to = RollingOptions::to(format!("{}/{name}", options.results));
+    stream.sink_to(&format!("{name}-files"), RollingFilesSink::json_lines(to));
+}
+
+millstream::flink::pipeline!(program());
