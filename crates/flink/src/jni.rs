@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use jni::errors::ErrorPolicy;
-use jni::objects::{JByteArray, JClass, JObject, JObjectArray, JString};
+use jni::objects::{JByteArray, JClass, JObject, JObjectArray, JString, JValue};
+use jni::refs::Weak;
 use jni::strings::{JNIStr, JNIString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned, JavaVM, NativeMethod, jni_sig, jni_str};
@@ -16,18 +17,22 @@ use millstream_record::{Error, ErrorKind};
 use millstream_stage::metrics::SubtaskMetrics;
 use millstream_stage::source::Assignment;
 use parking_lot::Mutex;
+use tracing::Level;
 
 use crate::enumerator::{StageEnumerator, encode_assignment, is_last};
 use crate::program::{Job, Program};
 use crate::state::FrozenStage;
 use crate::subtask::{FlinkCall, StageSubtask};
 use crate::wake::Callback;
-use crate::{describe, epoch, metrics};
+use crate::{describe, epoch, logs, metrics};
 
 /// Makes the program. A function and no value: a library that stays loaded holds no memory then.
 pub type MakeProgram = fn() -> Box<dyn Program>;
 
 static PROGRAM: OnceLock<MakeProgram> = OnceLock::new();
+
+// Weak: a strong reference would keep the harness' class loader, and with it this library, for ever.
+static LOG: OnceLock<Weak<JClass<'static>>> = OnceLock::new();
 
 fn program() -> Result<Box<dyn Program>, Error> {
     let make = PROGRAM.get().ok_or_else(|| Error::bug("the library was loaded without its program"))?;
@@ -125,6 +130,9 @@ pub unsafe fn on_load(vm: *mut c_void, make: MakeProgram) -> jint {
     let vm = unsafe { JavaVM::from_raw(vm.cast()) };
     let registered = vm.attach_current_thread(|env| -> jni::errors::Result<()> {
         let class = env.find_class(jni_str!("io/millstream/flink/Native"))?;
+        let log = env.find_class(jni_str!("io/millstream/flink/NativeLog"))?;
+        let log = env.new_weak_ref(&log)?;
+        LOG.get_or_init(|| log);
         // SAFETY: each function has the signature beside it, and all methods are static.
         unsafe { env.register_native_methods(&class, &natives()) }
     });
@@ -425,7 +433,38 @@ extern "system" fn version<'local>(env: EnvUnowned<'local>, _: JClass<'local>) -
 extern "system" fn start_logs<'local>(env: EnvUnowned<'local>, _: JClass<'local>, level: JString<'local>) {
     answer(env, |env| {
         let level = level.try_to_string(env)?;
-        crate::logs::start(&level);
+        logs::start(logs::level_of(&level), log_line);
         Ok(())
     });
+}
+
+// A failure to log can be told to nobody.
+fn log_line(level: Level, target: &str, text: &str) {
+    let Some(class) = LOG.get() else { return };
+    let _ = JavaVM::singleton().and_then(|vm| {
+        vm.attach_current_thread(|env| {
+            // The harness is gone: so is its logger.
+            let Some(class) = class.upgrade_local(env)? else { return Ok(()) };
+            let level = level_number(level);
+            let (target, text) = (env.new_string(target)?, env.new_string(text)?);
+            env.call_static_method(
+                &class,
+                jni_str!("log"),
+                jni_sig!("(ILjava/lang/String;Ljava/lang/String;)V"),
+                &[JValue::Int(level), JValue::Object(&target), JValue::Object(&text)],
+            )
+            .map(drop)
+        })
+    });
+}
+
+// As slf4j numbers them.
+fn level_number(level: Level) -> jint {
+    match level {
+        Level::ERROR => 40,
+        Level::WARN => 30,
+        Level::INFO => 20,
+        Level::DEBUG => 10,
+        Level::TRACE => 0,
+    }
 }
