@@ -56,7 +56,12 @@ fn header(kind: u8, to: Address, time: i64, records: u32, out: &mut Vec<u8>) {
 }
 
 /// A batch as an element.
-pub(crate) fn of_batch(to: Address, batch: &Batch, codec: &dyn EdgeCodec, clock: &dyn Clock) -> Result<Vec<u8>> {
+pub(crate) fn of_batch(
+    to: Address,
+    batch: &Batch,
+    codec: &dyn EdgeCodec,
+    clock: &dyn Clock,
+) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(batch.bytes as usize / 2 + 64);
     let age = clock.nanos().saturating_sub(batch.ingest) / 1_000_000;
     header(BATCH, to, clock.now().saturating_sub(age as i64), batch.records, &mut out);

@@ -58,9 +58,7 @@ impl StageEnumerator {
     fn start(&mut self, restored: Option<&[u8]>) -> Result<Assignments> {
         let from = match (restored, &self.job.from_savepoint) {
             (Some(snapshot), _) => Some(self.snapshot_with(snapshot.to_vec())),
-            (None, Some(url)) => {
-                Some(savepoint::read(url, &self.settings.storage, ReadOptions::default())?)
-            }
+            (None, Some(url)) => Some(savepoint::read(url, &self.settings.storage, ReadOptions::default())?),
             (None, None) => None,
         };
         self.enumerators.start(&self.plan, from.as_ref())
@@ -70,7 +68,12 @@ impl StageEnumerator {
     fn snapshot_with(&self, enumerator: Vec<u8>) -> JobSnapshot {
         let spec = &self.plan.stages[self.stage as usize];
         let operators = spec.operators.iter().map(|operator| operator.name.clone()).collect();
-        let part = StagePart { name: spec.name.clone(), operators, enumerator: Some(enumerator), ..StagePart::default() };
+        let part = StagePart {
+            name: spec.name.clone(),
+            operators,
+            enumerator: Some(enumerator),
+            ..StagePart::default()
+        };
         JobSnapshot { job: self.plan.name.clone(), stages: vec![part], ..JobSnapshot::default() }
     }
 
@@ -78,7 +81,9 @@ impl StageEnumerator {
         let stages = self.plan.stages.len();
         let snapshot = self.enumerators.snapshot(stages)?.swap_remove(self.stage as usize);
         let mut out = WireWriter::default();
-        out.long(self.enumerators.tick_every().map_or(0, |every| millstream_stage::time::millis(every).max(1)));
+        out.long(
+            self.enumerators.tick_every().map_or(0, |every| millstream_stage::time::millis(every).max(1)),
+        );
         out.bytes(&snapshot.unwrap_or_default());
         out.list(assignments, |out, (place, assignment)| {
             out.int(place.subtask);

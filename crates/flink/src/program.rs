@@ -80,6 +80,12 @@ impl Job {
         })
     }
 
+    /// A job whose configuration is this text.
+    #[cfg(test)]
+    pub(crate) fn of_text(config: &str) -> Self {
+        Self { config: config.to_owned(), set: Vec::new(), from_savepoint: None, allow_non_restored: false }
+    }
+
     /// The job's plan and settings on this machine.
     pub(crate) fn load(&self, program: &dyn Program) -> Result<Loaded> {
         let (plan, settings, storage) = program.load(&self.config, &self.set)?;

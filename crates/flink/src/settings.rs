@@ -18,7 +18,10 @@ pub(crate) fn flink_configuration(settings: &JobSettings) -> Result<FlinkConfigu
     }
     let mut notes = Vec::new();
     if settings.checkpointing.savepoint_interval.is_some() {
-        notes.push("execution.savepointing.interval has no effect in Flink, which takes savepoints only when asked".to_owned());
+        notes.push(
+            "execution.savepointing.interval has no effect in Flink, which takes savepoints only when asked"
+                .to_owned(),
+        );
     }
     Ok((keys.0, notes))
 }
@@ -60,9 +63,7 @@ fn checkpointing(settings: &JobSettings, keys: &mut Keys) {
         }
     }
     // The names of the same two in Flink 1.
-    for (url, key) in
-        [(&settings.checkpoints_dir, "checkpoints"), (&settings.savepoints_dir, "savepoints")]
-    {
+    for (url, key) in [(&settings.checkpoints_dir, "checkpoints"), (&settings.savepoints_dir, "savepoints")] {
         if let Some(url) = url {
             keys.set(&format!("state.{key}.dir"), url);
         }

@@ -3,13 +3,16 @@
 
 mod inputs;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
 use millstream_protocol::subtask::{
-    Asked, Channels, Move, ReaderState, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent, SubtaskProtocol,
+    Asked, Channels, Move, ReaderState, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent,
+    SubtaskProtocol,
 };
 use millstream_record::{Error, Result};
 use millstream_stage::batch::EdgeId;
@@ -359,7 +362,9 @@ impl StageSubtask {
 
     fn routes_of(&self, edge: EdgeId) -> Result<u16> {
         let output = self.outputs.iter().find(|output| output.edge == edge);
-        output.map(|output| output.routes).ok_or_else(|| Error::bug(format!("edge {edge} does not leave this stage")))
+        output
+            .map(|output| output.routes)
+            .ok_or_else(|| Error::bug(format!("edge {edge} does not leave this stage")))
     }
 
     // Flink knows one watermark per operator: the lowest of those edges that have any.

@@ -85,7 +85,11 @@ pub fn program() -> impl cli::Application<Options = GoldenOptions> + Sync {
 fn build(options: &GoldenOptions, env: &Environment) -> Result<()> {
     let traffic = env.source("traffic", GeneratorSource::new(options.traffic.clone()));
     let decoded = traffic.decode("decode", JsonDecoder::<Event>::new(&JsonOptions::default())?);
-    files(options, "broken", &decoded.dead_letters().map("reasons", |letter| Reason { reason: letter.reason }));
+    files(
+        options,
+        "broken",
+        &decoded.dead_letters().map("reasons", |letter| Reason { reason: letter.reason }),
+    );
     let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(20))
         .with_timestamps(|event: &Event| event.at);
     let events = decoded.assign_timestamps_and_watermarks("event-time", strategy);

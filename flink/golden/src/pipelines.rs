@@ -22,10 +22,11 @@ pub(crate) fn windows(options: &GoldenOptions, events: &DataStream<Event>) {
 
 /// Sessions per user.
 pub(crate) fn sessions(options: &GoldenOptions, events: &DataStream<Event>) {
-    let sessions = events
-        .key_by(|event| event.user.clone())
-        .window(Session::with_gap(MINUTE))
-        .aggregate("sessions", Count, |user: &String, window, count| line(user, window, count));
+    let sessions = events.key_by(|event| event.user.clone()).window(Session::with_gap(MINUTE)).aggregate(
+        "sessions",
+        Count,
+        |user: &String, window, count| line(user, window, count),
+    );
     files(options, "results", &sessions);
 }
 

@@ -132,7 +132,8 @@ impl StageSubtask {
         let request = StageRequest::decode(request, &plan)?;
         let plan = request.plan(plan)?;
         let stage = &plan.stages[request.stage as usize];
-        let who = format!("stage `{}` (subtask {} of {})", stage.name, request.subtask + 1, request.parallelism);
+        let who =
+            format!("stage `{}` (subtask {} of {})", stage.name, request.subtask + 1, request.parallelism);
         settings.backend.localdir = Some(request.folder.clone());
         storage.chance = Chance::from_system();
         let backend = configured_backend(&plan, &settings.backend)?;
@@ -141,8 +142,12 @@ impl StageSubtask {
             let _entered = runtime.enter();
             restored(&request, job, &plan, &storage, &backend)?
         };
-        let opened = millstream_runtime::catch_panic(|| Opening { request, job, plan: plan.clone(), who: who.clone(), backend, restored, runtime }.open(callback));
-        let opened = opened.unwrap_or_else(|panic| Err(Error::bug(format!("it panicked while opening: {panic}"))));
+        let opened = millstream_runtime::catch_panic(|| {
+            Opening { request, job, plan: plan.clone(), who: who.clone(), backend, restored, runtime }
+                .open(callback)
+        });
+        let opened =
+            opened.unwrap_or_else(|panic| Err(Error::bug(format!("it panicked while opening: {panic}"))));
         opened.map_err(|error| error.at(&who))
     }
 }
@@ -182,7 +187,8 @@ impl Opening<'_> {
             restored,
         };
         let mut stage = (spec.make)();
-        if let Err(error) = stage.open(&mut cx).and_then(|()| refuse_untaken(job, &cx, &plan, request.stage)) {
+        if let Err(error) = stage.open(&mut cx).and_then(|()| refuse_untaken(job, &cx, &plan, request.stage))
+        {
             stage.close();
             return Err(error);
         }
@@ -257,10 +263,10 @@ fn of_flink(
     for handle in &request.keyed {
         let parts = read_keyed(&handle.manifest, &handle.folder, natives)?;
         for (operator, part) in parts {
-            let keyed = restored.keyed.entry(operator).or_insert_with(|| RestoredKeyed {
-                parts: Vec::new(),
-                owned: owned.clone(),
-            });
+            let keyed = restored
+                .keyed
+                .entry(operator)
+                .or_insert_with(|| RestoredKeyed { parts: Vec::new(), owned: owned.clone() });
             keyed.parts.push(part);
         }
     }

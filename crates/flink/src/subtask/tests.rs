@@ -1,0 +1,269 @@
+//! Runs pipelines on subtasks as Flink would, without Flink: elements go from call to call in one thread.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use millstream_api::Environment;
+use millstream_cli::{App, NoOptions};
+use millstream_operators::collection::{Collected, Collection};
+use millstream_operators::operators::WatermarkStrategy;
+use millstream_operators::window::{Count, Tumbling};
+use millstream_stage::plan::Exchange;
+use millstream_stage::source::Assignment;
+
+use super::*;
+use crate::enumerator::{StageEnumerator, encode_assignment};
+use crate::program::{Job, Program};
+use crate::state::FrozenStage;
+use crate::wire::{WireReader, WireWriter};
+
+type Counts = Collected<(i64, i64, u64)>;
+
+/// Counts of numbers by their last digit, per second.
+fn counting(results: &Counts) -> Box<dyn Program> {
+    let results = results.clone();
+    let build = move |_: &NoOptions, env: &Environment| {
+        let numbers = (0..5_000_i64).map(|n| (n, n));
+        let strategy = WatermarkStrategy::bounded_out_of_orderness(std::time::Duration::from_millis(50));
+        env.source("numbers", Collection::with_times(numbers))
+            .assign_timestamps_and_watermarks("event-time", strategy)
+            .key_by(|n| n % 10)
+            .window(Tumbling::of(std::time::Duration::from_secs(1)))
+            .aggregate("count", Count, |key: &i64, window, count| (*key, window.start, count))
+            .sink_to("results", results.clone());
+        Ok(())
+    };
+    Box::new(App::new("counting").program(build))
+}
+
+/// A job that runs in this thread.
+struct Cluster {
+    program: Box<dyn Program>,
+    job: Job,
+    plan: Plan,
+    parallelism: u16,
+    subtasks: BTreeMap<(u32, u16), StageSubtask>,
+    // By receiver: the input and the element.
+    queues: BTreeMap<(u32, u16), VecDeque<(usize, Vec<u8>)>>,
+    folder: tempfile::TempDir,
+}
+
+/// The state of all subtasks at one checkpoint.
+#[derive(Default)]
+struct Checkpoint {
+    lists: BTreeMap<u32, Vec<Vec<u8>>>,
+    keyed: BTreeMap<u32, Vec<(Vec<u8>, String)>>,
+}
+
+impl Cluster {
+    fn start(program: Box<dyn Program>, parallelism: u16, from: Option<&Checkpoint>) -> Self {
+        let job = Job::of_text("");
+        let plan = job.load(program.as_ref()).unwrap().plan;
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = Self {
+            program,
+            job,
+            plan,
+            parallelism,
+            subtasks: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            folder,
+        };
+        for stage in 0..cluster.plan.stages.len() as u32 {
+            for subtask in 0..parallelism {
+                let request = cluster.request(stage, subtask, from);
+                let opened =
+                    StageSubtask::open(cluster.program.as_ref(), &cluster.job, &request, Box::new(|| {}));
+                cluster.subtasks.insert((stage, subtask), opened.unwrap());
+            }
+        }
+        cluster.assign(from.is_some());
+        cluster
+    }
+
+    fn request(&self, stage: u32, subtask: u16, from: Option<&Checkpoint>) -> Vec<u8> {
+        let local = self.folder.path().join(format!("{stage}-{subtask}"));
+        std::fs::create_dir_all(&local).unwrap();
+        let mut out = WireWriter::default();
+        out.int(stage as i32);
+        out.int(subtask);
+        out.int(self.parallelism);
+        out.long(1);
+        out.text(&local.display().to_string());
+        let outputs: Vec<_> = self.plan.outputs(stage).collect();
+        out.list(outputs, |out, (edge, spec)| {
+            out.int(edge as i32);
+            out.int(if spec.exchange == Exchange::Forward { 1 } else { self.parallelism });
+        });
+        let inputs: Vec<_> = self.plan.inputs(stage).collect();
+        out.list(inputs, |out, (edge, _)| {
+            out.int(edge as i32);
+            out.int(self.parallelism);
+            out.int(0);
+        });
+        out.bool(from.is_some());
+        let lists = from.and_then(|from| from.lists.get(&stage)).cloned().unwrap_or_default();
+        let mine =
+            lists.into_iter().enumerate().filter(|(n, _)| n % self.parallelism as usize == subtask as usize);
+        out.list(mine.collect::<Vec<_>>(), |out, (_, item)| out.bytes(&item));
+        out.int(0);
+        out.int(0);
+        let keyed = from.and_then(|from| from.keyed.get(&stage)).cloned().unwrap_or_default();
+        out.list(keyed, |out, (manifest, folder)| {
+            out.int(0);
+            out.int(127);
+            out.bytes(&manifest);
+            out.text(&folder);
+        });
+        out.0
+    }
+
+    fn assign(&mut self, restored: bool) {
+        let mut enumerator =
+            StageEnumerator::open(self.program.as_ref(), self.job.clone(), 0, self.parallelism).unwrap();
+        let answer = enumerator.on(0, restored.then_some(&[][..])).unwrap();
+        let mut answer = WireReader(&answer);
+        answer.long().unwrap();
+        answer.bytes().unwrap();
+        let assignments =
+            answer.list(|answer| Ok((answer.number::<u16>()?, answer.bytes()?.to_vec()))).unwrap();
+        for (subtask, assignment) in assignments {
+            self.call((0, subtask), FlinkCall::Assign(&assignment));
+        }
+    }
+
+    fn call(&mut self, to: (u32, u16), call: FlinkCall<'_>) -> CallOutcome {
+        let subtask = self.subtasks.get_mut(&to).unwrap();
+        let outcome = subtask.call(call).unwrap();
+        for element in &outcome.elements {
+            let spec = &self.plan.edges[element.edge as usize];
+            let input = self.plan.inputs(spec.to).position(|(edge, _)| edge == element.edge).unwrap();
+            let receiver = (spec.to, element.route);
+            self.queues.entry(receiver).or_default().push_back((input, element.bytes.clone()));
+        }
+        outcome
+    }
+
+    /// Brings everything that is on its way.
+    fn drain(&mut self) {
+        while let Some(to) = self.queues.iter().find(|(_, queue)| !queue.is_empty()).map(|(to, _)| *to) {
+            let (input, bytes) = self.queues.get_mut(&to).unwrap().pop_front().unwrap();
+            let mut outcome = self.call(to, FlinkCall::Element(input, &bytes));
+            while outcome.more {
+                outcome = self.call(to, FlinkCall::Resume);
+            }
+        }
+    }
+
+    /// Resumes every subtask once and brings what comes of it; whether all have ended.
+    fn step(&mut self) -> bool {
+        let all: Vec<_> = self.subtasks.keys().copied().collect();
+        let ended = all.into_iter().map(|subtask| self.call(subtask, FlinkCall::Resume).ended);
+        let ended = ended.fold(true, |all, ended| all & ended);
+        self.drain();
+        ended
+    }
+
+    fn run_to_the_end(&mut self) {
+        assert!((0..100_000).any(|_| self.step()), "the job does not end");
+    }
+
+    /// All queues are empty, so the barrier has come everywhere.
+    fn checkpoint(&mut self, id: u64) -> Checkpoint {
+        let mut checkpoint = Checkpoint::default();
+        let all: Vec<_> = self.subtasks.keys().copied().collect();
+        for (stage, subtask) in all {
+            let mut outcome = self.call((stage, subtask), FlinkCall::Prepare(id));
+            while !outcome.prepared {
+                outcome = self.call((stage, subtask), FlinkCall::Resume);
+            }
+            self.drain();
+            let frozen = self.subtasks.get_mut(&(stage, subtask)).unwrap().take_frozen(id).unwrap();
+            let frozen = FrozenStage::new(frozen);
+            let lists = frozen.lists();
+            let items = WireReader(&lists).list(|lists| lists.bytes().map(<[u8]>::to_vec)).unwrap();
+            checkpoint.lists.entry(stage).or_default().extend(items);
+            let folder = self.folder.path().join(format!("chk-{id}-{stage}-{subtask}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            let written = frozen.write(&folder).unwrap();
+            let manifest = WireReader(&written).bytes().unwrap().to_vec();
+            checkpoint.keyed.entry(stage).or_default().push((manifest, folder.display().to_string()));
+        }
+        checkpoint
+    }
+
+    fn close(self) -> tempfile::TempDir {
+        self.subtasks.into_values().for_each(StageSubtask::close);
+        self.folder
+    }
+}
+
+fn expected() -> Vec<(i64, i64, u64)> {
+    let mut all: Vec<_> =
+        (0..10).flat_map(|key| (0..5).map(move |second| (key, second * 1000, 100))).collect();
+    all.sort_unstable();
+    all
+}
+
+fn sorted(results: &Counts) -> Vec<(i64, i64, u64)> {
+    let mut all = results.take();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn a_bounded_job_gives_what_it_gives_in_one_process() {
+    for parallelism in [1, 2, 3] {
+        let results = Counts::default();
+        let mut cluster = Cluster::start(counting(&results), parallelism, None);
+        cluster.run_to_the_end();
+        cluster.close();
+        assert_eq!(sorted(&results), expected(), "at parallelism {parallelism}");
+    }
+}
+
+#[test]
+fn a_job_goes_on_from_a_checkpoint_at_another_parallelism() {
+    for (before, after) in [(1, 2), (2, 1), (2, 3)] {
+        let results = Counts::default();
+        let mut cluster = Cluster::start(counting(&results), before, None);
+        cluster.step();
+        cluster.step();
+        let checkpoint = cluster.checkpoint(1);
+        let until_then = results.take();
+        cluster.step();
+        let folder = cluster.close();
+        results.take();
+        let mut cluster = Cluster::start(counting(&results), after, Some(&checkpoint));
+        cluster.run_to_the_end();
+        cluster.close();
+        drop(folder);
+        let mut all = [until_then, results.take()].concat();
+        all.sort_unstable();
+        assert_eq!(all, expected(), "from parallelism {before} to {after}");
+    }
+}
+
+#[test]
+fn an_element_for_another_subtask_is_refused() {
+    let results = Counts::default();
+    let mut cluster = Cluster::start(counting(&results), 2, None);
+    let to = Address { edge: 0, upstream: 0, route: 1, routes: 2 };
+    let element = element::of_watermark(to, WatermarkEvent::Watermark(5));
+    let subtask = cluster.subtasks.get_mut(&(1, 0)).unwrap();
+    let refused = subtask.call(FlinkCall::Element(0, &element)).unwrap_err();
+    assert!(refused.chain().contains("came to subtask 0 of 2"), "{}", refused.chain());
+    let again = subtask.call(FlinkCall::Resume).unwrap_err();
+    assert!(again.chain().contains("has failed before"), "{}", again.chain());
+    cluster.close();
+}
+
+#[test]
+fn an_empty_assignment_ends_a_reader_that_is_told_that_nothing_follows() {
+    let results = Counts::default();
+    let mut cluster = Cluster::start(counting(&results), 1, None);
+    let last = Assignment { subtask: 0, splits: Vec::new(), last: true };
+    cluster.call((0, 0), FlinkCall::Assign(&encode_assignment(&last)));
+    cluster.run_to_the_end();
+    cluster.close();
+    assert_eq!(sorted(&results), expected());
+}
