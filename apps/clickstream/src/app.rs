@@ -18,9 +18,21 @@ use crate::pipeline;
 use crate::systems::systems;
 
 /// The shop's job, with a board for the page.
-#[derive(Default)]
 pub struct Shop {
-    board: Arc<Board>,
+    board: Option<Arc<Board>>,
+}
+
+impl Default for Shop {
+    fn default() -> Self {
+        Self { board: Some(Arc::default()) }
+    }
+}
+
+impl Shop {
+    /// The job where nobody serves a page: in Flink.
+    pub fn without_page() -> Self {
+        Self { board: None }
+    }
 }
 
 impl Application for Shop {
@@ -36,7 +48,9 @@ impl Application for Shop {
 
     fn build(&self, options: &Options, env: &Environment) -> Result<()> {
         let pipeline = pipeline::build(options, env)?;
-        show(&pipeline, &self.board);
+        if let Some(board) = &self.board {
+            show(&pipeline, board);
+        }
         Ok(())
     }
 
@@ -56,7 +70,7 @@ impl Application for Shop {
     // A second run of the same job, begun by mistake, must not take it over only to fail at the first one's
     // port.
     fn check(&self, config: &Config<Options>, runs: bool) -> Result<()> {
-        match page(config)? {
+        match page(config)?.filter(|_| self.board.is_some()) {
             Some(page) if runs => page.try_port(),
             Some(page) => page.validate(),
             None if config.app.sinks.is_empty() => Err(Error::configuration(
@@ -67,10 +81,10 @@ impl Application for Shop {
     }
 
     fn started(&self, config: &Config<Options>, job: &JobHandle) -> Result<Option<Running>> {
-        let Some(options) = page(config)? else {
+        let (Some(options), Some(board)) = (page(config)?, &self.board) else {
             return Ok(None);
         };
-        let page = LivePage::start(&options, &config.app, &job.control(), &self.board)?;
+        let page = LivePage::start(&options, &config.app, &job.control(), board)?;
         logs::err(&format!("live page: {}", page.url()));
         Ok(Some(Box::new(page)))
     }

@@ -10,6 +10,7 @@ mod config;
 mod events;
 mod process;
 mod report;
+mod subject;
 mod truth;
 
 pub use audit::{Audit, Results};
@@ -17,6 +18,7 @@ pub use blow::Blow;
 pub use config::Site;
 pub use events::{DrillEvent, Producer};
 pub use report::DrillReport;
+pub use subject::Subject;
 pub use truth::Truth;
 
 use std::path::PathBuf;
@@ -27,8 +29,6 @@ use millstream::runtime::SystemClock;
 use millstream::time::Clock;
 use millstream::{Error, Result};
 use rand::{RngExt, SeedableRng};
-
-use process::Job;
 
 /// What a drill is to do.
 pub struct DrillPlan {
@@ -77,38 +77,46 @@ impl Hook {
     }
 }
 
-/// Drills and audits.
+/// Drills the program as a process of its own, and audits.
 ///
 /// # Errors
 /// Settings that cannot work, and servers that are away before the first blow. What the audit finds is in the
 /// report.
-pub fn drill(mut plan: DrillPlan) -> Result<DrillReport> {
+pub fn drill(plan: DrillPlan) -> Result<DrillReport> {
+    drill_subject(plan, blow::OwnProcess::new)
+}
+
+/// The same for a job that runs somewhere else; `make` starts it.
+///
+/// # Errors
+/// Returns the same errors as [`drill`].
+pub fn drill_subject<S: Subject>(
+    mut plan: DrillPlan,
+    make: impl FnOnce(&DrillPlan, &Site) -> Result<S>,
+) -> Result<DrillReport> {
     let clock = SystemClock::new();
     let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(plan.seed);
     // Another drill with the same seed uses another place, so that leftovers of the first do no harm.
     let site = Site::prepare(&plan, &mut rand_chacha::ChaCha8Rng::seed_from_u64(clock.now().unsigned_abs()))?;
     let producer = Producer::start(&site, &plan)?;
     let mut report = DrillReport::new(&plan, &site);
-    let mut job = Job::start(&plan, &site, &[])?;
+    let mut job = make(&plan, &site)?;
     let began = clock.nanos();
     for number in 1..=plan.blows {
         let (shortest, longest) = plan.between;
         let wait = shortest + (longest.saturating_sub(shortest)).mul_f64(chance.random::<f64>());
         job.run_for(wait)?;
         hook(&mut plan, number, &mut report);
-        let kind = plan.kinds[number as usize % plan.kinds.len()];
-        let parallelism = chance.random_range(1..=4);
-        let outcome = kind.deal(&mut job, &plan, &site, parallelism);
-        logs::err(&report.dealt(number, kind, &outcome));
+        let (kind, outcome) = job.deal(number, chance.random_range(1..=4));
+        logs::err(&report.dealt(number, &kind, &outcome));
         if let Err(error) = outcome {
             report.violation(format!("blow {number} ({kind}): {}", error.chain()));
-            job.kill()?;
-            job = Job::start(&plan, &site, &[])?;
+            job.start_anew()?;
         }
     }
     let truth = producer.finish(&site)?;
     report.catching_up(truth.events());
-    let audit = Audit::until_right(&site, &truth, plan.patience, &mut job)?;
+    let audit = Audit::until_right(&site, &truth, plan.patience, |time| job.run_for(time))?;
     if let Err(error) = job.stop() {
         report.violation(format!("the last stop: {}", error.chain()));
     }

@@ -11,7 +11,6 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use super::config::{Site, Store};
-use super::process::Job;
 use super::truth::Truth;
 
 /// The tables of the shop, by key.
@@ -67,7 +66,12 @@ impl Compared {
 impl Audit {
     /// Audits while the job runs, until all is right or the stores have come no nearer to that for as long as
     /// the patience lasts.
-    pub(super) fn until_right(site: &Site, truth: &Truth, patience: Duration, job: &mut Job) -> Result<Self> {
+    pub(super) fn until_right(
+        site: &Site,
+        truth: &Truth,
+        patience: Duration,
+        mut run_for: impl FnMut(Duration) -> Result<()>,
+    ) -> Result<Self> {
         const PAUSE: Duration = Duration::from_secs(3);
         let expected = truth.results(site.top);
         let (mut left, mut nearest) = (patience, usize::MAX);
@@ -80,7 +84,7 @@ impl Audit {
             if apart < nearest {
                 (left, nearest) = (patience, apart);
             }
-            job.run_for(PAUSE.min(left))?;
+            run_for(PAUSE.min(left))?;
             left = left.saturating_sub(PAUSE);
         }
     }

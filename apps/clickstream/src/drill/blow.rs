@@ -1,4 +1,4 @@
-//! What can happen to a job.
+//! What can happen to a job in a process of its own.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use millstream::cli::remote::Remote;
 
 use super::DrillPlan;
 use super::config::Site;
-use super::process::Job;
+use super::process::{Job, ProcessSettings};
+use super::subject::Subject;
 
 /// How long an attempt that was overtaken may take to notice.
 const FENCED: Duration = Duration::from_secs(90);
@@ -29,12 +30,49 @@ pub enum Blow {
     Rescale,
 }
 
+/// The job as a process of its own.
+pub(super) struct OwnProcess {
+    job: Job,
+    settings: ProcessSettings,
+    site: Site,
+    kinds: Vec<Blow>,
+}
+
+impl OwnProcess {
+    pub(super) fn new(plan: &DrillPlan, site: &Site) -> Result<Self> {
+        let settings = ProcessSettings::of(plan);
+        let (site, kinds) = (site.clone(), plan.kinds.clone());
+        Ok(Self { job: Job::start(&settings, &site, &[])?, settings, site, kinds })
+    }
+}
+
+impl Subject for OwnProcess {
+    fn run_for(&mut self, time: Duration) -> Result<()> {
+        self.job.run_for(time)
+    }
+
+    fn deal(&mut self, number: u32, parallelism: u16) -> (String, Result<String>) {
+        let kind = self.kinds[number as usize % self.kinds.len()];
+        (kind.to_string(), kind.deal(&mut self.job, &self.settings, &self.site, parallelism))
+    }
+
+    fn start_anew(&mut self) -> Result<()> {
+        self.job.kill()?;
+        self.job = Job::start(&self.settings, &self.site, &[])?;
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.job.stop()
+    }
+}
+
 impl Blow {
-    /// Deals it; afterwards the job runs again.
-    pub(super) fn deal(
+    // Afterwards the job runs again.
+    fn deal(
         self,
         job: &mut Job,
-        plan: &DrillPlan,
+        plan: &ProcessSettings,
         site: &Site,
         parallelism: u16,
     ) -> Result<String> {
@@ -57,7 +95,7 @@ impl Blow {
     }
 }
 
-fn pause(job: &mut Job, plan: &DrillPlan, site: &Site) -> Result<String> {
+fn pause(job: &mut Job, plan: &ProcessSettings, site: &Site) -> Result<String> {
     job.freeze()?;
     // The page's port is taken by the frozen one.
     let mut second = Job::start(plan, site, &["--set".to_owned(), "rest.port=0".to_owned()])?;
@@ -69,7 +107,7 @@ fn pause(job: &mut Job, plan: &DrillPlan, site: &Site) -> Result<String> {
     noticed.map(|()| "overtaken while it was frozen, and stopped by itself when it went on".to_owned())
 }
 
-fn rescale(job: &mut Job, plan: &DrillPlan, site: &Site, parallelism: u16) -> Result<String> {
+fn rescale(job: &mut Job, plan: &ProcessSettings, site: &Site, parallelism: u16) -> Result<String> {
     let savepoint = reach(job, site)?.stop(None, false)?;
     job.ends_with(0, Duration::from_secs(90))?;
     let from = ["--from-savepoint", &savepoint, "--set"].map(str::to_owned);

@@ -1,7 +1,7 @@
 //! The job as a process of its own.
 
 use std::fs::{File, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -14,6 +14,20 @@ use super::config::{Site, wrong};
 /// How long a stop may take.
 const STOP: Duration = Duration::from_secs(90);
 
+/// How the program is run.
+#[derive(Clone, Debug)]
+pub(super) struct ProcessSettings {
+    program: PathBuf,
+    dir: PathBuf,
+    set: Vec<String>,
+}
+
+impl ProcessSettings {
+    pub(super) fn of(plan: &DrillPlan) -> Self {
+        Self { program: plan.program.clone(), dir: plan.dir.clone(), set: plan.set.clone() }
+    }
+}
+
 /// A running process of the job.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -22,7 +36,7 @@ pub(super) struct Job {
 
 impl Job {
     /// Starts it; what it says goes to the drill's log.
-    pub(super) fn start(plan: &DrillPlan, site: &Site, more: &[String]) -> Result<Self> {
+    pub(super) fn start(plan: &ProcessSettings, site: &Site, more: &[String]) -> Result<Self> {
         let log = log(&plan.dir)?;
         let again = log.try_clone().map_err(|error| wrong("the log cannot be written").caused_by(error))?;
         let mut command = Command::new(&plan.program);

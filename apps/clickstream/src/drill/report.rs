@@ -9,7 +9,6 @@ use millstream::cli::logs;
 
 use super::DrillPlan;
 use super::audit::Audit;
-use super::blow::Blow;
 use super::config::Site;
 
 /// How a drill went.
@@ -41,8 +40,8 @@ impl DrillReport {
         }
     }
 
-    pub(super) fn dealt(&mut self, number: u32, kind: Blow, outcome: &Result<String>) -> String {
-        *self.dealt.entry(kind.to_string()).or_default() += 1;
+    pub(super) fn dealt(&mut self, number: u32, kind: &str, outcome: &Result<String>) -> String {
+        *self.dealt.entry(kind.to_owned()).or_default() += 1;
         match outcome {
             Ok(result) => format!("{number:>4}  {kind}: {result}"),
             Err(error) => format!("{number:>4}  {kind}: FAILED: {}", error.chain()),
