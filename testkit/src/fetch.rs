@@ -51,6 +51,19 @@ pub fn pip(package: &str, target: &Path) -> Result<()> {
     run(&mut command, "pip3")
 }
 
+/// Downloads a Python package (`name==version`) to `target`, without what it depends on, and returns the
+/// archive: a wheel if there is one, else the package's source.
+///
+/// # Errors
+/// If pip cannot be installed or fails.
+pub(crate) fn pip_download(package: &str, target: &Path) -> Result<PathBuf> {
+    let mut command = Command::new(apt("pip3", "python3-pip")?);
+    command.args(["download", "--quiet", "--no-deps", "--dest"]).arg(target).arg(package);
+    run(&mut command, "pip3")?;
+    let archive = fs::read_dir(target)?.next().context("pip3 downloaded nothing")?;
+    Ok(archive?.path())
+}
+
 /// Unpacks the source of a Debian package (`r/redis/redis_8.0.2.orig.tar.gz`) to `target`, from the mirror
 /// that apt uses.
 ///

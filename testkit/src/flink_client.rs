@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::{cache, fetch, java};
+use crate::{cache, fetch, flink, java};
 
 const VERSION: &str = "2.2.1";
 
@@ -19,9 +19,6 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   </dependencies>
 </project>
 "#;
-
-/// What Flink's own start script opens of a JDK 17.
-const OPENS: [&str; 6] = ["lang", "net", "io", "nio", "util", "util.concurrent"];
 
 /// Flink's command line.
 #[derive(Debug)]
@@ -52,7 +49,7 @@ impl FlinkClient {
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(java::program()?);
         command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(self.jars.join("*"));
-        command.args(OPENS.map(|package| format!("--add-opens=java.base/java.{package}=ALL-UNNAMED")));
+        command.args(flink::opens());
         command.env("FLINK_CONF_DIR", self.home.path()).current_dir(self.home.path());
         command.arg("org.apache.flink.client.cli.CliFrontend").args(arguments);
         command.output().context("cannot run java")

@@ -37,14 +37,38 @@ pub fn get(port: u16, path: &str, login: Option<&str>) -> Result<Response> {
 /// # Errors
 /// If there is no connection, or no well-formed answer.
 pub fn request(port: u16, method: &str, path: &str, login: Option<&str>, body: &str) -> Result<Response> {
+    send(
+        port,
+        method,
+        path,
+        login,
+        &Content { patience: PATIENCE, kind: "application/json", body: body.as_bytes() },
+    )
+}
+
+/// What a request carries, and how long its answer may take to begin.
+pub(crate) struct Content<'a> {
+    pub(crate) patience: Duration,
+    pub(crate) kind: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+/// As [`request`], with any content.
+pub(crate) fn send(
+    port: u16,
+    method: &str,
+    path: &str,
+    login: Option<&str>,
+    content: &Content<'_>,
+) -> Result<Response> {
     let url = format!("http://127.0.0.1:{port}{path}");
-    let mut request = Request::builder().method(method).uri(url).header("Content-Type", "application/json");
+    let mut request = Request::builder().method(method).uri(url).header("Content-Type", content.kind);
     if let Some(login) = login {
         request = request.header("Authorization", format!("Basic {}", STANDARD.encode(login)));
     }
-    let agent = agent();
-    let mut answer = match body {
-        "" => agent.run(request.body(())?)?,
+    let agent = agent(content.patience);
+    let mut answer = match content.body {
+        [] => agent.run(request.body(())?)?,
         body => agent.run(request.body(body)?)?,
     };
     let status = answer.status().as_u16();
@@ -53,14 +77,14 @@ pub fn request(port: u16, method: &str, path: &str, login: Option<&str>, body: &
 }
 
 // A new one for each request: no connection outlives it, and none is left of a server that was restarted.
-fn agent() -> Agent {
+fn agent(patience: Duration) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None) // not even where the environment names one
         .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
+        .timeout_recv_response(Some(patience))
         .timeout_recv_body(Some(BODY_PATIENCE))
         .build()
         .into()

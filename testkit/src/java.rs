@@ -1,4 +1,4 @@
-//! The Java that runs Kafka and Elasticsearch.
+//! The Java that runs Kafka, Elasticsearch, ZooKeeper, HDFS and Flink.
 
 use std::env;
 use std::fs;
@@ -21,7 +21,12 @@ pub(crate) fn home() -> Result<PathBuf> {
 
 /// The `java` program.
 pub(crate) fn program() -> Result<PathBuf> {
-    let program = home()?.join("bin/java");
+    tool("java")
+}
+
+/// A program of the JDK, such as `javac`.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
+    let program = home()?.join("bin").join(name);
     ensure!(
         program.is_file(),
         "there is no {}: set JAVA_HOME to a JDK 17, or leave it unset",

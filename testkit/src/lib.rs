@@ -41,6 +41,7 @@ pub mod wait;
 mod chromium;
 mod elasticsearch;
 mod files;
+mod flink;
 mod flink_client;
 mod go;
 mod handle;
@@ -58,9 +59,15 @@ mod redis;
 mod s3proxy;
 mod tls_front;
 mod watchdog;
+mod zookeeper;
 
 pub use chromium::Chromium;
 pub use elasticsearch::{Elasticsearch, ElasticsearchBuilder};
+pub use flink::{
+    Checkpoint, CheckpointCounts, Checkpoints, ClaimMode, FailedCheckpoint, Flink, FlinkBuilder, FlinkJob,
+    FlinkVersion, JobState, LatestCheckpoints, Metric, RestoredCheckpoint, SavepointFormat, Submission,
+    Vertex,
+};
 pub use flink_client::FlinkClient;
 pub use hdfs::{Hdfs, HdfsBuilder};
 pub use kafka::{Kafka, KafkaBuilder};
@@ -71,3 +78,4 @@ pub use prometheus::{Prometheus, PrometheusBuilder};
 pub use redis::{Redis, RedisBuilder, RedisVersion};
 pub use s3proxy::S3Proxy;
 pub use tls_front::TlsFront;
+pub use zookeeper::{ZooKeeper, ZooKeeperBuilder};

@@ -44,6 +44,14 @@ impl Home {
         Ok(Self { dir: dir.to_owned(), watchdog: None })
     }
 
+    /// The home of another process of the same service: `part` of this one if it lasts, else a temporary one.
+    pub(crate) fn another(&self, name: &str, part: &str) -> Result<Self> {
+        match self.watchdog {
+            Some(_) => Self::temporary(&format!("{name}-{part}")),
+            None => Self::lasting(&self.dir.join(part)),
+        }
+    }
+
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -109,6 +117,11 @@ impl Server {
     /// Its directory.
     pub fn dir(&self) -> &Path {
         self.home.dir()
+    }
+
+    /// The file that gets its output.
+    pub fn log(&self) -> PathBuf {
+        self.launch.log()
     }
 
     /// The end of its log, for a test's message.

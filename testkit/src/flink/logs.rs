@@ -1,0 +1,58 @@
+//! The logs of a cluster's processes, for the message of a test that fails.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::{cache, name};
+
+/// Names of processes, and where each one's log is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Logs(Vec<(String, PathBuf)>);
+
+impl Logs {
+    pub(crate) fn new(logs: Vec<(String, PathBuf)>) -> Self {
+        Self(logs)
+    }
+
+    /// Copies them to the cache, as the homes of test clusters disappear with their test, and says where they
+    /// are and what each one complains about last.
+    pub(crate) fn keep(&self) -> String {
+        self.copy().unwrap_or_else(|error| format!("The logs could not be kept: {error:#}"))
+    }
+
+    fn copy(&self) -> Result<String> {
+        let dir = cache::dir()?.join("logs").join(name::unique_name("flink"));
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let mut text = format!("The logs of the cluster are kept in {}.", dir.display());
+        for (name, log) in &self.0 {
+            let content = fs::read(log).unwrap_or_default();
+            let kept = dir.join(format!("{name}.log"));
+            fs::write(&kept, &content).with_context(|| format!("cannot write {}", kept.display()))?;
+            text.push_str(&format!("\n{name}: {}", complaints(&String::from_utf8_lossy(&content))));
+        }
+        Ok(text)
+    }
+}
+
+/// The last lines of a log that are warnings or worse.
+fn complaints(log: &str) -> String {
+    const LAST: usize = 5;
+    let grave = |line: &&str| [" WARN ", " ERROR ", " FATAL "].iter().any(|level| line.contains(level));
+    let mut lines: Vec<&str> = log.lines().rev().filter(grave).take(LAST).collect();
+    lines.reverse();
+    if lines.is_empty() { "no warnings".to_owned() } else { format!("\n  {}", lines.join("\n  ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_warnings_are_shown_in_order() {
+        let log = "1 INFO  a\n2 WARN  b\n3 INFO  c\n4 ERROR d\n\tat e\n";
+        assert_eq!(complaints(log), "\n  2 WARN  b\n  4 ERROR d");
+        assert_eq!(complaints("1 INFO  a\n"), "no warnings");
+    }
+}
