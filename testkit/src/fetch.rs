@@ -39,6 +39,17 @@ pub fn maven_unpack(artifact: &str, target: &Path) -> Result<()> {
     maven(empty.path(), &[goal.as_ref(), artifact.as_ref(), property("outputDirectory", target).as_ref()])
 }
 
+/// Copies one jar (`group:name:version`) to `target`, without what it depends on.
+///
+/// # Errors
+/// If Maven cannot be installed or fails.
+pub(crate) fn maven_jar(artifact: &str, target: &Path) -> Result<()> {
+    let empty = tempfile::tempdir()?;
+    let goal = format!("{DEPENDENCY_PLUGIN}:copy");
+    let artifact = format!("-Dartifact={artifact}");
+    maven(empty.path(), &[goal.as_ref(), artifact.as_ref(), property("outputDirectory", target).as_ref()])
+}
+
 /// Unpacks a binary Python package (`name==version`) to `target`, whatever Python the machine has.
 ///
 /// # Errors

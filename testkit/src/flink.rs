@@ -198,8 +198,8 @@ impl Flink {
     /// If that takes longer; the message says where the logs are.
     pub fn wait_for_leader(&self, others: &[usize]) -> Result<usize> {
         let leader = || self.leader().filter(|leader| !others.contains(leader));
-        wait::until(PATIENCE, || leader().is_some());
-        leader().with_context(|| format!("no JobManager but {others:?} leads. {}", self.logs.keep()))
+        let found = wait::for_some(PATIENCE, leader);
+        found.with_context(|| format!("no JobManager but {others:?} leads. {}", self.logs.keep()))
     }
 
     /// Waits up to a minute until the leader knows this many slots.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{cache, fetch, java};
 
-const VERSION: &str = "3.5.0";
+pub(crate) const VERSION: &str = "3.5.0";
 
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>

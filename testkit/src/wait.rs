@@ -21,13 +21,18 @@ impl Deadline {
 
 /// Calls `ready` every 50 ms until it returns true; false if that did not happen within `patience`.
 pub fn until(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
+    for_some(patience, || ready().then_some(())).is_some()
+}
+
+/// Calls `find` every 50 ms until it finds something; `None` if that did not happen within `patience`.
+pub fn for_some<T>(patience: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Deadline::after(patience);
     loop {
-        if ready() {
-            return true;
+        if let Some(found) = find() {
+            return Some(found);
         }
         if deadline.passed() {
-            return false;
+            return None;
         }
         pause(Duration::from_millis(50));
     }

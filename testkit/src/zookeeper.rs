@@ -124,12 +124,26 @@ impl ZooKeeper {
     /// If that takes longer.
     pub fn wait_for_leader(&self, others: &[usize]) -> Result<usize> {
         let leader = || self.leader().filter(|leader| !others.contains(leader));
-        let mut found = None;
-        wait::until(PATIENCE, || {
-            found = leader();
-            found.is_some()
-        });
-        found.with_context(|| format!("no ZooKeeper server but {others:?} leads"))
+        wait::for_some(PATIENCE, leader).with_context(|| format!("no ZooKeeper server but {others:?} leads"))
+    }
+
+    /// Waits up to a minute until no server leads, as a majority is away.
+    ///
+    /// # Errors
+    /// If that takes longer.
+    pub fn wait_for_no_leader(&self) -> Result<()> {
+        ensure!(wait::until(PATIENCE, || self.leader().is_none()), "a ZooKeeper server still leads");
+        Ok(())
+    }
+
+    /// Waits up to a minute until a server is in this [`mode`](Self::mode).
+    ///
+    /// # Errors
+    /// If that takes longer.
+    pub fn wait_for_mode(&self, number: usize, mode: &str) -> Result<()> {
+        let reached = wait::until(PATIENCE, || self.mode(number).as_deref() == Some(mode));
+        ensure!(reached, "ZooKeeper server {number} is {:?}, not {mode}", self.mode(number));
+        Ok(())
     }
 
     /// What a server is: `standalone`, `leader` or `follower`; `None` if it does not serve.

@@ -1,28 +1,16 @@
 //! A session cluster of Flink runs jobs, tells of their failures, and takes and restores savepoints.
 
-use std::path::{Path, PathBuf};
+#[path = "flink/sequence.rs"]
+mod sequence;
 
 use anyhow::{Context, Result};
-use millstream_testkit::{Flink, FlinkVersion, JobState, SavepointFormat, Submission};
-
-/// The job of these tests, compiled for `version`; the directory is to be kept as long as it is used.
-fn sequence_jar(version: FlinkVersion) -> Result<(tempfile::TempDir, PathBuf)> {
-    let dir = tempfile::tempdir()?;
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flink/SequenceJob.java");
-    let jar = version.compile(&[&source], dir.path())?;
-    Ok((dir, jar))
-}
-
-/// A job that counts to `last` and fails at `broken`.
-fn sequence(jar: &Path, last: i64, broken: i64) -> Submission {
-    Submission::jar(jar).class("SequenceJob").argument(last.to_string()).argument(broken.to_string())
-}
+use millstream_testkit::{Flink, JobState, SavepointFormat, Submission};
 
 #[test]
 fn a_session_cluster_runs_stops_and_restores_a_job() -> Result<()> {
     let flink = Flink::builder().start()?;
-    let (_dir, jar) = sequence_jar(flink.version())?;
-    let endless = sequence(&jar, i64::MAX, -1);
+    let (_dir, jar) = sequence::jar(flink.version())?;
+    let endless = sequence::endless(&jar);
 
     let job = flink.run(&endless)?;
     job.wait_until_running()?;
@@ -44,8 +32,8 @@ fn a_session_cluster_runs_stops_and_restores_a_job() -> Result<()> {
 #[test]
 fn the_root_cause_of_a_failure_is_told() -> Result<()> {
     let flink = Flink::builder().setting("restart-strategy.type", "none").start()?;
-    let (_dir, jar) = sequence_jar(flink.version())?;
-    let job = flink.run(&sequence(&jar, i64::MAX, 1000))?;
+    let (_dir, jar) = sequence::jar(flink.version())?;
+    let job = flink.run(&sequence::counting(&jar, i64::MAX, 1000))?;
     let error = job.wait_for(JobState::Finished).expect_err("it fails").root_cause().to_string();
     assert!(
         error.contains("caused by: java.lang.IllegalStateException: the number 1000 is broken"),

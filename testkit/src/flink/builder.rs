@@ -1,5 +1,7 @@
 //! What a Flink cluster is to be like.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -30,6 +32,7 @@ pub struct FlinkBuilder {
     storage: Option<String>,
     memory: Memory,
     hadoop: bool,
+    s3: bool,
     jars: Vec<PathBuf>,
     java_options: Vec<String>,
     settings: Vec<(String, String)>,
@@ -49,6 +52,7 @@ impl Default for FlinkBuilder {
             storage: None,
             memory: Memory::default(),
             hadoop: false,
+            s3: false,
             jars: Vec::new(),
             java_options: Vec::new(),
             settings: Vec::new(),
@@ -148,18 +152,13 @@ impl FlinkBuilder {
         self
     }
 
-    /// Hadoop's S3 file system on the class path, for `s3://` and `s3a://` URLs of buckets on `server`.
-    pub fn with_s3(self, server: &MinIo) -> Self {
-        let implementation = "org.apache.hadoop.fs.s3a.S3AFileSystem";
-        self.with_hadoop()
-            .setting("fs.allowed-fallback-filesystems", "s3;s3a")
-            .setting("flink.hadoop.fs.s3.impl", implementation)
-            .setting("flink.hadoop.fs.s3a.endpoint", server.endpoint())
-            .setting("flink.hadoop.fs.s3a.endpoint.region", "us-east-1")
-            .setting("flink.hadoop.fs.s3a.path.style.access", "true")
-            .setting("flink.hadoop.fs.s3a.connection.ssl.enabled", "false")
-            .setting("flink.hadoop.fs.s3a.access.key", server.access_key())
-            .setting("flink.hadoop.fs.s3a.secret.key", server.secret_key())
+    /// Flink's S3 plugin, for `s3://` URLs of buckets on `server`.
+    pub fn with_s3_plugin(mut self, server: &MinIo) -> Self {
+        self.s3 = true;
+        self.setting("s3.endpoint", server.endpoint())
+            .setting("s3.path.style.access", "true")
+            .setting("s3.access-key", server.access_key())
+            .setting("s3.secret-key", server.secret_key())
     }
 
     /// An application cluster: the JobManager runs this jar's main method itself, and ends with its job.
@@ -187,7 +186,7 @@ impl FlinkBuilder {
             .map(|name| Ok((place(&name)?, name)))
             .collect::<Result<Vec<_>>>()?;
         let application = self.application.is_some();
-        let common = self.common(configuration)?;
+        let common = self.common(home.dir(), configuration)?;
         let logs = logs(&job_managers, &task_managers_at);
         let ports: Vec<u16> = job_managers.iter().map(|it| it.rest.number()).collect();
         let rpc = job_managers[0].rpc.number();
@@ -218,14 +217,18 @@ impl FlinkBuilder {
         configuration
     }
 
-    fn common(self, configuration: Configuration) -> Result<Common> {
+    fn common(self, dir: &Path, configuration: Configuration) -> Result<Common> {
         let mut jars = self.jars;
         if self.hadoop {
             jars.push(software::hadoop()?.join("*"));
         }
+        let software = self.version.software()?;
+        let plugins = dir.join("plugins");
+        link_plugins(self.version, &software, self.s3, &plugins)?;
         Ok(Common {
             version: self.version,
-            software: self.version.software()?,
+            software,
+            plugins,
             jars,
             memory: self.memory,
             java_options: self.java_options,
@@ -256,6 +259,24 @@ fn client_configuration(common: &Common, dir: &Path, port: u16) -> Result<()> {
     configuration.set("rest.port", port.to_string());
     configuration.set("execution.target", "remote");
     configuration.write(&dir.join("conf"))
+}
+
+/// A directory of plugins, of which each is a link to where it was fetched to.
+fn link_plugins(version: FlinkVersion, software: &Path, s3: bool, target: &Path) -> Result<()> {
+    let mut plugins = Vec::new();
+    for entry in fs::read_dir(software.join("plugins"))? {
+        plugins.push(entry?.path());
+    }
+    if s3 {
+        plugins.push(version.s3_plugin()?);
+    }
+    fs::create_dir_all(target).with_context(|| format!("cannot create {}", target.display()))?;
+    for plugin in plugins.iter().filter(|plugin| plugin.is_dir()) {
+        let link = target.join(plugin.file_name().unwrap_or_default());
+        let _ = fs::remove_file(&link); // of an earlier cluster in a lasting home
+        symlink(plugin, &link).with_context(|| format!("cannot link {}", link.display()))?;
+    }
+    Ok(())
 }
 
 /// All at once: TaskManagers wait for the JobManager anyhow.

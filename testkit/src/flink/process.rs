@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Common {
     pub(crate) version: FlinkVersion,
     pub(crate) software: PathBuf,
+    pub(crate) plugins: PathBuf,
     /// Jars on top of Flink's own on the class path.
     pub(crate) jars: Vec<PathBuf>,
     pub(crate) memory: Memory,
@@ -95,7 +96,7 @@ impl Common {
         let set = |name: &str, path: PathBuf| (name.to_owned(), path.into_os_string());
         vec![
             set("FLINK_CONF_DIR", dir.join("conf")),
-            set("FLINK_PLUGINS_DIR", self.software.join("plugins")),
+            set("FLINK_PLUGINS_DIR", self.plugins.clone()),
             set("FLINK_LIB_DIR", dir.join("lib")),
         ]
     }

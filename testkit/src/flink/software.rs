@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{cache, fetch};
+use crate::{cache, fetch, hdfs_software};
 
 /// Which Flink it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +58,30 @@ impl FlinkVersion {
             fetch::say(&format!("fetching Flink {number} (about 300 MB) by pip"));
             unpack(&format!("apache-flink-libraries=={number}"), target)
         })
+    }
+
+    /// A directory with Flink's plugin for `s3://` URLs, the one built on Hadoop's S3A. Fetched if that has not
+    /// been done.
+    ///
+    /// # Errors
+    /// If it cannot be fetched.
+    pub(crate) fn s3_plugin(self) -> Result<PathBuf> {
+        let number = self.s3_plugin_number();
+        cache::once(&cache::dir()?, &format!("flink-s3-fs-hadoop-{number}"), |target| {
+            fetch::say(&format!("fetching Flink's S3 plugin {number} (31 MB) by Maven"));
+            fetch::maven_jar(&format!("org.apache.flink:flink-s3-fs-hadoop:{number}"), target)
+        })
+    }
+
+    /// Not every release of the plugin is everywhere to be had; all of one minor version fit.
+    fn s3_plugin_number(self) -> &'static str {
+        match self {
+            Self::V1_20 => "1.20.0",
+            Self::V2_0 => "2.0.0",
+            Self::V2_1 => "2.1.0",
+            Self::V2_2 => "2.2.0",
+            Self::V2_3 => "2.3.0",
+        }
     }
 
     /// The jar to compile a job against. It holds all of Flink but the connectors.
@@ -120,19 +144,16 @@ pub(crate) fn opens() -> impl Iterator<Item = OsString> {
     opens.chain(exports).map(Into::into)
 }
 
-/// HDFS and S3 for Flink: Hadoop's clients, shaded, and its S3 file system.
-///
-/// Flink's own S3 plugins are not everywhere to be had. Hadoop's S3A is the file system inside
-/// `flink-s3-fs-hadoop`, and Flink takes it from the class path for a scheme that its configuration allows.
-/// The SDK's S3 and STS modules replace its bundle of all services, which is ten times as large.
+/// Hadoop's clients, shaded, for HDFS from Flink.
 pub(crate) fn hadoop() -> Result<PathBuf> {
-    const VERSION: &str = "3.3.6";
-    cache::once(&cache::dir()?, &format!("flink-hadoop-{VERSION}"), |target| {
-        fetch::say(&format!("fetching Hadoop's clients {VERSION} for Flink by Maven"));
-        fetch::maven_jars(&HADOOP_POM.replace("@VERSION@", VERSION), target)
+    let version = hdfs_software::VERSION;
+    cache::once(&cache::dir()?, &format!("flink-hadoop-{version}"), |target| {
+        fetch::say(&format!("fetching Hadoop's clients {version} (50 MB) for Flink by Maven"));
+        fetch::maven_jars(&HADOOP_POM.replace("@VERSION@", version), target)
     })
 }
 
+// Flink brings SLF4J.
 const HADOOP_POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>millstream</groupId><artifactId>flink-hadoop</artifactId><version>1</version><packaging>pom</packaging>
@@ -144,14 +165,6 @@ const HADOOP_POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
         <exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-api</artifactId></exclusion>
       </exclusions>
     </dependency>
-    <dependency>
-      <groupId>org.apache.hadoop</groupId><artifactId>hadoop-aws</artifactId><version>@VERSION@</version>
-      <exclusions>
-        <exclusion><groupId>com.amazonaws</groupId><artifactId>aws-java-sdk-bundle</artifactId></exclusion>
-      </exclusions>
-    </dependency>
-    <dependency><groupId>com.amazonaws</groupId><artifactId>aws-java-sdk-s3</artifactId><version>1.12.367</version></dependency>
-    <dependency><groupId>com.amazonaws</groupId><artifactId>aws-java-sdk-sts</artifactId><version>1.12.367</version></dependency>
   </dependencies>
 </project>
 "#;
