@@ -3,8 +3,10 @@
 #[path = "flink/sequence.rs"]
 mod sequence;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
-use millstream_testkit::{Flink, JobState, SavepointFormat, Submission};
+use millstream_testkit::{Flink, FlinkVersion, JobState, SavepointFormat, Submission, wait};
 
 #[test]
 fn a_session_cluster_runs_stops_and_restores_a_job() -> Result<()> {
@@ -42,5 +44,38 @@ fn the_root_cause_of_a_failure_is_told() -> Result<()> {
     assert_eq!(job.state()?, JobState::Failed);
     let refused = flink.run(&Submission::jar(&jar).class("NoSuchJob")).expect_err("no class").to_string();
     assert!(refused.contains("NoSuchJob"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn an_application_cluster_runs_its_job_by_itself() -> Result<()> {
+    let (_dir, jar) = sequence::jar(FlinkVersion::default())?;
+    // A JobManager that goes on as long as its job does.
+    let flink = Flink::builder().application(sequence::endless(&jar).parallelism(1)).start()?;
+    let job = flink.latest_job()?;
+    job.wait_until_running()?;
+    job.wait_for_checkpoints(1)?;
+    assert!(job.vertices()?.iter().all(|vertex| vertex.parallelism == 1));
+    Ok(())
+}
+
+#[test]
+fn parallelism_metrics_and_plan_of_a_running_job_can_be_asked_for() -> Result<()> {
+    let flink = Flink::builder().setting("jobmanager.scheduler", "adaptive").start()?;
+    let (_dir, jar) = sequence::jar(flink.version())?;
+    let job = flink.run(&sequence::endless(&jar))?;
+    job.wait_until_running()?;
+    assert!(job.vertices()?.iter().all(|vertex| vertex.parallelism == 2));
+    job.wait_for_checkpoints(1)?;
+    job.rescale(1)?;
+    job.wait_for_vertices("a parallelism of 1", |vertices| vertices.iter().all(|it| it.parallelism == 1))?;
+    job.wait_until_running()?;
+
+    let count =
+        job.vertices()?.into_iter().find(|vertex| vertex.name.contains("count")).context("no count")?;
+    assert!(job.metric_names(&count.id)?.contains(&"numRecordsIn".to_owned()));
+    let counted = || job.metrics(&count.id, &["numRecordsIn"]).ok()?.get("numRecordsIn").map(|it| it.sum);
+    assert!(wait::until(Duration::from_secs(60), || counted().is_some_and(|sum| sum > 0.0)));
+    assert_eq!(job.plan()?["name"], "sequence");
     Ok(())
 }

@@ -78,7 +78,7 @@ impl FlinkBuilder {
         self
     }
 
-    /// How many slots each TaskManager has; that is the default parallelism of jobs, too.
+    /// How many slots each TaskManager has; that is `parallelism.default`, too.
     pub fn slots(mut self, number: u32) -> Self {
         self.slots = number;
         self

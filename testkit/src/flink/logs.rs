@@ -36,10 +36,14 @@ impl Logs {
     }
 }
 
-/// The last lines of a log that are warnings or worse.
+/// The last lines of a log that are warnings or worse. Those of the logging library about itself, whose times
+/// have a `T`, are left out.
 fn complaints(log: &str) -> String {
     const LAST: usize = 5;
-    let grave = |line: &&str| [" WARN ", " ERROR ", " FATAL "].iter().any(|level| line.contains(level));
+    let grave = |line: &&str| {
+        let levels = [" WARN ", " ERROR ", " FATAL "];
+        line.get(10..11) == Some(" ") && levels.iter().any(|level| line.contains(level))
+    };
     let mut lines: Vec<&str> = log.lines().rev().filter(grave).take(LAST).collect();
     lines.reverse();
     if lines.is_empty() { "no warnings".to_owned() } else { format!("\n  {}", lines.join("\n  ")) }
@@ -51,8 +55,11 @@ mod tests {
 
     #[test]
     fn the_last_warnings_are_shown_in_order() {
-        let log = "1 INFO  a\n2 WARN  b\n3 INFO  c\n4 ERROR d\n\tat e\n";
-        assert_eq!(complaints(log), "\n  2 WARN  b\n  4 ERROR d");
+        let time = "2026-01-02 03:04:05,006";
+        let log = format!(
+            "{time} INFO  a\n{time} WARN  b\n2026-01-02T03:04 WARN c\n{time} INFO  d\n{time} ERROR e\n\tat f\n"
+        );
+        assert_eq!(complaints(&log), format!("\n  {time} WARN  b\n  {time} ERROR e"));
         assert_eq!(complaints("1 INFO  a\n"), "no warnings");
     }
 }

@@ -51,7 +51,8 @@ impl Common {
         configuration.set("blob.server.port", it.blob.number().to_string());
         configuration.set("jobmanager.resource-id", &it.name);
         self.configure(&dir, configuration)?;
-        let (class, words) = self.entry_point(&dir)?;
+        self.place_application(&dir)?;
+        let (class, words) = self.entry_point();
         let flags = self.memory.job_manager_flags();
         let ready = Ready::Http { port: it.rest.number(), path: "/overview", login: None };
         let launch = self.launch(&it.name, &dir, &flags, class, &words, ready)?;
@@ -67,6 +68,7 @@ impl Common {
         configuration.set("taskmanager.data.port", data.number().to_string());
         configuration.set("taskmanager.resource-id", name);
         self.configure(&dir, configuration)?;
+        self.place_application(&dir)?;
         let flags = self.memory.task_manager_flags();
         let class = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner";
         let ready = Ready::Log("Successful registration at resource manager");
@@ -110,20 +112,27 @@ impl Common {
         configuration.write(&dir.join("conf"))
     }
 
-    fn entry_point(&self, dir: &Path) -> Result<(&'static str, Vec<String>)> {
+    fn entry_point(&self) -> (&'static str, Vec<String>) {
+        match &self.application {
+            None => ("org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", Vec::new()),
+            Some(application) => {
+                let class = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint";
+                (class, application.entry_point_words())
+            }
+        }
+    }
+
+    /// TaskManagers have an application's jar too: it is not sent to them. Its path is taken relative to the
+    /// working directory.
+    fn place_application(&self, dir: &Path) -> Result<()> {
         let Some(application) = &self.application else {
-            return Ok((
-                "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
-                Vec::new(),
-            ));
+            return Ok(());
         };
-        let jars = dir.join("usrlib");
-        fs::create_dir_all(&jars)?;
-        let jar = &application.jar;
-        fs::copy(jar, jars.join("application.jar"))
+        let (jar, target) = (&application.jar, dir.join("usrlib"));
+        fs::create_dir_all(&target)?;
+        fs::copy(jar, target.join("application.jar"))
             .with_context(|| format!("cannot copy {}", jar.display()))?;
-        let class = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint";
-        Ok((class, application.entry_point_words()))
+        Ok(())
     }
 
     fn launch(
@@ -136,6 +145,7 @@ impl Common {
         ready: Ready,
     ) -> Result<Launch> {
         let flags = [flags, &self.java_options].concat();
+        let flags = [flags, vec![format!("-Dlog.file={}", dir.join("server.log").display())]].concat();
         let mut command = self.command(dir, &flags, class)?;
         command.extend(["--configDir".into(), dir.join("conf").into_os_string()]);
         command.extend(words.iter().map(Into::into));

@@ -53,7 +53,8 @@ impl Submission {
         self
     }
 
-    /// The parallelism of operators that name none.
+    /// The parallelism of operators that name none. If not said, it is 1 by the REST interface, whatever the
+    /// configuration says, and else the configuration's `parallelism.default`.
     pub fn parallelism(mut self, parallelism: u32) -> Self {
         self.parallelism = Some(parallelism);
         self

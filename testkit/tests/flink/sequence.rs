@@ -21,5 +21,6 @@ pub(crate) fn endless(jar: &Path) -> Submission {
 
 /// A job that counts to `last` and fails at `broken`.
 pub(crate) fn counting(jar: &Path, last: i64, broken: i64) -> Submission {
-    Submission::jar(jar).class("SequenceJob").argument(last.to_string()).argument(broken.to_string())
+    let job = Submission::jar(jar).class("SequenceJob").parallelism(2);
+    job.argument(last.to_string()).argument(broken.to_string())
 }
