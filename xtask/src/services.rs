@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use millstream_testkit::group::Group;
 use millstream_testkit::server::{Home, Server};
 use millstream_testkit::wait::Stopwatch;
-use millstream_testkit::{Elasticsearch, Hdfs, Kafka, MinIo, Prometheus, Redis, cache};
+use millstream_testkit::{Elasticsearch, Flink, Hdfs, Kafka, MinIo, Prometheus, Redis, ZooKeeper, cache};
 use serde::{Deserialize, Serialize};
 
 use crate::console;
@@ -35,8 +35,8 @@ pub(crate) enum ServicesCommand {
 #[derive(Debug, Args)]
 pub(crate) struct UpArguments {
     names: Vec<Service>,
-    /// Listen on the ports that everybody knows (9092, 9200, 6379, 9090, 9000, 8020) instead of free ones, so
-    /// that configuration files from the documentation work as they stand
+    /// Listen on the ports that everybody knows (9092, 9200, 6379, 9090, 9000, 8020, 2181, 8081) instead of
+    /// free ones, so that configuration files from the documentation work as they stand
     #[arg(long)]
     standard_ports: bool,
     /// Whose /metrics Prometheus reads every second
@@ -68,6 +68,9 @@ enum Service {
     Prometheus,
     Minio,
     Hdfs,
+    Zookeeper,
+    /// A session cluster with a JobManager and a TaskManager of four slots
+    Flink,
 }
 
 /// What is remembered of a server that was started.
@@ -154,6 +157,8 @@ impl Service {
             Self::Prometheus => "prometheus",
             Self::Minio => "minio",
             Self::Hdfs => "hdfs",
+            Self::Zookeeper => "zookeeper",
+            Self::Flink => "flink",
         }
     }
 
@@ -165,6 +170,8 @@ impl Service {
             Self::Prometheus => 9090,
             Self::Minio => 9000,
             Self::Hdfs => 8020,
+            Self::Zookeeper => 2181,
+            Self::Flink => 8081,
         }
     }
 
@@ -221,6 +228,15 @@ impl Service {
                 companions
                     .extend([hdfs.datanode(0)?.group(), hdfs.datanode(1)?.group()].into_iter().flatten());
                 (hdfs.url().to_owned(), hdfs.server().and_then(Server::group))
+            }
+            Self::Zookeeper => {
+                let zookeeper = ZooKeeper::builder().port(port).home(home).start()?;
+                (zookeeper.quorum(), zookeeper.servers().first().and_then(Server::group))
+            }
+            Self::Flink => {
+                let mut flink = Flink::builder().port(port).home(home).slots(4).start()?;
+                companions.extend(flink.task_manager(0)?.group());
+                (flink.url(), flink.job_manager(0)?.group())
             }
         };
         let group = group.context("it started and ended again")?;
