@@ -9,7 +9,7 @@ pub(crate) mod kafka;
 #[cfg(feature = "servers")]
 mod last_resort;
 #[cfg(feature = "servers")]
-mod redis;
+pub(crate) mod redis;
 pub(crate) mod sqlite;
 
 pub use dead_letter::sink_dead_letters;

@@ -67,7 +67,8 @@ fn sink(store: &SinkOptions, tables: &BTreeSet<&'static str>) -> Result<String> 
             Ok(format!("{found} at {}", options.hosts.join(", ")))
         }
         SinkOptions::Redis(options) => {
-            let found = wait(redis::check(options))?;
+            let samples = sinks::redis::samples().filter(|(name, _)| tables.contains(name));
+            let found = wait(redis::check(options, samples.map(|(_, sample)| sample)))?;
             Ok(format!("{found} at {}", options.url))
         }
         SinkOptions::Sqlite(options) => {

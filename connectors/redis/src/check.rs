@@ -1,4 +1,4 @@
-//! Looks whether the server can be written to, and changes nothing.
+//! Looks whether the server can be written to, and changes no data.
 
 use millstream_delivery::NotReady;
 use millstream_record::{Error, Result};
@@ -6,28 +6,38 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError};
 
 use crate::certificates;
-use crate::client::client_for;
+use crate::client::{client_for, script_of};
 use crate::config::RedisOptions;
+use crate::rehearsal::rehearse;
 use crate::retry::of_client_error;
+use crate::write::RedisWrite;
 
-/// Connects and logs in as a job does, and answers what the server is, such as `Redis 7.2.4`. Nothing is
-/// written. Must be called within a Tokio runtime.
+/// Connects and logs in as a job does, tries whether such writes would be taken, and answers what the server
+/// is, such as `Redis 7.2.4`. No key is written; the server keeps the sink's script, as it does for a job.
+/// Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for options that cannot work, a
-/// login that is refused, and a server that takes no writes;
-/// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when the server cannot be reached.
-pub async fn check(options: &RedisOptions) -> Result<String> {
+/// login that is refused, a right that is missing, and a server that is no primary;
+/// [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when the server cannot be reached, or takes no
+/// writes just now.
+pub async fn check(options: &RedisOptions, samples: impl IntoIterator<Item = RedisWrite>) -> Result<String> {
     options.validate()?;
     let mut connection = connect(options).await?;
     let info = redis::cmd("INFO").query_async::<String>(&mut connection).await;
-    match info {
+    let found = match info {
         Ok(info) => {
-            server(&info).map_err(|what| Error::configuration(format!("Redis at {}: {what}", options.url)))
+            server(&info).map_err(|what| Error::configuration(format!("Redis at {}: {what}", options.url)))?
         }
         // A user may lack the right to ask, and yet write.
-        Err(_) => ping(options, &mut connection).await,
-    }
+        Err(_) => "Redis".to_owned(),
+    };
+    let script = match script_of(&mut connection).await {
+        Ok(script) => script,
+        Err(error) => return Err(failure(options, &error).await),
+    };
+    rehearse(&mut connection, &options.url, &script, samples, options.expiry).await?;
+    Ok(found)
 }
 
 async fn connect(options: &RedisOptions) -> Result<MultiplexedConnection> {
@@ -37,13 +47,6 @@ async fn connect(options: &RedisOptions) -> Result<MultiplexedConnection> {
     let opened = client_for(options)?.get_multiplexed_async_connection_with_config(&config).await;
     match opened {
         Ok(connection) => Ok(connection),
-        Err(error) => Err(failure(options, &error).await),
-    }
-}
-
-async fn ping(options: &RedisOptions, connection: &mut MultiplexedConnection) -> Result<String> {
-    match redis::cmd("PING").query_async::<()>(connection).await {
-        Ok(()) => Ok("Redis".to_owned()),
         Err(error) => Err(failure(options, &error).await),
     }
 }

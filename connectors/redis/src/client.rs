@@ -202,7 +202,8 @@ pub(crate) fn client_for(options: &RedisOptions) -> Result<Client> {
     Client::build_with_tls(info, certificates).map_err(unusable)
 }
 
-async fn script_of(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
+/// Sends the script and answers its hash. The server keeps it beside the data, for whoever calls it.
+pub(crate) async fn script_of(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
     redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(connection).await
 }
 

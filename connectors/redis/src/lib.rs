@@ -33,6 +33,7 @@ mod client;
 mod config;
 mod encode;
 mod forget;
+mod rehearsal;
 mod retry;
 mod sink;
 mod store;

@@ -322,3 +322,82 @@ fn plain_text_to_a_tls_port_and_the_reverse_are_told() -> Result<()> {
     }
     Ok(())
 }
+
+/// What a user is allowed, and what of it `check` finds missing, with each of the kinds of writes.
+fn checked(url: &str, allowed: &[&str]) -> Result<Result<String, Error>> {
+    let user = ["ACL", "SETUSER", "writer", "reset", "on", ">writes-1"];
+    Client::of(url)?.do_it(&[&user, allowed].concat())?;
+    let login =
+        RedisOptions { username: Some("writer".into()), password: Some("writes-1".into()), ..options(url) };
+    let samples = [
+        RedisWrite::hash("clicks:0").field("count", 0),
+        RedisWrite::string("clicks:total", "0"),
+        RedisWrite::ranking("clicks:hot"),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(millstream_redis::check(&login, samples)))
+}
+
+const NEEDED: [&str; 15] = [
+    "~clicks:*",
+    "~{clicks:*",
+    "+evalsha",
+    "+script|load",
+    "+hget",
+    "+hset",
+    "+hlen",
+    "+del",
+    "+expire",
+    "+type",
+    "+get",
+    "+set",
+    "+zadd",
+    "+multi",
+    "+discard",
+];
+
+#[test]
+fn a_check_finds_each_right_that_is_missing_and_writes_no_key() -> Result<()> {
+    let redis = Redis::start()?;
+    checked(redis.url(), &NEEDED)??;
+    for missing in &NEEDED[..13] {
+        let allowed: Vec<_> = NEEDED.into_iter().filter(|right| right != missing).collect();
+        let error =
+            checked(redis.url(), &allowed)?.err().with_context(|| format!("{missing} is not missed"))?;
+        let told = error.chain();
+        ensure!(told.contains("the user may not do what the sink needs"), "{missing}: {told}");
+        ensure!(!told.contains("writes-1"), "{told}");
+        if let Some(command) = missing.strip_prefix('+').filter(|command| !command.contains('|')) {
+            ensure!(told.contains(&command.to_uppercase()), "{missing}: {told}");
+        }
+    }
+    ensure!(Client::of(redis.url())?.ask::<u64>(&["DBSIZE"])? == 0, "keys were written");
+
+    // What is enough for the check is enough for the sink.
+    checked(redis.url(), &NEEDED[..13])??;
+    let (username, password) = (Some("writer".into()), Some("writes-1".into()));
+    let mut writer = writer(RedisOptions { username, password, ..options(redis.url()) }, 1)?;
+    let ranking = RedisWrite::ranking("clicks:hot").member("a", 1.0);
+    write(
+        &mut writer,
+        [RedisWrite::hash("clicks:0").field("count", 7), RedisWrite::string("clicks:total", "7"), ranking],
+    )?;
+    writer.flush()?;
+    assert!(writer.dead_letters().is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_check_finds_a_server_that_takes_no_writes() -> Result<()> {
+    let full = Redis::start()?;
+    Client::of(full.url())?.do_it(&["CONFIG", "SET", "maxmemory", "1"])?;
+    let samples = || [RedisWrite::hash("clicks:0").field("count", 0)];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let check = |url: &str| runtime.block_on(millstream_redis::check(&options(url), samples()));
+    let error = check(full.url()).err().context("a full memory is not noticed")?;
+    ensure!(error.kind() == ErrorKind::Retry && error.chain().contains("OOM"), "{}", error.chain());
+    let few = Redis::builder().option("min-replicas-to-write", "1").start()?;
+    let error = check(few.url()).err().context("missing replicas are not noticed")?;
+    ensure!(error.kind() == ErrorKind::Retry && error.chain().contains("NOREPLICAS"), "{}", error.chain());
+    Ok(())
+}

@@ -34,6 +34,17 @@ pub(super) fn sink(
     refused
 }
 
+/// A write of each table, by the table's name: what its keys and values look like.
+pub(crate) fn samples() -> impl Iterator<Item = (&'static str, RedisWrite)> {
+    let (user_id, granularity) = ("0".into(), "1min".into());
+    let clicks = UserClicks { user_id, window_start: 0, window_end: 0, count: 0 };
+    let ranking = Ranking { window_end: 0, items: Vec::new() };
+    let (dimension, value) = ("all".into(), "all".into());
+    let views = PvUv { granularity, dimension, value, window_start: 0, window_end: 0, pv: 0, uv: 0 };
+    [("user_clicks", user_clicks(&clicks)), ("hot_items", hot_items(&ranking)), ("pv_uv", pv_uv(&views))]
+        .into_iter()
+}
+
 fn user_clicks(row: &UserClicks) -> RedisWrite {
     RedisWrite::hash(format!("user_clicks:{}:{}", row.user_id, row.window_start))
         .field("count", row.count)
