@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ impl Target {
                 To::File(file)
             }
         };
-        Ok(Appender { path: path.clone(), gzip, to })
+        Ok(Appender { path: path.clone(), gzip, header: Vec::new(), to })
     }
 
     fn stream(&self) -> Result<Option<Box<dyn Write + Send>>> {
@@ -99,6 +100,8 @@ fn end_torn_line(file: &File, gzip: bool) -> io::Result<()> {
 pub(crate) struct Appender {
     path: String,
     gzip: bool,
+    // For a file that is made anew, or emptied.
+    header: Vec<u8>,
     to: To,
 }
 
@@ -110,20 +113,51 @@ enum To {
 
 impl Appender {
     /// Appends whole lines and, where nothing is there, the `header` before them. Gives the bytes that it
-    /// took.
+    /// took. A file that somebody has moved away or deleted meanwhile is made anew: lines that are written to
+    /// a deleted one would be lost.
     ///
     /// # Errors
     /// Also when what is there begins with another header.
     pub(crate) fn append(&mut self, header: Option<&[u8]>, lines: &[u8], sync: bool) -> Result<u64> {
+        if let Some(header) = header {
+            self.header = header.to_vec();
+        }
+        self.reopen_where_gone()?;
         let written = match &mut self.to {
             To::Stream(stream, begun) => write_stream(stream, &mut begun.lock(), self.gzip, header, lines),
-            To::File(file) => match write_file(file, self.gzip, header, lines, sync) {
-                Ok(Header::Fits(written)) => Ok(written),
-                Ok(Header::Differs(there)) => return Err(other_columns(&self.path, header, &there)),
-                Err(error) => Err(error),
-            },
+            To::File(file) => {
+                match write_file(file, self.gzip, &self.header, header.is_some(), lines, sync) {
+                    Ok(Header::Fits(written)) => Ok(written),
+                    Ok(Header::Differs(there)) => return Err(other_columns(&self.path, header, &there)),
+                    Err(error) => Err(error),
+                }
+            }
         };
         written.map_err(|error| errors::writing(&self.path, error))
+    }
+
+    fn reopen_where_gone(&mut self) -> Result<()> {
+        let To::File(file) = &mut self.to else { return Ok(()) };
+        if is_at(file, &self.path).map_err(|error| errors::writing(&self.path, error))? {
+            return Ok(());
+        }
+        tracing::warn!(
+            path = self.path,
+            "the file was moved away or deleted while the job writes to it: it is made anew"
+        );
+        *file = open_file(&self.path, None)?;
+        Ok(())
+    }
+}
+
+// Whether the path still leads to this file.
+fn is_at(file: &File, path: &str) -> io::Result<bool> {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    match fs::metadata(path) {
+        Ok(there) => Ok(identity(there) == identity(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        // It cannot be looked at; whether it can be written will show.
+        Err(_) => Ok(true),
     }
 }
 
@@ -146,24 +180,24 @@ enum Header {
     Differs(Vec<u8>),
 }
 
+// `compare`: what is there must begin with this header.
 fn write_file(
     file: &File,
     gzip: bool,
-    header: Option<&[u8]>,
+    header: &[u8],
+    compare: bool,
     lines: &[u8],
     sync: bool,
 ) -> io::Result<Header> {
     let mut file = Locked::new(file)?;
     let before = length(file.0)?;
     let mut block = Vec::new();
-    if let Some(header) = header.filter(|header| !header.is_empty()) {
-        if before == 0 {
-            block = packed(gzip, header)?;
-        } else {
-            let there = first_line(file.0, gzip)?;
-            if there != header {
-                return Ok(Header::Differs(there));
-            }
+    if before == 0 {
+        block = packed(gzip, header)?;
+    } else if compare && !header.is_empty() {
+        let there = first_line(file.0, gzip)?;
+        if there != header {
+            return Ok(Header::Differs(there));
         }
     }
     block.extend(packed(gzip, lines)?);

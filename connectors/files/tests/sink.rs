@@ -198,3 +198,28 @@ fn a_busy_disk_blocks_the_writer_when_its_buffer_is_full() {
     writer.flush().unwrap();
     assert_eq!(read(directory.path()).lines().count(), 302);
 }
+
+#[test]
+fn a_file_that_is_moved_away_or_deleted_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, moved) =
+        (directory.path().join("user_clicks.csv"), directory.path().join("user_clicks.csv.1"));
+    let mut writer = open(&FilesSink::csv(options(directory.path(), AtStart::Replace)), 1).unwrap();
+    let mut write = |count: u64| {
+        writer.write(vec![row(count)]).unwrap();
+        writer.flush().unwrap();
+    };
+    write(1);
+    fs::rename(&path, &moved).unwrap();
+    write(2);
+    write(3);
+    assert_eq!(fs::read_to_string(&moved).unwrap(), "user_id,count\nu1,1\n");
+    assert_eq!(read(directory.path()), "user_id,count\nu2,2\nu0,3\n");
+    fs::remove_file(&path).unwrap();
+    write(4);
+    assert_eq!(read(directory.path()), "user_id,count\nu1,4\n");
+    // Emptied in place, as `copytruncate` of logrotate does.
+    fs::write(&path, "").unwrap();
+    write(5);
+    assert_eq!(read(directory.path()), "user_id,count\nu2,5\n");
+}
