@@ -1,0 +1,68 @@
+package io.millstream.flink;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** The calls of one native enumerator. They may block, so they belong on the source coordinator's worker thread. */
+final class EnumeratorCalls implements AutoCloseable {
+    private static final int START = 0;
+    private static final int READER_READY = 1;
+    private static final int TICK = 2;
+
+    private final String stage;
+    private final long handle;
+
+    EnumeratorCalls(StageSpec spec, int parallelism) {
+        NativeLibrary.load();
+        stage = spec.name;
+        handle = Native.openEnumerator(spec.job, spec.stage, parallelism);
+    }
+
+    /** {@code snapshot} is null on a fresh start. */
+    Answer start(byte[] snapshot) {
+        return call(START, snapshot);
+    }
+
+    Answer readerReady(int subtask) {
+        return call(READER_READY, new WireWriter().writeInt(subtask).toBytes());
+    }
+
+    Answer tick() {
+        return call(TICK, null);
+    }
+
+    private Answer call(int event, byte[] argument) {
+        try {
+            return new Answer(Native.enumerator(handle, event, argument));
+        } catch (NativeException e) {
+            throw new StageException("Enumerator of stage " + stage + ": " + e.getMessage(), e);
+        }
+    }
+
+    @Override
+    public void close() {
+        Native.closeEnumerator(handle);
+    }
+
+    /** What follows from an event. */
+    static final class Answer {
+        /** How often to call {@link #tick}; 0 for never. */
+        final long tickEveryMillis;
+        /** The enumerator's state from now on. */
+        final byte[] snapshot;
+
+        final List<Integer> subtasks = new ArrayList<>();
+        /** One for each of {@link #subtasks}. */
+        final List<Assignment> assignments = new ArrayList<>();
+
+        private Answer(byte[] bytes) {
+            WireReader in = new WireReader(bytes);
+            tickEveryMillis = in.readLong();
+            snapshot = in.readBytes();
+            for (int n = in.readInt(); n > 0; n--) {
+                subtasks.add(in.readInt());
+                assignments.add(new Assignment(in.readBytes()));
+            }
+        }
+    }
+}

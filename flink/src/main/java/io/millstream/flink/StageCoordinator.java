@@ -1,0 +1,142 @@
+package io.millstream.flink;
+
+import java.nio.ByteBuffer;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import org.apache.flink.runtime.jobgraph.OperatorID;
+import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
+import org.apache.flink.runtime.operators.coordination.CoordinationRequestHandler;
+import org.apache.flink.runtime.operators.coordination.CoordinationResponse;
+import org.apache.flink.runtime.operators.coordination.OperatorCoordinator;
+import org.apache.flink.runtime.operators.coordination.OperatorEvent;
+import org.apache.flink.util.FlinkException;
+
+/**
+ * The part of a stage in the JobManager: gives subtasks their epoch, and tells them when a checkpoint begins. Flink calls
+ * it on the JobManager's main thread only.
+ *
+ * <p>An epoch is given to the executions that Flink has announced, and to no other. A TaskManager that was frozen, lost
+ * and replaced asks under the name of an execution that is never announced again: it waits until it is cancelled.
+ */
+final class StageCoordinator implements OperatorCoordinator, CoordinationRequestHandler {
+    private final byte[] job;
+    private final Context context;
+    private final Map<Integer, SubtaskGateway> gateways = new HashMap<>();
+    /** Requests of executions that were not announced yet. */
+    private final Map<String, CompletableFuture<CoordinationResponse>> waiting = new HashMap<>();
+    private EpochClaims claims;
+
+    StageCoordinator(byte[] job, Context context) {
+        this.job = job;
+        this.context = context;
+    }
+
+    /** Shared by the job's coordinators; a restore may ask for it before {@link #start}. */
+    private EpochClaims claims() {
+        if (claims == null) {
+            claims = EpochClaims.of(context.getCoordinatorStore(), job);
+        }
+        return claims;
+    }
+
+    @Override
+    public void start() {
+        NativeLibrary.load();
+        // Subtasks need it soon: the claim is made while they are still being deployed.
+        claims().claim();
+    }
+
+    @Override
+    public CompletableFuture<CoordinationResponse> handleCoordinationRequest(CoordinationRequest request) {
+        String execution = ((EpochRequest) request).execution;
+        CompletableFuture<CoordinationResponse> answer =
+                waiting.computeIfAbsent(execution, name -> new CompletableFuture<>());
+        gateways.values().forEach(this::answerIfWaiting);
+        return answer;
+    }
+
+    @Override
+    public void executionAttemptReady(int subtask, int attempt, SubtaskGateway gateway) {
+        gateways.put(subtask, gateway);
+        answerIfWaiting(gateway);
+    }
+
+    private void answerIfWaiting(SubtaskGateway gateway) {
+        CompletableFuture<CoordinationResponse> answer = waiting.remove(gateway.getExecution().toString());
+        if (answer == null) {
+            return;
+        }
+        claims().claim().whenComplete((epoch, error) -> {
+            if (error == null) {
+                answer.complete(EpochRequest.answer(epoch));
+            } else {
+                answer.completeExceptionally(error);
+            }
+        });
+    }
+
+    @Override
+    public void executionAttemptFailed(int subtask, int attempt, Throwable reason) {
+        gateways.remove(subtask);
+    }
+
+    @Override
+    public void subtaskReset(int subtask, long checkpoint) {
+        gateways.remove(subtask);
+        claims().invalidate();
+    }
+
+    /** The events go out before the barriers do: Flink triggers the sources when the future is complete. */
+    @Override
+    public void checkpointCoordinator(long checkpoint, CompletableFuture<byte[]> result) {
+        gateways.values().forEach(gateway -> gateway.sendEvent(new CheckpointBegins(checkpoint)));
+        result.complete(ByteBuffer.allocate(Long.BYTES).putLong(claims().last()).array());
+    }
+
+    @Override
+    public void resetToCheckpoint(long checkpoint, byte[] state) {
+        claims().invalidate();
+        if (state != null) {
+            claims().atLeast(ByteBuffer.wrap(state).getLong());
+        }
+    }
+
+    @Override
+    public void notifyCheckpointComplete(long checkpoint) {}
+
+    @Override
+    public void handleEventFromOperator(int subtask, int attempt, OperatorEvent event) throws FlinkException {
+        throw new FlinkException("A stage sends no events, but subtask " + subtask + " sent " + event + ".");
+    }
+
+    @Override
+    public void close() {
+        waiting.values().forEach(answer ->
+                answer.completeExceptionally(new FlinkException("The coordinator was closed.")));
+        waiting.clear();
+    }
+
+    /** Travels with the job graph. */
+    static final class Provider implements OperatorCoordinator.Provider {
+        private static final long serialVersionUID = 1L;
+
+        private final byte[] job;
+        private final OperatorID operator;
+
+        Provider(byte[] job, OperatorID operator) {
+            this.job = job;
+            this.operator = operator;
+        }
+
+        @Override
+        public OperatorID getOperatorId() {
+            return operator;
+        }
+
+        @Override
+        public OperatorCoordinator create(Context context) {
+            return new StageCoordinator(job, context);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+package io.millstream.flink;
+
+import org.apache.flink.api.common.operators.MailboxExecutor;
+
+/**
+ * Makes the calls of one native stage, on the task's thread, and does what its answers ask for.
+ *
+ * <p>While the stage wants no data, the driver stays in {@link #runUntilReady()} and lets the mailbox work: wake-ups,
+ * timers and notifications come as mails and make calls of their own. That is safe because mails only run where no native
+ * call is on the stack. A mail that finds such a loop below it leaves the rest to that loop.
+ */
+final class StageDriver {
+    private final long handle;
+    private final StageIdentity identity;
+    private final StageEmitter emitter;
+    private final TaskMailboxes mailboxes;
+    private final WakeTimer timer;
+    /** Null but for a source. */
+    private final SplitFeed feed;
+
+    private int flags;
+    /** Whether a loop of this driver is on the stack. */
+    private boolean looping;
+    private boolean ended;
+    /** The first checkpoint that was prepared after the end: it and later ones may be the last. */
+    private long firstAfterEnd = Long.MAX_VALUE;
+
+    StageDriver(
+            long handle, StageIdentity identity, StageEmitter emitter, TaskMailboxes mailboxes, SplitFeed feed) {
+        this.handle = handle;
+        this.identity = identity;
+        this.emitter = emitter;
+        this.mailboxes = mailboxes;
+        this.timer = new WakeTimer(mailboxes.time(), this::resume);
+        this.feed = feed;
+    }
+
+    boolean isEnded() {
+        return ended;
+    }
+
+    boolean wantsMore() {
+        return is(CallResult.MORE);
+    }
+
+    void element(int input, byte[] data) {
+        call(CallKind.ELEMENT, input, data);
+        runUntilReady();
+    }
+
+    void endInput(int input) {
+        call(CallKind.END_INPUT, input, null);
+        runUntilReady();
+    }
+
+    void assign(byte[] assignment) {
+        call(CallKind.ASSIGN, 0, assignment);
+        carryOn();
+    }
+
+    /** Reads a source once. */
+    void poll() {
+        call(CallKind.RESUME, 0, null);
+    }
+
+    /** A wake-up, or the time that the stage wanted to be woken at. */
+    void resume() {
+        if (feed != null && !looping) {
+            feed.signal();
+            return;
+        }
+        call(CallKind.RESUME, 0, null);
+        runUntilReady();
+    }
+
+    void checkpointBegins(long checkpoint) {
+        call(CallKind.TRIGGER, checkpoint, null);
+        carryOn();
+    }
+
+    /** Returns when the state for this checkpoint is frozen. */
+    void prepare(long checkpoint) {
+        if (ended) {
+            firstAfterEnd = Math.min(firstAfterEnd, checkpoint);
+        }
+        askUntil(CallResult.PREPARED, CallKind.PREPARE, CallKind.PREPARE, checkpoint);
+    }
+
+    /** A resume after a snapshot: the stage goes on, and a source reads again. */
+    void carryOnAfterSnapshot() {
+        resumeSoon();
+    }
+
+    void completed(long checkpoint, boolean stopsTheJob) {
+        if (stopsTheJob || checkpoint >= firstAfterEnd) {
+            askUntil(CallResult.SETTLED, CallKind.COMPLETED_LAST, CallKind.SETTLE, checkpoint);
+            return;
+        }
+        call(CallKind.COMPLETED, checkpoint, null);
+        carryOn();
+    }
+
+    void aborted(long checkpoint) {
+        call(CallKind.ABORTED, checkpoint, null);
+        carryOn();
+    }
+
+    /** Returns when everything is flushed. All inputs have ended; a source is told to drain. */
+    void finish() {
+        if (feed != null && !ended) {
+            call(CallKind.STOP, CallKind.DRAIN, null);
+        }
+        loop(() -> {
+            while (!ended) {
+                resumeOrWait();
+            }
+        });
+    }
+
+    /** Makes sure that the stage is resumed, in a mail of its own. */
+    void resumeSoon() {
+        mailboxes.execute(this::resume, "resume stage");
+    }
+
+    FrozenStage takeFrozen(long checkpoint) {
+        return identity.explain(() -> new FrozenStage(Native.takeFrozen(handle, checkpoint), identity));
+    }
+
+    byte[] metrics() {
+        return Native.metrics(handle);
+    }
+
+    void close() {
+        timer.cancel();
+        Native.closeStage(handle);
+    }
+
+    /** After a call from a mail: a source is read again by Flink, others work off here what they want to do. */
+    private void carryOn() {
+        if (feed == null) {
+            runUntilReady();
+        } else if (wantsMore()) {
+            feed.signal();
+        }
+    }
+
+    private void runUntilReady() {
+        if (looping) {
+            return;
+        }
+        loop(() -> {
+            while (is(CallResult.MORE | CallResult.BLOCKED)) {
+                if (is(CallResult.MORE)) {
+                    mailboxes.runOne();
+                    call(CallKind.RESUME, 0, null);
+                } else {
+                    mailboxes.waitForAny();
+                }
+            }
+        });
+    }
+
+    private void askUntil(int flag, int firstKind, int laterKind, long checkpoint) {
+        call(firstKind, checkpoint, null);
+        loop(() -> {
+            while (!is(flag)) {
+                resumeOrWait();
+                if (!is(flag)) {
+                    call(laterKind, checkpoint, null);
+                }
+            }
+        });
+    }
+
+    private void resumeOrWait() {
+        if (is(CallResult.MORE)) {
+            call(CallKind.RESUME, 0, null);
+        } else {
+            mailboxes.waitForOwn();
+        }
+    }
+
+    private void loop(Runnable body) {
+        boolean outer = looping;
+        looping = true;
+        try {
+            body.run();
+        } finally {
+            looping = outer;
+        }
+    }
+
+    private boolean is(int flag) {
+        return (flags & flag) != 0;
+    }
+
+    private void call(int kind, long argument, byte[] data) {
+        CallResult result = identity.explain(() -> new CallResult(Native.call(handle, kind, argument, data)));
+        flags = result.flags;
+        ended |= is(CallResult.ENDED);
+        result.emitTo(emitter);
+        timer.wakeAt(result.wakeAt);
+        if (is(CallResult.READY)) {
+            feed.requestSplits();
+        }
+    }
+}
