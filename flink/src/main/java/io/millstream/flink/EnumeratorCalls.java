@@ -35,7 +35,7 @@ final class EnumeratorCalls implements AutoCloseable {
         try {
             return new Answer(Native.enumerator(handle, event, argument));
         } catch (NativeException e) {
-            throw new StageException("Enumerator of stage " + stage + ": " + e.getMessage(), e);
+            throw StageException.of("Enumerator of stage " + stage, e);
         }
     }
 

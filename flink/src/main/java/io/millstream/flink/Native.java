@@ -10,6 +10,12 @@ package io.millstream.flink;
 final class Native {
     private Native() {}
 
+    /** The version of the library, for the log. */
+    static native String version();
+
+    /** From now on log lines of this level and above go to {@link NativeLog}. Once per library. */
+    static native void startLogs(String level);
+
     /** The plan for these command line arguments; see {@link PlanDescription}. */
     static native byte[] describe(String[] arguments);
 

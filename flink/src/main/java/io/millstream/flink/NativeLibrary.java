@@ -6,6 +6,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.StandardCopyOption;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Loads the pipeline's native library, once per class loader.
@@ -14,6 +16,8 @@ import java.nio.file.StandardCopyOption;
  * private copy and deletes it as soon as it is mapped.
  */
 final class NativeLibrary {
+    private static final Logger LOG = LoggerFactory.getLogger(NativeLibrary.class);
+
     /** Overrides the library in the jar, for development. */
     static final String PATH_PROPERTY = "millstream.native";
 
@@ -37,6 +41,8 @@ final class NativeLibrary {
         } catch (IOException e) {
             throw new IllegalStateException("The native library could not be copied to a temporary file.", e);
         }
+        Native.startLogs(NativeLog.level());
+        LOG.info("The native library of the pipeline is loaded: {}.", Native.version());
         loaded = true;
     }
 

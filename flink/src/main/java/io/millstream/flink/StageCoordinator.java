@@ -71,9 +71,17 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
             if (error == null) {
                 answer.complete(EpochRequest.answer(epoch));
             } else {
-                answer.completeExceptionally(error);
+                failJob(error);
+                // The TaskManager reads the answer without the classes of the job.
+                answer.completeExceptionally(new FlinkException("The job's epoch could not be claimed."));
             }
         });
+    }
+
+    private void failJob(Throwable error) {
+        context.failJob(error instanceof NativeException
+                ? StageException.of("Claim of the job's epoch", (NativeException) error)
+                : error);
     }
 
     @Override

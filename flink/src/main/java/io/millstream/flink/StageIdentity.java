@@ -20,7 +20,7 @@ final class StageIdentity {
         try {
             return nativeCall.get();
         } catch (NativeException e) {
-            throw new StageException(this + ": " + e.getMessage(), e);
+            throw StageException.of(this, e);
         }
     }
 
