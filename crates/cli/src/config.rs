@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::keys::{KEYS, is_ours, yaml};
-use crate::origin::ConfigOrigin;
+use crate::config_origin::ConfigOrigin;
 use crate::set;
 use crate::state_keys::StateKeys;
 use crate::strict::{self, Mistake};

@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::origin::ConfigOrigin;
+use crate::config_origin::ConfigOrigin;
 use crate::spelling::modernise;
 use crate::strict;
 

@@ -170,7 +170,7 @@ impl Opening<'_> {
         let io: Arc<dyn Io> = Arc::new(TokioIo::new(runtime.handle().clone()));
         let wake = Wake::new(callback);
         let waker = Waker::from(Arc::clone(&wake));
-        let metrics = SubtaskMetrics::new(&spec.name, request.subtask);
+        let metrics = Arc::new(SubtaskMetrics::new(&spec.name, request.subtask));
         let mut cx = OpenContext {
             job: plan.name.clone(),
             subtask: request.subtask,
