@@ -162,7 +162,7 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     run(&mut command, "apt-get")
 }
 
-fn maven(dir: &Path, arguments: &[&OsStr]) -> Result<()> {
+pub(crate) fn maven(dir: &Path, arguments: &[&OsStr]) -> Result<()> {
     let mut command = Command::new(apt("mvn", "maven")?);
     command.args(["-q", "-B"]).args(arguments).current_dir(dir);
     run(&mut command, "mvn")

@@ -5,6 +5,7 @@ mod builder;
 mod checkpoints;
 mod compiler;
 mod configuration;
+mod jar;
 mod job;
 mod leader;
 mod logs;

@@ -1,9 +1,10 @@
-//! What a developer of Millstream types: `cargo xtask test | check | book | services | sim | bench`.
+//! What a developer of Millstream types: `cargo xtask test | check | book | services | sim | flink | bench`.
 
 mod bench;
 mod book;
 mod check;
 mod console;
+mod flink;
 mod libclang;
 mod licenses;
 mod services;
@@ -39,6 +40,8 @@ enum Task {
     Services(services::ServicesCommand),
     /// Prove exactly-once in a simulation, under as many seeds as wanted
     Sim(sim::SimArguments),
+    /// Build the jar that a Flink cluster runs
+    Flink(flink::FlinkArguments),
     /// Run benchmarks and record them in benches/RESULTS.md
     Bench(bench::BenchArguments),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Book => book::run().map(|()| true),
         Task::Services(command) => services::run(&command).map(|()| true),
         Task::Sim(arguments) => sim::run(&arguments).map(|()| true),
+        Task::Flink(arguments) => flink::run(&arguments).map(|()| true),
         Task::Bench(arguments) => bench::run(&arguments).map(|()| true),
     };
     match outcome {

@@ -1,0 +1,167 @@
+//! Runs a golden pipeline here and there, and reads what it has written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use anyhow::{Context, Result, ensure};
+use flink_golden::Pipeline;
+use millstream_testkit::{FlinkVersion, Submission};
+use serde_json::Value;
+
+/// A pipeline and its traffic.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pipeline: Pipeline,
+    count: Option<u32>,
+    rate: Option<f64>,
+    parallelism: u16,
+    more: &'static str,
+}
+
+impl Case {
+    /// So many events, none of them late.
+    pub(crate) fn bounded(pipeline: Pipeline, count: u32) -> Self {
+        Self { pipeline, count: Some(count), rate: None, parallelism: 2, more: "" }
+    }
+
+    /// Events without end.
+    pub(crate) fn endless(pipeline: Pipeline) -> Self {
+        Self { count: None, ..Self::bounded(pipeline, 0) }
+    }
+
+    /// Windows over events of which some are late and some broken.
+    pub(crate) fn with_late_and_broken(count: u32) -> Self {
+        Self { more: "  late: 0.01\n  broken: 0.01\n", ..Self::bounded(Pipeline::Windows, count) }
+    }
+
+    /// The same at a rate.
+    pub(crate) fn at_rate(self, rate: f64) -> Self {
+        Self { rate: Some(rate), ..self }
+    }
+
+    /// The same at another parallelism.
+    pub(crate) fn at_parallelism(&self, parallelism: u16) -> Self {
+        Self { parallelism, ..self.clone() }
+    }
+
+    fn config(&self, checkpoints: &Path, results: &Path) -> String {
+        let count = self.count.map(|count| format!("  count: {count}\n")).unwrap_or_default();
+        let rate = self.rate.map(|rate| format!("  rate: {rate}\n")).unwrap_or_default();
+        let pipeline = serde_json::to_value(self.pipeline).unwrap_or_default();
+        format!(
+            "pipeline.name: golden\nparallelism.default: {}\nexecution.checkpointing.interval: 300ms\n\
+             state.checkpoints.dir: file://{}\nrestart-strategy.type: fixed-delay\n\
+             restart-strategy.fixed-delay.attempts: 100\nrestart-strategy.fixed-delay.delay: 100ms\n\
+             pipeline: {}\nresults: {}\ntraffic:\n  event-rate: 20\n  start: 1511658000000\n  users: 300\n  items: 200\n  \
+             categories: 20\n  disorder: 5s\n  splits: 4\n{count}{rate}{}",
+            self.parallelism,
+            checkpoints.display(),
+            pipeline.as_str().unwrap_or_default(),
+            results.display(),
+            self.more
+        )
+    }
+
+    /// What the pipeline gives in this process.
+    pub(crate) fn run_in_process(&self, place: &Place) -> Result<Vec<String>> {
+        let results = place.fresh("process");
+        let slow = Self { rate: None, ..self.clone() };
+        let text = slow.config(&place.fresh("process-checkpoints"), &results);
+        let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
+        let program = flink_golden::program();
+        let config = millstream::cli::parse_named("golden", &text, &[])
+            .map_err(|error| anyhow::anyhow!(error.chain()))?;
+        millstream::cli::run(&program, &config).map_err(|error| anyhow::anyhow!(error.chain()))?;
+        lines(&results.join(self.table_of_results()))
+    }
+
+    fn table_of_results(&self) -> &'static str {
+        if self.pipeline == Pipeline::Straight { "events" } else { "results" }
+    }
+}
+
+/// A folder for a test, and the jar.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+    jar: PathBuf,
+    fresh: AtomicU32,
+}
+
+impl Place {
+    /// Packs the jar.
+    pub(crate) fn new() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let jar = dir.path().join("golden.jar");
+        FlinkVersion::default().pipeline_jar(&library()?, &jar)?;
+        Ok(Self { dir, jar, fresh: AtomicU32::new(0) })
+    }
+
+    /// A job for Flink that writes its results under this name.
+    pub(crate) fn submission(&self, case: &Case, name: &str) -> Result<Submission> {
+        let config = self.fresh("config.yaml");
+        fs::write(&config, case.config(&self.fresh("checkpoints"), &self.results_dir(case, name)))?;
+        Ok(Submission::jar(&self.jar).argument("--config").argument(config.display().to_string()))
+    }
+
+    /// The lines that a pipeline has written in Flink.
+    pub(crate) fn results(&self, case: &Case, name: &str) -> Result<Vec<String>> {
+        self.table(case, name, case.table_of_results())
+    }
+
+    /// The lines of one of its outputs.
+    pub(crate) fn table(&self, case: &Case, name: &str, table: &str) -> Result<Vec<String>> {
+        lines(&self.results_dir(case, name).join(table))
+    }
+
+    fn results_dir(&self, case: &Case, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{:?}-{name}", case.pipeline))
+    }
+
+    fn fresh(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{}-{name}", self.fresh.fetch_add(1, Relaxed)))
+    }
+}
+
+/// The library that cargo has built beside this test.
+fn library() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let dir = test.parent().context("a test is in a directory")?;
+    let found = [dir.join("libflink_golden.so"), dir.with_file_name("libflink_golden.so")];
+    let found = found.into_iter().find(|path| path.is_file());
+    found.with_context(|| format!("there is no libflink_golden.so in {} or above", dir.display()))
+}
+
+/// All lines of visible files, sorted.
+fn lines(dir: &Path) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    let entries = fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with('.') && path.is_file() {
+            all.extend(fs::read_to_string(&path)?.lines().map(str::to_owned));
+        }
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// Compares row by row.
+pub(crate) fn must_be_equal(what: &str, expected: &[String], got: &[String]) -> Result<()> {
+    let missing: Vec<_> = expected.iter().filter(|line| got.binary_search(line).is_err()).take(5).collect();
+    let extra: Vec<_> = got.iter().filter(|line| expected.binary_search(line).is_err()).take(5).collect();
+    ensure!(
+        expected == got,
+        "{what}: {} lines expected, {} found; missing: {missing:?}; too many: {extra:?}",
+        expected.len(),
+        got.len()
+    );
+    Ok(())
+}
+
+/// A number in a line of JSON.
+pub(crate) fn number(line: &str, field: &str) -> u64 {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    line[field].as_u64().unwrap_or(0)
+}

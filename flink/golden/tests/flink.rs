@@ -1,0 +1,96 @@
+//! The golden pipelines give the same in a real Flink cluster as in one process, on the same input.
+
+mod common;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use common::{Case, Place};
+use flink_golden::Pipeline;
+use millstream_testkit::{Flink, JobState, SavepointFormat, wait};
+
+/// A cluster whose TaskManager has room for native memory.
+fn cluster() -> Result<Flink> {
+    Flink::builder().slots(4).task_off_heap(256).start()
+}
+
+#[test]
+fn every_pipeline_gives_in_flink_what_it_gives_in_one_process() -> Result<()> {
+    let (place, flink) = (Place::new()?, cluster()?);
+    for pipeline in
+        [Pipeline::Windows, Pipeline::Sessions, Pipeline::Timers, Pipeline::TwoInputs, Pipeline::Straight]
+    {
+        let case = Case::bounded(pipeline, 60_000);
+        let expected = case.run_in_process(&place)?;
+        ensure!(!expected.is_empty(), "{pipeline:?} has no results");
+        let job = flink.run(&place.submission(&case, "in-flink")?)?;
+        job.wait_for(JobState::Finished)?;
+        let got = place.results(&case, "in-flink")?;
+        common::must_be_equal(&format!("{pipeline:?}"), &expected, &got)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn late_and_broken_records_are_told_from_the_others_and_none_is_lost() -> Result<()> {
+    let (place, flink) = (Place::new()?, cluster()?);
+    let case = Case::with_late_and_broken(60_000);
+    let job = flink.run(&place.submission(&case, "late")?)?;
+    job.wait_for(JobState::Finished)?;
+    let count = |table| place.table(&case, "late", table);
+    let counted: u64 = count("results")?.iter().map(|line| common::number(line, "count")).sum();
+    let (late, broken) = (count("late")?.len() as u64, count("broken")?.len() as u64);
+    ensure!(late > 0 && broken > 0, "{late} late, {broken} broken");
+    ensure!(counted + late + broken == 60_000, "{counted} counted, {late} late, {broken} broken");
+    Ok(())
+}
+
+#[test]
+fn a_task_manager_that_is_killed_costs_nothing() -> Result<()> {
+    let (place, mut flink) = (Place::new()?, cluster()?);
+    let case = Case::bounded(Pipeline::Windows, 100_000).at_rate(10_000.0);
+    let expected = case.run_in_process(&place)?;
+    let job = flink.run(&place.submission(&case, "killed")?)?;
+    for _ in 0..2 {
+        job.wait_for_checkpoints(2)?;
+        flink.task_manager(0)?.kill9()?;
+        flink.task_manager(0)?.restart()?;
+    }
+    job.wait_for(JobState::Finished)?;
+    common::must_be_equal("killed", &expected, &place.results(&case, "killed")?)
+}
+
+#[test]
+fn a_savepoint_goes_on_at_another_parallelism() -> Result<()> {
+    let (place, flink) = (Place::new()?, cluster()?);
+    for format in [SavepointFormat::Native, SavepointFormat::Canonical] {
+        for pipeline in [Pipeline::Sessions, Pipeline::Timers] {
+            let name = format!("moved-{format:?}");
+            let case = Case::bounded(pipeline, 60_000).at_rate(10_000.0);
+            let expected = case.run_in_process(&place)?;
+            let job = flink.run(&place.submission(&case, &name)?)?;
+            job.wait_for_checkpoints(2)?;
+            let savepoint = job.stop(format, false, None)?;
+            let again = place.submission(&case.at_parallelism(3), &name)?.from_savepoint(savepoint);
+            flink.run(&again)?.wait_for(JobState::Finished)?;
+            common::must_be_equal(&name, &expected, &place.results(&case, &name)?)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_job_that_is_drained_ends_with_the_windows_that_are_open() -> Result<()> {
+    let (place, flink) = (Place::new()?, cluster()?);
+    let case = Case::endless(Pipeline::Windows).at_rate(5_000.0);
+    let job = flink.run(&place.submission(&case, "drained")?)?;
+    job.wait_for_checkpoints(3)?;
+    job.stop(SavepointFormat::Native, true, None)?;
+    ensure!(job.state()? == JobState::Finished);
+    let counted = || -> Result<u64> {
+        Ok(place.results(&case, "drained")?.iter().map(|line| common::number(line, "count")).sum())
+    };
+    // Every event of a prefix of each split is counted: as many as the events that the job has read.
+    ensure!(wait::until(Duration::from_secs(30), || counted().is_ok_and(|counted| counted > 10_000)));
+    Ok(())
+}
