@@ -1,12 +1,14 @@
 //! Starts the real servers that Millstream's tests and developers use.
 //!
-//! Every server is fetched by a package client (Maven, apt, Go) into a cache outside the checkout, runs on a
-//! free loopback port with its data in a temporary directory, is awaited until healthy, and ends with the
-//! value that owns it. If the owning process dies instead, a watchdog ends the server, so nothing is left
+//! Every server is fetched by a package client (Maven, pip, apt, Go) into a cache outside the checkout, runs
+//! on a free loopback port with its data in a temporary directory, is awaited until healthy, and ends with
+//! the value that owns it. If the owning process dies instead, a watchdog ends the server, so nothing is left
 //! behind.
 //!
 //! ```no_run
-//! use millstream_testkit::{Elasticsearch, Kafka, Redis, unique_name};
+//! use std::path::Path;
+//!
+//! use millstream_testkit::{Elasticsearch, Flink, Kafka, Redis, Submission, ZooKeeper, unique_name};
 //!
 //! # fn main() -> anyhow::Result<()> {
 //! // One instance for all tests of the process; `cargo xtask test` shares it between test binaries too.
@@ -21,6 +23,14 @@
 //!
 //! let small = Elasticsearch::builder().setting("indexing_pressure.memory.limit: 1mb").start()?;
 //! println!("{} {} {}", kafka.bootstrap(), redis.url(), small.url());
+//!
+//! // Several processes: each one is killed, paused and restarted by itself.
+//! let zookeeper = ZooKeeper::start()?;
+//! let mut flink = Flink::builder().high_availability(&zookeeper.quorum(), 2).task_managers(2).start()?;
+//! let job = flink.run(&Submission::jar(Path::new("job.jar")).class("com.example.Job"))?;
+//! let leader = flink.wait_for_leader(&[])?;
+//! flink.job_manager(leader)?.kill9()?;
+//! job.wait_until_running()?;
 //! # Ok(())
 //! # }
 //! ```

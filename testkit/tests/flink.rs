@@ -6,16 +6,17 @@ mod sequence;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use millstream_testkit::{Flink, FlinkVersion, JobState, SavepointFormat, Submission, wait};
+use millstream_testkit::{ClaimMode, Flink, FlinkVersion, JobState, SavepointFormat, Submission, wait};
 
 #[test]
 fn a_session_cluster_runs_stops_and_restores_a_job() -> Result<()> {
     let flink = Flink::builder().start()?;
     let (_dir, jar) = sequence::jar(flink.version())?;
-    let endless = sequence::endless(&jar);
+    let endless = sequence::endless(&jar).setting("execution.checkpointing.timeout", "77 s");
 
     let job = flink.run(&endless)?;
     job.wait_until_running()?;
+    assert_eq!(job.checkpoint_settings()?["timeout"], 77_000);
     job.wait_for_checkpoints(2)?;
     let savepoint = job.savepoint(SavepointFormat::Native, None)?;
     assert!(savepoint.starts_with("file:/"), "{savepoint}");
@@ -24,6 +25,7 @@ fn a_session_cluster_runs_stops_and_restores_a_job() -> Result<()> {
 
     let restored = flink.run_by_client(&endless.from_savepoint(canonical.clone()))?;
     restored.wait_until_running()?;
+    assert_eq!(restored.checkpoint_settings()?["timeout"], 77_000);
     let latest = restored.checkpoints()?.latest;
     let from = latest.restored.context("it was restored")?;
     assert!(from.is_savepoint);
@@ -50,12 +52,22 @@ fn the_root_cause_of_a_failure_is_told() -> Result<()> {
 #[test]
 fn an_application_cluster_runs_its_job_by_itself() -> Result<()> {
     let (_dir, jar) = sequence::jar(FlinkVersion::default())?;
-    // A JobManager that goes on as long as its job does.
-    let flink = Flink::builder().application(sequence::endless(&jar).parallelism(1)).start()?;
+    let storage = tempfile::tempdir()?;
+    let url = format!("file://{}", storage.path().display());
+    let start = |job| Flink::builder().storage(&url).application(job).start();
+    let flink = start(sequence::endless(&jar).parallelism(1))?;
     let job = flink.latest_job()?;
     job.wait_until_running()?;
-    job.wait_for_checkpoints(1)?;
     assert!(job.vertices()?.iter().all(|vertex| vertex.parallelism == 1));
+    let savepoint = job.savepoint(SavepointFormat::Canonical, None)?;
+    drop(flink);
+
+    let flink = start(sequence::endless(&jar).from_savepoint(savepoint.clone()).claim(ClaimMode::NoClaim))?;
+    let job = flink.latest_job()?;
+    job.wait_until_running()?;
+    assert!(job.vertices()?.iter().all(|vertex| vertex.parallelism == 2));
+    let restored = job.checkpoints()?.latest.restored.context("it was restored")?;
+    assert_eq!(restored.external_path.as_deref(), Some(savepoint.as_str()));
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 mod sequence;
 
 use anyhow::{Context, Result};
-use millstream_testkit::{Flink, Hdfs, MinIo, SavepointFormat};
+use millstream_testkit::{Flink, Hdfs, MinIo, SavepointFormat, ZooKeeper};
 
 /// Two runs of a job on a cluster whose storage is below `url`.
 fn run_and_restore(flink: &Flink, url: &str) -> Result<()> {
@@ -22,10 +22,23 @@ fn run_and_restore(flink: &Flink, url: &str) -> Result<()> {
 }
 
 #[test]
-fn hdfs_keeps_checkpoints() -> Result<()> {
-    let hdfs = Hdfs::start()?;
+fn hdfs_keeps_checkpoints_and_what_a_new_leader_needs() -> Result<()> {
+    let (hdfs, zookeeper) = (Hdfs::start()?, ZooKeeper::start()?);
     let url = format!("{}/flink", hdfs.url());
-    run_and_restore(&Flink::builder().with_hadoop().storage(&url).start()?, &url)
+    let builder = Flink::builder().with_hadoop().storage(&url).high_availability(&zookeeper.quorum(), 1);
+    let mut flink = builder.start()?;
+    run_and_restore(&flink, &url)?;
+
+    // All that the next JobManager knows of the job comes from HDFS.
+    let (_dir, jar) = sequence::jar(flink.version())?;
+    let job = flink.run(&sequence::endless(&jar))?;
+    let before = job.wait_for_checkpoints(1)?;
+    flink.job_manager(0)?.kill9()?;
+    flink.job_manager(0)?.restart()?;
+    job.wait_until_running()?;
+    let restored = job.checkpoints()?.latest.restored.context("it was restored")?;
+    assert!(restored.id >= before, "restored from {}, though {before} was complete", restored.id);
+    job.cancel()
 }
 
 #[test]

@@ -162,6 +162,14 @@ impl FlinkJob {
         self.rest.get(&self.path("/checkpoints"))
     }
 
+    /// How checkpoints are taken, as Flink's web page shows it.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub fn checkpoint_settings(&self) -> Result<Value> {
+        self.rest.get(&self.path("/checkpoints/config"))
+    }
+
     /// Waits up to 2 minutes until `more` checkpoints were completed after the one that is the latest now.
     /// Returns the id of the latest one.
     ///
@@ -197,7 +205,8 @@ impl FlinkJob {
     }
 
     /// Stops the job with a savepoint and returns its path. With `drain`, sources end event time first, and
-    /// the job cannot go on from the savepoint as if nothing had been.
+    /// the job cannot go on from the savepoint as if nothing had been. An application cluster ends with its
+    /// job and may be gone before it has answered; take a [`savepoint`](Self::savepoint) of it instead.
     ///
     /// # Errors
     /// If it fails; the message has the root cause.

@@ -154,3 +154,38 @@ impl ClaimMode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn submission() -> Submission {
+        let job =
+            Submission::jar(Path::new("/a.jar")).class("C").argument("--x").argument("1").parallelism(3);
+        job.from_savepoint("s3://b/c").claim(ClaimMode::Claim).allow_non_restored_state().setting("k", "v")
+    }
+
+    #[test]
+    fn the_rest_interface_gets_everything_by_name() {
+        let expected = json!({
+            "entryClass": "C",
+            "programArgsList": ["--x", "1"],
+            "parallelism": 3,
+            "savepointPath": "s3://b/c",
+            "claimMode": "CLAIM",
+            "allowNonRestoredState": true,
+            "flinkConfiguration": {"k": "v"},
+        });
+        assert_eq!(submission().body(), expected);
+    }
+
+    #[test]
+    fn options_come_before_the_jar_and_arguments_last() {
+        let expected = "--detached -Dk=v --class C --parallelism 3 --fromSavepoint s3://b/c --claimMode CLAIM \
+                        --allowNonRestoredState /a.jar --x 1";
+        assert_eq!(submission().words().join(" "), expected);
+        let expected = "-Dk=v -Dparallelism.default=3 -Dexecution.state-recovery.claim-mode=CLAIM \
+                        --job-classname C --fromSavepoint s3://b/c --allowNonRestoredState --x 1";
+        assert_eq!(submission().entry_point_words().join(" "), expected);
+    }
+}
