@@ -1,7 +1,7 @@
 //! The logs of a cluster's processes, for the message of a test that fails.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -23,8 +23,10 @@ impl Logs {
     }
 
     fn copy(&self) -> Result<String> {
-        let dir = cache::dir()?.join("logs").join(name::unique_name("flink"));
+        let all = cache::dir()?.join("logs");
+        let dir = all.join(name::unique_name("flink"));
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        remove_all_but_latest(&all)?;
         let mut text = format!("The logs of the cluster are kept in {}.", dir.display());
         for (name, log) in &self.0 {
             let content = fs::read(log).unwrap_or_default();
@@ -34,6 +36,18 @@ impl Logs {
         }
         Ok(text)
     }
+}
+
+/// Names have the time in them, so they sort by it.
+fn remove_all_but_latest(dir: &Path) -> Result<()> {
+    const LATEST: usize = 20;
+    let mut kept: Vec<PathBuf> = fs::read_dir(dir)?.flatten().map(|entry| entry.path()).collect();
+    kept.sort();
+    let surplus = kept.len().saturating_sub(LATEST);
+    for old in &kept[..surplus] {
+        let _ = fs::remove_dir_all(old); // another test may be at it
+    }
+    Ok(())
 }
 
 /// The last lines of a log that are warnings or worse. Those of the logging library about itself, whose times
@@ -52,6 +66,18 @@ fn complaints(log: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_latest_logs_are_kept() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        for number in 10..35 {
+            fs::create_dir(dir.path().join(number.to_string()))?;
+        }
+        remove_all_but_latest(dir.path())?;
+        assert_eq!(fs::read_dir(dir.path())?.count(), 20);
+        assert!(!dir.path().join("14").exists() && dir.path().join("15").exists());
+        Ok(())
+    }
 
     #[test]
     fn the_last_warnings_are_shown_in_order() {

@@ -60,8 +60,8 @@ impl FlinkVersion {
         })
     }
 
-    /// A directory with Flink's plugin for `s3://` URLs, the one built on Hadoop's S3A. Fetched if that has not
-    /// been done.
+    /// A directory with Flink's plugin for `s3://` URLs, the one built on Hadoop's S3A. Fetched if that has
+    /// not been done.
     ///
     /// # Errors
     /// If it cannot be fetched.

@@ -123,8 +123,8 @@ impl Submission {
         words
     }
 
-    /// As the entry point of an application cluster wants it. Everything after the first word that it does not
-    /// know is an argument of the program.
+    /// As the entry point of an application cluster wants it. Everything after the first word that it does
+    /// not know is an argument of the program.
     pub(crate) fn entry_point_words(&self) -> Vec<String> {
         let mut words = self.settings();
         words.extend(self.parallelism.map(|number| format!("-Dparallelism.default={number}")));
