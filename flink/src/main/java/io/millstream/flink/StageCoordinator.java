@@ -22,7 +22,10 @@ import org.apache.flink.util.FlinkException;
 final class StageCoordinator implements OperatorCoordinator, CoordinationRequestHandler {
     private final byte[] job;
     private final Context context;
+    /** The executions that Flink has announced. */
     private final Map<Integer, SubtaskGateway> gateways = new HashMap<>();
+    /** Those of them that have asked for their epoch, which shows that their operators run, and have not ended. */
+    private final Map<Integer, SubtaskGateway> running = new HashMap<>();
     /** Requests of executions that were not announced yet. */
     private final Map<String, CompletableFuture<CoordinationResponse>> waiting = new HashMap<>();
     private EpochClaims claims;
@@ -67,6 +70,7 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
         if (answer == null) {
             return;
         }
+        running.put(gateway.getSubtask(), gateway);
         claims().claim().whenComplete((epoch, error) -> {
             if (error == null) {
                 answer.complete(EpochRequest.answer(epoch));
@@ -86,19 +90,27 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
     @Override
     public void executionAttemptFailed(int subtask, int attempt, Throwable reason) {
-        gateways.remove(subtask);
+        forget(subtask);
     }
 
     @Override
     public void subtaskReset(int subtask, long checkpoint) {
-        gateways.remove(subtask);
+        forget(subtask);
         claims().invalidate();
     }
 
-    /** The events go out before the barriers do: Flink triggers the sources when the future is complete. */
+    private void forget(int subtask) {
+        gateways.remove(subtask);
+        running.remove(subtask);
+    }
+
+    /**
+     * The events go out before the barriers do: Flink triggers the sources when the future is complete. An event for a
+     * subtask that has finished would make the checkpoint fail.
+     */
     @Override
     public void checkpointCoordinator(long checkpoint, CompletableFuture<byte[]> result) {
-        gateways.values().forEach(gateway -> gateway.sendEvent(new CheckpointBegins(checkpoint)));
+        running.values().forEach(gateway -> gateway.sendEvent(new CheckpointBegins(checkpoint)));
         result.complete(ByteBuffer.allocate(Long.BYTES).putLong(claims().last()).array());
     }
 
@@ -115,7 +127,10 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
     @Override
     public void handleEventFromOperator(int subtask, int attempt, OperatorEvent event) throws FlinkException {
-        throw new FlinkException("A stage sends no events, but subtask " + subtask + " sent " + event + ".");
+        if (!(event instanceof StageEnded)) {
+            throw new FlinkException("Subtask " + subtask + " sent an unknown event: " + event + ".");
+        }
+        running.remove(subtask);
     }
 
     @Override

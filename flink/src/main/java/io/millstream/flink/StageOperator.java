@@ -6,6 +6,7 @@ import org.apache.flink.runtime.checkpoint.CheckpointOptions;
 import org.apache.flink.runtime.checkpoint.SavepointType;
 import org.apache.flink.runtime.checkpoint.SnapshotType;
 import org.apache.flink.runtime.operators.coordination.OperatorEvent;
+import org.apache.flink.runtime.operators.coordination.OperatorEventGateway;
 import org.apache.flink.runtime.operators.coordination.OperatorEventHandler;
 import org.apache.flink.runtime.state.CheckpointStreamFactory;
 import org.apache.flink.runtime.state.StateInitializationContext;
@@ -27,6 +28,7 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
     private final TaskLayout layout;
     private final TaskMailboxes mailboxes;
     private final StageIdentity identity;
+    private final OperatorEventGateway coordinator;
     private final StageLists lists = new StageLists();
 
     private boolean restored;
@@ -39,6 +41,7 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
     StageOperator(StreamOperatorParameters<byte[]> parameters, StageSpec spec) {
         super(parameters, Math.max(1, spec.inEdges.size()));
         this.spec = spec;
+        this.coordinator = parameters.getOperatorEventDispatcher().getOperatorEventGateway(getOperatorID());
         this.layout = new TaskLayout(parameters.getContainingTask(), spec);
         this.mailboxes = new TaskMailboxes(parameters);
         this.identity = new StageIdentity(spec.name, layout.taskInfo());
@@ -157,6 +160,7 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
     @Override
     public void finish() throws Exception {
         driver.finish();
+        coordinator.sendEventToCoordinator(new StageEnded());
         super.finish();
     }
 
