@@ -133,7 +133,8 @@ impl StageSubtask {
                 self.wake.rearm();
                 self.on(SubtaskEvent::Resume)?;
             }
-            FlinkCall::Trigger(id) => self.trigger(id)?,
+            // A stage that is blocked takes data until the barrier has come.
+            FlinkCall::Trigger(_) => self.protocol.await_barrier(!self.is_source),
             FlinkCall::Prepare(id) => self.prepare(id)?,
             FlinkCall::Completed(id, last) => {
                 self.suspended = last && !self.protocol.has_ended();
@@ -141,6 +142,7 @@ impl StageSubtask {
             }
             FlinkCall::Aborted(id) => {
                 self.frozen.remove(&id);
+                self.protocol.await_barrier(false);
                 self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))?;
             }
             FlinkCall::EndInput(input) => self.end_input(input)?,
@@ -200,17 +202,10 @@ impl StageSubtask {
         Ok(())
     }
 
-    // A stage that is blocked takes data until the barrier has come. A source needs no such news.
-    fn trigger(&mut self, id: CheckpointId) -> Result<()> {
-        if self.is_source || self.protocol.has_ended() || self.frozen.contains_key(&id) {
-            return Ok(());
-        }
-        self.on(SubtaskEvent::Command(SubtaskCommand::Trigger { id, hold: false }))
-    }
-
     // Flink has aligned the channels: the barrier has come on all of them.
     fn prepare(&mut self, id: CheckpointId) -> Result<()> {
-        if self.frozen.contains_key(&id) || self.protocol.barrier() == Some(id) {
+        self.protocol.await_barrier(false);
+        if self.protocol.barrier() == Some(id) {
             return Ok(());
         }
         self.on(SubtaskEvent::Command(SubtaskCommand::Trigger { id, hold: false }))?;

@@ -58,6 +58,8 @@ pub struct SubtaskProtocol {
     reported_ready: bool,
     stopped: bool,
     ended: bool,
+    /// Whoever aligns the channels says that a barrier is on its way.
+    awaits_barrier: bool,
     step: Step,
     broken: Option<BrokenRule>,
 }
@@ -90,6 +92,7 @@ impl SubtaskProtocol {
             reported_ready: false,
             stopped: false,
             ended: false,
+            awaits_barrier: false,
             // The first call is a resume: a source reads, restored timers say when they are due.
             step: Step::MORE,
             broken: None,
@@ -101,6 +104,13 @@ impl SubtaskProtocol {
     #[must_use]
     pub fn breaking(self, broken: Option<BrokenRule>) -> Self {
         Self { broken, ..self }
+    }
+
+    /// For a driver below which somebody else aligns the channels, as Flink does: says whether a barrier is on
+    /// its way, so that a blocked stage takes data. The barrier itself comes on all channels at once; until
+    /// then nothing else may begin it, neither a trigger nor the end of the last channel.
+    pub fn await_barrier(&mut self, awaits: bool) {
+        self.awaits_barrier = awaits;
     }
 
     /// Takes what happened.
@@ -231,7 +241,7 @@ impl SubtaskProtocol {
     // A blocked stage is given data all the same while a barrier is waited for: the barrier must come
     // through.
     fn takes_data(&self) -> bool {
-        !self.step.more && (!self.step.blocked || self.alignment.is_waiting())
+        !self.step.more && (!self.step.blocked || self.alignment.is_waiting() || self.awaits_barrier)
     }
 
     fn has_flushed(&self) -> bool {
