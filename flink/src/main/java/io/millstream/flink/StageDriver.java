@@ -149,7 +149,8 @@ final class StageDriver {
             return;
         }
         loop(() -> {
-            while (is(CallResult.MORE | CallResult.BLOCKED)) {
+            // A stage that has ended gets no data, so that it says BLOCKED means nothing.
+            while (!ended && is(CallResult.MORE | CallResult.BLOCKED)) {
                 if (is(CallResult.MORE)) {
                     mailboxes.runOne();
                     call(CallKind.RESUME, 0, null);
