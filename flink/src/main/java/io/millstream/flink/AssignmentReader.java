@@ -16,6 +16,7 @@ import org.apache.flink.core.io.InputStatus;
 final class AssignmentReader implements SourceReader<byte[], Assignment>, SplitFeed {
     private final SourceReaderContext context;
     private StageOperator stage;
+    private boolean hasRead;
     /** Complete when a poll is worth it. */
     private CompletableFuture<Void> available = CompletableFuture.completedFuture(null);
 
@@ -35,11 +36,22 @@ final class AssignmentReader implements SourceReader<byte[], Assignment>, SplitF
             available = new CompletableFuture<>();
         }
         StageDriver driver = stage.driver();
-        driver.poll();
+        if (!driver.isEnded()) {
+            driver.poll();
+        }
         if (driver.isEnded()) {
-            return InputStatus.END_OF_INPUT;
+            return ended(driver);
         }
         return driver.wantsMore() ? InputStatus.MORE_AVAILABLE : InputStatus.NOTHING_AVAILABLE;
+    }
+
+    /** All subtasks of a source finish together: see {@link SourceEnd}. */
+    private InputStatus ended(StageDriver driver) {
+        if (!hasRead) {
+            hasRead = true;
+            stage.hasRead();
+        }
+        return driver.isFinishAllowed() ? InputStatus.END_OF_INPUT : InputStatus.NOTHING_AVAILABLE;
     }
 
     @Override

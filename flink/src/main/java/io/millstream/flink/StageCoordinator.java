@@ -24,15 +24,18 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     private final Context context;
     /** The executions that Flink has announced. */
     private final Map<Integer, SubtaskGateway> gateways = new HashMap<>();
-    /** Those of them that have asked for their epoch, which shows that their operators run, and have not ended. */
+    /** Those of them that have asked for their epoch, which shows that their operators run, and have not ended. No sources. */
     private final Map<Integer, SubtaskGateway> running = new HashMap<>();
     /** Requests of executions that were not announced yet. */
     private final Map<String, CompletableFuture<CoordinationResponse>> waiting = new HashMap<>();
+    /** Null but for a source. */
+    private final SourceEnd sourceEnd;
     private EpochClaims claims;
 
-    StageCoordinator(byte[] job, Context context) {
+    StageCoordinator(byte[] job, boolean source, Context context) {
         this.job = job;
         this.context = context;
+        this.sourceEnd = source ? new SourceEnd(context.currentParallelism()) : null;
     }
 
     /** Shared by the job's coordinators; a restore may ask for it before {@link #start}. */
@@ -70,7 +73,11 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
         if (answer == null) {
             return;
         }
-        running.put(gateway.getSubtask(), gateway);
+        if (sourceEnd == null) {
+            running.put(gateway.getSubtask(), gateway);
+        } else {
+            sourceEnd.started(gateway);
+        }
         claims().claim().whenComplete((epoch, error) -> {
             if (error == null) {
                 answer.complete(EpochRequest.answer(epoch));
@@ -102,6 +109,9 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     private void forget(int subtask) {
         gateways.remove(subtask);
         running.remove(subtask);
+        if (sourceEnd != null) {
+            sourceEnd.forget(subtask);
+        }
     }
 
     /**
@@ -111,6 +121,9 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     @Override
     public void checkpointCoordinator(long checkpoint, CompletableFuture<byte[]> result) {
         running.values().forEach(gateway -> gateway.sendEvent(new CheckpointBegins(checkpoint)));
+        if (sourceEnd != null) {
+            sourceEnd.checkpointBegins(checkpoint);
+        }
         result.complete(ByteBuffer.allocate(Long.BYTES).putLong(claims().last()).array());
     }
 
@@ -127,10 +140,16 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
     @Override
     public void handleEventFromOperator(int subtask, int attempt, OperatorEvent event) throws FlinkException {
-        if (!(event instanceof StageEnded)) {
+        if (event instanceof StageEnded) {
+            running.remove(subtask);
+            if (sourceEnd != null) {
+                sourceEnd.hasFinished(subtask);
+            }
+        } else if (event instanceof SourceEnd.HasRead && sourceEnd != null) {
+            sourceEnd.hasRead(subtask);
+        } else {
             throw new FlinkException("Subtask " + subtask + " sent an unknown event: " + event + ".");
         }
-        running.remove(subtask);
     }
 
     @Override
@@ -145,10 +164,12 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
         private static final long serialVersionUID = 1L;
 
         private final byte[] job;
+        private final boolean source;
         private final OperatorID operator;
 
-        Provider(byte[] job, OperatorID operator) {
+        Provider(byte[] job, boolean source, OperatorID operator) {
             this.job = job;
+            this.source = source;
             this.operator = operator;
         }
 
@@ -159,7 +180,7 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
         @Override
         public OperatorCoordinator create(Context context) {
-            return new StageCoordinator(job, context);
+            return new StageCoordinator(job, source, context);
         }
     }
 }

@@ -24,6 +24,13 @@ final class StageDriver {
     private boolean ended;
     /** The first checkpoint that was prepared after the end: it and later ones may be the last. */
     private long firstAfterEnd = Long.MAX_VALUE;
+    /** Whether a source may finish: all its subtasks have read everything. */
+    private boolean finishAllowed;
+    /** The task may leave after this checkpoint or a later one. */
+    private long lastCheckpoint;
+    /** Whether the task waits, within the word of a checkpoint that came too early, for its last one. */
+    private boolean staying;
+    private boolean settled;
 
     StageDriver(
             long handle, StageIdentity identity, StageEmitter emitter, TaskMailboxes mailboxes, SplitFeed feed) {
@@ -33,6 +40,7 @@ final class StageDriver {
         this.mailboxes = mailboxes;
         this.timer = new WakeTimer(mailboxes.time(), this::resume);
         this.feed = feed;
+        this.lastCheckpoint = feed == null ? 0 : Long.MAX_VALUE;
     }
 
     boolean isEnded() {
@@ -91,13 +99,46 @@ final class StageDriver {
         resumeSoon();
     }
 
+    boolean isFinishAllowed() {
+        return finishAllowed;
+    }
+
+    /** See {@link SourceEnd}. */
+    void mayFinish() {
+        finishAllowed = true;
+        feed.signal();
+    }
+
+    /** See {@link SourceEnd}. */
+    void mayLeaveAfter(long checkpoint) {
+        lastCheckpoint = checkpoint;
+    }
+
     void completed(long checkpoint, boolean stopsTheJob) {
-        if (stopsTheJob || checkpoint >= firstAfterEnd) {
+        if (stopsTheJob || checkpoint >= Math.max(firstAfterEnd, lastCheckpoint)) {
             askUntil(CallResult.SETTLED, CallKind.COMPLETED_LAST, CallKind.SETTLE, checkpoint);
+            settled = true;
             return;
         }
         call(CallKind.COMPLETED, checkpoint, null);
         carryOn();
+        if (checkpoint >= firstAfterEnd) {
+            stay();
+        }
+    }
+
+    /**
+     * Flink lets the task leave when the word of this checkpoint has been taken. So it is taken until the last one has
+     * come; the mails of checkpoints in between run here.
+     */
+    private void stay() {
+        if (staying) {
+            return;
+        }
+        staying = true;
+        while (!settled) {
+            mailboxes.waitForAny();
+        }
     }
 
     void aborted(long checkpoint) {

@@ -101,9 +101,21 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
 
     @Override
     public void handleOperatorEvent(OperatorEvent event) {
-        if (driver != null && event instanceof CheckpointBegins) {
-            driver.checkpointBegins(((CheckpointBegins) event).checkpoint);
+        if (driver == null) {
+            return;
         }
+        if (event instanceof CheckpointBegins) {
+            driver.checkpointBegins(((CheckpointBegins) event).checkpoint);
+        } else if (event instanceof SourceEnd.AllHaveRead) {
+            driver.mayFinish();
+        } else if (event instanceof SourceEnd.LastCheckpoint) {
+            driver.mayLeaveAfter(((SourceEnd.LastCheckpoint) event).checkpoint);
+        }
+    }
+
+    /** Of a source: everything was read; others of its subtasks may not be as far. */
+    void hasRead() {
+        coordinator.sendEventToCoordinator(new SourceEnd.HasRead());
     }
 
     @Override

@@ -43,7 +43,7 @@ abstract class StageOperatorFactory extends AbstractStreamOperatorFactory<byte[]
 
     @Override
     public OperatorCoordinator.Provider getCoordinatorProvider(String operatorName, OperatorID operatorID) {
-        return new StageCoordinator.Provider(spec.job, operatorID);
+        return new StageCoordinator.Provider(spec.job, spec.source, operatorID);
     }
 
     static final class OneInput extends StageOperatorFactory implements OneInputStreamOperatorFactory<byte[], byte[]> {

@@ -1,0 +1,86 @@
+package io.millstream.flink;
+
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import org.apache.flink.runtime.operators.coordination.OperatorCoordinator.SubtaskGateway;
+import org.apache.flink.runtime.operators.coordination.OperatorEvent;
+
+/**
+ * Sees to it that the subtasks of a source leave together, after one and the same checkpoint.
+ *
+ * <p>Flink completes no checkpoint while a part of a vertex's subtasks has finished and any of them has union list state,
+ * as sinks and watermarks of a source's stage have; and a subtask that is restored as finished tells nobody that its
+ * event time is over. So a subtask that has read everything waits: first until all of them have, then, when it is
+ * finished in Flink's sense, until a checkpoint is complete that was begun when all of them were.
+ */
+final class SourceEnd {
+    private final int parallelism;
+    private final Map<Integer, SubtaskGateway> gateways = new HashMap<>();
+    private final Set<Integer> read = new HashSet<>();
+    private final Set<Integer> finished = new HashSet<>();
+    private boolean lastIsKnown;
+
+    SourceEnd(int parallelism) {
+        this.parallelism = parallelism;
+    }
+
+    void started(SubtaskGateway gateway) {
+        gateways.put(gateway.getSubtask(), gateway);
+    }
+
+    /** The subtask starts anew, perhaps from before its end. */
+    void forget(int subtask) {
+        gateways.remove(subtask);
+        read.remove(subtask);
+        finished.remove(subtask);
+        lastIsKnown = false;
+    }
+
+    /** A subtask has read everything. */
+    void hasRead(int subtask) {
+        read.add(subtask);
+        if (read.size() == parallelism) {
+            tell(new AllHaveRead());
+        }
+    }
+
+    /** A subtask has finished in Flink's sense; it stays until the last checkpoint is complete. */
+    void hasFinished(int subtask) {
+        finished.add(subtask);
+    }
+
+    /** Called before the barriers of a checkpoint go out. */
+    void checkpointBegins(long checkpoint) {
+        if (!lastIsKnown && finished.size() == parallelism) {
+            lastIsKnown = true;
+            tell(new LastCheckpoint(checkpoint));
+        }
+    }
+
+    private void tell(OperatorEvent event) {
+        gateways.values().forEach(gateway -> gateway.sendEvent(event));
+    }
+
+    /** To the coordinator: this subtask has read everything. */
+    static final class HasRead implements OperatorEvent {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /** From the coordinator: all subtasks have. */
+    static final class AllHaveRead implements OperatorEvent {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /** From the coordinator: all subtasks have finished before this checkpoint, and leave when it or a later one is complete. */
+    static final class LastCheckpoint implements OperatorEvent {
+        private static final long serialVersionUID = 1L;
+
+        final long checkpoint;
+
+        LastCheckpoint(long checkpoint) {
+            this.checkpoint = checkpoint;
+        }
+    }
+}
