@@ -22,8 +22,10 @@ final class StageDriver {
     /** Whether a loop of this driver is on the stack. */
     private boolean looping;
     private boolean ended;
-    /** The first checkpoint that was prepared after the end: it and later ones may be the last. */
-    private long firstAfterEnd = Long.MAX_VALUE;
+    /** Whether Flink has finished the stage. A source ends earlier: it waits for its other subtasks. */
+    private boolean finished;
+    /** The first checkpoint that was prepared after that: it and later ones may be the last. */
+    private long firstAfterFinish = Long.MAX_VALUE;
     /** Whether a source may finish: all its subtasks have read everything. */
     private boolean finishAllowed;
     /** The task may leave after this checkpoint or a later one. */
@@ -88,8 +90,8 @@ final class StageDriver {
 
     /** Returns when the state for this checkpoint is frozen. */
     void prepare(long checkpoint) {
-        if (ended) {
-            firstAfterEnd = Math.min(firstAfterEnd, checkpoint);
+        if (finished) {
+            firstAfterFinish = Math.min(firstAfterFinish, checkpoint);
         }
         askUntil(CallResult.PREPARED, CallKind.PREPARE, CallKind.PREPARE, checkpoint);
     }
@@ -115,14 +117,14 @@ final class StageDriver {
     }
 
     void completed(long checkpoint, boolean stopsTheJob) {
-        if (stopsTheJob || checkpoint >= Math.max(firstAfterEnd, lastCheckpoint)) {
+        if (stopsTheJob || checkpoint >= Math.max(firstAfterFinish, lastCheckpoint)) {
             askUntil(CallResult.SETTLED, CallKind.COMPLETED_LAST, CallKind.SETTLE, checkpoint);
             settled = true;
             return;
         }
         call(CallKind.COMPLETED, checkpoint, null);
         carryOn();
-        if (checkpoint >= firstAfterEnd) {
+        if (checkpoint >= firstAfterFinish) {
             stay();
         }
     }
@@ -156,6 +158,7 @@ final class StageDriver {
                 resumeOrWait();
             }
         });
+        finished = true;
     }
 
     /** Makes sure that the stage is resumed, in a mail of its own. */
