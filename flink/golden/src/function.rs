@@ -1,6 +1,5 @@
 //! Functions with state and timers.
 
-use millstream::operators::KeyedCoProcessFunction;
 use millstream::prelude::*;
 use millstream::state::MapState;
 
@@ -8,9 +7,11 @@ use crate::{Event, Line};
 
 const HOUR: Time = 3_600_000;
 
-/// A user's last cart without a purchase within the hour. Counts carts since the last result.
+/// Carts that no cart and no purchase of the same user follows within the hour, each with the number of carts
+/// since the purchase before. What it gives does not depend on the order in which events come.
 pub(crate) struct Abandoned {
-    pub(crate) cart: ValueState<(Time, u64)>,
+    /// By event time: carts and purchases.
+    pub(crate) events: MapState<Time, (u64, u64)>,
 }
 
 impl KeyedProcessFunction for Abandoned {
@@ -19,26 +20,32 @@ impl KeyedProcessFunction for Abandoned {
     type Out = Line;
 
     fn process(&mut self, event: Event, cx: &mut KeyedContext<'_, String, Line>) -> Result<()> {
-        match event.behavior.as_str() {
-            "buy" => self.cart.clear(cx),
-            "cart" => {
-                let (last, carts) = self.cart.get(cx).copied().unwrap_or((event.at, 0));
-                let last = last.max(event.at);
-                self.cart.set(cx, (last, carts + 1));
-                cx.register_timer(TimerKind::EventTime, last + HOUR);
-            }
-            _ => {}
+        let (cart, buy) = (event.behavior == "cart", event.behavior == "buy");
+        if cart || buy {
+            let events = self.events.get_mut(cx).entry(event.at).or_default();
+            *events = (events.0 + u64::from(cart), events.1 + u64::from(buy));
+            cx.register_timer(TimerKind::EventTime, event.at + HOUR);
         }
         Ok(())
     }
 
     fn on_timer(&mut self, timer: Timer, cx: &mut KeyedContext<'_, String, Line>) -> Result<()> {
-        if let Some((last, carts)) = self.cart.get(cx).copied()
-            && last + HOUR == timer.time
-        {
+        let at = timer.time - HOUR;
+        let events = self.events.get_mut(cx);
+        let followed = events.keys().any(|time| *time > at && *time <= timer.time);
+        let bought = events.get(&at).is_none_or(|(_, buys)| *buys > 0);
+        if followed {
+            return Ok(());
+        }
+        let last_buy =
+            events.iter().filter(|(time, (_, buys))| **time <= at && *buys > 0).map(|(time, _)| *time).max();
+        let since = |time: &Time| last_buy.is_none_or(|buy| *time > buy);
+        let carts =
+            events.iter().filter(|(time, _)| **time <= at && since(time)).map(|(_, (carts, _))| carts).sum();
+        events.retain(|time, _| *time > at);
+        if !bought {
             let key = cx.key().clone();
-            cx.collect(Line { key, from: last, to: timer.time, count: carts });
-            self.cart.clear(cx);
+            cx.collect(Line { key, from: at, to: timer.time, count: carts });
         }
         Ok(())
     }

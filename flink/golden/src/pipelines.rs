@@ -34,7 +34,7 @@ pub(crate) fn sessions(options: &GoldenOptions, events: &DataStream<Event>) {
 pub(crate) fn timers(options: &GoldenOptions, events: &DataStream<Event>) {
     let abandoned = events
         .key_by(|event| event.user.clone())
-        .process("abandoned", |states| Ok(Abandoned { cart: states.value("cart")? }));
+        .process("abandoned", |states| Ok(Abandoned { events: states.map("events")? }));
     files(options, "results", &abandoned);
 }
 
