@@ -23,6 +23,15 @@ final class FrozenStage {
         return identity.explain(() -> new WrittenState(Native.writeFrozen(pointer, folder.getAbsolutePath())));
     }
 
+    byte[] tables() {
+        return identity.explain(() -> Native.frozenTables(pointer));
+    }
+
+    /** The entries of a key group: their number, then table, key and value of each. Any thread. */
+    byte[] entries(int group) {
+        return identity.explain(() -> Native.frozenEntries(pointer, group));
+    }
+
     void drop() {
         if (dropped.compareAndSet(false, true)) {
             Native.dropFrozen(pointer);

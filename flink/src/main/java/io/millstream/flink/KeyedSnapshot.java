@@ -35,6 +35,13 @@ final class KeyedSnapshot implements SnapshotStrategy<KeyedStateHandle, KeyedSna
         offered = new Resources(frozen, folder);
     }
 
+    /** What was offered, for somebody else to write and drop; null if nothing was. */
+    FrozenStage takeOffered() {
+        FrozenStage frozen = offered == null ? null : offered.frozen;
+        offered = null;
+        return frozen;
+    }
+
     /** Whether nobody took what was offered. */
     boolean takeBack() {
         boolean unused = offered != null;

@@ -38,22 +38,25 @@ import org.apache.flink.util.IOUtils;
 final class MillstreamKeyedStateBackend<K> implements CheckpointableKeyedStateBackend<K>, CheckpointListener {
     private final CheckpointableKeyedStateBackend<K> heap;
     private final Collection<KeyedStateHandle> restored;
+    private final ClassLoader classLoader;
     private final CloseableRegistry registry = new CloseableRegistry();
     private final KeyedSnapshot snapshot;
     private final SnapshotStrategyRunner<KeyedStateHandle, KeyedSnapshot.Resources> runner;
 
     MillstreamKeyedStateBackend(
-            CheckpointableKeyedStateBackend<K> heap, KeyGroupRange range, Collection<KeyedStateHandle> restored) {
+            CheckpointableKeyedStateBackend<K> heap, Collection<KeyedStateHandle> restored, ClassLoader classLoader) {
         this.heap = heap;
         this.restored = restored;
-        snapshot = new KeyedSnapshot(range);
+        this.classLoader = classLoader;
+        snapshot = new KeyedSnapshot(heap.getKeyGroupRange());
         runner = new SnapshotStrategyRunner<>(
                 "Millstream keyed state", snapshot, registry, SnapshotExecutionType.ASYNCHRONOUS);
     }
 
     /** Downloads the state to restore into folders below {@code directory}. */
     List<RestoredHandle> download(File directory) throws Exception {
-        return new StateDownload(registry).run(restored, directory);
+        CanonicalRestore<K> canonical = new CanonicalRestore<>(getKeyGroupRange(), getKeySerializer(), classLoader);
+        return new StateDownload(registry, canonical).run(restored, directory);
     }
 
     /** The operator brings what it froze, just before Flink asks for the snapshot. */
@@ -73,9 +76,16 @@ final class MillstreamKeyedStateBackend<K> implements CheckpointableKeyedStateBa
         return runner.snapshot(checkpoint, timestamp, storage, options);
     }
 
+    /** For a savepoint in Flink's canonical format. */
     @Override
     public SavepointResources<K> savepoint() throws Exception {
-        return heap.savepoint();
+        FrozenStage frozen = snapshot.takeOffered();
+        if (frozen == null) {
+            return heap.savepoint();
+        }
+        return new SavepointResources<>(
+                new CanonicalSnapshot<>(frozen, getKeyGroupRange(), getKeySerializer()),
+                SnapshotExecutionType.ASYNCHRONOUS);
     }
 
     @Override

@@ -23,7 +23,9 @@ public final class MillstreamStateBackend implements StateBackend {
         KeyedStateBackendParametersImpl<K> empty =
                 new KeyedStateBackendParametersImpl<>(parameters).setStateHandles(Collections.emptyList());
         return new MillstreamKeyedStateBackend<>(
-                heap.createKeyedStateBackend(empty), parameters.getKeyGroupRange(), parameters.getStateHandles());
+                heap.createKeyedStateBackend(empty),
+                parameters.getStateHandles(),
+                parameters.getEnv().getUserCodeClassLoader().asClassLoader());
     }
 
     @Override
@@ -39,6 +41,6 @@ public final class MillstreamStateBackend implements StateBackend {
 
     @Override
     public boolean supportsSavepointFormat(SavepointFormatType format) {
-        return format == SavepointFormatType.NATIVE;
+        return true;
     }
 }

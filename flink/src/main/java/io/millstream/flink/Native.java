@@ -49,6 +49,12 @@ final class Native {
     /** Writes keyed state into files below {@code folder}. Any thread. */
     static native byte[] writeFrozen(long frozen, String folder);
 
+    /** What the numbers of tables mean, for a canonical savepoint. */
+    static native byte[] frozenTables(long frozen);
+
+    /** The keyed state of one key group, for a canonical savepoint. Any thread. */
+    static native byte[] frozenEntries(long frozen, int group);
+
     static native void dropFrozen(long frozen);
 
     /** What the stage counted. Any thread, until {@link #closeStage}. */

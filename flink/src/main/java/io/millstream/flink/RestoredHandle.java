@@ -6,6 +6,7 @@ import org.apache.flink.runtime.state.KeyGroupRange;
 /** The keyed state of one earlier subtask, downloaded into a folder. */
 final class RestoredHandle {
     private final KeyGroupRange range;
+    /** Null for state from a canonical savepoint. */
     private final byte[] manifest;
     private final File folder;
 

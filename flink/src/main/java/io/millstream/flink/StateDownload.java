@@ -14,15 +14,18 @@ import java.util.concurrent.Callable;
 import org.apache.flink.core.fs.CloseableRegistry;
 import org.apache.flink.runtime.state.IncrementalKeyedStateHandle.HandleAndLocalPath;
 import org.apache.flink.runtime.state.IncrementalRemoteKeyedStateHandle;
+import org.apache.flink.runtime.state.KeyGroupsStateHandle;
 import org.apache.flink.runtime.state.KeyedStateHandle;
 import org.apache.flink.runtime.state.StreamStateHandle;
 
 /** Brings restored keyed state from the checkpoint storage to the local disk. */
 final class StateDownload {
     private final CloseableRegistry registry;
+    private final CanonicalRestore<?> canonical;
 
-    StateDownload(CloseableRegistry registry) {
+    StateDownload(CloseableRegistry registry, CanonicalRestore<?> canonical) {
         this.registry = registry;
+        this.canonical = canonical;
     }
 
     /** Each handle gets a folder of its own below {@code directory}. */
@@ -31,14 +34,17 @@ final class StateDownload {
         for (KeyedStateHandle handle : handles) {
             File folder = new File(directory, "restored-" + restored.size());
             Files.createDirectories(folder.toPath());
-            restored.add(download(checked(handle), folder));
+            restored.add(restore(handle, folder));
         }
         return restored;
     }
 
-    private static IncrementalRemoteKeyedStateHandle checked(KeyedStateHandle handle) {
+    private RestoredHandle restore(KeyedStateHandle handle, File folder) throws Exception {
         if (handle instanceof IncrementalRemoteKeyedStateHandle) {
-            return (IncrementalRemoteKeyedStateHandle) handle;
+            return download((IncrementalRemoteKeyedStateHandle) handle, folder);
+        }
+        if (handle instanceof KeyGroupsStateHandle) {
+            return canonical.run(handle, folder);
         }
         throw new IllegalStateException("The state to restore was written as " + handle.getClass().getSimpleName()
                 + ", which is no state of this job's state backend.");
