@@ -13,7 +13,6 @@ pub mod jobs;
 #[cfg(any(test, not(feature = "servers")))]
 pub mod left_out;
 pub mod options;
-pub mod own_output;
 pub mod page;
 pub mod parts;
 pub mod pipeline;

@@ -10,7 +10,6 @@ use crate::jobs::hot_items::{Ranking, hot_items};
 use crate::jobs::pv_uv::pv_uv;
 use crate::jobs::user_clicks::user_clicks;
 use crate::options::{Granularity, Job, Options};
-use crate::own_output::refuse_own_output;
 use crate::parts::store_name;
 use crate::results::PvUv;
 use crate::sinks::{Tables, sink_dead_letters, sink_tables};
@@ -32,7 +31,6 @@ pub struct Pipeline {
 /// Options that cannot work.
 pub fn build(options: &Options, env: &Environment) -> Result<Pipeline> {
     refuse_nothing(options)?;
-    refuse_own_output(options)?;
     let events = sources::events(options, env)?;
     let (tables, late) = jobs(options, &events.counted)?;
     let mut refused = late.sums;

@@ -121,9 +121,9 @@ fn mistakes_are_told_before_anything_starts() -> Result<()> {
         (config("{type: kafka, brokers: \" \", topic: x}"), "`brokers` is missing"),
         (
             config("{type: files, path: \"*.jsonl\"}"),
-            "`dead-letter` writes to dead-letter.jsonl, which `source` reads",
+            "writes to dead-letter.jsonl, which source \"clicks\" reads",
         ),
-        (config("{type: files, path: .}"), "`sinks.0` writes to clicks.db, which `source` reads"),
+        (config("{type: files, path: .}"), "writes to clicks.db, which source \"clicks\" reads"),
         (
             format!(
                 "dead-letter: {{type: files, path: /proc/none/dead.jsonl}}\n{}",

@@ -8,7 +8,7 @@ use millstream_record::Result;
 use millstream_record::record::Data;
 use millstream_stage::OpenContext;
 use millstream_stage::dead_letter::DeadLetter;
-use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream_stage::sink::{Guarantee, OutputLocation, Sink, SinkWriter};
 
 use crate::config::FilesSinkOptions;
 use crate::dead_letter_json::dead_letter_json;
@@ -96,6 +96,10 @@ impl<T: Data> Sink<T> for FilesSink<T> {
 
     fn validate(&self) -> Result<()> {
         self.options.validate()
+    }
+
+    fn outputs(&self) -> Vec<OutputLocation> {
+        vec![OutputLocation::File(self.options.path.clone())]
     }
 
     fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_record::Result;
 use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
+use millstream_stage::sink::OutputLocation;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
 
 use crate::config::FilesSourceOptions;
@@ -48,7 +49,7 @@ impl FilesSource {
         find(&self.options.path)
     }
 
-    /// Whether it reads this file, or would if it were there. What a job writes must not be what it reads.
+    /// Whether it reads this file, or would if it were there.
     pub fn reads(&self, file: &str) -> bool {
         names(&self.options.path, file)
     }
@@ -63,6 +64,10 @@ impl Source for FilesSource {
 
     fn validate(&self) -> Result<()> {
         self.options.validate()
+    }
+
+    fn reads_output(&self, output: &OutputLocation) -> bool {
+        matches!(output, OutputLocation::File(path) if self.reads(path))
     }
 
     fn enumerator(&self) -> Box<dyn Enumerator> {

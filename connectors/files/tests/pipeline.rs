@@ -184,3 +184,29 @@ fn two_subtasks_write_one_csv_file_and_the_dead_letters() {
     let (nothing, never) = ("bm90aGluZw==".into(), "dSwxLDIsYnV5LG5ldmVy".into());
     assert_eq!(seen, [(&2.into(), &nothing, &split), (&3.into(), &never, &split)]);
 }
+
+#[test]
+fn a_pipeline_does_not_read_what_it_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fs::write(at("in.jsonl"), "{}\n").unwrap();
+    let refusal = |read: &str, written: &str| {
+        let env = Environment::new("own-output");
+        let lines = env.source("lines", FilesSource::from_path(at(read)));
+        let texts = lines.map("texts", |batch: RawBatch| batch.len().to_string());
+        let append = |text: &String, bytes: &mut Vec<u8>| bytes.extend_from_slice(text.as_bytes());
+        texts.sink_to("results", FilesSink::lines(FilesSinkOptions::to(at(written)), append));
+        env.plan().err()
+    };
+    for (read, written) in
+        [("in.jsonl", "in.jsonl"), ("*.jsonl", "out.jsonl"), ("", "out.csv"), ("**/*.csv", "deep/out.csv")]
+    {
+        let error = refusal(read, written).expect(read);
+        assert_eq!((error.kind(), error.operator()), (ErrorKind::Configuration, Some("results")));
+        let says = format!("writes to {}, which source \"lines\" reads", at(written));
+        assert!(error.to_string().contains(&says), "{error}");
+    }
+    for (read, written) in [("in.jsonl", "out.jsonl"), ("*.jsonl", "out.csv"), ("", "deep/out.csv")] {
+        assert!(refusal(read, written).is_none(), "{read} {written}");
+    }
+}

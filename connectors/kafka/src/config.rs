@@ -94,6 +94,11 @@ enum OneOrMany {
     Many(Vec<String>),
 }
 
+/// The single addresses of `brokers`.
+pub(crate) fn addresses(brokers: &str) -> Vec<String> {
+    brokers.split(',').map(|address| address.trim().to_owned()).collect()
+}
+
 impl From<OneOrMany> for Topics {
     fn from(topics: OneOrMany) -> Self {
         match topics {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use millstream_record::record::Data;
 use millstream_record::{Error, Result};
 use millstream_stage::OpenContext;
-use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream_stage::sink::{Guarantee, OutputLocation, Sink, SinkWriter};
 use millstream_stage::time::Time;
 
 use crate::client::{Patience, producer_config, transactional_config};
+use crate::config::addresses;
 use crate::delivery::{Deliveries, Producer};
 use crate::encode::Message;
 use crate::exactly_once::TransactionalWriter;
@@ -114,6 +115,11 @@ impl<T: Data> Sink<T> for KafkaSink<T> {
         };
         let checked = config.create_native_config();
         checked.map(drop).map_err(|error| Error::from(ConnectorError::of_creation(error)))
+    }
+
+    fn outputs(&self) -> Vec<OutputLocation> {
+        let (brokers, topic) = (addresses(&self.options.brokers), self.options.topic.clone());
+        vec![OutputLocation::Topic { brokers, topic }]
     }
 
     fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use millstream_record::{Error, Result};
 use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
+use millstream_stage::sink::OutputLocation;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
 
 use crate::client::{Consumer, Events, Patience, consumer_config};
-use crate::config::{KafkaSourceOptions, Start};
+use crate::config::{KafkaSourceOptions, Start, addresses};
 use crate::enumerator::KafkaEnumerator;
 use crate::group_offsets::group_offsets;
 use crate::reader::KafkaReader;
@@ -67,11 +68,39 @@ impl Source for KafkaSource {
         checked.map(drop).map_err(|error| Error::from(ConnectorError::of_creation(error)))
     }
 
+    // Two clusters are the same as far as their addresses tell.
+    fn reads_output(&self, output: &OutputLocation) -> bool {
+        let OutputLocation::Topic { brokers, topic } = output else { return false };
+        let own = addresses(&self.options.brokers);
+        self.options.topic.0.contains(topic) && own.iter().any(|address| brokers.contains(address))
+    }
+
     fn enumerator(&self) -> Box<dyn Enumerator> {
         Box::new(KafkaEnumerator::new(Arc::clone(&self.options)))
     }
 
     fn reader(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SplitReader<Out = RawBatch>>> {
         Ok(Box::new(KafkaReader::new(Arc::clone(&self.options), name, cx)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Topics;
+
+    #[test]
+    fn a_topic_is_read_that_a_sink_writes_in_the_same_cluster() {
+        let topic = Topics(vec!["clicks".to_owned(), "carts".to_owned()]);
+        let options = KafkaSourceOptions { brokers: "a:1, b:1".to_owned(), topic, ..Default::default() };
+        let source = KafkaSource::new(options);
+        let written = |brokers: &str, topic: &str| {
+            source
+                .reads_output(&OutputLocation::Topic { brokers: addresses(brokers), topic: topic.to_owned() })
+        };
+        assert!(written("b:1", "carts") && written("c:1,a:1", "clicks"));
+        assert!(!written("c:1", "carts"), "another cluster");
+        assert!(!written("b:1", "results"), "another topic");
+        assert!(!source.reads_output(&OutputLocation::File("clicks".to_owned())));
     }
 }

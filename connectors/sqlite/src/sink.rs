@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_delivery::Writers;
 use millstream_record::{Data, Result};
 use millstream_stage::OpenContext;
-use millstream_stage::sink::{Guarantee, Sink, SinkWriter};
+use millstream_stage::sink::{Guarantee, OutputLocation, Sink, SinkWriter};
 use serde::Serialize;
 
 use crate::config::SqliteOptions;
@@ -72,6 +72,10 @@ impl<T: Data> Sink<T> for SqliteSink<T> {
     fn validate(&self) -> Result<()> {
         self.options.validate()?;
         self.table.validate()
+    }
+
+    fn outputs(&self) -> Vec<OutputLocation> {
+        vec![OutputLocation::File(self.options.path.to_string_lossy().into_owned())]
     }
 
     fn writer(&self, name: &str, cx: &mut OpenContext) -> Result<Box<dyn SinkWriter<T>>> {

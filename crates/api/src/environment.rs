@@ -91,6 +91,8 @@ impl Environment {
         let (source, node) = (Arc::new(source), Node::shared());
         let mut graph = self.graph();
         graph.check(name, source.validate());
+        let known = Arc::clone(&source);
+        graph.reads(name, move |output| known.reads_output(output));
         let stage = graph.add_stage();
         graph.add_operator(stage, name, &format!("{} source", source.kind()), None);
         let (reading, head, title) = (Arc::clone(&source), Arc::clone(&node), Arc::<str>::from(name));

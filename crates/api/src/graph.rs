@@ -10,7 +10,7 @@ use millstream_stage::batch::{EdgeId, RecordCodec};
 use millstream_stage::plan::{
     EdgeSpec, Exchange, KeyedSpec, MakeEnumerator, MakeStage, OperatorSpec, Plan, StageId, StageSpec,
 };
-use millstream_stage::sink::Guarantee;
+use millstream_stage::sink::{Guarantee, OutputLocation};
 
 /// A pipeline under construction.
 pub(crate) struct Graph {
@@ -21,8 +21,14 @@ pub(crate) struct Graph {
     stages: Vec<StageDraft>,
     edges: Vec<EdgeSpec>,
     names: BTreeSet<String>,
+    sources: Vec<NamedSource>,
+    // By sink: where it writes.
+    outputs: Vec<(String, OutputLocation)>,
     errors: Vec<Error>,
 }
+
+// A source's name, and whether it reads what is written somewhere.
+type NamedSource = (String, Box<dyn Fn(&OutputLocation) -> bool + Send>);
 
 #[derive(Default)]
 struct StageDraft {
@@ -42,6 +48,8 @@ impl Graph {
             stages: Vec::new(),
             edges: Vec::new(),
             names: BTreeSet::new(),
+            sources: Vec::new(),
+            outputs: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -128,6 +136,30 @@ impl Graph {
         }
     }
 
+    /// Remembers what a source reads, so that no sink of the pipeline may write it.
+    pub(crate) fn reads(&mut self, source: &str, reads: impl Fn(&OutputLocation) -> bool + Send + 'static) {
+        self.sources.push((source.to_owned(), Box::new(reads)));
+    }
+
+    /// Remembers where a sink writes.
+    pub(crate) fn writes(&mut self, sink: &str, outputs: Vec<OutputLocation>) {
+        self.outputs.extend(outputs.into_iter().map(|output| (sink.to_owned(), output)));
+    }
+
+    // A job that read its own output would take its results for events; each of those may be a dead letter,
+    // which it would read again.
+    fn refuse_own_output(&mut self) {
+        for (sink, output) in &self.outputs {
+            let reader = self.sources.iter().find(|(_, reads)| reads(output));
+            self.errors.extend(reader.map(|(source, _)| {
+                let message = format!(
+                    "the sink writes to {output}, which source {source:?} reads: the job would take its own output for input. Let one of them be elsewhere"
+                );
+                Error::configuration(message).in_operator(sink)
+            }));
+        }
+    }
+
     fn error(&mut self, error: Error) {
         self.errors.push(error);
     }
@@ -153,6 +185,7 @@ impl Graph {
                 self.errors.push(Error::configuration(message));
             }
         }
+        self.refuse_own_output();
         self.errors = merged(std::mem::take(&mut self.errors));
         match self.errors.len() {
             0 => Ok(Plan {

@@ -215,6 +215,7 @@ impl<T: Data> DataStream<T> {
         let (node, title) = (Node::shared(), Arc::<str>::from(name));
         let mut graph = self.env.graph();
         graph.check(name, sink.validate());
+        graph.writes(name, sink.outputs());
         graph.add_sink(self.stage, name, sink.kind(), self.operator.clone(), sink.guarantee());
         drop(graph);
         let dead_letters = DataStream::new(self.env.clone(), self.stage, Arc::clone(&node), Some(name));

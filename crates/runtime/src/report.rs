@@ -59,8 +59,10 @@ pub struct OperatorReport {
     pub kind: String,
     /// Records that came in.
     pub records_in: u64,
-    /// Records that went out.
+    /// Records that went out; of a sink none, since it hands them to a system outside.
     pub records_out: u64,
+    /// Whether it is a sink.
+    pub is_sink: bool,
     /// Records that came too late for their window.
     pub late: u64,
     /// Counters of its own, such as `deadLetters`.
@@ -81,8 +83,15 @@ impl JobReport {
 
 impl OperatorReport {
     pub(crate) fn new(spec: &OperatorSpec) -> Self {
-        let (name, kind) = (spec.name.clone(), spec.kind.clone());
-        Self { name, kind, records_in: 0, records_out: 0, late: 0, counters: BTreeMap::new() }
+        Self {
+            name: spec.name.clone(),
+            kind: spec.kind.clone(),
+            records_in: 0,
+            records_out: 0,
+            is_sink: spec.sink.is_some(),
+            late: 0,
+            counters: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn with(mut self, metrics: &OperatorMetrics) -> Self {
@@ -153,12 +162,11 @@ impl fmt::Display for JobReport {
         let width = self.operators.iter().map(|op| op.name.chars().count()).max().unwrap_or(0).max(8);
         write!(f, "  {:<width$}  {:>14}  {:>14}", "operator", "records in", "records out")?;
         for operator in &self.operators {
-            let (count_in, count_out) = (grouped(operator.records_in), grouped(operator.records_out));
-            write!(f, "\n  {:<width$}  {count_in:>14}  {count_out:>14}", operator.name)?;
-            let notes = operator.notes();
-            if !notes.is_empty() {
-                write!(f, "  {notes}")?;
-            }
+            let count_in = grouped(operator.records_in);
+            let count_out = if operator.is_sink { String::new() } else { grouped(operator.records_out) };
+            let (name, notes) = (&operator.name, operator.notes());
+            let line = format!("  {name:<width$}  {count_in:>14}  {count_out:>14}  {notes}");
+            write!(f, "\n{}", line.trim_end())?;
         }
         Ok(())
     }
@@ -200,11 +208,13 @@ mod tests {
             kind: String::new(),
             records_in,
             records_out,
+            is_sink: false,
             late: 0,
             counters: BTreeMap::new(),
         };
         let mut parse = operator("parse", 1_234_567, 1_234_560);
         parse.counters.insert("deadLetters", 7);
+        let out = OperatorReport { is_sink: true, ..operator("out", 1_234_560, 0) };
         let report = JobReport {
             job: "clicks".into(),
             end: End::Finished,
@@ -213,11 +223,12 @@ mod tests {
             epoch: 1,
             took: Duration::from_millis(1500),
             left: None,
-            operators: vec![operator("in", 0, 1_234_567), parse],
+            operators: vec![operator("in", 0, 1_234_567), parse, out],
         };
         assert_eq!(report.dead_letters(), 7);
         let expected = "clicks finished after 1s 500ms: everything was read.\n  operator      records in     records out\n  \
-             in                     0       1,234,567\n  parse          1,234,567       1,234,560  dead letters 7";
+             in                     0       1,234,567\n  parse          1,234,567       1,234,560  dead letters 7\n  \
+             out            1,234,560";
         assert_eq!(report.to_string(), expected);
     }
 }

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod operator;
 pub mod options;
 pub mod origin;
+mod output_location;
 pub mod plan;
 pub mod raw;
 pub mod reasons;

@@ -10,6 +10,8 @@ use crate::snapshot::{CheckpointId, Frozen};
 use crate::step::{Budget, Step};
 use crate::unwritten::Backlog;
 
+pub use crate::output_location::OutputLocation;
+
 /// What a reader of the system can rely on after crashes and replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarantee {
@@ -35,6 +37,11 @@ pub trait Sink<T: Data>: Send + Sync + 'static {
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     fn validate(&self) -> Result<()> {
         Ok(())
+    }
+    /// The places that it writes to, as far as its settings name them and a source could read them: the plan
+    /// refuses a pipeline that reads its own output. None by default.
+    fn outputs(&self) -> Vec<OutputLocation> {
+        Vec::new()
     }
     /// Opens a writer for the subtask of `cx`. Its metrics are `cx.metrics_of(name)`, where `name` is the
     /// sink's name in the pipeline. Connections may be checked by the writer's first I/O instead of here.

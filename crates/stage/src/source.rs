@@ -8,6 +8,7 @@ use millstream_record::{Error, Result};
 
 use crate::batch::Rows;
 use crate::context::{Context, OpenContext};
+use crate::output_location::OutputLocation;
 use crate::snapshot::CheckpointId;
 use crate::split::SplitId;
 use crate::step::Budget;
@@ -53,6 +54,11 @@ pub trait Source: Send + Sync + 'static {
     /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration).
     fn validate(&self) -> Result<()> {
         Ok(())
+    }
+    /// Whether it reads, or would read if it were there, what a sink of the same pipeline writes: the plan
+    /// then refuses the pipeline. May look at files; asks no server. False by default.
+    fn reads_output(&self, _: &OutputLocation) -> bool {
+        false
     }
     /// The enumerator; it runs once per job.
     fn enumerator(&self) -> Box<dyn Enumerator>;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_record::Result;
 use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
+use millstream_stage::sink::OutputLocation;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
 
 use super::config::ReplayOptions;
@@ -43,6 +44,10 @@ impl<S: Source<Out = RawBatch>> Source for Replay<S> {
     fn validate(&self) -> Result<()> {
         self.options.validate()?;
         self.inner.validate()
+    }
+
+    fn reads_output(&self, output: &OutputLocation) -> bool {
+        self.inner.reads_output(output)
     }
 
     fn enumerator(&self) -> Box<dyn Enumerator> {
