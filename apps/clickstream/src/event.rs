@@ -83,10 +83,10 @@ pub struct EventOptions {
     pub preset: Preset,
     /// Single field names that differ from the set, such as `userId: uid`.
     pub fields: BTreeMap<String, String>,
-    /// The unit of the event's time. Without it, that of `preset` counts.
+    /// The unit of the event's time. Without it, the unit of `preset` counts.
     pub time_unit: Option<TimeUnit>,
-    /// Texts that stand for no user, in any case of letters: such events count nowhere. An empty `userId`
-    /// never names one.
+    /// Texts in place of a user's id that mean no user, in upper or lower case: such events are counted in no
+    /// metric. An empty `userId` never names one.
     pub placeholder_users: Placeholders,
 }
 

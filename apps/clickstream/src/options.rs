@@ -116,20 +116,21 @@ impl FilesOptions {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WatermarkOptions {
-    /// How much later than a newer event an older one may come and still count.
+    /// How far an event may be older than the newest one and still count.
     #[serde(with = "duration")]
     #[schemars(extend("x-flink" = "WatermarkStrategy.forBoundedOutOfOrderness"))]
     pub max_out_of_orderness: Duration,
-    /// After this much silence, nobody waits for a partition any longer. With `0s`, every partition is waited
-    /// for.
+    /// A partition without events for this long is idle: event time no longer waits for it. With `0s`, event
+    /// time waits for every partition.
     #[serde(with = "duration")]
     #[schemars(extend("x-flink" = "WatermarkStrategy.withIdleness"))]
     pub idleness: Duration,
-    /// How far an event may be ahead of this host's clock and still move event time. One that is further
+    /// How far an event may be ahead of this host's clock and still move event time. An event that is further
     /// ahead is counted in its own window.
     #[serde(with = "duration")]
     pub tolerance: Duration,
-    /// How far an event may be ahead of this host's clock at all. One that is further ahead is a dead letter.
+    /// How far an event may be ahead of this host's clock at all. An event that is further ahead is a dead
+    /// letter.
     #[serde(with = "duration")]
     pub max_ahead: Duration,
 }

@@ -38,8 +38,8 @@ pub struct ElasticsearchOptions {
     pub api_key_env: Option<String>,
     /// The file that holds the API key, without its last line break, instead of giving it here.
     pub api_key_file: Option<PathBuf>,
-    /// For `https`: a PEM file with the certificates to trust. Without it, those that the machine trusts are
-    /// used.
+    /// For `https`: a PEM file with the certificates to trust. Without it, the certificates that the machine
+    /// trusts are used.
     pub ca_file: Option<PathBuf>,
     /// A text that is put before the name of every index and template.
     #[schemars(extend("x-flink" = "index"))]
@@ -66,8 +66,8 @@ pub struct ElasticsearchOptions {
     /// The longest wait between repetitions.
     #[serde(rename = "bulk-flush.backoff.max-delay", with = "duration")]
     pub backoff_max_delay: Duration,
-    /// How long one document is repeated before the job is restarted from its checkpoint. Without it,
-    /// repeating goes on for ever; the metric `retries` and the log show it.
+    /// How long a document is retried before the job is restarted from its checkpoint. Without it, the sink
+    /// retries for ever; the metric `retries` and the log show it.
     #[serde(rename = "bulk-flush.backoff.max-time", with = "optional_duration")]
     pub backoff_max_time: Option<Duration>,
     /// How much the writer of one subtask holds, sent or not, before it takes no more data.

@@ -13,7 +13,7 @@ pub enum BrokenKind {
     /// It has a byte that is no UTF-8.
     #[serde(rename = "not-utf8")]
     NotUtf8,
-    /// `userId` is null: JSON, but of nobody.
+    /// `userId` is null: the event belongs to no user.
     NullUser,
     /// `timestamp` is a word.
     WrongType,

@@ -29,10 +29,10 @@ pub struct KafkaSourceOptions {
     /// alone, and it never joins the group.
     #[schemars(extend("x-flink" = "properties.group.id"))]
     pub group_id: Option<String>,
-    /// With `start: group-offsets`: where a partition is read from for which the group has no offset.
+    /// With `start: group-offsets`: where a partition is read from if the group has no offset for it.
     #[schemars(extend("x-flink" = "properties.auto.offset.reset"))]
     pub on_missing_group_offset: GroupFallback,
-    /// What to do when the topic does not have the offset to go on from, or was created anew since.
+    /// What the source does when the topic does not have the offset to go on from, or was created anew since.
     pub on_missing_offset: MissingOffset,
     /// Where to stop reading. Without it the source never ends.
     #[schemars(extend("x-flink" = "scan.bounded.mode"))]
@@ -40,12 +40,12 @@ pub struct KafkaSourceOptions {
     /// Whether messages of open and aborted transactions are read.
     #[schemars(extend("x-flink" = "properties.isolation.level"))]
     pub isolation: Isolation,
-    /// How long brokers may be silent before the log says so and what to look at. The job waits for them all
-    /// the same.
+    /// After this long without an answer of the brokers, the log says so and names what to check. The job
+    /// goes on waiting for them.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// How often the source looks for new partitions while it runs unbounded; with `null`, never. Until a
-    /// partition is found nobody waits for its events, so some of them may be late then.
+    /// How often an unbounded source looks for new partitions; with `null`, it never does. Event time does
+    /// not wait for a partition that was not found yet, so some of its first events may be late.
     #[serde(with = "optional_duration")]
     #[schemars(extend("x-flink" = "scan.topic-partition-discovery.interval"))]
     pub discovery_interval: Option<Duration>,

@@ -25,7 +25,7 @@ pub struct KafkaSinkOptions {
     /// How long the start may wait for brokers and the topic.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// How long a message, or a transaction, is tried before the job goes back to its last checkpoint.
+    /// How long the sink repeats a message or a transaction before the job goes back to its last checkpoint.
     #[serde(with = "duration")]
     #[schemars(extend("x-flink" = "properties.delivery.timeout.ms"))]
     pub delivery_timeout: Duration,
@@ -36,7 +36,7 @@ pub struct KafkaSinkOptions {
     /// How messages are compressed.
     #[schemars(extend("x-flink" = "properties.compression.type"))]
     pub compression: Compression,
-    /// What a reader of the topic can rely on.
+    /// The guarantee that a reader of the topic has.
     #[serde(alias = "sink.delivery-guarantee")]
     #[schemars(extend("x-flink" = "sink.delivery-guarantee"))]
     pub delivery_guarantee: DeliveryGuarantee,
@@ -56,7 +56,7 @@ pub struct KafkaSinkOptions {
     /// While a snapshot of it is written, it is in memory twice.
     #[serde(with = "size")]
     pub max_interval_bytes: usize,
-    /// Exactly once: what to do when a restored checkpoint has output of which the brokers no longer know
+    /// Exactly once: what the sink does with output of a restored checkpoint when the brokers no longer know
     /// whether it was written.
     pub on_missing_marker: MissingMarker,
     /// More properties of the client, such as `security.protocol`.
@@ -89,7 +89,7 @@ impl Default for KafkaSinkOptions {
     }
 }
 
-/// What a reader of the topic can rely on.
+/// The guarantee that a reader of the topic has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryGuarantee {
@@ -101,8 +101,9 @@ pub enum DeliveryGuarantee {
     ExactlyOnce,
 }
 
-/// What becomes of restored output of which nobody knows whether it was written. The brokers forget after
-/// `offsets.retention.minutes` without a checkpoint that wrote anything (7 days), or with the topic.
+/// What a sink does with restored output when the brokers no longer know whether it was written. The brokers
+/// forget after `offsets.retention.minutes` without a checkpoint that wrote anything (7 days), or with the
+/// topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingMarker {
@@ -124,9 +125,9 @@ pub enum Compression {
     Lz4,
     /// Zstandard gives the smallest messages.
     Zstd,
-    /// Snappy is fast; for consumers that know no other.
+    /// Snappy is fast; it is for consumers that support no other codec.
     Snappy,
-    /// Gzip is slow; for consumers that know no other.
+    /// Gzip is slow; it is for consumers that support no other codec.
     Gzip,
     /// Messages are not compressed.
     None,

@@ -38,7 +38,8 @@ pub struct RedisOptions {
     /// The largest size of one pipeline, unless a single write is larger.
     #[serde(with = "size")]
     pub batch_bytes: usize,
-    /// How long a write waits for company in its pipeline. Writes of one key that wait together become one.
+    /// How long a write waits for other writes of its pipeline. Writes of one key that wait together become
+    /// one.
     #[serde(with = "duration")]
     pub linger: Duration,
     /// How many pipelines are on their way at once, on one connection per subtask.
@@ -62,7 +63,7 @@ pub struct RedisOptions {
     /// The longest pause after a failure that may pass.
     #[serde(with = "duration")]
     pub retry_max: Duration,
-    /// How long nothing but failures may come back before the job goes back to its last checkpoint.
+    /// How long all requests may fail before the job goes back to its last checkpoint.
     #[serde(with = "duration")]
     pub retry_for: Duration,
 }

@@ -59,8 +59,8 @@ pub(crate) struct Keys {
     /// `state.backend.type: rocksdb`.
     #[serde(rename = "execution.checkpointing.incremental")]
     incremental: Option<bool>,
-    /// How long after the last savepoint the next one is taken. Without it, savepoints are taken only when
-    /// somebody asks for one.
+    /// How long after the last savepoint the next one is taken. Without it, savepoints are taken on request
+    /// only.
     #[serde(rename = "execution.savepointing.interval")]
     savepoint_interval: Option<Time>,
     /// How many completed checkpoints are kept. With more than one, a checkpoint that is damaged does not end
@@ -94,7 +94,7 @@ pub(crate) struct Keys {
     /// The pause before each restart.
     #[serde(rename = "restart-strategy.fixed-delay.delay")]
     fixed_delay: Option<Time>,
-    /// How many failures within the interval are ridden out. One more ends the job.
+    /// How many failures within the interval are followed by a restart. One more ends the job.
     #[serde(rename = "restart-strategy.failure-rate.max-failures-per-interval")]
     rate_failures: Option<u32>,
     /// The interval in which failures are counted.

@@ -12,17 +12,17 @@ use crate::value::{Value, unfit};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = also_long_names)]
 pub enum TimeUnit {
-    /// Seconds since 1970, `1511658000` or `1511658000.123`; what is finer than a millisecond is cut off.
+    /// Seconds since 1970, `1511658000` or `1511658000.123`; digits below a millisecond are cut off.
     #[serde(rename = "s", alias = "seconds")]
     Seconds,
     /// Milliseconds since 1970, `1511658000000`.
     #[default]
     #[serde(rename = "ms", alias = "milliseconds", alias = "millis")]
     Milliseconds,
-    /// Microseconds since 1970, `1511658000000000`; what is finer than a millisecond is cut off.
+    /// Microseconds since 1970, `1511658000000000`; digits below a millisecond are cut off.
     #[serde(rename = "us", alias = "microseconds", alias = "micros")]
     Microseconds,
-    /// Nanoseconds since 1970, `1511658000000000000`; what is finer than a millisecond is cut off.
+    /// Nanoseconds since 1970, `1511658000000000000`; digits below a millisecond are cut off.
     #[serde(rename = "ns", alias = "nanoseconds", alias = "nanos")]
     Nanoseconds,
     /// ISO-8601 with an offset, `2017-11-26T01:00:00.5Z` or `2017-11-26T09:00:00.5+08:00`.

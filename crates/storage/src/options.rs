@@ -38,7 +38,8 @@ pub struct StorageOptions {
     /// is used.
     #[serde(rename = "s3.endpoint")]
     pub s3_endpoint: Option<String>,
-    /// The region of the bucket. Without it, that of the variable `AWS_REGION` is used, else `us-east-1`.
+    /// The region of the bucket. Without it, the region in the variable `AWS_REGION` is used, else
+    /// `us-east-1`.
     #[serde(rename = "s3.region")]
     pub s3_region: Option<String>,
     /// Whether requests name the bucket in their path, as most servers but Amazon's want it, instead of in
@@ -55,8 +56,8 @@ pub struct StorageOptions {
     /// The session token of temporary credentials.
     #[serde(rename = "s3.session-token")]
     pub s3_session_token: Option<Secret>,
-    /// For `https`: a PEM file with the certificates to trust. Without it, those that the machine trusts are
-    /// used.
+    /// For `https`: a PEM file with the certificates to trust. Without it, the certificates that the machine
+    /// trusts are used.
     #[serde(rename = "s3.ca-file")]
     pub s3_ca_file: Option<PathBuf>,
     /// The user to act as where HDFS does not authenticate. Without it, the variable `HADOOP_USER_NAME` names
