@@ -56,12 +56,12 @@ impl Certificate {
         match fault {
             None => {}
             Some(CertificateFault::AuthorityAsServer) => {
-                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             }
             Some(CertificateFault::Expired) => params.not_after = rcgen::date_time_ymd(2020, 12, 31),
             Some(CertificateFault::NotYetValid) => params.not_before = rcgen::date_time_ymd(2090, 1, 1),
             Some(CertificateFault::OtherHost) => {
-                params = CertificateParams::new(["shop.example".to_owned()])?
+                params = CertificateParams::new(["shop.example".to_owned()])?;
             }
         }
         let cert = params.signed_by(&key, &issuer)?.pem();

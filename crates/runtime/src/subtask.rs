@@ -142,7 +142,7 @@ impl Subtask<'_> {
                     self.count_wait(waited);
                 }
                 SubtaskDecision::ReportReady => {
-                    self.attempt.tell(CoordinatorMessage::ReaderReady(self.index))
+                    self.attempt.tell(CoordinatorMessage::ReaderReady(self.index));
                 }
                 SubtaskDecision::ReportFrozen(id) => self.report_frozen(id),
                 SubtaskDecision::ReportEnded(end) => {
