@@ -142,7 +142,7 @@ pub unsafe fn on_load(vm: *mut c_void, make: MakeProgram) -> jint {
     }
 }
 
-fn natives() -> [NativeMethod<'static>; 17] {
+fn natives() -> [NativeMethod<'static>; 19] {
     let native = |name: &'static JNIStr, signature: &'static JNIStr, function: *mut c_void| {
         // SAFETY: the list below pairs each function with its own signature.
         unsafe { NativeMethod::from_raw_parts(name, signature, function) }
@@ -164,6 +164,8 @@ fn natives() -> [NativeMethod<'static>; 17] {
         native(jni_str!("takeFrozen"), jni_str!("(JJ)J"), take_frozen as *mut c_void),
         native(jni_str!("frozenLists"), jni_str!("(J)[B"), frozen_lists as *mut c_void),
         native(jni_str!("writeFrozen"), jni_str!("(JLjava/lang/String;)[B"), write_frozen as *mut c_void),
+        native(jni_str!("frozenTables"), jni_str!("(J)[B"), frozen_tables as *mut c_void),
+        native(jni_str!("frozenEntries"), jni_str!("(JI)[B"), frozen_entries as *mut c_void),
         native(jni_str!("dropFrozen"), jni_str!("(J)V"), drop_frozen as *mut c_void),
         native(jni_str!("metrics"), jni_str!("(J)[B"), stage_metrics as *mut c_void),
         native(jni_str!("closeStage"), jni_str!("(J)V"), close_stage as *mut c_void),
@@ -371,7 +373,7 @@ extern "system" fn take_frozen<'local>(
     answer(env, |_| {
         let stage: &StageHandle = at(handle)?;
         let frozen = stage.subtask.lock().take_frozen(id as u64)?;
-        Ok(handle_of(Mutex::new(FrozenStage::new(frozen))))
+        Ok(handle_of(Mutex::new(frozen)))
     })
 }
 
@@ -396,6 +398,29 @@ extern "system" fn write_frozen<'local>(
         let folder = folder.try_to_string(env)?;
         let written = at::<Mutex<FrozenStage>>(frozen)?.lock().write(Path::new(&folder))?;
         array(env, &written)
+    })
+}
+
+extern "system" fn frozen_tables<'local>(
+    env: EnvUnowned<'local>,
+    _: JClass<'local>,
+    frozen: jlong,
+) -> JByteArray<'local> {
+    answer(env, |env| {
+        let tables = at::<Mutex<FrozenStage>>(frozen)?.lock().tables();
+        array(env, &tables)
+    })
+}
+
+extern "system" fn frozen_entries<'local>(
+    env: EnvUnowned<'local>,
+    _: JClass<'local>,
+    frozen: jlong,
+    group: jint,
+) -> JByteArray<'local> {
+    answer(env, |env| {
+        let entries = at::<Mutex<FrozenStage>>(frozen)?.lock().entries(group.max(0) as u16)?;
+        array(env, &entries)
     })
 }
 

@@ -14,6 +14,7 @@
 //! millstream_flink::pipeline!(my_pipeline::program());
 //! ```
 
+mod canonical;
 mod describe;
 mod element;
 mod enumerator;

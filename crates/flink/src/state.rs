@@ -1,11 +1,13 @@
 //! What a subtask has frozen, in the forms in which Flink keeps it, and back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use millstream_checkpoint::keyed_files::{self, KeyedFiles};
 use millstream_record::Result;
+use millstream_record::key_group::KeyGroup;
 use millstream_stage::snapshot::{Committable, Frozen, FrozenState, OperatorList, Redistribute, Restored};
 
+use crate::canonical::{self, EntriesByGroup};
 use crate::wire::{WireReader, WireWriter};
 
 /// A frozen snapshot on its way to Flink's storage.
@@ -13,11 +15,37 @@ pub(crate) struct FrozenStage {
     keyed: Vec<(String, Box<dyn FrozenState>)>,
     lists: Vec<OperatorList>,
     commits: Vec<Committable>,
+    /// A folder of its own, which is made when it is needed and goes with this.
+    folder: PathBuf,
+    /// For a canonical savepoint.
+    entries: Option<EntriesByGroup>,
+}
+
+impl Drop for FrozenStage {
+    fn drop(&mut self) {
+        if self.entries.take().is_some() {
+            // What is left behind goes with the subtask's folder.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
 }
 
 impl FrozenStage {
-    pub(crate) fn new(Frozen { keyed, lists, commits }: Frozen) -> Self {
-        Self { keyed, lists, commits }
+    pub(crate) fn new(Frozen { keyed, lists, commits }: Frozen, folder: PathBuf) -> Self {
+        Self { keyed, lists, commits, folder, entries: None }
+    }
+
+    /// What the numbers of tables mean in [`entries`](Self::entries).
+    pub(crate) fn tables(&self) -> Vec<u8> {
+        canonical::tables(&self.keyed)
+    }
+
+    /// All entries of a key group.
+    pub(crate) fn entries(&mut self, group: KeyGroup) -> Result<Vec<u8>> {
+        if self.entries.is_none() {
+            self.entries = Some(EntriesByGroup::write(&self.keyed, &self.folder)?);
+        }
+        self.entries.as_ref().map_or_else(|| Ok(Vec::new()), |entries| entries.of(group))
     }
 
     /// The items of all lists that are dealt out, of all that each subtask gets whole, and of all

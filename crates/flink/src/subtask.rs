@@ -7,6 +7,7 @@ mod request;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -33,6 +34,7 @@ use self::request::OutEdge;
 use crate::element::{self, Address, Received};
 use crate::enumerator::decode_assignment;
 use crate::outcome::{CallOutcome, OutgoingElement};
+use crate::state::FrozenStage;
 use crate::wake::Wake;
 
 /// One call of the harness.
@@ -69,6 +71,10 @@ pub(crate) struct StageSubtask {
     inputs: FlinkInputs,
     outputs: Vec<OutEdge>,
     frozen: BTreeMap<CheckpointId, Frozen>,
+    /// A checkpoint that was given up while it is being prepared.
+    given_up: Option<CheckpointId>,
+    /// A folder of the subtask's own.
+    folder: PathBuf,
     outcome: CallOutcome,
     // The subtask has settled with a savepoint: what it would emit comes again from whoever goes on.
     suspended: bool,
@@ -108,9 +114,11 @@ impl StageSubtask {
     ///
     /// # Errors
     /// A checkpoint that is not.
-    pub(crate) fn take_frozen(&mut self, id: CheckpointId) -> Result<Frozen> {
+    pub(crate) fn take_frozen(&mut self, id: CheckpointId) -> Result<FrozenStage> {
         let frozen = self.frozen.remove(&id);
-        frozen.ok_or_else(|| Error::bug(format!("{} has frozen nothing for checkpoint {id}", self.who)))
+        let frozen = frozen
+            .ok_or_else(|| Error::bug(format!("{} has frozen nothing for checkpoint {id}", self.who)))?;
+        Ok(FrozenStage::new(frozen, self.folder.join(format!("savepoint-{id}"))))
     }
 
     /// Frees everything; threads have ended when this returns.
@@ -140,11 +148,7 @@ impl StageSubtask {
                 self.suspended = last && !self.protocol.has_ended();
                 self.on(SubtaskEvent::Command(SubtaskCommand::Completed { id, last }))?;
             }
-            FlinkCall::Aborted(id) => {
-                self.frozen.remove(&id);
-                self.protocol.await_barrier(false);
-                self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))?;
-            }
+            FlinkCall::Aborted(id) => self.aborted(id)?,
             FlinkCall::EndInput(input) => self.end_input(input)?,
             FlinkCall::Assign(bytes) => {
                 let assignment = decode_assignment(bytes)?;
@@ -153,6 +157,7 @@ impl StageSubtask {
             FlinkCall::Drain => self.on(SubtaskEvent::Command(SubtaskCommand::Stop(End::Finished)))?,
         }
         self.make_moves()?;
+        self.tell_of_given_up()?;
         self.report();
         Ok(())
     }
@@ -214,6 +219,27 @@ impl StageSubtask {
         }
         self.frozen.retain(|frozen, _| *frozen >= id);
         Ok(())
+    }
+
+    // Flink wants a checkpoint frozen that it gives up meanwhile: the stage hears of that afterwards.
+    fn aborted(&mut self, id: CheckpointId) -> Result<()> {
+        self.protocol.await_barrier(false);
+        if self.protocol.barrier() == Some(id) {
+            self.given_up = Some(id);
+            return Ok(());
+        }
+        self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))
+    }
+
+    fn tell_of_given_up(&mut self) -> Result<()> {
+        let frozen = |id: &CheckpointId| self.protocol.barrier() != Some(*id);
+        match self.given_up.filter(frozen) {
+            Some(id) => {
+                self.given_up = None;
+                self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn make_moves(&mut self) -> Result<()> {

@@ -90,6 +90,14 @@ impl<'a> WireReader<'a> {
         Ok(value)
     }
 
+    /// Bytes that may be absent.
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<&'a [u8]>> {
+        if self.0.starts_with(&(-1_i32).to_be_bytes()) {
+            return self.int().map(|_| None);
+        }
+        self.bytes().map(Some)
+    }
+
     pub(crate) fn text(&mut self) -> Result<String> {
         let bytes = self.bytes()?.to_vec();
         String::from_utf8(bytes)

@@ -23,6 +23,7 @@ use millstream_state::{ConfiguredBackend, configured_backend};
 
 use super::inputs::{FlinkInputs, InEdge};
 use super::{CallOutcome, StageSubtask};
+use crate::canonical;
 use crate::program::{Job, Loaded, Program};
 use crate::savepoint;
 use crate::state;
@@ -42,7 +43,8 @@ pub(crate) struct OutEdge {
 /// The keyed state of one subtask of the past, whose files are on this machine.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct KeyedHandle {
-    manifest: Vec<u8>,
+    /// None for that of a canonical savepoint.
+    manifest: Option<Vec<u8>>,
     folder: PathBuf,
 }
 
@@ -119,7 +121,8 @@ fn keyed_handle(bytes: &mut WireReader<'_>) -> Result<KeyedHandle> {
     // The key groups stand in the manifest as well.
     bytes.int()?;
     bytes.int()?;
-    Ok(KeyedHandle { manifest: bytes.bytes()?.to_vec(), folder: bytes.text()?.into() })
+    let manifest = bytes.optional_bytes()?.map(<[u8]>::to_vec);
+    Ok(KeyedHandle { manifest, folder: bytes.text()?.into() })
 }
 
 impl StageSubtask {
@@ -204,6 +207,8 @@ impl Opening<'_> {
             inputs: FlinkInputs::new(request.inputs),
             outputs: request.outputs,
             frozen: std::collections::BTreeMap::new(),
+            given_up: None,
+            folder: request.folder,
             outcome: CallOutcome::default(),
             suspended: false,
             failed: false,
@@ -261,7 +266,10 @@ fn of_flink(
     state::restore_commits(&mut restored, &request.commits, request.subtask, request.parallelism)?;
     let owned = owned_groups(request.subtask, key_groups, request.parallelism);
     for handle in &request.keyed {
-        let parts = read_keyed(&handle.manifest, &handle.folder, natives)?;
+        let parts = match &handle.manifest {
+            Some(manifest) => read_keyed(manifest, &handle.folder, natives)?,
+            None => canonical::read(&handle.folder)?,
+        };
         for (operator, part) in parts {
             let keyed = restored
                 .keyed

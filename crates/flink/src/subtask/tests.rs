@@ -13,7 +13,6 @@ use millstream_stage::source::Assignment;
 use super::*;
 use crate::enumerator::{StageEnumerator, encode_assignment};
 use crate::program::{Job, Program};
-use crate::state::FrozenStage;
 use crate::wire::{WireReader, WireWriter};
 
 type Counts = Collected<(i64, i64, u64)>;
@@ -178,7 +177,6 @@ impl Cluster {
             }
             self.drain();
             let frozen = self.subtasks.get_mut(&(stage, subtask)).unwrap().take_frozen(id).unwrap();
-            let frozen = FrozenStage::new(frozen);
             let lists = frozen.lists();
             let items = WireReader(&lists).list(|lists| lists.bytes().map(<[u8]>::to_vec)).unwrap();
             checkpoint.lists.entry(stage).or_default().extend(items);

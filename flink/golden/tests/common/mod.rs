@@ -1,5 +1,6 @@
 //! Runs a golden pipeline here and there, and reads what it has written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -164,4 +165,25 @@ pub(crate) fn must_be_equal(what: &str, expected: &[String], got: &[String]) -> 
 pub(crate) fn number(line: &str, field: &str) -> u64 {
     let line: Value = serde_json::from_str(line).unwrap_or_default();
     line[field].as_u64().unwrap_or(0)
+}
+
+/// Refuses events of which one is missing or there twice: those of each split are numbered from 0 on.
+pub(crate) fn must_have_no_gaps(events: &[String]) -> Result<()> {
+    let mut splits: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for event in events {
+        let event: Value = serde_json::from_str(event)?;
+        let (split, number) = event["id"].as_str().and_then(|id| id.split_once('-')).context("an id")?;
+        splits.entry(split.parse()?).or_default().push(number.parse()?);
+    }
+    ensure!(splits.len() == 4, "events of {} splits, 4 expected", splits.len());
+    for (split, mut numbers) in splits {
+        numbers.sort_unstable();
+        let wrong = (0..).zip(&numbers).find(|(expected, number)| expected != *number);
+        ensure!(
+            wrong.is_none(),
+            "split {split}: {wrong:?} of {} events: one is missing or doubled",
+            numbers.len()
+        );
+    }
+    Ok(())
 }
