@@ -12,7 +12,7 @@ fn numbers(_: &NoOptions, env: &Environment) -> Result<()> {
 }
 
 fn orders() -> impl Application<Options = NoOptions> {
-    App::new("orders").about("Orders per customer").version("1.2.3").with(numbers)
+    App::new("orders").about("Orders per customer").version("1.2.3").program(numbers)
 }
 
 fn help_of(words: &[&str]) -> String {
