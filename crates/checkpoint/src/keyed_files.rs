@@ -86,12 +86,13 @@ struct LocalFile {
 /// # Errors
 /// Returns the errors of reading the state and of the file system.
 pub fn write(keyed: &[(String, Box<dyn FrozenState>)], native: bool, folder: &Path) -> Result<KeyedFiles> {
-    let mut manifest = FilesManifest { version: VERSION, entries: None, keyed: Vec::new(), native: Vec::new() };
+    let mut manifest =
+        FilesManifest { version: VERSION, entries: None, keyed: Vec::new(), native: Vec::new() };
     let mut files = Vec::new();
     let mut entries = Vec::new();
     for (number, (operator, state)) in keyed.iter().enumerate() {
         match state.native().filter(|_| native) {
-            None => entries.push((operator, state)),
+            None => entries.push((operator.as_str(), state.as_ref())),
             Some(native) => {
                 files.extend(native.files.iter().map(|file| KeyedFile {
                     name: local_name(number, file),
@@ -139,7 +140,7 @@ fn local_file(store: usize, file: &NativeFile) -> LocalFile {
 }
 
 fn write_entries(
-    keyed: &[(&String, &Box<dyn FrozenState>)],
+    keyed: &[(&str, &dyn FrozenState)],
     path: &Path,
     manifests: &mut Vec<KeyedManifest>,
 ) -> Result<FileSummary> {
@@ -150,7 +151,7 @@ fn write_entries(
         state.entries(&mut |group, table, entry| writer.entry(group, table, entry))?;
         let section = writer.end_section()?;
         manifests.push(KeyedManifest {
-            operator: (*operator).clone(),
+            operator: (*operator).to_owned(),
             tables: state.tables().into_iter().map(Into::into).collect(),
             groups: section.groups,
             entries: section.entries,

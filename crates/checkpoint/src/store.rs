@@ -48,10 +48,10 @@ use parking_lot::Mutex;
 use crate::manifest::{FileManifest, Manifest};
 
 pub use attempt_store::{AttemptStore, Recovered};
-pub(crate) use native_part::NativePart;
-pub(crate) use stored_part::StoredPart;
 pub use millstream_stage::snapshot::NativeReader;
+pub(crate) use native_part::NativePart;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
+pub(crate) use stored_part::StoredPart;
 pub use writer::{CheckpointWriter, PartMetrics, WrittenCheckpoint};
 
 /// What a store needs to know beyond the place and the job.

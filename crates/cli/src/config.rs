@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::keys::{KEYS, is_ours, yaml};
 use crate::config_origin::ConfigOrigin;
+use crate::keys::{KEYS, is_ours, yaml};
 use crate::set;
 use crate::state_keys::StateKeys;
 use crate::strict::{self, Mistake};

@@ -58,7 +58,7 @@ impl StageEnumerator {
     fn start(&mut self, restored: Option<&[u8]>) -> Result<Assignments> {
         let from = match (restored, &self.job.from_savepoint) {
             (Some(snapshot), _) => Some(self.snapshot_with(snapshot.to_vec())),
-            (None, Some(url)) => Some(savepoint::read(url, &self.settings.storage, ReadOptions::default())?),
+            (None, Some(url)) => Some(savepoint::read(url, &self.settings.storage, &ReadOptions::default())?),
             (None, None) => None,
         };
         self.enumerators.start(&self.plan, from.as_ref())

@@ -7,8 +7,8 @@ use millstream_storage::StorageOptions;
 use tokio::runtime::{Builder, Runtime};
 
 /// Reads a savepoint. Its entries are read when they are asked for, on the caller's thread.
-pub(crate) fn read(url: &str, storage: &StorageOptions, options: ReadOptions) -> Result<JobSnapshot> {
-    let opened = runtime()?.block_on(store::open(url, storage, &options))?;
+pub(crate) fn read(url: &str, storage: &StorageOptions, options: &ReadOptions) -> Result<JobSnapshot> {
+    let opened = runtime()?.block_on(store::open(url, storage, options))?;
     Ok(opened.snapshot)
 }
 

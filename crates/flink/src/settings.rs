@@ -30,12 +30,12 @@ pub(crate) fn flink_configuration(settings: &JobSettings) -> Result<FlinkConfigu
 struct Keys(Vec<(String, String)>);
 
 impl Keys {
-    fn set(&mut self, key: &str, value: impl ToString) {
-        self.0.push((key.to_owned(), value.to_string()));
+    fn set(&mut self, key: &str, value: &dyn std::fmt::Display) {
+        self.0.push((key.to_owned(), format!("{value}")));
     }
 
     fn duration(&mut self, key: &str, value: Duration) {
-        self.set(key, format!("{} ms", value.as_millis()));
+        self.set(key, &format_args!("{} ms", value.as_millis()));
     }
 }
 
@@ -44,28 +44,28 @@ fn checkpointing(settings: &JobSettings, keys: &mut Keys) {
     if let Some(interval) = options.interval {
         keys.duration("execution.checkpointing.interval", interval);
     }
-    keys.set("execution.checkpointing.mode", "EXACTLY_ONCE");
+    keys.set("execution.checkpointing.mode", &"EXACTLY_ONCE");
     keys.duration("execution.checkpointing.min-pause", options.min_pause);
     keys.duration("execution.checkpointing.timeout", options.timeout);
-    keys.set("execution.checkpointing.tolerable-failed-checkpoints", options.tolerable_failed);
+    keys.set("execution.checkpointing.tolerable-failed-checkpoints", &options.tolerable_failed);
     let retention = match options.retention {
         Retention::RetainOnCancellation => "RETAIN_ON_CANCELLATION",
         Retention::DeleteOnCancellation => "DELETE_ON_CANCELLATION",
         Retention::NoExternalizedCheckpoints => "NO_EXTERNALIZED_CHECKPOINTS",
     };
-    keys.set("execution.checkpointing.externalized-checkpoint-retention", retention);
-    keys.set("execution.checkpointing.num-retained", options.num_retained);
-    keys.set("state.checkpoints.num-retained", options.num_retained);
-    keys.set("execution.checkpointing.incremental", settings.backend.incremental);
+    keys.set("execution.checkpointing.externalized-checkpoint-retention", &retention);
+    keys.set("execution.checkpointing.num-retained", &options.num_retained);
+    keys.set("state.checkpoints.num-retained", &options.num_retained);
+    keys.set("execution.checkpointing.incremental", &settings.backend.incremental);
     for (url, key) in [(&settings.checkpoints_dir, "dir"), (&settings.savepoints_dir, "savepoint-dir")] {
         if let Some(url) = url {
-            keys.set(&format!("execution.checkpointing.{key}"), url);
+            keys.set(&format!("execution.checkpointing.{key}"), &url);
         }
     }
     // The names of the same two in Flink 1.
     for (url, key) in [(&settings.checkpoints_dir, "checkpoints"), (&settings.savepoints_dir, "savepoints")] {
         if let Some(url) = url {
-            keys.set(&format!("state.{key}.dir"), url);
+            keys.set(&format!("state.{key}.dir"), &url);
         }
     }
 }
@@ -73,27 +73,27 @@ fn checkpointing(settings: &JobSettings, keys: &mut Keys) {
 fn restart_strategy(strategy: &RestartStrategy, keys: &mut Keys) {
     const TYPE: &str = "restart-strategy.type";
     match strategy {
-        RestartStrategy::None => keys.set(TYPE, "none"),
+        RestartStrategy::None => keys.set(TYPE, &"none"),
         RestartStrategy::FixedDelay { attempts, delay } => {
-            keys.set(TYPE, "fixed-delay");
-            keys.set("restart-strategy.fixed-delay.attempts", attempts);
+            keys.set(TYPE, &"fixed-delay");
+            keys.set("restart-strategy.fixed-delay.attempts", &attempts);
             keys.duration("restart-strategy.fixed-delay.delay", *delay);
         }
         RestartStrategy::FailureRate { max_failures, interval, delay } => {
-            keys.set(TYPE, "failure-rate");
-            keys.set("restart-strategy.failure-rate.max-failures-per-interval", max_failures);
+            keys.set(TYPE, &"failure-rate");
+            keys.set("restart-strategy.failure-rate.max-failures-per-interval", &max_failures);
             keys.duration("restart-strategy.failure-rate.failure-rate-interval", *interval);
             keys.duration("restart-strategy.failure-rate.delay", *delay);
         }
         RestartStrategy::ExponentialDelay { initial, max, multiplier, reset_after, jitter, attempts } => {
-            keys.set(TYPE, "exponential-delay");
+            keys.set(TYPE, &"exponential-delay");
             keys.duration("restart-strategy.exponential-delay.initial-backoff", *initial);
             keys.duration("restart-strategy.exponential-delay.max-backoff", *max);
-            keys.set("restart-strategy.exponential-delay.backoff-multiplier", multiplier);
+            keys.set("restart-strategy.exponential-delay.backoff-multiplier", &multiplier);
             keys.duration("restart-strategy.exponential-delay.reset-backoff-threshold", *reset_after);
-            keys.set("restart-strategy.exponential-delay.jitter-factor", jitter);
+            keys.set("restart-strategy.exponential-delay.jitter-factor", &jitter);
             if let Some(attempts) = attempts {
-                keys.set("restart-strategy.exponential-delay.attempts-before-reset-backoff", attempts);
+                keys.set("restart-strategy.exponential-delay.attempts-before-reset-backoff", &attempts);
             }
         }
     }

@@ -69,13 +69,7 @@ impl Subject for OwnProcess {
 
 impl Blow {
     // Afterwards the job runs again.
-    fn deal(
-        self,
-        job: &mut Job,
-        plan: &ProcessSettings,
-        site: &Site,
-        parallelism: u16,
-    ) -> Result<String> {
+    fn deal(self, job: &mut Job, plan: &ProcessSettings, site: &Site, parallelism: u16) -> Result<String> {
         match self {
             Self::Kill => {
                 job.kill()?;

@@ -252,7 +252,7 @@ fn restored(
     }
     let Some(url) = &job.from_savepoint else { return Ok(Restored::default()) };
     let options = ReadOptions { local: backend.local.clone(), natives: backend.natives.clone() };
-    let snapshot = savepoint::read(url, storage, options)?;
+    let snapshot = savepoint::read(url, storage, &options)?;
     snapshot.validate_allowing(plan, job.allow_non_restored)?;
     Ok(snapshot.restored(plan, SubtaskId { stage: request.stage, subtask: request.subtask }))
 }

@@ -34,6 +34,8 @@ fn counting(results: &Counts) -> Box<dyn Program> {
     Box::new(App::new("counting").program(build))
 }
 
+type Queue = VecDeque<(usize, Vec<u8>)>;
+
 /// A job that runs in this thread.
 struct Cluster {
     program: Box<dyn Program>,
@@ -42,7 +44,7 @@ struct Cluster {
     parallelism: u16,
     subtasks: BTreeMap<(u32, u16), StageSubtask>,
     // By receiver: the input and the element.
-    queues: BTreeMap<(u32, u16), VecDeque<(usize, Vec<u8>)>>,
+    queues: BTreeMap<(u32, u16), Queue>,
     folder: tempfile::TempDir,
 }
 
