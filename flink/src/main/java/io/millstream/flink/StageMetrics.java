@@ -1,6 +1,7 @@
 package io.millstream.flink;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ScheduledFuture;
 import org.apache.flink.metrics.Counter;
@@ -8,6 +9,7 @@ import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.metrics.groups.OperatorIOMetricGroup;
 import org.apache.flink.metrics.groups.OperatorMetricGroup;
+import org.apache.flink.runtime.metrics.groups.TaskIOMetricGroup;
 import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
 
 /**
@@ -15,7 +17,8 @@ import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
  * threads of their own.
  *
  * <p>Flink counts elements, and an element holds many records. The metrics {@code numRecordsIn} and {@code numRecordsOut}
- * of the stage as a whole, those without an operator's name, correct Flink's counters of the same names.
+ * of the stage as a whole, those without an operator's name, correct Flink's counters of the same names, for
+ * the operator and for its task: Flink goes on counting elements in between.
  */
 final class StageMetrics {
     private static final long EVERY_MILLIS = 1000;
@@ -24,15 +27,17 @@ final class StageMetrics {
     private final StageDriver driver;
     private final OperatorMetricGroup group;
     private final Map<String, Value> values = new HashMap<>();
-    private final Map<String, CorrectedCounter> corrected = new HashMap<>();
+    private final Map<String, List<Counter>> corrected = new HashMap<>();
     private final ScheduledFuture<?> timer;
 
-    StageMetrics(OperatorMetricGroup group, StageDriver driver, ProcessingTimeService time) {
+    StageMetrics(
+            OperatorMetricGroup group, TaskIOMetricGroup task, StageDriver driver, ProcessingTimeService time) {
         this.group = group;
         this.driver = driver;
         OperatorIOMetricGroup io = group.getIOMetricGroup();
-        corrected.put("numRecordsIn", new CorrectedCounter(io.getNumRecordsInCounter()));
-        corrected.put("numRecordsOut", new CorrectedCounter(io.getNumRecordsOutCounter()));
+        // A task's counter may include its operator's, so the operator's is corrected first.
+        corrected.put("numRecordsIn", List.of(io.getNumRecordsInCounter(), task.getNumRecordsInCounter()));
+        corrected.put("numRecordsOut", List.of(io.getNumRecordsOutCounter(), task.getNumRecordsOutCounter()));
         timer = time.scheduleWithFixedDelay(now -> update(), EVERY_MILLIS, EVERY_MILLIS);
     }
 
@@ -52,7 +57,7 @@ final class StageMetrics {
 
     private void update(String operator, String name, byte kind, double value) {
         if (operator.isEmpty() && corrected.containsKey(name)) {
-            corrected.get(name).set((long) value);
+            corrected.get(name).forEach(counter -> counter.inc((long) value - counter.getCount()));
             return;
         }
         values.computeIfAbsent(operator + "\n" + name, key -> register(operator, name, kind)).value = value;
@@ -89,18 +94,5 @@ final class StageMetrics {
 
         @Override
         public void dec(long n) {}
-    }
-
-    /** A counter of Flink's that is brought to the native value: Flink goes on counting elements in between. */
-    private static final class CorrectedCounter {
-        private final Counter counter;
-
-        CorrectedCounter(Counter counter) {
-            this.counter = counter;
-        }
-
-        void set(long records) {
-            counter.inc(records - counter.getCount());
-        }
     }
 }

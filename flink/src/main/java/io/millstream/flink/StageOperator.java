@@ -65,7 +65,8 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
         long handle = identity.explain(() -> Native.openStage(spec.job, request, this::wake));
         driver = new StageDriver(handle, identity, new StageEmitter(output, spec, layout.routes()), mailboxes, feed);
         lists.forget();
-        stageMetrics = new StageMetrics(getMetricGroup(), driver, mailboxes.time());
+        stageMetrics = new StageMetrics(
+                getMetricGroup(), layout.environment().getMetricGroup().getIOMetricGroup(), driver, mailboxes.time());
         driver.resumeSoon();
     }
 
@@ -172,6 +173,7 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
     @Override
     public void finish() throws Exception {
         driver.finish();
+        stageMetrics.update();
         coordinator.sendEventToCoordinator(new StageEnded());
         super.finish();
     }
