@@ -25,15 +25,9 @@ final class JobSettings {
         return ConfigOptions.key(key).booleanType().defaultValue(byDefault);
     }
 
-    /** Settings of the cluster and of the command line override those of the pipeline's own configuration. */
+    /** What the pipeline's file says overrides the settings of the cluster, as what a program says does in Flink. */
     void apply(Map<String, String> wanted) {
-        Configuration present = Configuration.fromMap(new Configuration((Configuration) environment.getConfiguration()).toMap());
-        Configuration settings = new Configuration();
-        wanted.forEach((key, value) -> {
-            if (!present.containsKey(key)) {
-                settings.setString(key, value);
-            }
-        });
+        Configuration settings = Configuration.fromMap(wanted);
         // The older of the two names is read by Flink 1.20.
         settings.setString("state.backend.type", MillstreamStateBackendFactory.class.getName());
         settings.setString("state.backend", MillstreamStateBackendFactory.class.getName());
