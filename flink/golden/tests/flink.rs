@@ -113,3 +113,20 @@ fn a_job_that_is_stopped_goes_on_where_it_was() -> Result<()> {
     job.stop(SavepointFormat::Native, true, None)?;
     common::must_have_no_gaps(&place.results(&case, "stopped")?)
 }
+
+#[test]
+fn a_job_of_one_process_goes_on_in_flink() -> Result<()> {
+    let (place, flink) = (Place::new()?, cluster()?);
+    let case = Case::endless(Pipeline::Straight).at_rate(5_000.0);
+    let savepoint = case.begin_in_process(&place, "begun-here")?;
+    let job = flink.run(&place.continued(&case.at_parallelism(3), "begun-here", &savepoint)?)?;
+    job.wait_for_checkpoints(3)?;
+    job.stop(SavepointFormat::Native, true, None)?;
+    common::must_have_no_gaps(&place.results(&case, "begun-here")?)?;
+    // Timers and their state, too.
+    let case = Case::bounded(Pipeline::Timers, 60_000).at_rate(10_000.0);
+    let expected = case.run_in_process(&place)?;
+    let savepoint = case.begin_in_process(&place, "timers")?;
+    flink.run(&place.continued(&case, "timers", &savepoint)?)?.wait_for(JobState::Finished)?;
+    common::must_be_equal("timers", &expected, &place.results(&case, "timers")?)
+}

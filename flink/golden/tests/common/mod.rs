@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use flink_golden::Pipeline;
-use millstream_testkit::{FlinkVersion, Submission};
+use millstream_testkit::{FlinkVersion, Submission, wait};
 use serde_json::Value;
 
 /// A pipeline and its traffic.
@@ -77,6 +78,23 @@ impl Case {
         lines(&results.join(self.table_of_results()))
     }
 
+    /// Runs here for a while, then stops with a savepoint, whose URL is returned.
+    pub(crate) fn begin_in_process(&self, place: &Place, name: &str) -> Result<String> {
+        let checkpoints = place.dir.path().join(format!("{name}-checkpoints"));
+        let text = self.config(&checkpoints, &place.results_dir(self, name));
+        let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
+        let savepoints = format!("file://{}", place.fresh("savepoints").display());
+        let stopped = || -> millstream::Result<String> {
+            let config = millstream::cli::parse_named("golden", &text, &[])?;
+            let job = millstream::cli::launch(&flink_golden::program(), &config)?.start()?;
+            wait::pause(Duration::from_secs(2));
+            let savepoint = job.stop_with_savepoint(Some(&savepoints), false)?;
+            job.wait()?;
+            savepoint.url.ok_or_else(|| millstream::Error::bug("a savepoint without a place"))
+        };
+        stopped().map_err(|error| anyhow::anyhow!(error.chain()))
+    }
+
     fn table_of_results(&self) -> &'static str {
         if self.pipeline == Pipeline::Straight { "events" } else { "results" }
     }
@@ -103,6 +121,16 @@ impl Place {
         let config = self.fresh("config.yaml");
         fs::write(&config, case.config(&self.fresh("checkpoints"), &self.results_dir(case, name)))?;
         Ok(Submission::jar(&self.jar).argument("--config").argument(config.display().to_string()))
+    }
+
+    /// The same job, which goes on from a savepoint of this process.
+    pub(crate) fn continued(&self, case: &Case, name: &str, savepoint: &str) -> Result<Submission> {
+        let (config, checkpoints) =
+            (self.fresh("config.yaml"), self.dir.path().join(format!("{name}-checkpoints")));
+        fs::write(&config, case.config(&checkpoints, &self.results_dir(case, name)))?;
+        let arguments = ["--config", &config.display().to_string(), "--from-savepoint", savepoint];
+        let submission = Submission::jar(&self.jar);
+        Ok(arguments.into_iter().fold(submission, |submission, argument| submission.argument(argument)))
     }
 
     /// The lines that a pipeline has written in Flink.
