@@ -51,8 +51,8 @@ fn describe_edge(out: &mut WireWriter, edge: &EdgeSpec) {
     out.int(edge.input);
     out.byte(match edge.exchange {
         Exchange::Hash => 0,
-        Exchange::Forward => 1,
-        Exchange::Rebalance => 2,
+        // Flink's own forward partitioning wants the same parallelism on both sides, and a job may be rescaled.
+        Exchange::Forward | Exchange::Rebalance => 2,
     });
 }
 

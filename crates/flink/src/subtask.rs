@@ -20,7 +20,7 @@ use millstream_stage::batch::EdgeId;
 use millstream_stage::context::{Context, Emitted};
 use millstream_stage::io::Io;
 use millstream_stage::metrics::SubtaskMetrics;
-use millstream_stage::plan::Plan;
+use millstream_stage::plan::{Exchange, Plan};
 use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::source::SplitControl;
 use millstream_stage::stage::{End, Stage};
@@ -181,8 +181,7 @@ impl StageSubtask {
     // A record at the wrong subtask would be counted under a key group that another subtask owns.
     fn check_address(&self, edge: EdgeId, to: Address) -> Result<()> {
         let parallelism = self.plan.stages[self.plan.edges[edge as usize].to as usize].parallelism;
-        let forward = to.routes == 1 && self.inputs.is_forward(edge);
-        if to.edge == edge && (forward || (to.route == self.index && to.routes == parallelism)) {
+        if to.edge == edge && to.route == self.index && to.routes == parallelism {
             return Ok(());
         }
         Err(Error::bug(format!(
@@ -370,7 +369,10 @@ impl StageSubtask {
 
     fn broadcast(&mut self, edge: EdgeId, make: impl Fn(Address) -> Vec<u8>) -> Result<()> {
         let routes = self.routes_of(edge)?;
-        for route in 0..routes {
+        // Of a forward edge each subtask knows one receiver.
+        let forward = self.plan.edges[edge as usize].exchange == Exchange::Forward;
+        let own = self.index % routes;
+        for route in if forward { own..own + 1 } else { 0..routes } {
             let bytes = make(self.address(edge, route, routes));
             self.outcome.elements.push(OutgoingElement { edge, route, bytes });
         }

@@ -3,15 +3,14 @@
 use millstream_record::{Error, Result};
 use millstream_stage::batch::EdgeId;
 
-/// One input of Flink's: an edge and the subtasks that send on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One input of Flink's: an edge and the subtasks that send to this one on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InEdge {
     pub(crate) edge: EdgeId,
-    /// How many subtasks send.
+    /// How many subtasks the stage upstream has.
     pub(crate) upstreams: u16,
-    /// The first of them: on a forward edge the only one.
-    pub(crate) first: u16,
-    pub(crate) forward: bool,
+    /// Those that send to this subtask, in their order.
+    pub(crate) senders: Vec<u16>,
 }
 
 /// All inputs, and which channels have ended. Channels are numbered input by input.
@@ -23,7 +22,7 @@ pub(super) struct FlinkInputs {
 
 impl FlinkInputs {
     pub(super) fn new(edges: Vec<InEdge>) -> Self {
-        let channels = edges.iter().map(|edge| usize::from(edge.upstreams)).sum();
+        let channels = edges.iter().map(|edge| edge.senders.len()).sum();
         Self { edges, ended: vec![false; channels] }
     }
 
@@ -31,22 +30,18 @@ impl FlinkInputs {
         self.input(input).map(|edge| edge.edge)
     }
 
-    pub(super) fn is_forward(&self, edge: EdgeId) -> bool {
-        self.edges.iter().any(|input| input.edge == edge && input.forward)
-    }
-
     pub(super) fn channel(&self, input: usize, upstream: u16) -> Result<usize> {
         let edge = self.input(input)?;
-        let number = upstream.checked_sub(edge.first).filter(|number| *number < edge.upstreams);
+        let number = edge.senders.iter().position(|sender| *sender == upstream);
         let number = number.ok_or_else(|| {
             Error::bug(format!("edge {} has no channel from subtask {upstream}", edge.edge))
         })?;
-        Ok(self.first_channel(input) + usize::from(number))
+        Ok(self.first_channel(input) + number)
     }
 
     pub(super) fn channels_of(&self, input: usize) -> Result<std::ops::Range<usize>> {
         let first = self.first_channel(input);
-        self.input(input).map(|edge| first..first + usize::from(edge.upstreams))
+        self.input(input).map(|edge| first..first + edge.senders.len())
     }
 
     pub(super) fn open_channels(&self) -> Vec<usize> {
@@ -59,7 +54,7 @@ impl FlinkInputs {
     }
 
     fn first_channel(&self, input: usize) -> usize {
-        self.edges[..input].iter().map(|edge| usize::from(edge.upstreams)).sum()
+        self.edges[..input].iter().map(|edge| edge.senders.len()).sum()
     }
 
     fn input(&self, input: usize) -> Result<&InEdge> {

@@ -16,7 +16,7 @@ use millstream_stage::chance::Chance;
 use millstream_stage::context::OpenContext;
 use millstream_stage::io::Io;
 use millstream_stage::metrics::SubtaskMetrics;
-use millstream_stage::plan::{Exchange, Plan, StageId};
+use millstream_stage::plan::{Exchange, Plan, StageId, StageSpec};
 use millstream_stage::snapshot::{NativeReader, Restored, RestoredKeyed};
 use millstream_stage::time::{Clock, Time};
 use millstream_state::{ConfiguredBackend, configured_backend};
@@ -55,6 +55,8 @@ pub(crate) struct StageRequest {
     subtask: u16,
     parallelism: u16,
     epoch: u64,
+    /// Bytes of native memory that one slot of the TaskManager may use.
+    slot_memory: u64,
     /// A folder of the subtask's own.
     folder: PathBuf,
     outputs: Vec<OutEdge>,
@@ -71,16 +73,19 @@ impl StageRequest {
     pub(crate) fn decode(bytes: &[u8], plan: &Plan) -> Result<Self> {
         let mut bytes = WireReader(bytes);
         let items = |bytes: &mut WireReader<'_>| bytes.list(|bytes| bytes.bytes().map(<[u8]>::to_vec));
+        let stage = bytes.number()?;
+        let (subtask, parallelism) = (bytes.number()?, bytes.number()?);
         Ok(Self {
-            stage: bytes.number()?,
-            subtask: bytes.number()?,
-            parallelism: bytes.number()?,
+            stage,
+            subtask,
+            parallelism,
             epoch: bytes.long()? as u64,
+            slot_memory: bytes.long()?.max(0) as u64,
             folder: bytes.text()?.into(),
             outputs: bytes.list(|bytes| {
                 Ok(OutEdge { edge: bytes.number()?, routes: bytes.number()?, watermark: None })
             })?,
-            inputs: bytes.list(|bytes| in_edge(bytes, plan))?,
+            inputs: bytes.list(|bytes| in_edge(bytes, plan, (subtask, parallelism)))?,
             restored: bytes.bool()?,
             split_lists: items(&mut bytes)?,
             union_lists: items(&mut bytes)?,
@@ -93,10 +98,10 @@ impl StageRequest {
     fn plan(&self, mut plan: Plan) -> Result<Plan> {
         for output in &self.outputs {
             let edge = plan.edges.get(output.edge as usize).ok_or_else(|| no_such_edge(output.edge))?;
-            let (to, forward) = (edge.to as usize, edge.exchange == Exchange::Forward);
-            plan.stages[to].parallelism = if forward { self.parallelism } else { output.routes };
+            let to = edge.to as usize;
+            plan.stages[to].parallelism = output.routes;
         }
-        for input in self.inputs.iter().filter(|input| !input.forward) {
+        for input in &self.inputs {
             let from = plan.edges[input.edge as usize].from as usize;
             plan.stages[from].parallelism = input.upstreams;
         }
@@ -111,10 +116,13 @@ fn no_such_edge(edge: EdgeId) -> Error {
     Error::bug(format!("the plan has no edge {edge}"))
 }
 
-fn in_edge(bytes: &mut WireReader<'_>, plan: &Plan) -> Result<InEdge> {
-    let (edge, upstreams, first) = (bytes.number()?, bytes.number()?, bytes.number()?);
+fn in_edge(bytes: &mut WireReader<'_>, plan: &Plan, (subtask, parallelism): (u16, u16)) -> Result<InEdge> {
+    let (edge, upstreams): (EdgeId, u16) = (bytes.number()?, bytes.number()?);
+    // The first upstream, which is 0.
+    bytes.int()?;
     let spec = plan.edges.get(edge as usize).ok_or_else(|| no_such_edge(edge))?;
-    Ok(InEdge { edge, upstreams, first, forward: spec.exchange == Exchange::Forward })
+    let sends = |upstream: &u16| spec.exchange != Exchange::Forward || upstream % parallelism == subtask;
+    Ok(InEdge { edge, upstreams, senders: (0..upstreams).filter(sends).collect() })
 }
 
 fn keyed_handle(bytes: &mut WireReader<'_>) -> Result<KeyedHandle> {
@@ -138,6 +146,7 @@ impl StageSubtask {
         let who =
             format!("stage `{}` (subtask {} of {})", stage.name, request.subtask + 1, request.parallelism);
         settings.backend.localdir = Some(request.folder.clone());
+        settings.backend.memory = state_memory(&plan, request.slot_memory);
         storage.chance = Chance::from_system();
         let backend = configured_backend(&plan, &settings.backend)?;
         let runtime = savepoint::runtime()?;
@@ -222,6 +231,14 @@ impl Opening<'_> {
     }
 }
 
+// A slot holds one subtask of each stage. Half of its memory is for the caches of keyed state, the rest for
+// records on their way and what sinks hold back.
+fn state_memory(plan: &Plan, slot_memory: u64) -> u64 {
+    let keyed = |stage: &&StageSpec| stage.operators.iter().any(|operator| !operator.tables.is_empty());
+    let keyed = plan.stages.iter().filter(keyed).count().max(1) as u64;
+    slot_memory / 2 / keyed
+}
+
 fn refuse_untaken(job: &Job, cx: &OpenContext, plan: &Plan, stage: StageId) -> Result<()> {
     if job.allow_non_restored {
         return Ok(());
@@ -233,7 +250,7 @@ fn refuse_untaken(job: &Job, cx: &OpenContext, plan: &Plan, stage: StageId) -> R
 fn protocol(plan: &Plan, request: &StageRequest, is_source: bool) -> SubtaskProtocol {
     let feeds = request.inputs.iter().flat_map(|input| {
         let fed = plan.edges[input.edge as usize].input;
-        std::iter::repeat_n(fed, usize::from(input.upstreams))
+        std::iter::repeat_n(fed, input.senders.len())
     });
     let feeds: Vec<_> = feeds.collect();
     let count = millstream_protocol::layout::inputs(plan, request.stage);

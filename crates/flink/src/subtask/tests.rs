@@ -28,6 +28,8 @@ fn counting(results: &Counts) -> Box<dyn Program> {
             .key_by(|n| n % 10)
             .window(Tumbling::of(std::time::Duration::from_secs(1)))
             .aggregate("count", Count, |key: &i64, window, count| (*key, window.start, count))
+            .union(&[])
+            .with_parallelism(1)
             .sink_to("results", results.clone());
         Ok(())
     };
@@ -70,7 +72,7 @@ impl Cluster {
             folder,
         };
         for stage in 0..cluster.plan.stages.len() as u32 {
-            for subtask in 0..parallelism {
+            for subtask in 0..cluster.parallelism_of(stage) {
                 let request = cluster.request(stage, subtask, from);
                 let opened =
                     StageSubtask::open(cluster.program.as_ref(), &cluster.job, &request, Box::new(|| {}));
@@ -87,18 +89,19 @@ impl Cluster {
         let mut out = WireWriter::default();
         out.int(stage as i32);
         out.int(subtask);
-        out.int(self.parallelism);
+        out.int(self.parallelism_of(stage));
         out.long(1);
+        out.long(256 << 20);
         out.text(&local.display().to_string());
         let outputs: Vec<_> = self.plan.outputs(stage).collect();
         out.list(outputs, |out, (edge, spec)| {
             out.int(edge as i32);
-            out.int(if spec.exchange == Exchange::Forward { 1 } else { self.parallelism });
+            out.int(self.parallelism_of(spec.to));
         });
         let inputs: Vec<_> = self.plan.inputs(stage).collect();
-        out.list(inputs, |out, (edge, _)| {
+        out.list(inputs, |out, (edge, spec)| {
             out.int(edge as i32);
-            out.int(self.parallelism);
+            out.int(self.parallelism_of(spec.from));
             out.int(0);
         });
         out.bool(from.is_some());
@@ -116,6 +119,12 @@ impl Cluster {
             out.text(&folder);
         });
         out.0
+    }
+
+    // The last stage has a parallelism of its own where it follows a forward edge.
+    fn parallelism_of(&self, stage: u32) -> u16 {
+        let forward = self.plan.inputs(stage).any(|(_, edge)| edge.exchange == Exchange::Forward);
+        if forward { 1 } else { self.parallelism }
     }
 
     fn assign(&mut self, restored: bool) {

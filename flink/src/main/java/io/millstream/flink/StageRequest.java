@@ -20,6 +20,7 @@ final class StageRequest {
         out.writeInt(layout.taskInfo().getIndexOfThisSubtask());
         out.writeInt(layout.taskInfo().getNumberOfParallelSubtasks());
         out.writeLong(epoch);
+        out.writeLong(NativeMemory.perSlot(layout.environment().getTaskManagerInfo().getConfiguration()));
         out.writeString(directory.getAbsolutePath());
         writeOutEdges(out, spec, layout.routes());
         writeInEdges(out, spec, layout);
