@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use millstream_testkit::{Chromium, Hdfs, MinIo};
+use millstream_testkit::{Chromium, FlinkVersion, Hdfs, MinIo};
 
 /// A part; the cheap ones come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Apps,
     /// Its page in a real browser
     Browser,
+    /// Pipelines in real Flink clusters
+    Flink,
 }
 
 impl Part {
@@ -40,6 +42,7 @@ impl Part {
             Self::Connectors => "connectors, real servers",
             Self::Apps => "application, real servers",
             Self::Browser => "browser",
+            Self::Flink => "Flink clusters",
         }
     }
 
@@ -47,6 +50,7 @@ impl Part {
     pub(super) fn of(package: &str, program: &str) -> Self {
         match package.split('/').next() {
             _ if program.contains("browser") => Self::Browser,
+            _ if package == "flink/golden" || program.starts_with("flink") => Self::Flink,
             // Storage on real servers, which the tests start themselves.
             _ if package == "crates/checkpoint" && (program.contains("s3") || program.contains("hdfs")) => {
                 Self::Connectors
@@ -73,6 +77,9 @@ impl Part {
             MinIo::executable()?;
             Hdfs::software()?;
         }
+        if self == Self::Flink {
+            FlinkVersion::default().software()?;
+        }
         Ok(())
     }
 }
@@ -89,6 +96,10 @@ mod tests {
         assert_eq!(Part::of("apps/clickstream", "browser"), Part::Browser);
         assert_eq!(Part::of("crates/checkpoint", "store_s3"), Part::Connectors);
         assert_eq!(Part::of("crates/checkpoint", "file"), Part::Unit);
+        assert_eq!(Part::of("flink/golden", "flink"), Part::Flink);
+        assert_eq!(Part::of("apps/clickstream-flink", "flink_drill"), Part::Flink);
+        assert_eq!(Part::of("testkit", "flink_high_availability"), Part::Flink);
+        assert_eq!(Part::of("crates/flink", "millstream_flink"), Part::Unit);
         assert_eq!(Part::of("xtask", "xtask"), Part::Unit);
     }
 
@@ -96,6 +107,6 @@ mod tests {
     fn chosen_parts_keep_their_order() {
         let chosen: Vec<Part> = Part::chosen(&[Part::Apps, Part::Unit]).collect();
         assert_eq!(chosen, [Part::Unit, Part::Apps]);
-        assert_eq!(Part::chosen(&[]).count(), 7);
+        assert_eq!(Part::chosen(&[]).count(), 8);
     }
 }
