@@ -21,6 +21,7 @@ use tracing::Level;
 
 use crate::enumerator::{StageEnumerator, encode_assignment, is_last};
 use crate::program::{Job, Program};
+use crate::roomy::roomy;
 use crate::state::FrozenStage;
 use crate::subtask::{FlinkCall, StageSubtask};
 use crate::wake::Callback;
@@ -220,7 +221,8 @@ extern "system" fn describe_job<'local>(
         for index in 0..args.len(env)? {
             texts.push(args.get_element(env, index)?.try_to_string(env)?);
         }
-        let described = describe::describe(program()?.as_ref(), texts)?;
+        let program = program()?;
+        let described = roomy(|| describe::describe(program.as_ref(), texts))?;
         array(env, &described)
     })
 }
@@ -233,7 +235,8 @@ extern "system" fn claim_epoch<'local>(
 ) -> jlong {
     answer(env, |env| {
         let job = job(env, &of)?;
-        Ok(epoch::claim(program()?.as_ref(), &job, floor.max(0) as u64)? as jlong)
+        let program = program()?;
+        Ok(roomy(|| epoch::claim(program.as_ref(), &job, floor.max(0) as u64))? as jlong)
     })
 }
 
@@ -246,8 +249,8 @@ extern "system" fn open_enumerator<'local>(
 ) -> jlong {
     answer(env, |env| {
         let job = job(env, &of)?;
-        let opened =
-            StageEnumerator::open(program()?.as_ref(), job, stage.max(0) as u32, parallelism.max(1) as u16)?;
+        let (program, stage, parallelism) = (program()?, stage.max(0) as u32, parallelism.max(1) as u16);
+        let opened = roomy(|| StageEnumerator::open(program.as_ref(), job, stage, parallelism))?;
         Ok(handle_of(Mutex::new(opened)))
     })
 }
@@ -262,7 +265,7 @@ extern "system" fn enumerator<'local>(
     answer(env, |env| {
         let enumerator: &Mutex<StageEnumerator> = at(handle)?;
         let argument = if argument.is_null() { None } else { Some(bytes(env, &argument)?) };
-        let answered = enumerator.lock().on(event, argument.as_deref())?;
+        let answered = roomy(|| enumerator.lock().on(event, argument.as_deref()))?;
         array(env, &answered)
     })
 }
@@ -303,7 +306,8 @@ extern "system" fn open_stage<'local>(
     answer(env, |env| {
         let (job, request) = (job(env, &of)?, bytes(env, &request)?);
         let callback = callback(env, &waker)?;
-        let subtask = StageSubtask::open(program()?.as_ref(), &job, &request, callback)?;
+        let program = program()?;
+        let subtask = roomy(|| StageSubtask::open(program.as_ref(), &job, &request, callback))?;
         let metrics = Arc::clone(subtask.metrics());
         Ok(handle_of(StageHandle { subtask: Mutex::new(subtask), metrics }))
     })
@@ -396,7 +400,8 @@ extern "system" fn write_frozen<'local>(
 ) -> JByteArray<'local> {
     answer(env, |env| {
         let folder = folder.try_to_string(env)?;
-        let written = at::<Mutex<FrozenStage>>(frozen)?.lock().write(Path::new(&folder))?;
+        let frozen = at::<Mutex<FrozenStage>>(frozen)?;
+        let written = roomy(|| frozen.lock().write(Path::new(&folder)))?;
         array(env, &written)
     })
 }
@@ -419,7 +424,8 @@ extern "system" fn frozen_entries<'local>(
     group: jint,
 ) -> JByteArray<'local> {
     answer(env, |env| {
-        let entries = at::<Mutex<FrozenStage>>(frozen)?.lock().entries(group.max(0) as u16)?;
+        let frozen = at::<Mutex<FrozenStage>>(frozen)?;
+        let entries = roomy(|| frozen.lock().entries(group.max(0) as u16))?;
         array(env, &entries)
     })
 }

@@ -25,6 +25,7 @@ mod logs;
 mod metrics;
 mod outcome;
 mod program;
+mod roomy;
 mod savepoint;
 mod settings;
 mod state;
