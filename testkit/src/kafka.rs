@@ -23,6 +23,27 @@ pub struct Kafka {
     astray: Option<String>,
 }
 
+/// What a user may do with a topic; each of them lets the user see it, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicRight {
+    /// Read its messages.
+    Read,
+    /// Write messages.
+    Write,
+    /// See that it is there, and no more.
+    Describe,
+}
+
+impl TopicRight {
+    fn operation(self) -> i8 {
+        match self {
+            Self::Read => 3,
+            Self::Write => 4,
+            Self::Describe => 8,
+        }
+    }
+}
+
 /// What a [`Kafka`] is to be like.
 #[derive(Debug, Default)]
 pub struct KafkaBuilder {
@@ -114,6 +135,14 @@ impl Kafka {
     pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
         kafka_admin::create_topics(&self.bootstrap, &[NewTopic { name, partitions, settings }])
     }
+
+    /// Grants a user a right on a topic, where the broker has [`rights`](KafkaBuilder::rights).
+    ///
+    /// # Errors
+    /// If the broker has none, or cannot be reached.
+    pub fn grant(&self, user: &str, right: TopicRight, topic: &str) -> Result<()> {
+        kafka_admin::grant(&self.bootstrap, user, right.operation(), topic)
+    }
 }
 
 handle!(Kafka, "Kafka");
@@ -124,6 +153,13 @@ impl KafkaBuilder {
     pub fn sasl(mut self, user: &str, password: &str) -> Self {
         self.users.push((user.to_owned(), password.to_owned()));
         self
+    }
+
+    /// Users who log in may do what they are [granted](Kafka::grant) and nothing else. Whoever comes without
+    /// a login may do everything.
+    pub fn rights(self) -> Self {
+        self.setting("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer")
+            .setting("super.users=User:ANONYMOUS")
     }
 
     /// Adds a listener with TLS.

@@ -1,5 +1,5 @@
-//! The two calls of Kafka's wire protocol that tests need before any client exists: create topics, look at
-//! them.
+//! The calls of Kafka's wire protocol that tests need before any client exists: create topics, look at them,
+//! grant rights.
 //!
 //! Kafka's own command line tool would do, but starts a JVM for each topic.
 
@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// <https://kafka.apache.org/protocol>.
 const METADATA: (i16, i16) = (3, 1);
 const CREATE_TOPICS: (i16, i16) = (19, 2);
+const CREATE_ACLS: (i16, i16) = (30, 1);
 
 /// A topic to create.
 #[derive(Debug)]
@@ -46,6 +47,36 @@ pub(crate) fn create_topics(bootstrap: &str, topics: &[NewTopic<'_>]) -> Result<
     });
     ensure!(outcome?, "the new topics have no leaders after {} s", PATIENCE.as_secs());
     Ok(())
+}
+
+/// Lets a user do something with a topic.
+pub(crate) fn grant(bootstrap: &str, user: &str, operation: i8, topic: &str) -> Result<()> {
+    let mut broker = TcpStream::connect(bootstrap).with_context(|| format!("no Kafka at {bootstrap}"))?;
+    broker.set_read_timeout(Some(PATIENCE))?;
+    let mut answer = call(&mut broker, CREATE_ACLS, &grant_request(user, operation, topic))?;
+    answer.int32()?; // throttle time
+    for _ in 0..answer.int32()? {
+        let code = answer.int16()?;
+        let message = answer.string()?;
+        ensure!(code == 0, "Kafka grants nothing on {topic}: error {code} {message}");
+    }
+    Ok(())
+}
+
+fn grant_request(user: &str, operation: i8, topic: &str) -> Vec<u8> {
+    const TOPIC: i8 = 2;
+    const LITERAL: i8 = 3;
+    const ALLOW: i8 = 3;
+    let mut body = Vec::new();
+    put_len(&mut body, 1);
+    body.extend(TOPIC.to_be_bytes());
+    put_str(&mut body, topic);
+    body.extend(LITERAL.to_be_bytes());
+    put_str(&mut body, &format!("User:{user}"));
+    put_str(&mut body, "*"); // from any host
+    body.extend(operation.to_be_bytes());
+    body.extend(ALLOW.to_be_bytes());
+    body
 }
 
 fn create_request(topics: &[NewTopic<'_>]) -> Vec<u8> {

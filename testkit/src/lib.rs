@@ -80,7 +80,7 @@ pub use flink::{
 };
 pub use flink_client::FlinkClient;
 pub use hdfs::{Hdfs, HdfsBuilder};
-pub use kafka::{Kafka, KafkaBuilder};
+pub use kafka::{Kafka, KafkaBuilder, TopicRight};
 pub use minio::{MinIo, MinIoBuilder};
 pub use name::unique_name;
 pub use opensearch::OpenSearch;

@@ -30,11 +30,22 @@ pub(crate) enum Description {
         id: Option<TopicId>,
         /// How many partitions it has.
         partitions: i32,
+        /// What the user may do with it, where that was asked for and the broker says it.
+        rights: Option<Rights>,
     },
     /// No topic of that name is there.
     Missing,
     /// The broker does not say, for this reason.
     Unsaid(RDKafkaErrorCode),
+}
+
+/// What a user may do with a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rights {
+    /// May read it.
+    pub(crate) read: bool,
+    /// May write to it.
+    pub(crate) write: bool,
 }
 
 /// How long a question waits for its answer.
@@ -49,6 +60,7 @@ const LONG_PAUSE: Time = 2_000;
 /// Asks one question at a time and never waits for its answer, unless told to.
 pub(crate) struct Describer {
     queue: WakingQueue,
+    rights: bool,
     asked: bool,
     // Questions without an answer, since the last one that had one.
     unanswered: u32,
@@ -60,7 +72,14 @@ impl Describer {
     pub(crate) fn new(client: *mut sys::rd_kafka_t, waker: &Waker) -> Self {
         // SAFETY: the client is alive.
         let queue = unsafe { sys::rd_kafka_queue_new(client) };
-        Self { queue: WakingQueue::new(queue, waker), asked: false, unanswered: 0, ask_at: MIN_TIME }
+        let queue = WakingQueue::new(queue, waker);
+        Self { queue, rights: false, asked: false, unanswered: 0, ask_at: MIN_TIME }
+    }
+
+    /// Asks for the rights of the user, too.
+    pub(crate) fn with_rights(mut self) -> Self {
+        self.rights = true;
+        self
     }
 
     /// Whether the answer to a question has not come yet.
@@ -96,6 +115,11 @@ impl Describer {
             );
             let (mut text, length) = ([0 as c_char; 256], 256);
             sys::rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, text.as_mut_ptr(), length);
+            let refused =
+                sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, self.rights.into());
+            if !refused.is_null() {
+                sys::rd_kafka_error_destroy(refused);
+            }
             let topics = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             sys::rd_kafka_DescribeTopics(client, topics, options, self.queue.as_ptr());
             sys::rd_kafka_TopicCollection_destroy(topics);
@@ -185,8 +209,25 @@ unsafe fn there(topic: *const sys::rd_kafka_TopicDescription_t) -> Description {
         let mut partitions = 0;
         sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-        Description::Topic { id: TopicId::new(high, low), partitions }
+        Description::Topic { id: TopicId::new(high, low), partitions, rights: rights(topic) }
     }
+}
+
+// Whoever is told about a topic may at least describe it: with no right at all, the broker does not say.
+// SAFETY: the caller has the description of a topic that is alive and without an error.
+unsafe fn rights(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<Rights> {
+    // SAFETY: as above; the array lives as long as the description.
+    let operations = unsafe {
+        let mut count = 0;
+        let operations = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count);
+        if operations.is_null() || count == 0 {
+            return None;
+        }
+        slice::from_raw_parts(operations, count)
+    };
+    let read = operations.contains(&sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ);
+    let write = operations.contains(&sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE);
+    Some(Rights { read, write })
 }
 
 #[cfg(test)]

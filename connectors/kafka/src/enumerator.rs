@@ -229,7 +229,7 @@ impl KafkaEnumerator {
     fn found(&self, connection: &Connection, topics: &Descriptions) -> Vec<KafkaSplit> {
         let mut found = Vec::new();
         for (topic, description) in topics {
-            let Description::Topic { id, partitions } = description else { continue };
+            let Description::Topic { id, partitions, .. } = description else { continue };
             let new = (0..*partitions).map(|number| (topic.clone(), number));
             let new: Vec<_> = new.filter(|partition| self.is_new(partition)).collect();
             if new.is_empty() {

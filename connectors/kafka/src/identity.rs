@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn only_another_id_is_another_topic() {
         let [old, new] = [1, 2].map(|low| TopicId::new(7, low));
-        let topic = |id| Description::Topic { id, partitions: 1 };
+        let topic = |id| Description::Topic { id, partitions: 1, rights: None };
         assert_eq!(judge(old, Some(&topic(old))), TopicIdVerdict::Same(old));
         let (was, is) = (old.unwrap(), new.unwrap());
         assert_eq!(judge(old, Some(&topic(new))), TopicIdVerdict::Anew { was, is });

@@ -24,6 +24,7 @@ mod partitions;
 mod properties;
 mod reader;
 mod retry;
+mod rights;
 mod sink;
 mod sink_config;
 mod source;

@@ -7,6 +7,7 @@ use millstream_record::{Error, Result};
 use millstream_stage::OpenContext;
 use millstream_stage::sink::{Guarantee, OutputLocation, Sink, SinkWriter};
 use millstream_stage::time::Time;
+use rdkafka::producer::Producer as _;
 
 use crate::client::{Patience, producer_config, transactional_config};
 use crate::config::addresses;
@@ -14,6 +15,7 @@ use crate::delivery::{Deliveries, Producer};
 use crate::encode::Message;
 use crate::exactly_once::TransactionalWriter;
 use crate::retry::ConnectorError;
+use crate::rights::{self, Right};
 use crate::sink_config::KafkaSinkOptions;
 use crate::writer::KafkaWriter;
 
@@ -74,14 +76,24 @@ impl<T: Data> KafkaSink<T> {
     /// a job waits on.
     ///
     /// # Errors
-    /// Brokers that do not answer or refuse the login, a topic that is not there or may not be seen.
+    /// Brokers that do not answer or refuse the login, a topic that is not there or may not be written to.
     pub fn find_topic(&self) -> Result<()> {
         self.validate()?;
         let created = producer_config(&self.options, "").create_with_context(Deliveries::default());
         let producer: Producer = created.map_err(ConnectorError::of_creation)?;
         let patience = Patience::new(&self.options.brokers, self.options.connect_timeout);
-        Ok(patience.partitions(&producer, &self.options.topic).map(drop)?)
+        Ok(check_topic(&producer, &self.options.topic, &patience)?)
     }
+}
+
+/// Whether the topic is there, with leaders, and may be written to: a job learns it at its start, and not from
+/// its first message, which may come much later. Blocks.
+///
+/// # Errors
+/// As [`Patience::partitions`], and when the topic may not be written to.
+pub(crate) fn check_topic(producer: &Producer, topic: &str, patience: &Patience) -> Result<(), ConnectorError> {
+    patience.partitions(producer, topic)?;
+    rights::check(producer.client().native_ptr(), topic, Right::Write)
 }
 
 impl<T> Clone for KafkaSink<T> {

@@ -7,6 +7,7 @@ use millstream_stage::OpenContext;
 use millstream_stage::raw::RawBatch;
 use millstream_stage::sink::OutputLocation;
 use millstream_stage::source::{Enumerator, Source, SplitReader};
+use rdkafka::consumer::Consumer as _;
 
 use crate::client::{Consumer, Events, Patience, consumer_config};
 use crate::config::{KafkaSourceOptions, Start, addresses};
@@ -14,6 +15,7 @@ use crate::enumerator::KafkaEnumerator;
 use crate::group_offsets::group_offsets;
 use crate::reader::KafkaReader;
 use crate::retry::ConnectorError;
+use crate::rights::{self, Right};
 
 /// Reads the partitions of Kafka topics, without a consumer group: positions are the job's own.
 ///
@@ -35,8 +37,8 @@ impl KafkaSource {
     /// commands that somebody waits for. The source of a job waits on.
     ///
     /// # Errors
-    /// Brokers that do not answer or refuse the login, a topic that is not there, a topic or consumer group
-    /// that may not be seen.
+    /// Brokers that do not answer or refuse the login, a topic that is not there or may not be read, a
+    /// consumer group that may not be seen.
     pub fn find_topics(&self) -> Result<usize> {
         self.validate()?;
         let options = &self.options;
@@ -46,6 +48,7 @@ impl KafkaSource {
         let mut found = Vec::new();
         for topic in &options.topic.0 {
             let partitions = patience.partitions(&client, topic)?;
+            rights::check(client.client().native_ptr(), topic, Right::Read)?;
             found.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
         }
         if options.start == Start::GroupOffsets {

@@ -25,7 +25,7 @@ use crate::outage::Outage;
 use crate::retry::{
     ConnectorError, DeliveryVerdict, ErrorClass, delivery_verdict, error_class, is_too_large,
 };
-use crate::sink::{Mapping, Shorten};
+use crate::sink::{Mapping, Shorten, check_topic};
 use crate::sink_config::KafkaSinkOptions;
 use crate::waking::WakingQueue;
 
@@ -107,7 +107,7 @@ impl<T: Data> KafkaWriter<T> {
         let (options, producer) = (Arc::clone(&self.options), Arc::clone(&self.client.producer));
         self.started.spawn_blocking(io, waker, move || {
             let patience = Patience::new(&options.brokers, options.connect_timeout);
-            patience.partitions(&*producer, &options.topic).map(drop)
+            check_topic(&producer, &options.topic, &patience)
         });
     }
 

@@ -7,6 +7,7 @@ mod exactly_once;
 mod exactly_once_crashes;
 mod pipeline;
 mod positions;
+mod rights;
 mod sink;
 mod sink_conformance;
 mod source_conformance;
