@@ -24,10 +24,15 @@ impl KafkaReader {
         let Some(fetcher) = &self.fetcher else { return };
         // Markers of transactions count too: they have offsets.
         let pending = |partition: &Partition| {
-            let (split, (low, high)) = (&partition.split, known_range(fetcher, partition)?);
+            let Some((low, high)) = known_range(fetcher, partition) else {
+                return partition.ended.then_some(0);
+            };
+            let split = &partition.split;
             Some(split.stop.map_or(high, |stop| high.min(stop)).saturating_sub(split.next.max(low)).max(0))
         };
-        self.metrics.pending.set(self.partitions.all().filter_map(pending).sum());
+        // While the end of one of them is not known, the sum would be too low: it is not known either.
+        let sum: Option<i64> = self.partitions.all().map(pending).sum();
+        self.metrics.pending.set(sum.unwrap_or(-1));
         self.look_for_silent_brokers(now);
         self.look_for_open_transactions(now);
     }

@@ -121,6 +121,8 @@ fn advertised_listeners_that_lead_nowhere_are_told_and_waited_for() {
             log.contains("advertised.listeners")
         };
         assert!(wait::until(PATIENCE, &mut said), "{nowhere}");
+        let metrics = reader.harness().metrics().operator("source");
+        assert_eq!(metrics.pending.get(), -1, "how much there is to read is not known: it is not nothing");
         reader.close();
     }
 }
