@@ -22,15 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for what a job would refuse,
-/// too; [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when no node answers or the cluster is not
-/// ready.
+/// too; [`ErrorKind::Retry`](millstream_record::ErrorKind::Retry) when no node answers, the cluster is not
+/// ready, or it or an index takes no documents just now.
 pub async fn check(
     options: &ElasticsearchOptions,
-    templates: impl IntoIterator<Item = (&'static str, Value)>,
+    templates: impl IntoIterator<Item = (impl Into<String>, Value)>,
     clock: Arc<dyn Clock>,
 ) -> Result<String> {
     options.validate()?;
-    let templates = templates.into_iter().map(|(name, body)| Template { name: name.to_owned(), body });
+    let templates = templates.into_iter().map(|(name, body)| Template { name: name.into(), body });
     let client = Arc::new(Client::new(options, clock)?);
     let timeout = PATIENCE.min(options.request_timeout);
     let start = Start {

@@ -64,6 +64,11 @@ impl Question {
         Self { method: Method::POST, path, content: JSON, body: Bytes::new(), timeout }
     }
 
+    /// Asks with a body.
+    pub(crate) fn post_json(path: impl Into<String>, json: impl Display, timeout: Duration) -> Self {
+        Self { body: json.to_string().into(), ..Self::post(path, timeout) }
+    }
+
     /// Deletes what is at the path.
     pub(crate) fn delete(path: impl Into<String>, timeout: Duration) -> Self {
         let path = path.into();

@@ -1,6 +1,8 @@
 //! The checks before the first document: whether the cluster answers, whether it accepts the login, whether
-//! the job can write to the target (`targets`), and whether the templates are there and win (`templates`).
+//! the job can write to the target (`targets`) and may do so (`rights`), and whether the templates are there
+//! and win (`templates`).
 
+mod rights;
 mod targets;
 mod templates;
 
@@ -11,7 +13,9 @@ use std::time::Duration;
 use millstream_delivery::NotReady;
 use millstream_record::{Error, Result};
 use serde::Deserialize;
+use serde_json::Value;
 
+use self::targets::Presence;
 use crate::bulk_retry::RequestError;
 use crate::client::{Client, HttpAnswer, Question};
 use crate::response::{describe_refusal, refusal_type};
@@ -42,8 +46,11 @@ impl Start {
         let health = Question::get("_cluster/health?filter_path=status,error", left);
         check_health(&self.ask(&health).await?)?;
         for template in &self.templates {
-            let absent = self.check_targets(template, left).await?;
-            self.put_in_place(template, &absent, left).await?;
+            let found = self.check_targets(template, left).await?;
+            self.check_rights(&found, left).await?;
+            let new = found.into_iter().filter(|found| !matches!(found.presence, Presence::Index(_)));
+            let new: Vec<_> = new.map(|found| found.name).collect();
+            self.put_in_place(template, &new, left).await?;
         }
         Ok(())
     }
@@ -52,14 +59,32 @@ impl Start {
     /// place.
     ///
     /// # Errors
-    /// As [`attempt`](Self::attempt), but for those of the templates.
+    /// As [`attempt`](Self::attempt), but for those of the templates; stops also for what a start would wait for:
+    /// an index or a cluster that takes no documents.
     pub(crate) async fn look_only(&self) -> Result<(), NotReady> {
         let health = Question::get("_cluster/health?filter_path=status,error", self.timeout);
         check_health(&self.ask(&health).await?)?;
+        let mut found = Vec::new();
         for template in &self.templates {
-            self.compare_targets(template, self.timeout).await?;
+            found.extend(self.compare_targets(template, self.timeout).await?);
         }
-        Ok(())
+        self.check_rights(&found, self.timeout).await?;
+        self.check_blocks().await
+    }
+
+    // The cluster as a whole may be read-only. Who may not ask is told nothing.
+    async fn check_blocks(&self) -> Result<(), NotReady> {
+        const BLOCKS: [&str; 2] = ["cluster.blocks.read_only", "cluster.blocks.read_only_allow_delete"];
+        let answer = self.reach(&Question::get("_cluster/settings?flat_settings=true", self.timeout)).await?;
+        let settings = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+        let is_set =
+            |key: &&str| ["persistent", "transient"].iter().any(|kind| settings[kind][key] == "true");
+        match BLOCKS.into_iter().find(is_set) {
+            None => Ok(()),
+            Some(key) => Err(NotReady::Stop(Error::retry(format!(
+                "the cluster takes no documents, and a job would wait until it takes some: take its setting {key} away"
+            )))),
+        }
     }
 
     // None where the store, or the login, does not allow the question: then nothing is compared, which is

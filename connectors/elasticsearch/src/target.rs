@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 pub(crate) enum Target {
     /// Nothing yet: the first document makes the index.
     Absent,
-    /// One index of this name and mapping.
-    Index { name: String, mapping: Value },
+    /// One index of this name and mapping, and why it takes no documents just now, if so.
+    Index { name: String, mapping: Value, blocked: Option<&'static str> },
     /// What no exactly-once writer can write to: the reason and what to do.
     Unfit(String),
 }
@@ -22,6 +22,15 @@ const ROLLOVER_ALIAS: [&str; 3] = [
     "index.lifecycle.rollover_alias",
     "index.plugins.index_state_management.rollover_alias",
     "index.opendistro.index_state_management.rollover_alias",
+];
+
+/// The settings of an index with which it takes no documents: somebody has put it away, or the disk was full.
+const BLOCKS: [&str; 4] = [
+    "index.blocks.write",
+    "index.blocks.read_only",
+    "index.blocks.read_only_allow_delete",
+    // Of a closed index.
+    "index.verified_before_close",
 ];
 
 /// What the name is, by the body of `GET NAME?flat_settings=true`: one entry per index.
@@ -72,7 +81,8 @@ fn of_alias(name: &str, indices: &[(&String, &Value)]) -> Target {
 
 fn one_index(name: &str, index: &Value) -> Target {
     let mapping = index.get("mappings").cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    Target::Index { name: name.to_owned(), mapping }
+    let blocked = BLOCKS.into_iter().find(|key| setting(index, key) == Some("true"));
+    Target::Index { name: name.to_owned(), mapping, blocked }
 }
 
 fn is_data_stream(name: &str, index: &str, body: &Value) -> bool {
@@ -102,11 +112,26 @@ mod tests {
         let plain = json!({ "clicks": { "aliases": {}, "mappings": mapping, "settings": {} } });
         assert_eq!(
             of_answer("clicks", &plain),
-            Target::Index { name: "clicks".into(), mapping: mapping.clone() }
+            Target::Index { name: "clicks".into(), mapping: mapping.clone(), blocked: None }
         );
         let alias =
             json!({ "clicks-v2": { "aliases": { "clicks": {} }, "mappings": mapping, "settings": {} } });
-        assert_eq!(of_answer("clicks", &alias), Target::Index { name: "clicks-v2".into(), mapping });
+        let target = Target::Index { name: "clicks-v2".into(), mapping, blocked: None };
+        assert_eq!(of_answer("clicks", &alias), target);
+    }
+
+    #[test]
+    fn an_index_that_takes_no_documents_says_why() {
+        for key in BLOCKS {
+            let of = |value: &str| {
+                let settings = json!({ "index.number_of_replicas": "0", key: value });
+                match of_answer("clicks", &json!({ "clicks": { "mappings": {}, "settings": settings } })) {
+                    Target::Index { blocked, .. } => blocked,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!((of("true"), of("false")), (Some(key), None));
+        }
     }
 
     #[test]

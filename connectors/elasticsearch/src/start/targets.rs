@@ -12,52 +12,85 @@ use crate::mapping::{self, Difference};
 use crate::target::{self, Target};
 use crate::template::Template;
 
+/// What is at a name that the job writes to.
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) presence: Presence,
+}
+
+/// Whether there is an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Not yet.
+    Absent,
+    /// It cannot be seen.
+    Unknown,
+    /// Yes, under this name where the other one is its alias.
+    Index(String),
+}
+
 impl Start {
-    /// Answers for which names there is no index yet: the template decides about those.
+    /// Looks at all names that a template is for; the template decides about those that have no index yet.
     pub(super) async fn check_targets(
         &self,
         template: &Template,
         left: Duration,
-    ) -> Result<Vec<String>, NotReady> {
-        let mut absent = Vec::new();
+    ) -> Result<Vec<Found>, NotReady> {
+        let mut found = Vec::new();
         for name in template.targets() {
-            match self.target(&name, left).await? {
-                Target::Absent => absent.push(name),
-                Target::Unfit(reason) => return Err(NotReady::Stop(Error::configuration(reason))),
-                Target::Index { name, mapping } => {
+            let presence = match self.target(&name, left).await? {
+                None => Presence::Unknown,
+                Some(Target::Absent) => Presence::Absent,
+                Some(Target::Unfit(reason)) => return Err(NotReady::Stop(Error::configuration(reason))),
+                Some(Target::Index { name, mapping, .. }) => {
                     let differences = mapping::compare(template.mapping(), &mapping);
                     self.reconcile(&name, &differences, left).await?;
+                    Presence::Index(name)
                 }
-            }
+            };
+            found.push(Found { name, presence });
         }
-        Ok(absent)
+        Ok(found)
     }
 
-    /// The same, and changes nothing.
-    pub(super) async fn compare_targets(&self, template: &Template, left: Duration) -> Result<(), NotReady> {
+    /// The same, and changes nothing. An index that takes no documents is refused: a job would wait for it,
+    /// but whoever asks wants to know.
+    pub(super) async fn compare_targets(
+        &self,
+        template: &Template,
+        left: Duration,
+    ) -> Result<Vec<Found>, NotReady> {
+        let mut found = Vec::new();
         for name in template.targets() {
-            match self.target(&name, left).await? {
-                Target::Absent => {}
-                Target::Unfit(reason) => return Err(NotReady::Stop(Error::configuration(reason))),
-                Target::Index { name, mapping } => {
+            let presence = match self.target(&name, left).await? {
+                None => Presence::Unknown,
+                Some(Target::Absent) => Presence::Absent,
+                Some(Target::Unfit(reason)) => return Err(NotReady::Stop(Error::configuration(reason))),
+                Some(Target::Index { name, mapping, blocked }) => {
                     let differences = mapping::compare(template.mapping(), &mapping);
                     if mapping::mend(&differences).is_none() {
                         return Err(NotReady::Stop(refuse(&name, &mapping::list(&differences), "")));
                     }
+                    if let Some(setting) = blocked {
+                        return Err(NotReady::Stop(takes_nothing(&name, setting)));
+                    }
+                    Presence::Index(name)
                 }
-            }
+            };
+            found.push(Found { name, presence });
         }
-        Ok(())
+        Ok(found)
     }
 
-    async fn target(&self, name: &str, left: Duration) -> Result<Target, NotReady> {
+    // None where the store, or the login, does not let the job see what is there.
+    async fn target(&self, name: &str, left: Duration) -> Result<Option<Target>, NotReady> {
         let question = Question::get(format!("{name}?flat_settings=true"), left);
         let Some(answer) = self.look(&question, &format!("what {name} is")).await? else {
-            return Ok(Target::Absent);
+            return Ok(None);
         };
         match serde_json::from_slice::<Value>(&answer.body) {
-            Ok(body) if answer.status == 200 => Ok(target::of_answer(name, &body)),
-            Ok(body) if body.get("error").is_some() => Ok(Target::Absent),
+            Ok(body) if answer.status == 200 => Ok(Some(target::of_answer(name, &body))),
+            Ok(body) if body.get("error").is_some() => Ok(Some(Target::Absent)),
             // Something between has answered, such as a proxy.
             _ => Err(NotReady::Wait(cause_of(&answer))),
         }
@@ -100,6 +133,14 @@ impl Start {
         );
         Err(NotReady::Stop(refuse(index, &list, &command)))
     }
+}
+
+fn takes_nothing(index: &str, setting: &str) -> Error {
+    let (what, advice) = match setting {
+        "index.verified_before_close" => ("is closed", "open it".to_owned()),
+        blocked => ("takes no documents", format!("take its setting {blocked} away")),
+    };
+    Error::retry(format!("the index {index} {what}, and a job would wait until it takes some: {advice}"))
 }
 
 fn refuse(index: &str, list: &str, or: &str) -> Error {

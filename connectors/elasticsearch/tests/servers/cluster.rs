@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use millstream_elasticsearch::{Document, ElasticsearchOptions, ElasticsearchSink};
-use millstream_sim::{DrivenWriter, Harness, TokioWorld};
+use millstream_record::Error;
+use millstream_sim::{DrivenWriter, Harness, TokioWorld, World as _};
 use millstream_testkit::{Elasticsearch, unique_name};
 use reqwest::Method;
 use rustls::{ClientConfig, RootCertStore};
@@ -51,9 +52,9 @@ pub(crate) fn options(url: &str) -> ElasticsearchOptions {
     ElasticsearchOptions { hosts: vec![url.to_owned()], ..Default::default() }
 }
 
-/// A sink that writes rows into an index, mapped explicitly.
-pub(crate) fn sink(options: ElasticsearchOptions, index: &str) -> ElasticsearchSink<Row> {
-    let template = json!({
+/// The template of an index of rows.
+fn template(index: &str) -> Value {
+    json!({
         "index_patterns": [index],
         "template": {
             "settings": { "number_of_replicas": 0 },
@@ -63,10 +64,21 @@ pub(crate) fn sink(options: ElasticsearchOptions, index: &str) -> ElasticsearchS
                 "filler": { "type": "keyword", "index": false, "doc_values": false },
             }},
         },
-    });
+    })
+}
+
+/// What a check says of the cluster and such an index.
+pub(crate) fn check(options: &ElasticsearchOptions, index: &str) -> Result<String, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let clock = TokioWorld::new().unwrap().clock();
+    runtime.block_on(millstream_elasticsearch::check(options, [(index, template(index))], clock))
+}
+
+/// A sink that writes rows into an index, mapped explicitly.
+pub(crate) fn sink(options: ElasticsearchOptions, index: &str) -> ElasticsearchSink<Row> {
     let name = index.to_owned();
     ElasticsearchSink::new(options, move |row: &Row| Document::new(name.as_str(), row.key.to_string(), row))
-        .with_template(index, template)
+        .with_template(index, template(index))
 }
 
 /// An index of one test.

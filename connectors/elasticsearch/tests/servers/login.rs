@@ -10,7 +10,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::cluster::{Cluster, index, options, rows, values, writer};
+use crate::cluster::{Cluster, check, index, options, rows, values, writer};
 
 const PASSWORD: &str = "open-sesame-17";
 
@@ -29,7 +29,11 @@ fn as_elastic(url: &str, password: &str) -> ElasticsearchOptions {
 }
 
 fn refused(options: ElasticsearchOptions) -> Error {
-    let mut writer = writer(options, &index());
+    refused_at(options, &index())
+}
+
+fn refused_at(options: ElasticsearchOptions, index: &str) -> Error {
+    let mut writer = writer(options, index);
     writer.write(rows(0..3)).unwrap();
     writer.flush().unwrap_err()
 }
@@ -52,6 +56,57 @@ fn a_login_that_is_wrong_or_missing_is_a_clear_error_without_the_password() {
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("the login is wrong"), "{error}");
         assert!(!error.chain().contains("wrong-guess") && !error.chain().contains("aWQ6a2V5"));
+    }
+}
+
+/// A cluster on which three users lack a right each.
+fn three_users() -> Elasticsearch {
+    let role = |name: &str, cluster: &str, rights: &str| {
+        format!(
+            "{name}:\n  cluster: [{cluster}]\n  indices:\n  - names: ['rows*']\n    privileges: [{rights}]\n"
+        )
+    };
+    let roles = [
+        role("reader", "manage_index_templates", "read, view_index_metadata, auto_configure"),
+        role("filler", "manage_index_templates", "index, view_index_metadata"),
+        role("lodger", "monitor", "index, view_index_metadata, auto_configure"),
+    ];
+    // In files, as bcrypt: the bare distribution cannot keep users in an index.
+    let users = ["reader", "filler", "lodger"].map(|name| format!("{name}:{HASH}\n"));
+    let pairs = ["reader", "filler", "lodger"].map(|name| format!("{name}:{name}\n"));
+    let server = Elasticsearch::builder().password(PASSWORD).config_file("roles.yml", &roles.concat());
+    server.config_file("users", &users.concat()).config_file("users_roles", &pairs.concat()).start().unwrap()
+}
+
+/// Of `reads-only-1`.
+const HASH: &str = "$2a$04$UM6hz8nB9XK/GKgxTEHxZu4rdJBK8h6i93hlp/syzRVR6MIioIDlG";
+
+#[test]
+fn a_right_that_is_missing_is_told_before_the_first_document() {
+    let server = three_users();
+    let cluster = Cluster::of(&server).password(PASSWORD);
+    for (user, lacks) in
+        [("reader", "may not write to"), ("filler", "may not make it"), ("lodger", "manage_index_templates")]
+    {
+        let index = index();
+        let (username, password) = (Some(user.into()), Some("reads-only-1".into()));
+        let options = ElasticsearchOptions { username, password, ..options(server.url()) };
+        for error in [check(&options, &index).unwrap_err(), refused_at(options.clone(), &index)] {
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{user}: {error}");
+            assert!(error.to_string().contains(lacks), "{user}: {error}");
+        }
+        if user == "filler" {
+            // Where somebody else has made the index, the right to make it is not missed.
+            let admin = as_elastic(server.url(), PASSWORD);
+            check(&admin, &index).unwrap();
+            for options in [admin, options] {
+                let mut writer = writer(options.clone(), &index);
+                writer.write(rows(0..20)).unwrap();
+                writer.flush().unwrap();
+                check(&options, &index).unwrap();
+            }
+            assert_eq!(cluster.visible(&index), values(0..20));
+        }
     }
 }
 

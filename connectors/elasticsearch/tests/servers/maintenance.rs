@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use millstream_elasticsearch::ElasticsearchOptions;
+use millstream_record::ErrorKind;
 use millstream_sim::DrivenWriter;
 use millstream_testkit::Elasticsearch;
 use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Row, counted, index, options, rows, values, writer};
+use crate::cluster::{Cluster, Row, check, counted, index, options, rows, values, writer};
 
 // Its settings are changed for all indices, so one test at a time has it.
 fn own() -> &'static Mutex<Elasticsearch> {
@@ -27,6 +28,42 @@ fn quick(url: &str) -> ElasticsearchOptions {
 
 fn settings(cluster: &Cluster, name: &str, value: &Value) {
     cluster.ask(Method::PUT, "/_cluster/settings", &json!({ "persistent": { name: value } }).to_string());
+}
+
+#[test]
+fn a_check_finds_an_index_or_a_cluster_that_takes_no_documents() {
+    let server = own().lock();
+    let (cluster, options) = (Cluster::of(&server), options(server.url()));
+    type Step = fn(&Cluster, &str);
+    let blocks: [(&str, Step, Step); 3] = [
+        (
+            "is closed",
+            |cluster, index| drop(cluster.ask(Method::POST, &format!("/{index}/_close"), "")),
+            |cluster, index| drop(cluster.ask(Method::POST, &format!("/{index}/_open"), "")),
+        ),
+        (
+            "index.blocks.write",
+            |cluster, index| cluster.set(index, &json!({ "index.blocks.write": true })),
+            |cluster, index| cluster.set(index, &json!({ "index.blocks.write": null })),
+        ),
+        (
+            "cluster.blocks.read_only",
+            |cluster, _| settings(cluster, "cluster.blocks.read_only", &json!(true)),
+            |cluster, _| settings(cluster, "cluster.blocks.read_only", &Value::Null),
+        ),
+    ];
+    let index = index();
+    let mut writer = writer(options.clone(), &index);
+    writer.write(rows(0..5)).unwrap();
+    writer.flush().unwrap();
+    for (told, block, free) in blocks {
+        block(&cluster, &index);
+        let error = check(&options, &index).unwrap_err();
+        free(&cluster, &index);
+        assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+        check(&options, &index).unwrap();
+    }
 }
 
 // Until every document that waits was sent again several times.
