@@ -22,6 +22,11 @@ pub fn check(options: &SqliteOptions, tables: &[Table]) -> Result<String> {
     if !options.path.exists() {
         return check_directory(&options.path).map(|()| "the file will be made".to_owned());
     }
+    // A pipe would even hold the one up who opens it.
+    if !options.path.is_file() {
+        let path = options.path.display();
+        return Err(Error::configuration(format!("sqlite: {path} is no file: name another one")));
+    }
     let opened = OpenOptions::new().write(true).open(&options.path);
     opened.map_err(|error| {
         let path = options.path.display();
@@ -99,6 +104,15 @@ mod tests {
         assert_eq!(names_in(dir.path()), [] as [&str; 0]);
         let nowhere = SqliteOptions::at(dir.path().join("b/a.db"));
         assert!(check(&nowhere, &[]).unwrap_err().to_string().contains("must be there"));
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path(), Path::new("/dev/null")] {
+            let refused = check(&SqliteOptions::at(path), &[]).unwrap_err().to_string();
+            assert!(refused.contains("is no file"), "{refused}");
+        }
     }
 
     #[test]
