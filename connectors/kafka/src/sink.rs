@@ -91,7 +91,11 @@ impl<T: Data> KafkaSink<T> {
 ///
 /// # Errors
 /// As [`Patience::partitions`], and when the topic may not be written to.
-pub(crate) fn check_topic(producer: &Producer, topic: &str, patience: &Patience) -> Result<(), ConnectorError> {
+pub(crate) fn check_topic(
+    producer: &Producer,
+    topic: &str,
+    patience: &Patience,
+) -> Result<(), ConnectorError> {
     patience.partitions(producer, topic)?;
     rights::check(producer.client().native_ptr(), topic, Right::Write)
 }

@@ -1,11 +1,14 @@
 //! The commands `list`, `checkpoints`, `savepoint`, `stop` and `cancel`: for a job that runs elsewhere.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use millstream_record::{Error, Result};
 use millstream_runtime::SystemClock;
 use millstream_stage::time::Clock;
+use millstream_stage::trouble::rounded;
+use serde_json::Value;
 
 use crate::remote::Remote;
 use crate::restore::as_url;
@@ -25,11 +28,18 @@ pub struct TargetArgs {
 /// What can be asked of a running job.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Control {
-    /// Show the id, name and state of the job that runs at an address
+    /// Show the id, name and state of the job that runs at an address, and what it has trouble with
     List(TargetArgs),
     /// Show the job's checkpoints and savepoints: when they were taken, sizes, durations, failures with their
     /// cause
-    Checkpoints(TargetArgs),
+    Checkpoints {
+        /// Print a JSON array for programs instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Of which job.
+        #[command(flatten)]
+        target: TargetArgs,
+    },
     /// Take a savepoint of the job, which runs on
     Savepoint {
         /// The directory to write it to, as a URL or a path of this machine; without it,
@@ -64,13 +74,16 @@ pub enum Control {
 pub(crate) fn control(command: &Control) -> Result<()> {
     match command {
         Control::List(target) => {
-            let job = target.job()?.overview()?;
+            let remote = target.job()?;
+            let job = remote.overview()?;
             let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
-            logs::out(&format!("{} : {} ({})", text("jid"), text("name"), text("state")))
+            logs::out(&format!("{} : {} ({})", text("jid"), text("name"), text("state")))?;
+            remote.troubles().iter().try_for_each(|trouble| logs::out(&trouble_line(trouble)))
         }
-        Control::Checkpoints(target) => {
+        Control::Checkpoints { json, target } => {
             let checkpoints = target.job()?.checkpoints()?;
-            logs::out(&history::table(&checkpoints, SystemClock::new().now()))
+            let show = if *json { history::list } else { history::table };
+            logs::out(&show(&checkpoints, SystemClock::new().now()))
         }
         Control::Savepoint { dir, target } => {
             let dir = dir.as_deref().map(as_url).transpose()?;
@@ -91,6 +104,13 @@ pub(crate) fn control(command: &Control) -> Result<()> {
             logs::out(&format!("cancelled job {}", job.id()))
         }
     }
+}
+
+// A job that runs while a store is away looks like one that is well.
+fn trouble_line(trouble: &Value) -> String {
+    let lasts = Duration::from_millis(trouble["duration"].as_u64().unwrap_or_default());
+    let word = |key: &str| trouble[key].as_str().unwrap_or_default();
+    format!("  in trouble for {}: {}: {}", rounded(lasts), word("subject"), word("reason"))
 }
 
 impl TargetArgs {

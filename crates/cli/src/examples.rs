@@ -37,17 +37,20 @@ Examples:
   PROGRAM list                                 the job at http://127.0.0.1:8081
   PROGRAM list -m shop.example:8081 --password-file page.password
 
-The job must serve its page: set rest.port in its configuration.";
+The job must serve its page: set rest.port in its configuration. A job that is RUNNING may have trouble all \
+the same, such as a store that is away: each trouble has a line of its own.";
 
 const CHECKPOINTS: &str = "\
 Examples:
   PROGRAM checkpoints
   PROGRAM checkpoints -m shop.example:8081
+  PROGRAM checkpoints --json | jq -r '[.[] | select(.kind == \"savepoint\" and .status == \"completed\")][0].path'
 
 The newest one comes first; times are in UTC. SIZE is the whole state, WRITTEN the part of it that this \
-checkpoint alone has stored. The list has the last 20 since the job's process started. The same in JSON: \
-http://127.0.0.1:8081/v1/jobs/ID/checkpoints, with the ID \
-that `PROGRAM list` shows.";
+checkpoint alone has stored. The list has the last 20 since the job's process started. --json prints an \
+array of objects with id, kind (checkpoint or savepoint), status (in_progress, completed or failed), time (RFC 3339), \
+age_seconds, size_bytes, path, discarded and failure; null stands for what is not known. More than that, such as who held a \
+barrier for how long, is at http://127.0.0.1:8081/v1/jobs/ID/checkpoints, with the ID that `PROGRAM list` shows.";
 
 const SAVEPOINT: &str = "\
 Examples:

@@ -1,9 +1,9 @@
-//! A job's checkpoints and savepoints as a table for people.
+//! A job's checkpoints and savepoints, as a table for people and as JSON for programs.
 
 use std::fmt::Write;
 
 use millstream_stage::time::{Time, written};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SECOND: Time = 1000;
 const MINUTE: Time = 60 * SECOND;
@@ -20,13 +20,10 @@ pub(crate) fn table(checkpoints: &Value, now: Time) -> String {
     if let Some(restored) = restored(&checkpoints["latest"]["restored"], now) {
         text += &restored;
     }
-    let mut all: Vec<_> = checkpoints["history"].as_array().into_iter().flatten().collect();
+    let all = newest_first(checkpoints);
     if all.is_empty() {
         return text;
     }
-    all.sort_by_key(|checkpoint| {
-        std::cmp::Reverse((time(&checkpoint["trigger_timestamp"]), checkpoint["id"].as_u64()))
-    });
     let _ = writeln!(
         text,
         "\n{:>6}  {:<11}  {:<10}  {:<20}  {:>11}  {:>9}  {:>9}  {:>9}  WHERE",
@@ -36,6 +33,39 @@ pub(crate) fn table(checkpoints: &Value, now: Time) -> String {
         text += &row(checkpoint, now);
     }
     text
+}
+
+/// The same as an array of JSON objects, the newest first. What is not known of a checkpoint, or not yet, is
+/// `null`.
+pub(crate) fn list(checkpoints: &Value, now: Time) -> String {
+    let all: Vec<_> =
+        newest_first(checkpoints).into_iter().map(|checkpoint| entry(checkpoint, now)).collect();
+    format!("{:#}\n", Value::from(all))
+}
+
+fn entry(checkpoint: &Value, now: Time) -> Value {
+    let word = |key: &str| checkpoint[key].as_str().map(str::to_lowercase);
+    let started = time(&checkpoint["trigger_timestamp"]);
+    json!({
+        "id": checkpoint["id"],
+        "kind": word("checkpoint_type"),
+        "status": word("status"),
+        "time": started.map(written),
+        // The job's clock may be ahead of ours.
+        "age_seconds": started.map(|started| (now - started).max(0) / SECOND),
+        "size_bytes": checkpoint["state_size"],
+        "path": checkpoint["external_path"],
+        "discarded": checkpoint["discarded"] == true,
+        "failure": checkpoint["failure_message"],
+    })
+}
+
+fn newest_first(checkpoints: &Value) -> Vec<&Value> {
+    let mut all: Vec<_> = checkpoints["history"].as_array().into_iter().flatten().collect();
+    all.sort_by_key(|checkpoint| {
+        std::cmp::Reverse((time(&checkpoint["trigger_timestamp"]), checkpoint["id"].as_u64()))
+    });
+    all
 }
 
 fn row(checkpoint: &Value, now: Time) -> String {
@@ -167,6 +197,30 @@ mod tests {
         let all =
             json!({"counts": {"completed": 0, "failed": 0, "in_progress": 0, "restored": 0}, "history": []});
         assert_eq!(table(&all, NOW).lines().count(), 1);
+    }
+
+    #[test]
+    fn programs_get_the_same_in_json() {
+        let mut failed = checkpoint(7, -5 * SECOND);
+        failed["status"] = json!("FAILED");
+        failed["failure_message"] = json!("the storage is away");
+        failed["external_path"] = Value::Null;
+        let mut old = checkpoint(5, 2 * DAY + 1);
+        (old["checkpoint_type"], old["discarded"]) = (json!("SAVEPOINT"), json!(true));
+        let listed: Value = serde_json::from_str(&list(&json!({"history": [old, failed]}), NOW)).unwrap();
+        let expected = json!([
+            {
+                "id": 7, "kind": "checkpoint", "status": "failed", "time": "2017-11-26T01:00:05Z", "age_seconds": 0,
+                "size_bytes": 3_500_000, "path": null, "discarded": false, "failure": "the storage is away",
+            },
+            {
+                "id": 5, "kind": "savepoint", "status": "completed", "time": "2017-11-24T00:59:59.999Z",
+                "age_seconds": 172_800, "size_bytes": 3_500_000, "path": "file:///c/chk-1", "discarded": true,
+                "failure": null,
+            },
+        ]);
+        assert_eq!(listed, expected);
+        assert_eq!(list(&json!({"history": []}), NOW), "[]\n");
     }
 
     #[test]

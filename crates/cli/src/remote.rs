@@ -56,6 +56,16 @@ impl Remote {
         Ok(self.get("/jobs/overview")?["jobs"][0].take())
     }
 
+    /// What fails outside of the job just now: a store or brokers that are away, say. None where the process
+    /// is of a version that does not tell.
+    pub fn troubles(&self) -> Vec<Value> {
+        let answer = self.get(&format!("/jobs/{}/troubles", self.id));
+        answer
+            .ok()
+            .and_then(|mut body| body["troubles"].as_array_mut().map(std::mem::take))
+            .unwrap_or_default()
+    }
+
     /// Counts, the latest ones, the history.
     ///
     /// # Errors

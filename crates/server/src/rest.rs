@@ -9,6 +9,7 @@
 //! | `GET /overview`, `/config` | the process |
 //! | `GET /jobs`, `/jobs/overview` | its job |
 //! | `GET /jobs/:id`, `/jobs/:id/checkpoints`, `/jobs/:id/exceptions` | more of it |
+//! | `GET /jobs/:id/troubles` | what fails outside of the job just now, and since when; not in Flink |
 //! | `POST /jobs/:id/savepoints` `{"target-directory"}` | begins a savepoint, or with `"cancel-job": true` ends the job with one |
 //! | `POST /jobs/:id/stop` `{"targetDirectory", "drain"}` | begins a savepoint with which the job ends |
 //! | `GET /jobs/:id/savepoints/:request` | how far it is |
@@ -51,6 +52,7 @@ pub(crate) fn routes(job: JobControl, requests: Requests) -> Router {
             .route("/jobs/overview", get(jobs::overview))
             .route("/jobs/{id}", get(jobs::details).merge(patch(jobs::cancel)))
             .route("/jobs/{id}/exceptions", get(jobs::exceptions))
+            .route("/jobs/{id}/troubles", get(jobs::troubles))
             .route("/jobs/{id}/checkpoints", get(checkpoints::checkpoints))
             .route("/jobs/{id}/savepoints", post(savepoints::savepoint))
             .route("/jobs/{id}/savepoints/{request}", get(savepoints::status))

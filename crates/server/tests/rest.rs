@@ -79,6 +79,15 @@ impl Running {
 }
 
 #[test]
+fn troubles_are_told_and_there_are_none() {
+    let running = start();
+    let path = format!("{}/troubles", running.job_path());
+    assert_eq!(running.get(&path), json!({ "troubles": [] }));
+    let (status, _) = running.request("GET", "/jobs/00000000000000000000000000000000/troubles", &Value::Null);
+    assert_eq!(status, 404);
+}
+
+#[test]
 fn the_job_and_its_checkpoints_are_told_in_flinks_words() {
     let running = start();
     running.await_checkpoints(2);

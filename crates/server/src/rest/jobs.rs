@@ -100,6 +100,18 @@ pub(super) async fn exceptions(State(rest): State<Rest>, Path(id): Path<String>)
     })))
 }
 
+pub(super) async fn troubles(State(rest): State<Rest>, Path(id): Path<String>) -> RestResult {
+    let troubles = rest.job(&id)?.troubles().into_iter().map(|trouble| {
+        json!({
+            "subject": trouble.subject,
+            "reason": trouble.why,
+            "duration": trouble.lasts.as_millis() as u64,
+            "attempts": trouble.attempts,
+        })
+    });
+    Ok(Json(json!({ "troubles": troubles.collect::<Vec<_>>() })))
+}
+
 #[derive(Deserialize)]
 pub(super) struct CancelQuery {
     #[serde(default)]
