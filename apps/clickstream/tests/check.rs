@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use common::program::finish;
 use millstream_testkit::wait::until;
-use millstream_testkit::{Elasticsearch, Kafka, Redis, http, unique_name};
+use millstream_testkit::{Elasticsearch, Kafka, Redis, TopicRight, http, unique_name};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -139,5 +139,47 @@ fn what_a_start_would_refuse_is_refused() -> Result<()> {
 
     let (code, printed) = check(dir.path(), "source: {type: generator}\nsinks: []\njbos: []\n")?;
     ensure!(code == 2 && printed.contains("did you mean \"jobs\"?"), "{code}: {printed}");
+    Ok(())
+}
+
+/// A topic of dead letters may get its first message months after the start.
+#[test]
+fn topics_and_keys_that_may_be_seen_and_not_written_are_refused() -> Result<()> {
+    let (dir, redis) = (tempfile::tempdir()?, Redis::start()?);
+    let kafka = Kafka::builder().sasl("alice", "geheim").rights().start()?;
+    kafka.create_topics(&[("clicks", 1), ("results", 1), ("dead", 1)])?;
+    kafka.grant("alice", TopicRight::Read, "clicks")?;
+    kafka.grant("alice", TopicRight::Describe, "results")?;
+    kafka.grant("alice", TopicRight::Describe, "dead")?;
+    let mut connection = redis::Client::open(redis.url())?.get_connection()?;
+    let user = ["SETUSER", "looker", "on", ">geheim", "~*", "+@all", "-hset"];
+    redis::cmd("ACL").arg(&user).exec(&mut connection)?;
+    let login = format!(
+        "brokers: \"{}\", client: {{security.protocol: sasl_plaintext, sasl.mechanism: PLAIN, sasl.username: alice, sasl.password: geheim}}",
+        kafka.sasl_bootstrap().context("there are logins")?
+    );
+    let config = format!(
+        "source: {{type: kafka, topic: clicks, {login}}}\nsinks:\n  - {{type: kafka, topic: results, {login}}}\n  \
+         - {{type: redis, url: \"{}\", username: looker, password: geheim}}\ndead-letter: {{type: kafka, topic: dead, {login}}}\n",
+        redis.url()
+    );
+    let mut printed = String::new();
+    // What was granted holds a moment later.
+    let granted = || {
+        let checked = check(dir.path(), &config);
+        printed =
+            checked.map_or_else(|error| error.to_string(), |(code, printed)| format!("{code}: {printed}"));
+        line(&printed, "source").starts_with("ok") && !printed.contains("see topic")
+    };
+    ensure!(until(PATIENCE, granted), "{printed}");
+    for (part, told) in [
+        ("sinks.0", "write to topic results"),
+        ("sinks.1", "allow HSET"),
+        ("dead-letter", "write to topic dead"),
+    ] {
+        let line = line(&printed, part);
+        ensure!(line.starts_with("FAILED") && line.contains(told), "{part}: {printed}");
+    }
+    ensure!(printed.starts_with("2: ") && !printed.contains("geheim"), "{printed}");
     Ok(())
 }

@@ -54,6 +54,16 @@ fn size_of(plan: &Plan) -> String {
     format!("{operators} operators in {} stages", plan.stages.len())
 }
 
+// One line for each part, also where a client gives its reasons in several.
+fn line(part: &str, outcome: &Result<String>) -> String {
+    let (word, text) = match outcome {
+        Ok(found) => ("ok", found.clone()),
+        Err(error) => ("FAILED", error.chain()),
+    };
+    let words: Vec<_> = text.split(['\n', '\r']).map(str::trim).filter(|words| !words.is_empty()).collect();
+    format!("{word:<7} {part:<14} {}", words.join(" "))
+}
+
 #[derive(Default)]
 struct Report {
     wrong: Vec<String>,
@@ -61,13 +71,10 @@ struct Report {
 
 impl Report {
     fn line(&mut self, part: &str, outcome: &Result<String>) -> Result<()> {
-        match outcome {
-            Ok(found) => logs::out(&format!("ok      {part:<14} {found}")),
-            Err(error) => {
-                self.wrong.push(part.to_owned());
-                logs::out(&format!("FAILED  {part:<14} {}", error.chain()))
-            }
+        if outcome.is_err() {
+            self.wrong.push(part.to_owned());
         }
+        logs::out(&line(part, outcome))
     }
 
     fn verdict(self) -> Result<()> {
@@ -78,5 +85,20 @@ impl Report {
             "the job cannot start as it is configured ({}): the lines above say why",
             self.wrong.join(", ")
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_has_one_line() {
+        assert_eq!(line("source", &Ok("Kafka at a:1".to_owned())), "ok      source         Kafka at a:1");
+        let error = Error::retry("Redis does not answer: Parse error\nUnexpected `84`\n; check `url`");
+        assert_eq!(
+            line("sinks.0", &Err(error)),
+            "FAILED  sinks.0        Redis does not answer: Parse error Unexpected `84` ; check `url`"
+        );
     }
 }
