@@ -6,7 +6,7 @@ use std::time::Duration;
 use millstream_protocol::checkpoint_options::{CheckpointOptions, RestartOptions};
 use millstream_protocol::job_settings::JobSettings;
 use millstream_record::{Error, Result};
-use millstream_storage::StorageOptions;
+use millstream_storage::{StorageOptions, validate_url};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,11 @@ impl RuntimeOptions {
         ];
         match at_least_one.into_iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => Err(Error::configuration(format!("{name} must be at least 1"))),
-            None => self.checkpointing.validate().and_then(|()| self.restart.validate()),
+            None => {
+                let urls = self.checkpoints_dir.iter().chain(&self.savepoints_dir);
+                urls.map(String::as_str).try_for_each(validate_url)?;
+                self.checkpointing.validate().and_then(|()| self.restart.validate())
+            }
         }
     }
 

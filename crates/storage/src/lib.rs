@@ -105,6 +105,14 @@ pub struct Storage {
     part_bytes: usize,
 }
 
+/// Refuses a URL that names no storage, without a look at whether it is there.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration), with an example of what would do.
+pub fn validate_url(url: &str) -> Result<()> {
+    Location::parse(url).map(drop)
+}
+
 impl Storage {
     /// The storage at `url`: `file:///var/checkpoints`, `s3://bucket/prefix` (also `s3a://`; feature `s3`) or
     /// `hdfs://namenode:8020/path` (feature `hdfs`). No I/O: [`Storage::probe`] tells whether it is there.
