@@ -73,7 +73,7 @@ pub use control::{Control, TargetArgs};
 pub use exit::EXIT_CODES;
 pub use logs::LogFormat;
 pub use restore::RestoreArgs;
-pub use run::{environment, launch, run, watch};
+pub use run::{environment, launch, run, validate, watch};
 pub use schema::{config_schema, schema_of};
 pub use schemars;
 pub use state_keys::StateKeys;

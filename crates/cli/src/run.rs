@@ -43,6 +43,14 @@ pub(crate) fn plan<A: Application>(app: &A, config: &Config<A::Options>) -> Resu
     Ok(plan)
 }
 
+/// Refuses what a run would refuse without asking anybody, with its place in the file.
+///
+/// # Errors
+/// Returns the errors of the configuration and the pipeline.
+pub fn validate<A: Application>(app: &A, config: &Config<A::Options>) -> Result<()> {
+    plan(app, config).map(drop).map_err(|error| placed(app, config, error))
+}
+
 /// A job of a configuration that is about to start.
 ///
 /// # Errors

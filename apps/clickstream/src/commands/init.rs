@@ -4,12 +4,14 @@ mod parts;
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use millstream::cli::{logs, parse};
+use millstream::cli::{logs, parse, validate};
 use millstream::{Error, Result};
 
+use crate::app::Shop;
 use crate::options::Options;
 
 /// The options of `init`.
@@ -72,6 +74,16 @@ pub struct InitArgs {
     port: u16,
 }
 
+impl InitArgs {
+    // The address of Redis is the one that may contain a login.
+    fn has_login(&self) -> bool {
+        self.sink.contains(&SinkKind::Redis) && self.redis_url.contains('@')
+    }
+}
+
+/// The mode of a file that holds a password.
+const OWNER_ONLY: u32 = 0o600;
+
 /// A kind of source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SourceKind {
@@ -105,8 +117,9 @@ enum SinkKind {
 pub(super) fn init(args: &InitArgs) -> Result<()> {
     logs::start();
     let text = configuration(args);
-    // What somebody typed may be no topic, no URL, no name: then no file is left behind.
-    parse::<Options>(&text, &[]).map_err(|error| error.in_context("the configuration would be refused"))?;
+    // What somebody typed may be no topic, no URL, no name, or the job would read what it writes: then no file
+    // is left behind.
+    accept(&text).map_err(|error| error.in_context("the configuration would be refused"))?;
     write(args, &text)?;
     let file = args.output.display();
     logs::err(&format!(
@@ -115,10 +128,17 @@ pub(super) fn init(args: &InitArgs) -> Result<()> {
     Ok(())
 }
 
+fn accept(text: &str) -> Result<()> {
+    validate(&Shop::default(), &parse::<Options>(text, &[])?)
+}
+
 fn write(args: &InitArgs, text: &str) -> Result<()> {
     let file = args.output.display();
     let mut options = OpenOptions::new();
     options.write(true);
+    if args.has_login() {
+        options.mode(OWNER_ONLY);
+    }
     if args.force {
         options.create(true).truncate(true)
     } else {
@@ -152,6 +172,8 @@ fn configuration(args: &InitArgs) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use clap::Parser;
 
     use super::*;
@@ -198,10 +220,10 @@ mod tests {
     fn every_combination_is_accepted_with_its_examples() {
         for line in combinations() {
             let text = text(&line);
-            for config in [text.clone(), with_examples(&text)] {
-                parse::<Options>(&config, &[])
-                    .unwrap_or_else(|error| panic!("{line:?}: {}\n{config}", error.chain()));
-            }
+            accept(&text).unwrap_or_else(|error| panic!("{line:?}: {}\n{text}", error.chain()));
+            let config = with_examples(&text);
+            parse::<Options>(&config, &[])
+                .unwrap_or_else(|error| panic!("{line:?}: {}\n{config}", error.chain()));
             assert_ne!(text, with_examples(&text), "the file shows what else there is");
         }
     }
@@ -234,6 +256,47 @@ mod tests {
             ("h1:1,h2:2", &["clicks".to_owned()][..])
         );
         assert_eq!(config.app.sinks.len(), 1);
+    }
+
+    #[test]
+    fn what_a_run_would_refuse_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        let topic = ["--topic", "results", "--sink", "kafka"];
+        for (line, told) in [
+            (
+                &["--sink", "elasticsearch", "--elasticsearch-url", "es:9200"][..],
+                "host \"es:9200\" is no URL",
+            ),
+            (
+                &["--sink", "elasticsearch", "--elasticsearch-url", "http://me:geheim@es:9200"],
+                "username and password",
+            ),
+            (&["--sink", "redis", "--redis-url", "me:geheim@redis:6379"], "redis://HOST:PORT"),
+            (&["--brokers", ""], "brokers"),
+            (&["--source", "files", "--path", "*.jsonl"], "the job would take its own output for input"),
+            (&topic, "the job would take its own output for input"),
+            (&["--checkpoints", "ftp://host/clicks"], "unknown scheme"),
+            (&["--checkpoints", "s3://me:geheim@bucket/clicks"], "contains a login"),
+        ] {
+            let line = [&["init", "-o", file.to_str().unwrap()], line].concat();
+            let refused = init(&Line::try_parse_from(&line).unwrap().args).unwrap_err().chain();
+            assert!(refused.contains(told) && !refused.contains("geheim"), "{line:?}: {refused}");
+            assert!(!file.exists(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_login_is_its_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |name: &str, url: &str| {
+            let file = dir.path().join(name);
+            let line = ["init", "--sink", "redis", "--redis-url", url, "-o", file.to_str().unwrap()];
+            init(&Line::try_parse_from(line).unwrap().args).unwrap();
+            file.metadata().unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode("with.yaml", "redis://me:secret@redis:6379"), OWNER_ONLY);
+        assert_eq!(mode("without.yaml", "redis://redis:6379") & 0o600, OWNER_ONLY);
     }
 
     #[test]
