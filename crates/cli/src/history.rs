@@ -46,6 +46,7 @@ pub(crate) fn list(checkpoints: &Value, now: Time) -> String {
 fn entry(checkpoint: &Value, now: Time) -> Value {
     let word = |key: &str| checkpoint[key].as_str().map(str::to_lowercase);
     let started = time(&checkpoint["trigger_timestamp"]);
+    let complete = checkpoint["status"] == "COMPLETED";
     json!({
         "id": checkpoint["id"],
         "kind": word("checkpoint_type"),
@@ -53,7 +54,7 @@ fn entry(checkpoint: &Value, now: Time) -> Value {
         "time": started.map(written),
         // The job's clock may be ahead of ours.
         "age_seconds": started.map(|started| (now - started).max(0) / SECOND),
-        "size_bytes": checkpoint["state_size"],
+        "size_bytes": complete.then(|| checkpoint["state_size"].clone()),
         "path": checkpoint["external_path"],
         "discarded": checkpoint["discarded"] == true,
         "failure": checkpoint["failure_message"],
@@ -211,7 +212,7 @@ mod tests {
         let expected = json!([
             {
                 "id": 7, "kind": "checkpoint", "status": "failed", "time": "2017-11-26T01:00:05Z", "age_seconds": 0,
-                "size_bytes": 3_500_000, "path": null, "discarded": false, "failure": "the storage is away",
+                "size_bytes": null, "path": null, "discarded": false, "failure": "the storage is away",
             },
             {
                 "id": 5, "kind": "savepoint", "status": "completed", "time": "2017-11-24T00:59:59.999Z",
