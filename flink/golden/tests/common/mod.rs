@@ -130,7 +130,7 @@ impl Place {
         fs::write(&config, case.config(&checkpoints, &self.results_dir(case, name)))?;
         let arguments = ["--config", &config.display().to_string(), "--from-savepoint", savepoint];
         let submission = Submission::jar(&self.jar);
-        Ok(arguments.into_iter().fold(submission, |submission, argument| submission.argument(argument)))
+        Ok(arguments.into_iter().fold(submission, Submission::argument))
     }
 
     /// The lines that a pipeline has written in Flink.
