@@ -26,11 +26,11 @@ enum Blow {
 
 /// In this order, again and again.
 const BLOWS: [Blow; 8] = [
-    Blow::KillTaskManager,
-    Blow::KillLeader,
-    Blow::Rescale,
     Blow::FreezeTaskManager,
     Blow::MoveBySavepoint(SavepointFormat::Canonical),
+    Blow::KillLeader,
+    Blow::Rescale,
+    Blow::KillTaskManager,
     Blow::FreezeLeader,
     Blow::KillZooKeeper,
     Blow::MoveBySavepoint(SavepointFormat::Native),

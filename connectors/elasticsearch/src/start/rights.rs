@@ -86,19 +86,19 @@ mod tests {
         vec![Found { name: "clicks".to_owned(), presence }]
     }
 
-    fn granted(rights: Value) -> Value {
+    fn granted(rights: &Value) -> Value {
         json!({ "has_all_requested": false, "cluster": { TEMPLATES: true }, "index": { "clicks": rights } })
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let nothing = granted(json!({ "index": false, "auto_configure": false, "create_index": false }));
+        let nothing = granted(&json!({ "index": false, "auto_configure": false, "create_index": false }));
         let told = missing(&found(Presence::Unknown), &nothing).unwrap();
         assert!(told.contains("may not write to clicks"), "{told}");
-        let writes = granted(json!({ "index": true, "auto_configure": false, "create_index": false }));
+        let writes = granted(&json!({ "index": true, "auto_configure": false, "create_index": false }));
         let told = missing(&found(Presence::Absent), &writes).unwrap();
         assert!(told.contains("no index clicks yet"), "{told}");
-        let mut all = granted(json!({ "index": true, "auto_configure": false, "create_index": true }));
+        let mut all = granted(&json!({ "index": true, "auto_configure": false, "create_index": true }));
         assert_eq!(missing(&found(Presence::Absent), &all), None);
         all["cluster"][TEMPLATES] = json!(false);
         assert!(missing(&found(Presence::Absent), &all).unwrap().contains("index templates"));
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn nothing_more_is_asked_for_than_the_job_needs() {
-        let writes = granted(json!({ "index": true, "auto_configure": false, "create_index": false }));
+        let writes = granted(&json!({ "index": true, "auto_configure": false, "create_index": false }));
         for presence in [Presence::Unknown, Presence::Index("clicks".to_owned())] {
             assert_eq!(missing(&found(presence), &writes), None);
         }
-        let mut alias = granted(json!({ "index": false }));
+        let mut alias = granted(&json!({ "index": false }));
         alias["index"]["clicks-v2"] = json!({ "index": true });
         assert_eq!(missing(&found(Presence::Index("clicks-v2".to_owned())), &alias), None);
         // No answer that one could read.
