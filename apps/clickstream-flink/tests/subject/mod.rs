@@ -95,7 +95,7 @@ impl FlinkSubject {
                 "ZooKeeper was killed and came back".to_owned()
             }
             Blow::MoveBySavepoint(format) => {
-                let savepoint = self.job.stop(format, false, None)?;
+                let savepoint = self.stop_with_savepoint(format)?;
                 let again = submission(&self.jar, &self.config, parallelism).from_savepoint(savepoint);
                 self.job = self.flink.run(&again)?;
                 format!("stopped with a savepoint, goes on from it at parallelism {parallelism}")
@@ -104,6 +104,20 @@ impl FlinkSubject {
         self.job.wait_until_running()?;
         self.job.wait_for_checkpoints(1)?;
         Ok(told)
+    }
+}
+
+impl FlinkSubject {
+    // A task that fails meanwhile, such as one whose transaction a thawed TaskManager took over, makes the
+    // savepoint fail; the job restarts, and the user asks again.
+    fn stop_with_savepoint(&self, format: SavepointFormat) -> anyhow::Result<String> {
+        for _ in 0..2 {
+            match self.job.stop(format, false, None) {
+                Ok(savepoint) => return Ok(savepoint),
+                Err(_) => self.job.wait_until_running()?,
+            }
+        }
+        self.job.stop(format, false, None)
     }
 }
 
