@@ -50,7 +50,7 @@ final class GraphBuilder {
 
     private SingleOutputStreamOperator<byte[]> sourceStage(StageSpec spec, PlanDescription.Stage described) {
         SingleOutputStreamOperator<byte[]> reader = environment
-                .fromSource(new NativeSource(spec), WatermarkStrategy.noWatermarks(), spec.name + " splits", ELEMENT)
+                .fromSource(new NativeSource(spec), WatermarkStrategy.noWatermarks(), "splits of " + described.uid, ELEMENT)
                 .uid(described.uid + "-splits")
                 .setMaxParallelism(plan.keyGroups);
         if (described.parallelism > 0) {
