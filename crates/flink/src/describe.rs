@@ -64,6 +64,12 @@ fn refuse(loaded: &Loaded) -> Result<()> {
              so that an older one which still writes is refused by the stores",
         ));
     }
+    if loaded.settings.checkpointing.interval.is_none() {
+        return Err(Error::configuration(
+            "a job in Flink needs execution.checkpointing.interval, such as 10s: without checkpoints Flink commits nothing, not even \
+             at the end of the input",
+        ));
+    }
     if loaded.settings.checkpointing.mode != CheckpointingMode::ExactlyOnce {
         return Err(Error::configuration(
             "execution.checkpointing.mode must be EXACTLY_ONCE in Flink: the rules of a stage rely on aligned barriers",

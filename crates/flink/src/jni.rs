@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tracing::Level;
 
 use crate::enumerator::{StageEnumerator, encode_assignment, is_last};
+use crate::metrics::RecordCounters;
 use crate::program::{Job, Program};
 use crate::roomy::roomy;
 use crate::state::FrozenStage;
@@ -180,6 +181,7 @@ struct StageHandle {
     subtask: Mutex<StageSubtask>,
     // Read by other threads while a call is under way.
     metrics: Arc<SubtaskMetrics>,
+    counters: Arc<RecordCounters>,
 }
 
 // A handle that the harness has, as a reference.
@@ -308,8 +310,8 @@ extern "system" fn open_stage<'local>(
         let callback = callback(env, &waker)?;
         let program = program()?;
         let subtask = roomy(|| StageSubtask::open(program.as_ref(), &job, &request, callback))?;
-        let metrics = Arc::clone(subtask.metrics());
-        Ok(handle_of(StageHandle { subtask: Mutex::new(subtask), metrics }))
+        let (metrics, counters) = (Arc::clone(subtask.metrics()), Arc::clone(subtask.counters()));
+        Ok(handle_of(StageHandle { subtask: Mutex::new(subtask), metrics, counters }))
     })
 }
 
@@ -444,7 +446,7 @@ extern "system" fn stage_metrics<'local>(
 ) -> JByteArray<'local> {
     answer(env, |env| {
         let stage: &StageHandle = at(handle)?;
-        array(env, &metrics::encode(&stage.metrics))
+        array(env, &metrics::encode(&stage.counters, &stage.metrics))
     })
 }
 

@@ -1,6 +1,6 @@
 //! The metrics of a subtask for Flink's metric groups.
 
-use millstream_stage::metrics::{OperatorMetrics, SubtaskMetrics};
+use millstream_stage::metrics::{Counter, OperatorMetrics, SubtaskMetrics};
 use millstream_stage::time::MIN_TIME;
 
 use crate::wire::WireWriter;
@@ -8,12 +8,23 @@ use crate::wire::WireWriter;
 const COUNTER: u8 = 0;
 const GAUGE: u8 = 1;
 
-/// Operator by operator, under Flink's names where Flink has the metric.
-pub(crate) fn encode(metrics: &SubtaskMetrics) -> Vec<u8> {
+/// Records that came into a subtask and left it. Flink counts the elements, which hold many records.
+#[derive(Debug, Default)]
+pub(crate) struct RecordCounters {
+    pub(crate) records_in: Counter,
+    pub(crate) records_out: Counter,
+}
+
+/// The subtask as a whole, then operator by operator, under Flink's names where Flink has the metric.
+pub(crate) fn encode(counters: &RecordCounters, metrics: &SubtaskMetrics) -> Vec<u8> {
+    let whole = [("numRecordsIn", &counters.records_in), ("numRecordsOut", &counters.records_out)];
+    let whole = whole.map(|(name, counter)| (name.to_owned(), COUNTER, counter.get() as f64)).to_vec();
+    let operators = metrics.operators();
+    let operators = operators.iter().map(|operator| (operator.name.as_str(), of(operator)));
     let mut out = WireWriter::default();
-    out.list(&metrics.operators(), |out, operator| {
-        out.text(&operator.name);
-        out.list(&of(operator), |out, (name, kind, value)| {
+    out.list(std::iter::once(("", whole)).chain(operators).collect::<Vec<_>>(), |out, (name, values)| {
+        out.text(name);
+        out.list(&values, |out, (name, kind, value)| {
             out.text(name);
             out.byte(*kind);
             out.double(*value);

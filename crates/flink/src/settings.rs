@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream_protocol::checkpoint_options::{RestartStrategy, Retention};
-use millstream_protocol::job_settings::JobSettings;
+use millstream_protocol::job_settings::{BackendKind, BackendOptions, JobSettings};
 use millstream_record::Result;
 
 /// Flink's keys with their values, and notes on what has no meaning in Flink.
@@ -20,6 +20,13 @@ pub(crate) fn flink_configuration(settings: &JobSettings) -> Result<FlinkConfigu
     if settings.checkpointing.savepoint_interval.is_some() {
         notes.push(
             "execution.savepointing.interval has no effect in Flink, which takes savepoints only when asked"
+                .to_owned(),
+        );
+    }
+    let backend = &settings.backend;
+    if backend.kind == BackendKind::RocksDb && backend.memory != BackendOptions::default().memory {
+        notes.push(
+            "state.backend.rocksdb.memory.fixed-per-tm has no effect in Flink: state takes its share of taskmanager.memory.task.off-heap.size"
                 .to_owned(),
         );
     }
@@ -96,5 +103,31 @@ fn restart_strategy(strategy: &RestartStrategy, keys: &mut Keys) {
                 keys.set("restart-strategy.exponential-delay.attempts-before-reset-backoff", &attempts);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_keys_are_flinks() {
+        let mut settings = JobSettings::default();
+        settings.checkpointing.interval = Some(Duration::from_secs(3));
+        settings.checkpoints_dir = Some("s3://bucket/checkpoints".to_owned());
+        settings.restart.strategy =
+            Some(RestartStrategy::FixedDelay { attempts: 7, delay: Duration::from_millis(250) });
+        settings.backend.kind = BackendKind::RocksDb;
+        settings.backend.memory = 1 << 30;
+        let (keys, notes) = flink_configuration(&settings).unwrap();
+        let value =
+            |wanted: &str| keys.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_str());
+        assert_eq!(value("execution.checkpointing.interval"), Some("3000 ms"));
+        assert_eq!(value("execution.checkpointing.dir"), Some("s3://bucket/checkpoints"));
+        assert_eq!(value("restart-strategy.type"), Some("fixed-delay"));
+        assert_eq!(value("restart-strategy.fixed-delay.attempts"), Some("7"));
+        assert_eq!(value("restart-strategy.fixed-delay.delay"), Some("250 ms"));
+        assert_eq!(value("execution.checkpointing.savepoint-dir"), None);
+        assert!(notes[0].contains("off-heap"), "{notes:?}");
     }
 }

@@ -33,6 +33,7 @@ use self::inputs::FlinkInputs;
 use self::request::OutEdge;
 use crate::element::{self, Address, Received};
 use crate::enumerator::decode_assignment;
+use crate::metrics::RecordCounters;
 use crate::outcome::{CallOutcome, OutgoingElement};
 use crate::state::FrozenStage;
 use crate::wake::Wake;
@@ -85,6 +86,7 @@ pub(crate) struct StageSubtask {
     wake: Arc<Wake>,
     waker: Waker,
     metrics: Arc<SubtaskMetrics>,
+    counters: Arc<RecordCounters>,
     // Its threads end when the subtask is closed.
     runtime: Option<Runtime>,
 }
@@ -108,6 +110,11 @@ impl StageSubtask {
     /// Where the subtask counts.
     pub(crate) fn metrics(&self) -> &Arc<SubtaskMetrics> {
         &self.metrics
+    }
+
+    /// The records that came in and went out.
+    pub(crate) fn counters(&self) -> &Arc<RecordCounters> {
+        &self.counters
     }
 
     /// What was frozen for a checkpoint that is prepared.
@@ -170,6 +177,7 @@ impl StageSubtask {
         let channel = self.inputs.channel(input, to.upstream)?;
         match received {
             Received::Batch(batch) => {
+                self.counters.records_in.add(u64::from(batch.records));
                 let input = self.protocol.input_of(channel);
                 self.call_stage(Asked::Other, |stage, cx| stage.process(cx, input, batch))
             }
@@ -345,6 +353,7 @@ impl StageSubtask {
         }
         match item {
             Emitted::Batch(batch) => {
+                self.counters.records_out.add(u64::from(batch.records));
                 let routes = self.routes_of(batch.edge)?;
                 let to = self.address(batch.edge, batch.route, routes);
                 let codec = &self.plan.edges[batch.edge as usize].codec;

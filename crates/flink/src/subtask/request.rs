@@ -226,6 +226,7 @@ impl Opening<'_> {
             wake,
             waker,
             metrics,
+            counters: Arc::default(),
             runtime: Some(runtime),
         })
     }
