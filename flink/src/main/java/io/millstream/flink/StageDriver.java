@@ -96,11 +96,6 @@ final class StageDriver {
         askUntil(CallResult.PREPARED, CallKind.PREPARE, CallKind.PREPARE, checkpoint);
     }
 
-    /** A resume after a snapshot: the stage goes on, and a source reads again. */
-    void carryOnAfterSnapshot() {
-        resumeSoon();
-    }
-
     boolean isFinishAllowed() {
         return finishAllowed;
     }
