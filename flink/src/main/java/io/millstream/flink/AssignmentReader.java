@@ -8,8 +8,8 @@ import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.core.io.InputStatus;
 
 /**
- * Lets Flink's source loop drive the stage behind it: each poll is one call of the stage, which emits through its own
- * output. The reader itself emits nothing and has no state.
+ * Lets Flink's source loop drive the stage behind it: each poll is one call of the stage, which emits through
+ * its own output. The reader itself emits nothing and has no state.
  *
  * <p>A poll must not wait. The stage then says that nothing is there, and {@link #signal} brings Flink back.
  */
@@ -89,8 +89,8 @@ final class AssignmentReader implements SourceReader<byte[], Assignment>, SplitF
     public void close() {}
 
     /**
-     * Where the stage of a source and the reader in front of it find each other: both are opened by the task's thread, one
-     * right after the other.
+     * Where the stage of a source and the reader in front of it find each other: both are opened by the
+     * task's thread, one right after the other.
      */
     static final class Feed implements SplitFeed {
         private static final ThreadLocal<Feed> OFFERED = new ThreadLocal<>();

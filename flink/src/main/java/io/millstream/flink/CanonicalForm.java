@@ -12,8 +12,9 @@ import org.apache.flink.runtime.state.metainfo.StateMetaInfoSnapshot.CommonOptio
 import org.apache.flink.runtime.state.metainfo.StateMetaInfoSnapshot.CommonSerializerKeys;
 
 /**
- * The form of keyed state in a canonical savepoint: one state of Flink's that holds the entries of all native tables. The
- * key of an entry is the number of its table and the native key. Its first bit is 0, as Flink's file format demands.
+ * The form of keyed state in a canonical savepoint: one state of Flink's that holds the entries of all native
+ * tables. The key of an entry is the number of its table and the native key. Its first bit is 0, as Flink's
+ * file format demands.
  */
 final class CanonicalForm {
     static final String STATE = "millstream";

@@ -3,7 +3,10 @@ package io.millstream.flink;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The calls of one native enumerator. They may block, so they belong on the source coordinator's worker thread. */
+/**
+ * The calls of one native enumerator. They may block, so they belong on the source coordinator's worker
+ * thread.
+ */
 final class EnumeratorCalls implements AutoCloseable {
     private static final int START = 0;
     private static final int READER_READY = 1;

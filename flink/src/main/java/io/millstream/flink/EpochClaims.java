@@ -6,8 +6,9 @@ import org.apache.flink.runtime.operators.coordination.CoordinatorStore;
 /**
  * The epoch of the job, claimed in its log and shared by the coordinators of all stages.
  *
- * <p>Every new attempt of subtasks needs an epoch above that of the attempt before it: whatever the older ones still
- * write is refused. So {@link #invalidate()} is called when subtasks are reset, and the next who asks claims anew.
+ * <p>Every new attempt of subtasks needs an epoch above that of the attempt before it: whatever the older
+ * ones still write is refused. So {@link #invalidate()} is called when subtasks are reset, and the next who
+ * asks claims anew.
  */
 final class EpochClaims {
     private static final String KEY = EpochClaims.class.getName();

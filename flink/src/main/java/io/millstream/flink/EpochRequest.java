@@ -12,8 +12,8 @@ import org.apache.flink.util.SerializedValue;
 /**
  * A subtask asks its coordinator for the epoch under which it may write.
  *
- * <p>The answer is one of Flink's own classes because the TaskManager reads it with the system's class loader, which does
- * not know the classes of the job.
+ * <p>The answer is one of Flink's own classes because the TaskManager reads it with the system's class
+ * loader, which does not know the classes of the job.
  */
 final class EpochRequest implements CoordinationRequest {
     private static final long serialVersionUID = 1L;

@@ -15,7 +15,10 @@ import org.apache.flink.streaming.api.transformations.KeyedMultipleInputTransfor
 import org.apache.flink.streaming.api.transformations.MultipleInputTransformation;
 import org.apache.flink.streaming.api.transformations.OneInputTransformation;
 
-/** Turns a plan into Flink's graph: an operator per stage, a side output per edge, uids as the user named them. */
+/**
+ * Turns a plan into Flink's graph: an operator per stage, a side output per edge, uids as the user named
+ * them.
+ */
 final class GraphBuilder {
     private static final TypeInformation<byte[]> ELEMENT = PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
 

@@ -25,7 +25,10 @@ final class JobSettings {
         return ConfigOptions.key(key).booleanType().defaultValue(byDefault);
     }
 
-    /** What the pipeline's file says overrides the settings of the cluster, as what a program says does in Flink. */
+    /**
+     * What the pipeline's file says overrides the settings of the cluster, as what a program says does in
+     * Flink.
+     */
     void apply(Map<String, String> wanted) {
         Configuration settings = Configuration.fromMap(wanted);
         // The older of the two names is read by Flink 1.20.

@@ -15,7 +15,10 @@ import org.apache.flink.runtime.state.SnapshotResult;
 import org.apache.flink.runtime.state.SnapshotStrategy;
 import org.apache.flink.util.FileUtils;
 
-/** How the keyed state of a stage becomes a handle of Flink's: frozen on the task's thread, uploaded on another. */
+/**
+ * How the keyed state of a stage becomes a handle of Flink's: frozen on the task's thread, uploaded on
+ * another.
+ */
 final class KeyedSnapshot implements SnapshotStrategy<KeyedStateHandle, KeyedSnapshot.Resources> {
     private final UUID backend = UUID.randomUUID();
     private final KeyGroupRange range;

@@ -30,8 +30,8 @@ import org.apache.flink.runtime.state.heap.HeapPriorityQueueElement;
 import org.apache.flink.util.IOUtils;
 
 /**
- * The keyed state of a stage, as Flink sees it. What Flink itself may want to keep by key goes to a backend on the heap
- * that is never part of a snapshot: the harness uses none of it.
+ * The keyed state of a stage, as Flink sees it. What Flink itself may want to keep by key goes to a backend
+ * on the heap that is never part of a snapshot: the harness uses none of it.
  *
  * <p>Methods that not all supported versions of Flink have carry no {@code @Override}.
  */

@@ -9,8 +9,8 @@ import org.apache.flink.runtime.state.StateBackend;
 import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
 
 /**
- * The state backend of a pipeline: keyed state is the native side's, in files of its own format. Flink moves, keeps and
- * deletes these files. Operator state, which is small, is Flink's.
+ * The state backend of a pipeline: keyed state is the native side's, in files of its own format. Flink moves,
+ * keeps and deletes these files. Operator state, which is small, is Flink's.
  */
 public final class MillstreamStateBackend implements StateBackend {
     private static final long serialVersionUID = 1L;

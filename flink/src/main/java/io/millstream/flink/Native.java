@@ -1,11 +1,11 @@
 package io.millstream.flink;
 
 /**
- * The native side of a pipeline. {@code JNI_OnLoad} registers these methods; {@link NativeLibrary#load()} must have
- * returned before the first of them is called. Byte arrays are read with {@link WireReader}.
+ * The native side of a pipeline. {@code JNI_OnLoad} registers these methods; {@link NativeLibrary#load()}
+ * must have returned before the first of them is called. Byte arrays are read with {@link WireReader}.
  *
- * <p>Every method may throw {@link NativeException}, but for {@link #closeStage}, {@link #closeEnumerator} and
- * {@link #dropFrozen}.
+ * <p>Every method may throw {@link NativeException}, but for {@link #closeStage}, {@link #closeEnumerator}
+ * and {@link #dropFrozen}.
  */
 final class Native {
     private Native() {}

@@ -12,9 +12,9 @@ import org.apache.flink.api.connector.source.SplitEnumeratorContext;
 import org.apache.flink.util.FlinkRuntimeException;
 
 /**
- * Runs the native enumerator in the JobManager. All methods run on the source coordinator's thread, which also takes
- * checkpoints; only the native calls run elsewhere, one at a time. Their answers are taken over as a whole, so that a
- * checkpoint never sees half of one.
+ * Runs the native enumerator in the JobManager. All methods run on the source coordinator's thread, which
+ * also takes checkpoints; only the native calls run elsewhere, one at a time. Their answers are taken over as
+ * a whole, so that a checkpoint never sees half of one.
  */
 final class NativeEnumerator implements SplitEnumerator<Assignment, EnumeratorState> {
     private final SplitEnumeratorContext<Assignment> context;
@@ -87,8 +87,8 @@ final class NativeEnumerator implements SplitEnumerator<Assignment, EnumeratorSt
     }
 
     /**
-     * A reader that restarts has its splits from its state, and the enumerator will not send them again. It must still
-     * hear that it was assigned something, or it would hold event time back.
+     * A reader that restarts has its splits from its state, and the enumerator will not send them again. It
+     * must still hear that it was assigned something, or it would hold event time back.
      */
     @Override
     public void addReader(int subtask) {

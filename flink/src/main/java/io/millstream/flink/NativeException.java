@@ -3,8 +3,8 @@ package io.millstream.flink;
 import java.util.List;
 
 /**
- * An error of the native side, thrown by native code. The message begins with the error's kind in brackets and holds the
- * whole chain of causes.
+ * An error of the native side, thrown by native code. The message begins with the error's kind in brackets
+ * and holds the whole chain of causes.
  */
 public final class NativeException extends RuntimeException {
     private static final long serialVersionUID = 1L;

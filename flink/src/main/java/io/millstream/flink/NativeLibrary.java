@@ -12,8 +12,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Loads the pipeline's native library, once per class loader.
  *
- * <p>The JVM binds a library's file to one class loader, and Flink makes a class loader per job. So each loader takes a
- * private copy and deletes it as soon as it is mapped.
+ * <p>The JVM binds a library's file to one class loader, and Flink makes a class loader per job. So each
+ * loader takes a private copy and deletes it as soon as it is mapped.
  */
 final class NativeLibrary {
     private static final Logger LOG = LoggerFactory.getLogger(NativeLibrary.class);
@@ -29,8 +29,8 @@ final class NativeLibrary {
     private NativeLibrary() {}
 
     /**
-     * Loads the library if this class loader has not done so yet. This is no static initialiser on purpose: a failure
-     * there would poison the class, and later attempts would only say that the class cannot be found.
+     * Loads the library if this class loader has not done so yet. This is no static initialiser on purpose: a
+     * failure there would poison the class, and later attempts would only say that the class cannot be found.
      */
     static synchronized void load() {
         if (loaded) {

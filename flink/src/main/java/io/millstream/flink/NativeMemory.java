@@ -5,8 +5,9 @@ import org.apache.flink.configuration.TaskManagerOptions;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
 
 /**
- * The memory that the native side may use. Flink knows nothing of what is allocated outside the JVM, so it is the user
- * who sets it aside: {@code taskmanager.memory.task.off-heap.size} is the budget of all slots together.
+ * The memory that the native side may use. Flink knows nothing of what is allocated outside the JVM, so it is
+ * the user who sets it aside: {@code taskmanager.memory.task.off-heap.size} is the budget of all slots
+ * together.
  */
 final class NativeMemory {
     private NativeMemory() {}

@@ -9,8 +9,8 @@ import org.apache.flink.api.connector.source.SplitEnumeratorContext;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 
 /**
- * The FLIP-27 part of a source. It finds splits and brings them to the task; reading them is the work of the stage that
- * is chained behind it, which also keeps their positions in its state.
+ * The FLIP-27 part of a source. It finds splits and brings them to the task; reading them is the work of the
+ * stage that is chained behind it, which also keeps their positions in its state.
  */
 final class NativeSource implements Source<byte[], Assignment, EnumeratorState> {
     private static final long serialVersionUID = 1L;
@@ -21,7 +21,9 @@ final class NativeSource implements Source<byte[], Assignment, EnumeratorState> 
         this.spec = spec;
     }
 
-    /** Flink only asks to choose between streaming and batch, and a pipeline is a stream even where it ends. */
+    /**
+     * Flink only asks to choose between streaming and batch, and a pipeline is a stream even where it ends.
+     */
     @Override
     public Boundedness getBoundedness() {
         return Boundedness.CONTINUOUS_UNBOUNDED;

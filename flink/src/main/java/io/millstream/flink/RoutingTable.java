@@ -5,8 +5,8 @@ import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
 /**
  * For each downstream subtask a key that Flink sends there.
  *
- * <p>A native stage decides where an element goes; Flink decides by the hash of a key. This table is the bridge: it turns
- * the subtask into a key whose key group that subtask owns.
+ * <p>A native stage decides where an element goes; Flink decides by the hash of a key. This table is the
+ * bridge: it turns the subtask into a key whose key group that subtask owns.
  */
 final class RoutingTable {
     private final int[] keys;

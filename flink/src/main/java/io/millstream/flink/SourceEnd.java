@@ -10,10 +10,11 @@ import org.apache.flink.runtime.operators.coordination.OperatorEvent;
 /**
  * Sees to it that the subtasks of a source leave together, after one and the same checkpoint.
  *
- * <p>Flink completes no checkpoint while a part of a vertex's subtasks has finished and any of them has union list state,
- * as sinks and watermarks of a source's stage have; and a subtask that is restored as finished tells nobody that its
- * event time is over. So a subtask that has read everything waits: first until all of them have, then, when it is
- * finished in Flink's sense, until a checkpoint is complete that was begun when all of them were.
+ * <p>Flink completes no checkpoint while a part of a vertex's subtasks has finished and any of them has union
+ * list state, as sinks and watermarks of a source's stage have; and a subtask that is restored as finished
+ * tells nobody that its event time is over. So a subtask that has read everything waits: first until all of
+ * them have, then, when it is finished in Flink's sense, until a checkpoint is complete that was begun when
+ * all of them were.
  */
 final class SourceEnd {
     private final int parallelism;
@@ -73,7 +74,10 @@ final class SourceEnd {
         private static final long serialVersionUID = 1L;
     }
 
-    /** From the coordinator: all subtasks have finished before this checkpoint, and leave when it or a later one is complete. */
+    /**
+     * From the coordinator: all subtasks have finished before this checkpoint, and leave when it or a later
+     * one is complete.
+     */
     static final class LastCheckpoint implements OperatorEvent {
         private static final long serialVersionUID = 1L;
 

@@ -13,18 +13,22 @@ import org.apache.flink.runtime.operators.coordination.OperatorEvent;
 import org.apache.flink.util.FlinkException;
 
 /**
- * The part of a stage in the JobManager: gives subtasks their epoch, and tells them when a checkpoint begins. Flink calls
- * it on the JobManager's main thread only.
+ * The part of a stage in the JobManager: gives subtasks their epoch, and tells them when a checkpoint begins.
+ * Flink calls it on the JobManager's main thread only.
  *
- * <p>An epoch is given to the executions that Flink has announced, and to no other. A TaskManager that was frozen, lost
- * and replaced asks under the name of an execution that is never announced again: it waits until it is cancelled.
+ * <p>An epoch is given to the executions that Flink has announced, and to no other. A TaskManager that was
+ * frozen, lost and replaced asks under the name of an execution that is never announced again: it waits until
+ * it is cancelled.
  */
 final class StageCoordinator implements OperatorCoordinator, CoordinationRequestHandler {
     private final byte[] job;
     private final Context context;
     /** The executions that Flink has announced. */
     private final Map<Integer, SubtaskGateway> gateways = new HashMap<>();
-    /** Those of them that have asked for their epoch, which shows that their operators run, and have not ended. No sources. */
+    /**
+     * Those of them that have asked for their epoch, which shows that their operators run, and have not
+     * ended. No sources.
+     */
     private final Map<Integer, SubtaskGateway> running = new HashMap<>();
     /** Requests of executions that were not announced yet. */
     private final Map<String, CompletableFuture<CoordinationResponse>> waiting = new HashMap<>();
@@ -115,8 +119,8 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     }
 
     /**
-     * The events go out before the barriers do: Flink triggers the sources when the future is complete. An event for a
-     * subtask that has finished would make the checkpoint fail.
+     * The events go out before the barriers do: Flink triggers the sources when the future is complete. An
+     * event for a subtask that has finished would make the checkpoint fail.
      */
     @Override
     public void checkpointCoordinator(long checkpoint, CompletableFuture<byte[]> result) {

@@ -5,9 +5,10 @@ import org.apache.flink.api.common.operators.MailboxExecutor;
 /**
  * Makes the calls of one native stage, on the task's thread, and does what its answers ask for.
  *
- * <p>While the stage wants no data, the driver stays in {@link #runUntilReady()} and lets the mailbox work: wake-ups,
- * timers and notifications come as mails and make calls of their own. That is safe because mails only run where no native
- * call is on the stack. A mail that finds such a loop below it leaves the rest to that loop.
+ * <p>While the stage wants no data, the driver stays in {@link #runUntilReady()} and lets the mailbox work:
+ * wake-ups, timers and notifications come as mails and make calls of their own. That is safe because mails
+ * only run where no native call is on the stack. A mail that finds such a loop below it leaves the rest to
+ * that loop.
  */
 final class StageDriver {
     private final long handle;
@@ -125,8 +126,8 @@ final class StageDriver {
     }
 
     /**
-     * Flink lets the task leave when the word of this checkpoint has been taken. So it is taken until the last one has
-     * come; the mails of checkpoints in between run here.
+     * Flink lets the task leave when the word of this checkpoint has been taken. So it is taken until the
+     * last one has come; the mails of checkpoints in between run here.
      */
     private void stay() {
         if (staying) {
@@ -174,7 +175,9 @@ final class StageDriver {
         Native.closeStage(handle);
     }
 
-    /** After a call from a mail: a source is read again by Flink, others work off here what they want to do. */
+    /**
+     * After a call from a mail: a source is read again by Flink, others work off here what they want to do.
+     */
     private void carryOn() {
         if (feed == null) {
             runUntilReady();

@@ -10,7 +10,10 @@ public final class StageException extends RuntimeException {
         super(message, cause);
     }
 
-    /** The exception to throw for an error at {@code place}. Errors that a restart cannot heal say so to Flink. */
+    /**
+     * The exception to throw for an error at {@code place}. Errors that a restart cannot heal say so to
+     * Flink.
+     */
     static RuntimeException of(Object place, NativeException error) {
         StageException exception = new StageException(place + ": " + error.getMessage(), error);
         return error.suppressesRestarts() ? new SuppressRestartsException(exception) : exception;

@@ -9,11 +9,11 @@ import org.apache.flink.api.common.typeutils.base.array.BytePrimitiveArraySerial
 import org.apache.flink.runtime.state.OperatorStateBackend;
 
 /**
- * The lists in a stage's state, in Flink's operator state. Items of a split list are dealt out anew when the parallelism
- * changes; of the others every subtask gets all.
+ * The lists in a stage's state, in Flink's operator state. Items of a split list are dealt out anew when the
+ * parallelism changes; of the others every subtask gets all.
  *
- * <p>A vertex with union state completes no checkpoint while some of its subtasks have finished and others have not. A
- * source ends that way, so its stage registers union state only when there is something to keep.
+ * <p>A vertex with union state completes no checkpoint while some of its subtasks have finished and others
+ * have not. A source ends that way, so its stage registers union state only when there is something to keep.
  */
 final class StageLists {
     private final List<Kind> kinds = Arrays.asList(

@@ -13,12 +13,12 @@ import org.apache.flink.runtime.metrics.groups.TaskIOMetricGroup;
 import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
 
 /**
- * Shows in Flink what a stage counts. The task's thread copies the values once a second; reporters read the copies from
- * threads of their own.
+ * Shows in Flink what a stage counts. The task's thread copies the values once a second; reporters read the
+ * copies from threads of their own.
  *
- * <p>Flink counts elements, and an element holds many records. The metrics {@code numRecordsIn} and {@code numRecordsOut}
- * of the stage as a whole, those without an operator's name, correct Flink's counters of the same names, for
- * the operator and for its task: Flink goes on counting elements in between.
+ * <p>Flink counts elements, and an element holds many records. The metrics {@code numRecordsIn} and {@code
+ * numRecordsOut} of the stage as a whole, those without an operator's name, correct Flink's counters of the
+ * same names, for the operator and for its task: Flink goes on counting elements in between.
  */
 final class StageMetrics {
     private static final long EVERY_MILLIS = 1000;

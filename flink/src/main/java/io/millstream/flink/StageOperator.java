@@ -17,11 +17,12 @@ import org.apache.flink.streaming.runtime.streamrecord.LatencyMarker;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
 /**
- * One native stage as a Flink operator: the life of its {@link StageDriver}, and its state in Flink's snapshots.
+ * One native stage as a Flink operator: the life of its {@link StageDriver}, and its state in Flink's
+ * snapshots.
  *
- * <p>A checkpoint goes through three of Flink's calls on the task's thread. {@link #prepareSnapshotPreBarrier} lets the
- * stage emit and freeze; the barrier goes on; {@link #snapshotState} hands the frozen state to Flink's backends, which
- * write it on another thread.
+ * <p>A checkpoint goes through three of Flink's calls on the task's thread. {@link
+ * #prepareSnapshotPreBarrier} lets the stage emit and freeze; the barrier goes on; {@link #snapshotState}
+ * hands the frozen state to Flink's backends, which write it on another thread.
  */
 abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements OperatorEventHandler {
     protected final StageSpec spec;

@@ -9,8 +9,8 @@ import org.apache.flink.streaming.api.graph.StreamEdge;
 import org.apache.flink.streaming.runtime.tasks.StreamTask;
 
 /**
- * How many subtasks are at the other ends of a stage's edges. Flink may run a job with another parallelism than was
- * planned, so the numbers come from the task's channels.
+ * How many subtasks are at the other ends of a stage's edges. Flink may run a job with another parallelism
+ * than was planned, so the numbers come from the task's channels.
  */
 final class TaskLayout {
     private final StreamTask<?, ?> task;
@@ -46,7 +46,10 @@ final class TaskLayout {
         throw new IllegalStateException("Stage " + spec.name + " has no output for edge " + edge.number + ".");
     }
 
-    /** The upstream parallelism of the in-edge with this place in {@link StageSpec#inEdges}; 1 for a forward edge. */
+    /**
+     * The upstream parallelism of the in-edge with this place in {@link StageSpec#inEdges}; 1 for a forward
+     * edge.
+     */
     int upstreams(int input) {
         List<StreamEdge> edges = config().getInPhysicalEdges(environment().getUserCodeClassLoader().asClassLoader());
         for (int gate = 0; gate < edges.size(); gate++) {
@@ -58,7 +61,9 @@ final class TaskLayout {
         throw new IllegalStateException("Stage " + spec.name + " has no input gate for input " + input + ".");
     }
 
-    /** Flink numbers the inputs of an operator with several of them from 1, and the only input of others 0. */
+    /**
+     * Flink numbers the inputs of an operator with several of them from 1, and the only input of others 0.
+     */
     private static int inputOf(StreamEdge edge) {
         return Math.max(0, edge.getTypeNumber() - 1);
     }

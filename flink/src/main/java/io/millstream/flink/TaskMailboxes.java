@@ -12,9 +12,10 @@ import org.apache.flink.util.function.ThrowingRunnable;
 /**
  * The task's mailbox, seen from one operator.
  *
- * <p>There are two views. An operator's own executor runs its wake-ups and timers and notifications of checkpoints.
- * Events of coordinators have a lower priority and only run through the executor that takes all mails. A stage that waits
- * inside {@code prepare} must not use the latter: the mail that triggers the next checkpoint would run inside this one.
+ * <p>There are two views. An operator's own executor runs its wake-ups and timers and notifications of
+ * checkpoints. Events of coordinators have a lower priority and only run through the executor that takes all
+ * mails. A stage that waits inside {@code prepare} must not use the latter: the mail that triggers the next
+ * checkpoint would run inside this one.
  */
 final class TaskMailboxes {
     private final MailboxExecutor own;
@@ -25,7 +26,8 @@ final class TaskMailboxes {
         StreamTask<?, ?> task = parameters.getContainingTask();
         own = parameters.getMailboxExecutor();
         all = task.getMailboxExecutorFactory().createExecutor(TaskMailbox.MIN_PRIORITY);
-        // An operator's own time service falls silent before finish(), but a stage still waits for time there.
+        // An operator's own time service falls silent before finish(), but a stage still waits for time
+        // there.
         time = task.getProcessingTimeServiceFactory().createProcessingTimeService(own);
     }
 

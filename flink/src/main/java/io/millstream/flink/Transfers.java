@@ -11,7 +11,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/** Copies files to and from the checkpoint storage, a few at a time: object stores answer slowly but in parallel. */
+/**
+ * Copies files to and from the checkpoint storage, a few at a time: object stores answer slowly but in
+ * parallel.
+ */
 final class Transfers {
     private static final int THREADS = 4;
     private static final int BUFFER_BYTES = 64 * 1024;

@@ -9,10 +9,10 @@ import org.apache.flink.runtime.state.StreamStateHandle;
 /**
  * Which shared files are already on the checkpoint storage, so that the next checkpoint only refers to them.
  *
- * <p>A file may be referred to when the last confirmed checkpoint holds it: Flink keeps that one until a later one is
- * complete. Confirmations come late, though. A later checkpoint may be complete without this task having heard of it, and
- * Flink may have deleted what only the confirmed one held. So a file counts only if every later checkpoint that was not
- * given up holds the very same handle, or may still come to hold it.
+ * <p>A file may be referred to when the last confirmed checkpoint holds it: Flink keeps that one until a
+ * later one is complete. Confirmations come late, though. A later checkpoint may be complete without this
+ * task having heard of it, and Flink may have deleted what only the confirmed one held. So a file counts only
+ * if every later checkpoint that was not given up holds the very same handle, or may still come to hold it.
  */
 final class UploadedFiles {
     private final NavigableMap<Long, Upload> uploads = new TreeMap<>();

@@ -6,8 +6,8 @@ import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
 /**
  * One alarm, set again and again.
  *
- * <p>A stage tells with each call when it wants to be resumed, thousands of times a second. A timer that is already set
- * for an earlier time is left alone: when it rings, it is set again if the time has moved.
+ * <p>A stage tells with each call when it wants to be resumed, thousands of times a second. A timer that is
+ * already set for an earlier time is left alone: when it rings, it is set again if the time has moved.
  */
 final class WakeTimer {
     private final ProcessingTimeService time;

@@ -3,7 +3,9 @@ package io.millstream.flink;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
-/** Reads what the native side wrote: numbers big endian, texts and byte strings with an int for their length. */
+/**
+ * Reads what the native side wrote: numbers big endian, texts and byte strings with an int for their length.
+ */
 final class WireReader {
     private final ByteBuffer buffer;
 
