@@ -39,6 +39,13 @@ final class SourceEnd {
         lastIsKnown = false;
     }
 
+    /** The whole source starts anew. */
+    void reset() {
+        read.clear();
+        finished.clear();
+        lastIsKnown = false;
+    }
+
     /** A subtask has read everything. */
     void hasRead(int subtask) {
         read.add(subtask);

@@ -134,6 +134,9 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     @Override
     public void resetToCheckpoint(long checkpoint, byte[] state) {
         claims().invalidate();
+        if (sourceEnd != null) {
+            sourceEnd.reset();
+        }
         if (state != null) {
             claims().atLeast(ByteBuffer.wrap(state).getLong());
         }
