@@ -5,7 +5,7 @@ mod common;
 use anyhow::{Result, ensure};
 use common::{Case, Place};
 use flink_golden::Pipeline;
-use millstream_testkit::{Flink, JobState, SavepointFormat};
+use millstream_testkit::{Flink, FlinkVersion, JobState, SavepointFormat};
 
 /// A cluster whose TaskManager has room for native memory.
 fn cluster() -> Result<Flink> {
@@ -129,4 +129,21 @@ fn a_job_of_one_process_goes_on_in_flink() -> Result<()> {
     let savepoint = case.begin_in_process(&place, "timers")?;
     flink.run(&place.continued(&case, "timers", &savepoint)?)?.wait_for(JobState::Finished)?;
     common::must_be_equal("timers", &expected, &place.results(&case, "timers")?)
+}
+
+#[test]
+fn the_oldest_and_the_newest_flink_run_it_too() -> Result<()> {
+    for version in [FlinkVersion::V1_20, FlinkVersion::V2_3] {
+        let place = Place::for_version(version)?;
+        let flink = Flink::builder().version(version).slots(4).task_off_heap(256).start()?;
+        let case = Case::bounded(Pipeline::Sessions, 60_000).at_rate(10_000.0);
+        let expected = case.run_in_process(&place)?;
+        let job = flink.run(&place.submission(&case, "version")?)?;
+        job.wait_for_checkpoints(2)?;
+        let savepoint = job.stop(SavepointFormat::Native, false, None)?;
+        let again = place.submission(&case.at_parallelism(3), "version")?.from_savepoint(savepoint);
+        flink.run(&again)?.wait_for(JobState::Finished)?;
+        common::must_be_equal(version.number(), &expected, &place.results(&case, "version")?)?;
+    }
+    Ok(())
 }

@@ -110,9 +110,14 @@ pub(crate) struct Place {
 impl Place {
     /// Packs the jar.
     pub(crate) fn new() -> Result<Self> {
+        Self::for_version(FlinkVersion::default())
+    }
+
+    /// The same with a harness that was compiled against this Flink.
+    pub(crate) fn for_version(version: FlinkVersion) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let jar = dir.path().join("golden.jar");
-        FlinkVersion::default().pipeline_jar(&library()?, &jar)?;
+        version.pipeline_jar(&library()?, &jar)?;
         Ok(Self { dir, jar, fresh: AtomicU32::new(0) })
     }
 
