@@ -152,7 +152,10 @@ impl StageSubtask {
             FlinkCall::Trigger(_) => self.protocol.await_barrier(!self.is_source),
             FlinkCall::Prepare(id) => self.prepare(id)?,
             FlinkCall::Completed(id, last) => {
-                self.suspended = last && !self.protocol.has_ended();
+                if last && !self.protocol.has_ended() {
+                    self.suspended = true;
+                    self.protocol.suspend();
+                }
                 self.on(SubtaskEvent::Command(SubtaskCommand::Completed { id, last }))?;
             }
             FlinkCall::Aborted(id) => self.aborted(id)?,

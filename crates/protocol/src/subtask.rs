@@ -113,6 +113,12 @@ impl SubtaskProtocol {
         self.awaits_barrier = awaits;
     }
 
+    /// For a driver whose job may end with a savepoint while its inputs go on, as Flink's: the subtask ends
+    /// here, without a word to anybody downstream. What the savepoint has ordered can then be settled.
+    pub fn suspend(&mut self) {
+        self.ended = true;
+    }
+
     /// Takes what happened.
     pub fn on(&mut self, event: SubtaskEvent) {
         match event {
@@ -312,9 +318,6 @@ impl SubtaskProtocol {
         self.call(StageCall::Completed(id));
         // The stage cannot say what it wants next: a resume lets it go on with what it commits now.
         self.step.more = true;
-        // Nothing may be emitted behind the last checkpoint, also where a savepoint comes before the inputs
-        // have ended.
-        self.ended |= last;
         if last && self.broken == Some(BrokenRule::SettledBeforeCommit) {
             self.decisions.push_back(SubtaskDecision::ReportSettled);
         } else if last {
