@@ -10,7 +10,7 @@
 //!
 //! A pipeline gets all this by one line in a crate of the type `cdylib`:
 //!
-//! ```ignore
+//! ```text
 //! millstream_flink::pipeline!(my_pipeline::program());
 //! ```
 
