@@ -44,7 +44,7 @@ impl Servers {
              sinks:\n  - {{type: elasticsearch, hosts: [\"{elasticsearch}\"]}}\n  - {{type: redis, url: \"{redis}\"}}\n  \
              - {{type: kafka, brokers: \"{brokers}\", topic: results, delivery-guarantee: exactly-once}}\n\
              execution.checkpointing.interval: 1s\nexecution.checkpointing.timeout: 30s\n\
-             execution.checkpointing.tolerable-failed-checkpoints: 100\n\
+             execution.checkpointing.tolerable-failed-checkpoints: 100\nstate.checkpoints.num-retained: 3\n\
              state.backend.type: rocksdb\nexecution.checkpointing.incremental: true\n\
              restart-strategy.type: fixed-delay\nrestart-strategy.fixed-delay.attempts: 1000\n\
              restart-strategy.fixed-delay.delay: 500ms\n{storage}"

@@ -23,6 +23,13 @@ pub(crate) fn flink_configuration(settings: &JobSettings) -> Result<FlinkConfigu
                 .to_owned(),
         );
     }
+    if settings.checkpointing.num_retained == 1 {
+        notes.push(
+            "state.checkpoints.num-retained is 1: a JobManager that hangs and wakes up may still complete a checkpoint and delete the one \
+             that its successor restores; set it to 3 where several JobManagers run"
+                .to_owned(),
+        );
+    }
     let backend = &settings.backend;
     if backend.kind == BackendKind::RocksDb && backend.memory != BackendOptions::default().memory {
         notes.push(
@@ -114,6 +121,7 @@ mod tests {
     fn the_files_keys_are_flinks() {
         let mut settings = JobSettings::default();
         settings.checkpointing.interval = Some(Duration::from_secs(3));
+        settings.checkpointing.num_retained = 3;
         settings.checkpoints_dir = Some("s3://bucket/checkpoints".to_owned());
         settings.restart.strategy =
             Some(RestartStrategy::FixedDelay { attempts: 7, delay: Duration::from_millis(250) });
