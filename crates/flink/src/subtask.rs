@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use millstream_protocol::subtask::{
-    Asked, Channels, Move, ReaderState, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent,
-    SubtaskProtocol,
+    Asked, Channels, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent, SubtaskProtocol,
 };
 use millstream_record::{Error, Result};
 use millstream_stage::batch::EdgeId;
@@ -253,25 +252,11 @@ impl StageSubtask {
     }
 
     fn make_moves(&mut self) -> Result<()> {
-        while let Some(possible) = self.next_move()? {
+        while let Some(possible) = self.protocol.next_move(self.stage.as_mut())? {
             self.protocol.make(possible);
             self.carry_out()?;
         }
         Ok(())
-    }
-
-    fn next_move(&mut self) -> Result<Option<Move>> {
-        let reader = if self.protocol.watches_reader() { self.reader()? } else { ReaderState::default() };
-        Ok(Move::all(reader).into_iter().find(|possible| self.protocol.can(*possible)))
-    }
-
-    fn reader(&mut self) -> Result<ReaderState> {
-        let source = self.source()?;
-        Ok(ReaderState { finished: source.is_finished(), waiting: source.is_waiting() })
-    }
-
-    fn source(&mut self) -> Result<&mut dyn SplitControl> {
-        self.stage.source().ok_or_else(|| Error::bug("a stage with an enumerator has no source"))
     }
 
     fn on(&mut self, event: SubtaskEvent) -> Result<()> {
@@ -300,38 +285,11 @@ impl StageSubtask {
     }
 
     fn make_call(&mut self, call: StageCall) -> Result<()> {
-        let asked = call.asked();
-        match call {
-            StageCall::Watermark(input, watermark) => {
-                self.call_stage(asked, |stage, cx| stage.on_watermark(cx, input, watermark))
-            }
-            StageCall::EndOfInput(input, end) => {
-                self.call_stage(asked, |stage, cx| stage.end_of_input(cx, input, end))
-            }
-            StageCall::Assign(assignment) => self.call_stage(asked, |stage, cx| {
-                let source = stage.source();
-                let source = source.ok_or_else(|| Error::bug("splits came to a stage without a source"))?;
-                source.assign(cx, assignment).map(|()| Step::MORE)
-            }),
-            StageCall::Resume => self.call_stage(asked, |stage, cx| stage.resume(cx, Budget::default())),
-            StageCall::Prepare(id) => self.call_stage(asked, |stage, cx| stage.prepare(cx, id)),
-            StageCall::Snapshot(id) => {
-                let mut frozen = None;
-                self.call_stage(asked, |stage, cx| {
-                    frozen = Some(stage.snapshot(cx, id)?);
-                    Ok(Step::DONE)
-                })?;
-                self.frozen.extend(frozen.map(|frozen| (id, frozen)));
-                Ok(())
-            }
-            StageCall::Completed(id) => {
-                self.call_stage(asked, |stage, cx| stage.completed(cx, id).map(|()| Step::DONE))
-            }
-            StageCall::Aborted(id) => self.call_stage(asked, |stage, cx| {
-                stage.aborted(cx, id);
-                Ok(Step::DONE)
-            }),
-        }
+        let snapshot = if let StageCall::Snapshot(id) = call { Some(id) } else { None };
+        let mut frozen = None;
+        self.call_stage(call.asked(), |stage, cx| call.make(stage, cx, Budget::default(), &mut frozen))?;
+        self.frozen.extend(snapshot.zip(frozen));
+        Ok(())
     }
 
     fn call_stage(

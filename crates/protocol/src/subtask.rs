@@ -29,9 +29,10 @@ pub use self::messages::{
 use super::barrier_alignment::{Alignment, AlignmentDecision, AlignmentEvent};
 use super::broken::BrokenRule;
 use super::inputs::{InputEvent, Inputs};
+use millstream_record::{Error, Result};
 use millstream_stage::snapshot::CheckpointId;
 use millstream_stage::source::Assignment;
-use millstream_stage::stage::{End, InputId};
+use millstream_stage::stage::{End, InputId, Stage};
 use millstream_stage::step::Step;
 use millstream_stage::time::Time;
 
@@ -166,6 +167,20 @@ impl SubtaskProtocol {
                 self.ended && self.barrier.is_none() && self.settling.is_some_and(|settling| settling.due)
             }
         }
+    }
+
+    /// The first of [`Move::all`] that is possible; a source's reader is asked where it matters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](millstream_record::ErrorKind::Bug) for a source's subtask whose stage has no reader.
+    pub fn next_move(&self, stage: &mut dyn Stage) -> Result<Option<Move>> {
+        let mut reader = ReaderState::default();
+        if self.watches_reader() {
+            let source = stage.source();
+            let source = source.ok_or_else(|| Error::bug("a stage with an enumerator has no source"))?;
+            reader = ReaderState { finished: source.is_finished(), waiting: source.is_waiting() };
+        }
+        Ok(Move::all(reader).into_iter().find(|possible| self.can(*possible)))
     }
 
     /// Makes a move that is possible.

@@ -1,9 +1,7 @@
 //! The thread of one subtask at work: brings what comes to the [`SubtaskProtocol`], and does what that
 //! decides.
 
-use millstream_protocol::subtask::{
-    Asked, Move, ReaderState, StageCall, SubtaskDecision, SubtaskEvent, SubtaskProtocol,
-};
+use millstream_protocol::subtask::{Asked, StageCall, SubtaskDecision, SubtaskEvent, SubtaskProtocol};
 use millstream_record::{Error, Result};
 use millstream_stage::Batch;
 use millstream_stage::context::Context;
@@ -65,22 +63,11 @@ impl Subtask<'_> {
 
     // Everything that needs no look at the inbox.
     fn make_moves(&mut self) -> Result<(), Halt> {
-        while let Some(possible) = self.next_move()? {
+        while let Some(possible) = self.protocol.next_move(self.stage)? {
             self.protocol.make(possible);
             self.carry_out()?;
         }
         Ok(())
-    }
-
-    fn next_move(&mut self) -> Result<Option<Move>> {
-        let reader = if self.protocol.watches_reader() { self.reader()? } else { ReaderState::default() };
-        Ok(Move::all(reader).into_iter().find(|possible| self.protocol.can(*possible)))
-    }
-
-    fn reader(&mut self) -> Result<ReaderState> {
-        let source = self.stage.source();
-        let source = source.ok_or_else(|| Error::bug("a stage with an enumerator has no source"))?;
-        Ok(ReaderState { finished: source.is_finished(), waiting: source.is_waiting() })
     }
 
     fn take(&mut self) -> Result<Taken, Halt> {
@@ -156,42 +143,15 @@ impl Subtask<'_> {
     }
 
     fn make_call(&mut self, call: StageCall) -> Result<(), Halt> {
-        let asked = call.asked();
-        match call {
-            StageCall::Watermark(input, watermark) => {
-                self.call(asked, |stage, cx| stage.on_watermark(cx, input, watermark))
-            }
-            StageCall::EndOfInput(input, end) => {
-                self.call(asked, |stage, cx| stage.end_of_input(cx, input, end))
-            }
-            StageCall::Assign(assignment) => self.call(asked, |stage, cx| {
-                let source = stage.source();
-                let source = source.ok_or_else(|| Error::bug("splits came to a stage without a source"))?;
-                source.assign(cx, assignment).map(|()| Step::MORE)
-            }),
-            StageCall::Resume => {
-                let budget = Budget { records: self.attempt.setup.options.records_per_call };
-                self.call(asked, |stage, cx| stage.resume(cx, budget))
-            }
-            StageCall::Prepare(id) => self.call(asked, |stage, cx| stage.prepare(cx, id)),
-            StageCall::Snapshot(id) => {
-                let mut frozen = None;
-                self.call(asked, |stage, cx| {
-                    frozen = Some(stage.snapshot(cx, id)?);
-                    Ok(Step::DONE)
-                })?;
-                let now = self.attempt.setup.clock.nanos();
-                self.barriers.froze(frozen, now);
-                Ok(())
-            }
-            StageCall::Completed(id) => {
-                self.call(asked, |stage, cx| stage.completed(cx, id).map(|()| Step::DONE))
-            }
-            StageCall::Aborted(id) => self.call(asked, |stage, cx| {
-                stage.aborted(cx, id);
-                Ok(Step::DONE)
-            }),
+        let budget = Budget { records: self.attempt.setup.options.records_per_call };
+        let freezes = matches!(call, StageCall::Snapshot(_));
+        let mut frozen = None;
+        self.call(call.asked(), |stage, cx| call.make(stage, cx, budget, &mut frozen))?;
+        if freezes {
+            let now = self.attempt.setup.clock.nanos();
+            self.barriers.froze(frozen, now);
         }
+        Ok(())
     }
 
     fn report_frozen(&mut self, id: CheckpointId) {

@@ -80,17 +80,6 @@ impl DrivenStage {
         frozen: &mut Option<Frozen>,
     ) -> Result<(Step, Vec<Emitted>)> {
         match call {
-            StageCall::Watermark(input, watermark) => {
-                self.call("watermark", |stage, cx| stage.on_watermark(cx, input, watermark))
-            }
-            StageCall::EndOfInput(input, end) => {
-                self.call("end_of_input", |stage, cx| stage.end_of_input(cx, input, end))
-            }
-            StageCall::Assign(assignment) => self.call("assign", |stage, cx| {
-                let source = stage.source();
-                let source = source.ok_or_else(|| wrong("splits came to a stage without a source"))?;
-                source.assign(cx, assignment).map(|()| Step::MORE)
-            }),
             StageCall::Resume => self.resume_step(records),
             StageCall::Prepare(id) => self.prepare(id),
             StageCall::Snapshot(id) => {
@@ -99,7 +88,14 @@ impl DrivenStage {
             }
             StageCall::Completed(id) => Ok((Step::DONE, self.completed(id)?)),
             StageCall::Aborted(id) => Ok((Step::DONE, self.aborted(id)?)),
+            StageCall::Watermark(..) => self.make_plain("watermark", call),
+            StageCall::EndOfInput(..) => self.make_plain("end_of_input", call),
+            StageCall::Assign(_) => self.make_plain("assign", call),
         }
+    }
+
+    fn make_plain(&mut self, name: &'static str, call: StageCall) -> Result<(Step, Vec<Emitted>)> {
+        self.call(name, |stage, cx| call.make(stage, cx, Budget::default(), &mut None))
     }
 
     fn resume_step(&mut self, records: usize) -> Result<(Step, Vec<Emitted>)> {

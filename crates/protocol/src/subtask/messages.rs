@@ -1,8 +1,11 @@
 //! The events that a subtask takes, and the decisions that it makes.
 
-use millstream_stage::snapshot::CheckpointId;
+use millstream_record::{Error, Result};
+use millstream_stage::context::Context;
+use millstream_stage::snapshot::{CheckpointId, Frozen};
 use millstream_stage::source::Assignment;
-use millstream_stage::stage::{End, InputId};
+use millstream_stage::stage::{End, InputId, Stage};
+use millstream_stage::step::{Budget, Step};
 use millstream_stage::watermark::WatermarkEvent;
 
 /// What happens to a subtask. A batch is no event: it goes to `process` of the input that its channel feeds.
@@ -84,6 +87,39 @@ impl StageCall {
             Self::Resume => Asked::Resume,
             Self::Prepare(id) => Asked::Prepare(*id),
             _ => Asked::Other,
+        }
+    }
+
+    /// Makes the call. What a snapshot freezes goes to `frozen`.
+    ///
+    /// # Errors
+    /// Returns the errors of the stage.
+    pub fn make(
+        self,
+        stage: &mut dyn Stage,
+        cx: &mut Context<'_>,
+        budget: Budget,
+        frozen: &mut Option<Frozen>,
+    ) -> Result<Step> {
+        match self {
+            Self::Watermark(input, watermark) => stage.on_watermark(cx, input, watermark),
+            Self::EndOfInput(input, end) => stage.end_of_input(cx, input, end),
+            Self::Assign(assignment) => {
+                let source = stage.source();
+                let source = source.ok_or_else(|| Error::bug("splits came to a stage without a source"))?;
+                source.assign(cx, assignment).map(|()| Step::MORE)
+            }
+            Self::Resume => stage.resume(cx, budget),
+            Self::Prepare(id) => stage.prepare(cx, id),
+            Self::Snapshot(id) => {
+                *frozen = Some(stage.snapshot(cx, id)?);
+                Ok(Step::DONE)
+            }
+            Self::Completed(id) => stage.completed(cx, id).map(|()| Step::DONE),
+            Self::Aborted(id) => {
+                stage.aborted(cx, id);
+                Ok(Step::DONE)
+            }
         }
     }
 }
