@@ -16,6 +16,7 @@ pub(crate) fn describe(program: &dyn Program, args: Vec<String>) -> Result<Vec<u
     refuse(&loaded)?;
     let plan = &loaded.plan;
     let (configuration, mut notes) = flink_configuration(&loaded.settings)?;
+    notes.extend(loaded.ignored.iter().map(|key| format!("{key} has no effect in Flink")));
     notes.extend(plan.warnings());
     let mut out = WireWriter::default();
     out.text(&plan.name);
@@ -76,4 +77,53 @@ fn refuse(loaded: &Loaded) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_api::Environment;
+    use millstream_cli::{App, NoOptions};
+    use millstream_operators::collection::{Collected, Collection};
+
+    use super::*;
+
+    fn numbers() -> Box<dyn Program> {
+        let build = |_: &NoOptions, env: &Environment| {
+            env.source("numbers", Collection::of([1_i64])).sink_to("results", Collected::default());
+            Ok(())
+        };
+        Box::new(App::new("numbers").program(build))
+    }
+
+    fn described(config: &str) -> Result<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("job.yaml");
+        std::fs::write(&file, config).unwrap();
+        let args = vec!["--config".to_owned(), file.display().to_string()];
+        describe(numbers().as_ref(), args).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    const CHECKPOINTS: &str =
+        "execution.checkpointing.interval: 1s\nstate.checkpoints.dir: file:///tmp/none\n";
+
+    #[test]
+    fn what_cannot_work_in_flink_is_refused_before_anything_runs() {
+        let refused = |config: &str| described(config).unwrap_err().chain();
+        assert!(refused("").contains("needs execution.checkpointing.dir"));
+        assert!(
+            refused("state.checkpoints.dir: file:///tmp/none")
+                .contains("needs execution.checkpointing.interval")
+        );
+        let once = format!("{CHECKPOINTS}execution.checkpointing.mode: AT_LEAST_ONCE");
+        assert!(refused(&once).contains("must be EXACTLY_ONCE"));
+        assert!(refused("no-such-key: 1").contains("no-such-key"));
+    }
+
+    #[test]
+    fn keys_that_mean_nothing_in_flink_are_told() {
+        let told = described(&format!("{CHECKPOINTS}rest.port: 8081\njob.dir: here\n")).unwrap();
+        assert!(told.contains("rest.port has no effect in Flink"), "{told}");
+        assert!(told.contains("job.dir has no effect in Flink"), "{told}");
+        assert!(!described(CHECKPOINTS).unwrap().contains("has no effect"));
+    }
 }

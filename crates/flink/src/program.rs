@@ -40,27 +40,36 @@ struct JobArgs {
 }
 
 /// A job as one machine sees it.
-pub(crate) struct Loaded {
+#[doc(hidden)]
+pub struct Loaded {
     pub(crate) plan: Plan,
     pub(crate) settings: JobSettings,
     pub(crate) storage: StorageOptions,
+    /// Keys of the file that mean something in one process alone.
+    pub(crate) ignored: Vec<&'static str>,
 }
 
 /// A program whose pipeline can run in Flink.
 pub trait Program: Sync {
     /// The pipeline of a configuration, with its settings.
     #[doc(hidden)]
-    fn load(&self, config: &str, set: &[String]) -> Result<(Plan, JobSettings, StorageOptions)>;
+    fn load(&self, config: &str, set: &[String]) -> Result<Loaded>;
 }
 
 impl<A: Application + Sync> Program for A {
-    fn load(&self, config: &str, set: &[String]) -> Result<(Plan, JobSettings, StorageOptions)> {
+    fn load(&self, config: &str, set: &[String]) -> Result<Loaded> {
         let config = parse_named::<A::Options>(self.job_name(), config, set)?;
         let env = millstream_cli::environment(self, &config)?;
         let settings = config.engine.state.over(&env.settings())?;
         millstream_state::is_built_in(&settings.backend)?;
         self.check(&config, false)?;
-        Ok((env.plan()?, settings, config.engine.state.storage().clone()))
+        let keys = [("rest.port", config.engine.port.is_some()), ("job.dir", config.engine.dir.is_some())];
+        Ok(Loaded {
+            plan: env.plan()?,
+            settings,
+            storage: config.engine.state.storage().clone(),
+            ignored: keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect(),
+        })
     }
 }
 
@@ -88,8 +97,7 @@ impl Job {
 
     /// The job's plan and settings on this machine.
     pub(crate) fn load(&self, program: &dyn Program) -> Result<Loaded> {
-        let (plan, settings, storage) = program.load(&self.config, &self.set)?;
-        Ok(Loaded { plan, settings, storage })
+        program.load(&self.config, &self.set)
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

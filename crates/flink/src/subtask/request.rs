@@ -139,7 +139,7 @@ impl StageSubtask {
     /// # Errors
     /// Returns the errors of the configuration, of restoring, and of the stage.
     pub(crate) fn open(program: &dyn Program, job: &Job, request: &[u8], callback: Callback) -> Result<Self> {
-        let Loaded { plan, mut settings, mut storage } = job.load(program)?;
+        let Loaded { plan, mut settings, mut storage, .. } = job.load(program)?;
         let request = StageRequest::decode(request, &plan)?;
         let plan = request.plan(plan)?;
         let stage = &plan.stages[request.stage as usize];
