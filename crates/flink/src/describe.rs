@@ -53,7 +53,7 @@ fn describe_edge(out: &mut WireWriter, edge: &EdgeSpec) {
     out.byte(match edge.exchange {
         Exchange::Hash => 0,
         // Flink's own forward partitioning wants the same parallelism on both sides, and a job may be rescaled.
-        Exchange::Forward | Exchange::Rebalance => 2,
+        Exchange::Forward | Exchange::Rebalance => 1,
     });
 }
 

@@ -36,7 +36,7 @@ impl FlinkVersion {
 
     /// The harness alone, compiled once for each state of its sources.
     fn harness(self) -> Result<PathBuf> {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flink");
+        let sources = checkout()?.join("flink");
         let mut files = vec![sources.join("pom.xml")];
         find_files(&sources.join("src/main"), &mut files)?;
         let mut hasher = DefaultHasher::new();
@@ -56,6 +56,16 @@ impl FlinkVersion {
         })?;
         Ok(made.join("target/millstream-flink.jar"))
     }
+}
+
+/// The checkout that runs. Where this crate was built says nothing: checkouts may share their build output.
+fn checkout() -> Result<PathBuf> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let starts = package.into_iter().chain(std::env::current_dir());
+    let found = starts.into_iter().find_map(|start| {
+        start.ancestors().find(|dir| dir.join("flink/pom.xml").is_file()).map(Path::to_owned)
+    });
+    found.context("the harness is built from a checkout of Millstream: run this within one")
 }
 
 fn find_files(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

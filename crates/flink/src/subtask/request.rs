@@ -118,8 +118,6 @@ fn no_such_edge(edge: EdgeId) -> Error {
 
 fn in_edge(bytes: &mut WireReader<'_>, plan: &Plan, (subtask, parallelism): (u16, u16)) -> Result<InEdge> {
     let (edge, upstreams): (EdgeId, u16) = (bytes.number()?, bytes.number()?);
-    // The first upstream, which is 0.
-    bytes.int()?;
     let spec = plan.edges.get(edge as usize).ok_or_else(|| no_such_edge(edge))?;
     let sends = |upstream: &u16| spec.exchange != Exchange::Forward || upstream % parallelism == subtask;
     Ok(InEdge { edge, upstreams, senders: (0..upstreams).filter(sends).collect() })

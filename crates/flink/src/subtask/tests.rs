@@ -102,7 +102,6 @@ impl Cluster {
         out.list(inputs, |out, (edge, spec)| {
             out.int(edge as i32);
             out.int(self.parallelism_of(spec.from));
-            out.int(0);
         });
         out.bool(from.is_some());
         let lists = from.and_then(|from| from.lists.get(&stage)).cloned().unwrap_or_default();

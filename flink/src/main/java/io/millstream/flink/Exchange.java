@@ -4,10 +4,8 @@ package io.millstream.flink;
 enum Exchange {
     /** To the subtask that owns the key group. */
     HASH,
-    /** From a subtask to the one with the same index. */
-    FORWARD,
-    /** To whichever subtask the sender chooses. */
-    REBALANCE;
+    /** To the subtask that the sender names. */
+    ROUTE;
 
     static Exchange of(byte number) {
         if (number < 0 || number >= values().length) {

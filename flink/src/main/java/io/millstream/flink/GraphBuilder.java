@@ -102,13 +102,8 @@ final class GraphBuilder {
     /** The elements of an edge, partitioned as its exchange says. */
     private DataStream<byte[]> stream(StageSpec.EdgeSpec edge) {
         DataStream<byte[]> output = built.get(plan.edges.get(edge.number).from).getSideOutput(edge.tag());
-        switch (edge.exchange) {
-            case HASH:
-                return output.keyBy(new RoutingKey(), Types.INT);
-            case FORWARD:
-                return output.forward();
-            default:
-                return output.partitionCustom(new RoutePartitioner(), new RoutingKey());
-        }
+        return edge.exchange == Exchange.HASH
+                ? output.keyBy(new RoutingKey(), Types.INT)
+                : output.partitionCustom(new RoutePartitioner(), new RoutingKey());
     }
 }

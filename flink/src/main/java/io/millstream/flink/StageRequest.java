@@ -42,10 +42,8 @@ final class StageRequest {
         out.writeInt(spec.inEdges.size());
         for (int input = 0; input < spec.inEdges.size(); input++) {
             StageSpec.EdgeSpec edge = spec.inEdges.get(input);
-            boolean forward = edge.exchange == Exchange.FORWARD;
             out.writeInt(edge.number);
             out.writeInt(layout.upstreams(input));
-            out.writeInt(forward ? layout.taskInfo().getIndexOfThisSubtask() : 0);
         }
     }
 }

@@ -29,7 +29,7 @@ final class TaskLayout {
         return environment().getTaskInfo();
     }
 
-    /** The downstream parallelism of each out-edge; 1 for a forward edge. */
+    /** The downstream parallelism of each out-edge. */
     int[] routes() {
         List<NonChainedOutput> outputs =
                 config().getVertexNonChainedOutputs(environment().getUserCodeClassLoader().asClassLoader());
@@ -39,23 +39,18 @@ final class TaskLayout {
     private int routes(StageSpec.EdgeSpec edge, List<NonChainedOutput> outputs) {
         for (int index = 0; index < outputs.size(); index++) {
             if (edge.tag().equals(outputs.get(index).getOutputTag())) {
-                int channels = environment().getWriter(index).getNumberOfSubpartitions();
-                return checked(edge, channels);
+                return environment().getWriter(index).getNumberOfSubpartitions();
             }
         }
         throw new IllegalStateException("Stage " + spec.name + " has no output for edge " + edge.number + ".");
     }
 
-    /**
-     * The upstream parallelism of the in-edge with this place in {@link StageSpec#inEdges}; 1 for a forward
-     * edge.
-     */
+    /** The upstream parallelism of the in-edge with this place in {@link StageSpec#inEdges}. */
     int upstreams(int input) {
         List<StreamEdge> edges = config().getInPhysicalEdges(environment().getUserCodeClassLoader().asClassLoader());
         for (int gate = 0; gate < edges.size(); gate++) {
             if (inputOf(edges.get(gate)) == input) {
-                int channels = environment().getInputGate(gate).getNumberOfInputChannels();
-                return checked(spec.inEdges.get(input), channels);
+                return environment().getInputGate(gate).getNumberOfInputChannels();
             }
         }
         throw new IllegalStateException("Stage " + spec.name + " has no input gate for input " + input + ".");
@@ -66,14 +61,6 @@ final class TaskLayout {
      */
     private static int inputOf(StreamEdge edge) {
         return Math.max(0, edge.getTypeNumber() - 1);
-    }
-
-    private int checked(StageSpec.EdgeSpec edge, int channels) {
-        if (edge.exchange == Exchange.FORWARD && channels != 1) {
-            throw new IllegalStateException("Both ends of the forward edge " + edge.number + " at stage " + spec.name
-                    + " must have the same parallelism, but there are " + channels + " channels.");
-        }
-        return channels;
     }
 
     private StreamConfig config() {
