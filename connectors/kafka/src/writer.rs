@@ -43,6 +43,8 @@ pub(crate) struct KafkaWriter<T> {
     message: Message,
     client: Client,
     started: Completions<Result<(), ConnectorError>>,
+    // When the brokers first answered.
+    started_at: Nanos,
     waits: Reminder,
     outage: Outage,
     in_flight: InFlight,
@@ -90,6 +92,7 @@ impl<T: Data> KafkaWriter<T> {
             message: Message::default(),
             client: Client { queue, producer },
             started: Completions::default(),
+            started_at: 0,
             waits: Reminder::default(),
             in_flight: InFlight::default(),
             suspects: VecDeque::new(),
@@ -176,6 +179,7 @@ impl<T: Data> KafkaWriter<T> {
         let (sink, brokers) = (&self.name, &self.options.brokers);
         match started {
             Ok(()) => {
+                self.started_at = cx.nanos();
                 if self.waits.end() {
                     tracing::info!(sink, "Kafka answers at {brokers}: the sink writes");
                 }
@@ -252,8 +256,7 @@ impl<T: Data> KafkaWriter<T> {
         match delivery_verdict(refused.code) {
             DeliveryVerdict::Refused if self.alone => self.refuse(cx, refused, dead),
             DeliveryVerdict::Refused => self.suspects.push_back(refused),
-            // The time that a message has begins anew while no broker has answered yet.
-            DeliveryVerdict::GaveUp if self.started.in_flight() > 0 => {
+            DeliveryVerdict::GaveUp if self.waited_for_the_start(cx.nanos()) => {
                 self.send_or_refuse(cx, &refused.message, refused.ingest, dead)?;
             }
             DeliveryVerdict::RefusedAlong => {
@@ -265,6 +268,13 @@ impl<T: Data> KafkaWriter<T> {
             }
         }
         Ok(())
+    }
+
+    // Whether a message whose time is up now has spent a part of it before any broker answered: its time begins
+    // anew then.
+    fn waited_for_the_start(&self, now: Nanos) -> bool {
+        let time = self.options.delivery_timeout.as_nanos();
+        self.started.in_flight() > 0 || u128::from(now.saturating_sub(self.started_at)) < time
     }
 
     fn send_suspects(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<()> {

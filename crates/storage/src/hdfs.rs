@@ -149,7 +149,11 @@ impl Store for HdfsStore {
             return Err(StorageFailure::too_short(path, &wanted));
         }
         let (start, bytes) = (position(wanted.start)?, position(wanted.end - wanted.start)?);
-        reader.read_range(start, bytes).await.map(Some).map_err(failure)
+        let read = reader.read_range(start, bytes).await.map_err(failure)?;
+        if read.len() != bytes {
+            return Err(StorageFailure::passing(cut_off(path, read.len(), bytes)));
+        }
+        Ok(Some(read))
     }
 
     async fn list(&self, directory: &str) -> StorageResult<Vec<Listed>> {
@@ -222,6 +226,11 @@ fn builder(authority: &str, options: &StorageOptions) -> ClientBuilder {
         builder = builder.with_config_dir(dir.display().to_string());
     }
     builder
+}
+
+/// The client may leave a block out that the file's length counts.
+fn cut_off(path: &str, read: usize, wanted: usize) -> Error {
+    Error::retry(format!("HDFS gave {read} of {wanted} bytes of {path}"))
 }
 
 fn name(file: &FileStatus) -> &str {

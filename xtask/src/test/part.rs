@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(Part::of("crates/checkpoint", "file"), Part::Unit);
         assert_eq!(Part::of("flink/golden", "flink"), Part::Flink);
         assert_eq!(Part::of("apps/clickstream-flink", "flink_drill"), Part::Flink);
-        assert_eq!(Part::of("testkit", "flink_high_availability"), Part::Flink);
+        assert_eq!(Part::of("testkit", "flink_versions"), Part::Flink);
         assert_eq!(Part::of("crates/flink", "millstream_flink"), Part::Unit);
         assert_eq!(Part::of("xtask", "xtask"), Part::Unit);
     }
