@@ -101,6 +101,34 @@ async fn a_silent_datanode_is_left_out() -> Result<()> {
     Ok(())
 }
 
+/// The connection to a DataNode breaks off in the midst of a block, and the block goes on at the other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_whole_although_datanodes_stall() -> Result<()> {
+    let mut hdfs = Hdfs::start()?;
+    let impatient = StorageOptions { timeout: Duration::from_secs(1), ..patient() };
+    let storage = Storage::open(&format!("{}/job", hdfs.url()), &impatient)?;
+    let groups = [0, 1].map(|number| hdfs.datanode(number).ok().and_then(|node| node.group()));
+    let stalls = tokio::spawn(async move {
+        for group in groups.iter().cycle().take(8).flatten() {
+            group.pause();
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            group.resume();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    for number in 0.. {
+        if stalls.is_finished() {
+            break;
+        }
+        let content = Bytes::from(pattern(1_000_003, number));
+        storage.put("file", content.clone()).await?;
+        let read = storage.get("file").await?.context("it was written")?;
+        let differs = read.iter().zip(&content).position(|(read, written)| read != written);
+        assert!(read == content, "file {number}: {} bytes, which differ at {differs:?}", read.len());
+    }
+    Ok(stalls.await?)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_namenode_delays_and_loses_nothing() -> Result<()> {
     let mut hdfs = Hdfs::start()?;
