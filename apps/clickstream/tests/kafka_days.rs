@@ -71,7 +71,7 @@ fn kafka_that_is_away_at_the_start_is_waited_for() -> Result<()> {
         kafka.bootstrap()
     );
     let mut job = start(dir.path(), &config)?;
-    let said = wait::until(PATIENCE, || log(dir.path()).contains("the source waits for Kafka"));
+    let said = wait::until(PATIENCE, || log(dir.path()).contains("it is tried again"));
     assert!(said, "{}", log(dir.path()));
     kafka.restart()?;
     let counted = wait::until(PATIENCE, || clicks(dir.path()) == 1);
@@ -86,7 +86,7 @@ fn a_job_that_waits_for_kafka_ends_when_it_is_told() -> Result<()> {
     let config = "source: {type: kafka, brokers: \"127.0.0.1:1\", topic: x, connect-timeout: 1s}\n\
                   sinks: [{type: csv, dir: out}]\n";
     let mut job = start(dir.path(), config)?;
-    assert!(wait::until(PATIENCE, || log(dir.path()).contains("the source waits for Kafka")));
+    assert!(wait::until(PATIENCE, || log(dir.path()).contains("it is tried again")));
     end(&mut job)
 }
 

@@ -8,13 +8,14 @@ use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Error, Result};
 use millstream_stage::source::{Assignment, Enumerator, EnumeratorContext, EnumeratorEvent, deal};
 use millstream_stage::time::{Time, millis};
+use millstream_stage::trouble::Reporter;
 
 use crate::asking::{Asking, Connection, Offsets, Partition};
 use crate::client::Patience;
 use crate::config::{GroupFallback, KafkaSourceOptions, Start};
 use crate::describe::{Description, Descriptions};
 use crate::group_offsets::group_offsets;
-use crate::lasting::Reminder;
+use crate::outage::Outage;
 use crate::retry::ConnectorError;
 use crate::split::{EARLIEST, KafkaSplit};
 
@@ -40,6 +41,7 @@ pub(crate) struct KafkaEnumerator {
     starting: Option<Starting>,
     // Why it has not started yet.
     error: Option<ConnectorError>,
+    reporter: Option<Reporter>,
     connection: Option<Connection>,
     look_at: Time,
 }
@@ -51,13 +53,22 @@ struct Starting {
     fresh: bool,
     since: Time,
     tried_at: Option<Time>,
-    waits: Reminder,
+    // That the last attempt failed.
+    reported: bool,
 }
 
 impl KafkaEnumerator {
     pub(crate) fn new(options: Arc<KafkaSourceOptions>) -> Self {
-        let known = BTreeSet::new();
-        Self { options, known, dealt: 0, starting: None, error: None, connection: None, look_at: 0 }
+        Self {
+            options,
+            known: BTreeSet::new(),
+            dealt: 0,
+            starting: None,
+            error: None,
+            reporter: None,
+            connection: None,
+            look_at: 0,
+        }
     }
 
     fn start(&mut self, cx: &EnumeratorContext, restored: Option<Vec<u8>>) -> Result<Vec<Assignment>> {
@@ -72,8 +83,9 @@ impl KafkaEnumerator {
         if !fresh && self.options.bounded.is_some() {
             return Ok(self.assign(cx, &[]));
         }
-        let now = cx.clock.now();
-        self.try_to_start(cx, Starting { fresh, since: now, tried_at: None, waits: Reminder::default() })
+        self.reporter = Some(cx.troubles.reporter(Outage::subject(&self.options.brokers)));
+        let since = cx.clock.now();
+        self.try_to_start(cx, Starting { fresh, since, tried_at: None, reported: false })
     }
 
     // Brokers that are away, or not to be reached, are waited for: that passes, or somebody reads the log and
@@ -81,18 +93,18 @@ impl KafkaEnumerator {
     fn try_to_start(&mut self, cx: &EnumeratorContext, mut starting: Starting) -> Result<Vec<Assignment>> {
         let error = match self.new_splits(cx, starting.fresh) {
             Ok(splits) => {
-                if starting.waits.end() {
-                    tracing::info!("Kafka answers at {}: the source starts", self.options.brokers);
-                }
                 self.starting = None;
+                if let Some(mut reporter) = self.reporter.take() {
+                    reporter.recovered(cx.clock.nanos());
+                }
                 return Ok(self.assign(cx, &splits));
             }
             Err(error) if error.is_of_the_network() => error,
             Err(error) => return Err(error.into()),
         };
-        starting.tried_at = Some(cx.clock.now());
+        (starting.tried_at, starting.reported) = (Some(cx.clock.now()), false);
         self.error = Some(error.within(self.options.connect_timeout));
-        self.remind(cx, starting);
+        self.wait(cx, starting);
         Ok(Vec::new())
     }
 
@@ -109,15 +121,18 @@ impl KafkaEnumerator {
         if cx.clock.now().saturating_sub(since) >= pause {
             return self.try_to_start(cx, starting);
         }
-        self.remind(cx, starting);
+        self.wait(cx, starting);
         Ok(Vec::new())
     }
 
-    fn remind(&mut self, cx: &EnumeratorContext, mut starting: Starting) {
-        let now = cx.clock.now();
-        let lasts = now.saturating_sub(starting.since) >= millis(self.options.connect_timeout);
-        if let Some(error) = self.error.as_ref().filter(|_| lasts && starting.waits.is_due(now)) {
-            tracing::warn!("the source waits for Kafka and goes on asking: {error}");
+    // Brokers that do not answer at once are no trouble yet.
+    fn wait(&mut self, cx: &EnumeratorContext, mut starting: Starting) {
+        let lasts = cx.clock.now().saturating_sub(starting.since) >= millis(self.options.connect_timeout);
+        if let (true, Some(error), Some(reporter)) =
+            (lasts && !starting.reported, &self.error, &mut self.reporter)
+        {
+            reporter.failed(cx.clock.nanos(), error);
+            starting.reported = true;
         }
         self.starting = Some(starting);
     }

@@ -10,7 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::{ClientError, Events};
 use crate::lasting::Reminder;
-use crate::retry::{ErrorClass, error_class};
+use crate::retry::{ConnectorError, ErrorClass, error_class};
 
 /// Where one client of a job reports whether any broker answers it.
 pub(crate) struct Outage {
@@ -50,6 +50,11 @@ impl Outage {
         if error_class(code) == ErrorClass::Passing {
             self.failed(nanos, format_args!("no broker answers ({code}){}", events.last()));
         }
+    }
+
+    /// No broker has answered for as long as the client asks, for this reason.
+    pub(crate) fn lasts(&mut self, nanos: Nanos, error: &ConnectorError) {
+        self.failed(nanos, error);
     }
 
     /// A broker has answered.

@@ -20,7 +20,6 @@ use rdkafka::producer::{BaseRecord, Producer as _};
 use crate::client::{Patience, Peer, producer_config};
 use crate::delivery::{Deliveries, Producer, RefusedDelivery, Sent};
 use crate::encode::{Message, Parts};
-use crate::lasting::Reminder;
 use crate::outage::Outage;
 use crate::retry::{
     ConnectorError, DeliveryVerdict, ErrorClass, delivery_verdict, error_class, is_too_large,
@@ -45,7 +44,6 @@ pub(crate) struct KafkaWriter<T> {
     started: Completions<Result<(), ConnectorError>>,
     // When the brokers first answered.
     started_at: Nanos,
-    waits: Reminder,
     outage: Outage,
     in_flight: InFlight,
     // Messages that were refused, perhaps because of another message in the same request: each of them is
@@ -93,7 +91,6 @@ impl<T: Data> KafkaWriter<T> {
             client: Client { queue, producer },
             started: Completions::default(),
             started_at: 0,
-            waits: Reminder::default(),
             in_flight: InFlight::default(),
             suspects: VecDeque::new(),
             alone: false,
@@ -176,18 +173,13 @@ impl<T: Data> KafkaWriter<T> {
 
     // Brokers that are away, or not to be reached, are waited for.
     fn has_started(&mut self, cx: &Context<'_>, started: Result<(), ConnectorError>) -> Result<()> {
-        let (sink, brokers) = (&self.name, &self.options.brokers);
         match started {
             Ok(()) => {
                 self.started_at = cx.nanos();
-                if self.waits.end() {
-                    tracing::info!(sink, "Kafka answers at {brokers}: the sink writes");
-                }
+                self.outage.answered(cx.nanos());
             }
             Err(error) if error.is_of_the_network() => {
-                if self.waits.is_due(cx.now()) {
-                    tracing::warn!(sink, "the sink waits for Kafka and goes on asking: {error}");
-                }
+                self.outage.lasts(cx.nanos(), &error);
                 self.check_start(cx.io().as_ref(), cx.waker());
             }
             Err(error) => return Err(error.into()),
@@ -230,7 +222,10 @@ impl<T: Data> KafkaWriter<T> {
     fn take_reports(&mut self, cx: &Context<'_>, dead: &mut Rows<DeadLetter>) -> Result<()> {
         let reports = self.client.producer.context().take();
         let now = cx.nanos();
-        if !reports.written.is_empty() || !reports.refused.is_empty() {
+        let by_a_broker = |refused: &RefusedDelivery| {
+            !matches!(delivery_verdict(refused.code), DeliveryVerdict::GaveUp | DeliveryVerdict::Closing)
+        };
+        if !reports.written.is_empty() || reports.refused.iter().any(by_a_broker) {
             self.outage.answered(now);
         }
         for written in reports.written {

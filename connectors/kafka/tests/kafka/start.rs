@@ -49,7 +49,7 @@ fn waits(options: KafkaSourceOptions, texts: &[&str]) {
     let mut assigned = None;
     let log = logged(|| assigned = Some(start(&KafkaSource::new(options), 2)));
     assert_eq!(assigned.unwrap().unwrap(), []);
-    assert_says(&log, &[&["the source waits for Kafka"], texts].concat());
+    assert_says(&log, &[&["Kafka at ", "it is tried again"], texts].concat());
 }
 
 #[test]
