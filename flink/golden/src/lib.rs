@@ -5,6 +5,7 @@
 
 mod function;
 mod pipelines;
+mod unusual;
 
 use millstream::connectors::files::{RollingFilesSink, RollingOptions};
 use millstream::connectors::generator::{GeneratorOptions, GeneratorSource};
@@ -23,6 +24,9 @@ pub struct GoldenOptions {
     pub traffic: GeneratorOptions,
     /// The directory that results are written to.
     pub results: String,
+    /// The bytes of a large record, or of a long error text.
+    #[serde(default)]
+    pub size: usize,
 }
 
 /// A pipeline.
@@ -39,6 +43,16 @@ pub enum Pipeline {
     TwoInputs,
     /// Events as they are: one stage, no exchange.
     Straight,
+    /// Streams that are united with themselves and with others of their own stage, and stages without operators.
+    Unions,
+    /// Clicks per category and minute, from two sources of which one ends early.
+    TwoSources,
+    /// Some records of `size` bytes.
+    Large,
+    /// Views per minute, by operators with names that Flink could stumble over.
+    Names,
+    /// Fails with a text of `size` bytes that no formatter may touch, and logs it.
+    Complaint,
 }
 
 /// An event of the traffic, as far as it is needed.
@@ -90,17 +104,25 @@ fn build(options: &GoldenOptions, env: &Environment) -> Result<()> {
         "broken",
         &decoded.dead_letters().map("reasons", |letter| Reason { reason: letter.reason }),
     );
-    let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(20))
-        .with_timestamps(|event: &Event| event.at);
-    let events = decoded.assign_timestamps_and_watermarks("event-time", strategy);
+    let events = decoded.assign_timestamps_and_watermarks("event-time", by_event_time());
     match options.pipeline {
         Pipeline::Windows => pipelines::windows(options, &events),
         Pipeline::Sessions => pipelines::sessions(options, &events),
         Pipeline::Timers => pipelines::timers(options, &events),
         Pipeline::TwoInputs => pipelines::two_inputs(options, &events),
         Pipeline::Straight => files(options, "events", &events),
+        Pipeline::Unions => unusual::unions(options, &events),
+        Pipeline::TwoSources => unusual::two_sources(options, env, &events)?,
+        Pipeline::Large => unusual::large(options, &events),
+        Pipeline::Names => unusual::names(options, &events),
+        Pipeline::Complaint => unusual::complaint(options, &events),
     }
     Ok(())
+}
+
+fn by_event_time() -> WatermarkStrategy<Event> {
+    WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(20))
+        .with_timestamps(|event: &Event| event.at)
 }
 
 /// Why a record could not be used.

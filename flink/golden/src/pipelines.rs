@@ -5,7 +5,7 @@ use millstream::prelude::*;
 use crate::function::{Abandoned, Interest};
 use crate::{Event, GoldenOptions, Line, files};
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Clicks per category and minute.
 pub(crate) fn windows(options: &GoldenOptions, events: &DataStream<Event>) {
@@ -47,6 +47,6 @@ pub(crate) fn two_inputs(options: &GoldenOptions, events: &DataStream<Event>) {
     files(options, "results", &interest);
 }
 
-fn line(key: &str, window: &Window, count: u64) -> Line {
+pub(crate) fn line(key: &str, window: &Window, count: u64) -> Line {
     Line { key: key.to_owned(), from: window.start, to: window.end, count }
 }

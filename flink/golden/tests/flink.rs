@@ -1,6 +1,7 @@
 //! The golden pipelines give the same in a real Flink cluster as in one process, on the same input.
 
 mod common;
+mod reports;
 
 use anyhow::{Result, ensure};
 use common::{Case, Place};

@@ -18,13 +18,14 @@ pub(crate) struct Case {
     count: Option<u32>,
     rate: Option<f64>,
     parallelism: u16,
+    set: Vec<String>,
     more: &'static str,
 }
 
 impl Case {
     /// So many events, none of them late.
     pub(crate) fn bounded(pipeline: Pipeline, count: u32) -> Self {
-        Self { pipeline, count: Some(count), rate: None, parallelism: 2, more: "" }
+        Self { pipeline, count: Some(count), rate: None, parallelism: 2, set: Vec::new(), more: "" }
     }
 
     /// Events without end.
@@ -45,6 +46,13 @@ impl Case {
     /// The same at another parallelism.
     pub(crate) fn at_parallelism(&self, parallelism: u16) -> Self {
         Self { parallelism, ..self.clone() }
+    }
+
+    /// The same with a change, as `--set KEY=VALUE` has it.
+    pub(crate) fn with(&self, change: &str) -> Self {
+        let mut changed = self.clone();
+        changed.set.push(change.to_owned());
+        changed
     }
 
     fn config(&self, checkpoints: &Path, results: &Path) -> String {
@@ -72,7 +80,7 @@ impl Case {
         let text = slow.config(&place.fresh("process-checkpoints"), &results);
         let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
         let program = flink_golden::program();
-        let config = millstream::cli::parse_named("golden", &text, &[])
+        let config = millstream::cli::parse_named("golden", &text, &self.set)
             .map_err(|error| anyhow::anyhow!(error.chain()))?;
         millstream::cli::run(&program, &config).map_err(|error| anyhow::anyhow!(error.chain()))?;
         lines(&results.join(self.table_of_results()))
@@ -85,7 +93,7 @@ impl Case {
         let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
         let savepoints = format!("file://{}", place.fresh("savepoints").display());
         let stopped = || -> millstream::Result<String> {
-            let config = millstream::cli::parse_named("golden", &text, &[])?;
+            let config = millstream::cli::parse_named("golden", &text, &self.set)?;
             let job = millstream::cli::launch(&flink_golden::program(), &config)?.start()?;
             wait::pause(Duration::from_secs(2));
             let savepoint = job.stop_with_savepoint(Some(&savepoints), false)?;
@@ -125,7 +133,10 @@ impl Place {
     pub(crate) fn submission(&self, case: &Case, name: &str) -> Result<Submission> {
         let config = self.fresh("config.yaml");
         fs::write(&config, case.config(&self.fresh("checkpoints"), &self.results_dir(case, name)))?;
-        Ok(Submission::jar(&self.jar).argument("--config").argument(config.display().to_string()))
+        let submission =
+            Submission::jar(&self.jar).argument("--config").argument(config.display().to_string());
+        let set = case.set.iter();
+        Ok(set.fold(submission, |submission, change| submission.argument("--set").argument(change)))
     }
 
     /// The same job, which goes on from a savepoint of this process.
