@@ -111,6 +111,16 @@ impl CheckpointStore {
         Self { inner: Arc::new(Inner { job, job_id, folder, options, process, claimed, shared }) }
     }
 
+    /// The same store for whoever the log knows by `process`, 32 hexadecimal digits, and who may have claimed
+    /// an epoch before.
+    #[must_use]
+    pub fn of_process(&self, process: &str, claimed: bool) -> Self {
+        let Inner { job, job_id, folder, options, .. } = &*self.inner;
+        let (job, folder, options) = (job.clone(), folder.clone(), options.clone());
+        let (process, claimed, shared) = (process.to_owned(), AtomicBool::new(claimed), Mutex::default());
+        Self { inner: Arc::new(Inner { job, job_id: *job_id, folder, options, process, claimed, shared }) }
+    }
+
     /// The job's id.
     pub fn job_id(&self) -> JobId {
         self.inner.job_id

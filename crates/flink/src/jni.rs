@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tracing::Level;
 
 use crate::enumerator::{StageEnumerator, encode_assignment, is_last};
+use crate::epoch::Claimant;
 use crate::metrics::RecordCounters;
 use crate::program::{Job, Program};
 use crate::roomy::roomy;
@@ -99,7 +100,7 @@ fn throw(env: &mut Env<'_>, message: &str) {
     let _ = env.throw_new(jni_str!("io/millstream/flink/NativeException"), JNIString::from(message));
 }
 
-// The harness reads the kind: some errors must not lead to a restart.
+// The harness reads the kind: some errors must not lead to a restart. It knows the stage and the subtask.
 fn message_of(error: &Error) -> String {
     let kind = match error.kind() {
         ErrorKind::Retry => "retry",
@@ -110,9 +111,7 @@ fn message_of(error: &Error) -> String {
         ErrorKind::Fenced => "fenced",
         ErrorKind::Bug => "bug",
     };
-    let places = error.places();
-    let places = if places.is_empty() { String::new() } else { format!("{}: ", places.join(", ")) };
-    format!("[{kind}] {places}{}", error.chain())
+    format!("[{kind}] {}", error.chain())
 }
 
 fn answer<'local, T: Default>(
@@ -151,7 +150,7 @@ fn natives() -> [NativeMethod<'static>; 19] {
     };
     [
         native(jni_str!("describe"), jni_str!("([Ljava/lang/String;)[B"), describe_job as *mut c_void),
-        native(jni_str!("claimEpoch"), jni_str!("([BJ)J"), claim_epoch as *mut c_void),
+        native(jni_str!("claimEpoch"), jni_str!("([BLjava/lang/String;ZJ)J"), claim_epoch as *mut c_void),
         native(jni_str!("openEnumerator"), jni_str!("([BII)J"), open_enumerator as *mut c_void),
         native(jni_str!("enumerator"), jni_str!("(JI[B)[B"), enumerator as *mut c_void),
         native(jni_str!("closeEnumerator"), jni_str!("(J)V"), close_enumerator as *mut c_void),
@@ -233,12 +232,15 @@ extern "system" fn claim_epoch<'local>(
     env: EnvUnowned<'local>,
     _: JClass<'local>,
     of: JByteArray<'local>,
+    name: JString<'local>,
+    again: jboolean,
     floor: jlong,
 ) -> jlong {
     answer(env, |env| {
         let job = job(env, &of)?;
+        let claimant = Claimant { name: name.try_to_string(env)?, again, floor: floor.max(0) as u64 };
         let program = program()?;
-        Ok(roomy(|| epoch::claim(program.as_ref(), &job, floor.max(0) as u64))? as jlong)
+        Ok(roomy(|| epoch::claim(program.as_ref(), &job, &claimant))? as jlong)
     })
 }
 

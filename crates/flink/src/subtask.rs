@@ -102,8 +102,7 @@ impl StageSubtask {
         let made = millstream_runtime::catch_panic(|| self.make(call));
         let made = made.unwrap_or_else(|panic| Err(Error::bug(format!("it panicked: {panic}"))));
         self.failed = made.is_err();
-        made.map_err(|error| error.at(&self.who))?;
-        Ok(std::mem::take(&mut self.outcome))
+        made.map(|()| std::mem::take(&mut self.outcome))
     }
 
     /// Where the subtask counts.

@@ -153,12 +153,9 @@ impl StageSubtask {
             restored(&request, job, &plan, &storage, &backend)?
         };
         let opened = millstream_runtime::catch_panic(|| {
-            Opening { request, job, plan: plan.clone(), who: who.clone(), backend, restored, runtime }
-                .open(callback)
+            Opening { request, job, plan: plan.clone(), who, backend, restored, runtime }.open(callback)
         });
-        let opened =
-            opened.unwrap_or_else(|panic| Err(Error::bug(format!("it panicked while opening: {panic}"))));
-        opened.map_err(|error| error.at(&who))
+        opened.unwrap_or_else(|panic| Err(Error::bug(format!("it panicked while opening: {panic}"))))
     }
 }
 

@@ -19,8 +19,13 @@ final class Native {
     /** The plan for these command line arguments; see {@link PlanDescription}. */
     static native byte[] describe(String[] arguments);
 
-    /** Claims an epoch above {@code atLeast} in the job's log. Blocks on the log's storage. */
-    static native long claimEpoch(byte[] job, long atLeast);
+    /**
+     * Claims an epoch above {@code atLeast} in the job's log. Blocks on the log's storage.
+     *
+     * @param claimant 32 hexadecimal digits
+     * @param again whether the claimant has claimed before; then it fails if somebody else has since
+     */
+    static native long claimEpoch(byte[] job, String claimant, boolean again, long atLeast);
 
     static native long openEnumerator(byte[] job, int stage, int parallelism);
 

@@ -46,17 +46,25 @@ final class SourceEnd {
         lastIsKnown = false;
     }
 
-    /** A subtask has read everything. */
-    void hasRead(int subtask) {
+    /** Takes an event of a subtask; false for one of another kind. */
+    boolean take(int subtask, OperatorEvent event) {
+        if (event instanceof HasRead) {
+            hasRead(subtask);
+        } else if (event instanceof HasFinished) {
+            finished.add(subtask);
+        } else if (event instanceof Leaves) {
+            gateways.remove(subtask);
+        } else {
+            return false;
+        }
+        return true;
+    }
+
+    private void hasRead(int subtask) {
         read.add(subtask);
         if (read.size() == parallelism) {
             tell(new AllHaveRead());
         }
-    }
-
-    /** A subtask has finished in Flink's sense; it stays until the last checkpoint is complete. */
-    void hasFinished(int subtask) {
-        finished.add(subtask);
     }
 
     /** Called before the barriers of a checkpoint go out. */
@@ -73,6 +81,23 @@ final class SourceEnd {
 
     /** To the coordinator: this subtask has read everything. */
     static final class HasRead implements OperatorEvent {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /**
+     * To the coordinator: this subtask has finished in Flink's sense. It stays until the last checkpoint is
+     * complete.
+     */
+    static final class HasFinished implements OperatorEvent {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /**
+     * To the coordinator: this subtask has taken the savepoint that stops the job, and leaves when it is
+     * complete. An event that comes after that would make its task fail, and Flink begins one more checkpoint
+     * when a job is drained.
+     */
+    static final class Leaves implements OperatorEvent {
         private static final long serialVersionUID = 1L;
     }
 

@@ -25,13 +25,12 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     private final Context context;
     /** The executions that Flink has announced. */
     private final Map<Integer, SubtaskGateway> gateways = new HashMap<>();
-    /**
-     * Those of them that have asked for their epoch, which shows that their operators run, and have not
-     * ended. No sources.
-     */
-    private final Map<Integer, SubtaskGateway> running = new HashMap<>();
-    /** Requests of executions that were not announced yet. */
+    /** Requests for an epoch of executions that were not announced yet. */
     private final Map<String, CompletableFuture<CoordinationResponse>> waiting = new HashMap<>();
+    /** Requests of executions that are blocked and want to know when a checkpoint begins. */
+    private final Map<String, CompletableFuture<CoordinationResponse>> watching = new HashMap<>();
+    /** The latest checkpoint that has begun and was not given up; 0 if there is none. */
+    private long begun;
     /** Null but for a source. */
     private final SourceEnd sourceEnd;
     private EpochClaims claims;
@@ -54,12 +53,27 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     public void start() {
         NativeLibrary.load();
         // Subtasks need it soon: the claim is made while they are still being deployed.
-        claims().claim();
+        claim();
     }
 
     @Override
     public CompletableFuture<CoordinationResponse> handleCoordinationRequest(CoordinationRequest request) {
-        String execution = ((EpochRequest) request).execution;
+        return request instanceof CheckpointWatch.Request
+                ? nextCheckpoint((CheckpointWatch.Request) request)
+                : epoch(((EpochRequest) request).execution);
+    }
+
+    private CompletableFuture<CoordinationResponse> nextCheckpoint(CheckpointWatch.Request request) {
+        if (begun > request.seen) {
+            return CompletableFuture.completedFuture(CheckpointWatch.Request.answer(begun));
+        }
+        // It takes the place of an earlier request that was not answered in time.
+        CompletableFuture<CoordinationResponse> answer = new CompletableFuture<>();
+        watching.put(request.execution, answer);
+        return answer;
+    }
+
+    private CompletableFuture<CoordinationResponse> epoch(String execution) {
         CompletableFuture<CoordinationResponse> answer =
                 waiting.computeIfAbsent(execution, name -> new CompletableFuture<>());
         gateways.values().forEach(this::answerIfWaiting);
@@ -77,20 +91,15 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
         if (answer == null) {
             return;
         }
-        if (sourceEnd == null) {
-            running.put(gateway.getSubtask(), gateway);
-        } else {
+        if (sourceEnd != null) {
             sourceEnd.started(gateway);
         }
-        claims().claim().whenComplete((epoch, error) -> {
-            if (error == null) {
-                answer.complete(EpochRequest.answer(epoch));
-            } else {
-                failJob(error);
-                // The TaskManager reads the answer without the classes of the job.
-                answer.completeExceptionally(new FlinkException("The job's epoch could not be claimed."));
-            }
-        });
+        // A claim that fails makes the job fail, and the subtask with it.
+        claim().thenAccept(epoch -> answer.complete(EpochRequest.answer(epoch)));
+    }
+
+    private CompletableFuture<Long> claim() {
+        return claims().claim(this::failJob);
     }
 
     private void failJob(Throwable error) {
@@ -112,19 +121,20 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
     private void forget(int subtask) {
         gateways.remove(subtask);
-        running.remove(subtask);
         if (sourceEnd != null) {
             sourceEnd.forget(subtask);
         }
     }
 
     /**
-     * The events go out before the barriers do: Flink triggers the sources when the future is complete. An
-     * event for a subtask that has finished would make the checkpoint fail.
+     * Who is told here is told before the barriers go out: Flink triggers the sources when the future is
+     * complete.
      */
     @Override
     public void checkpointCoordinator(long checkpoint, CompletableFuture<byte[]> result) {
-        running.values().forEach(gateway -> gateway.sendEvent(new CheckpointBegins(checkpoint)));
+        begun = checkpoint;
+        watching.values().forEach(answer -> answer.complete(CheckpointWatch.Request.answer(checkpoint)));
+        watching.clear();
         if (sourceEnd != null) {
             sourceEnd.checkpointBegins(checkpoint);
         }
@@ -146,24 +156,29 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     public void notifyCheckpointComplete(long checkpoint) {}
 
     @Override
+    public void notifyCheckpointAborted(long checkpoint) {
+        if (begun == checkpoint) {
+            begun = 0;
+        }
+    }
+
+    @Override
     public void handleEventFromOperator(int subtask, int attempt, OperatorEvent event) throws FlinkException {
-        if (event instanceof StageEnded) {
-            running.remove(subtask);
-            if (sourceEnd != null) {
-                sourceEnd.hasFinished(subtask);
-            }
-        } else if (event instanceof SourceEnd.HasRead && sourceEnd != null) {
-            sourceEnd.hasRead(subtask);
-        } else {
+        if (sourceEnd == null || !sourceEnd.take(subtask, event)) {
             throw new FlinkException("Subtask " + subtask + " sent an unknown event: " + event + ".");
         }
     }
 
     @Override
     public void close() {
-        waiting.values().forEach(answer ->
-                answer.completeExceptionally(new FlinkException("The coordinator was closed.")));
-        waiting.clear();
+        closeAll(waiting);
+        closeAll(watching);
+    }
+
+    private static void closeAll(Map<String, CompletableFuture<CoordinationResponse>> requests) {
+        FlinkException closed = new FlinkException("The coordinator was closed.");
+        requests.values().forEach(answer -> answer.completeExceptionally(closed));
+        requests.clear();
     }
 
     /** Travels with the job graph. */

@@ -16,6 +16,7 @@ final class StageDriver {
     private final StageEmitter emitter;
     private final TaskMailboxes mailboxes;
     private final WakeTimer timer;
+    private final CheckpointWatch checkpoints;
     /** Null but for a source. */
     private final SplitFeed feed;
 
@@ -36,12 +37,18 @@ final class StageDriver {
     private boolean settled;
 
     StageDriver(
-            long handle, StageIdentity identity, StageEmitter emitter, TaskMailboxes mailboxes, SplitFeed feed) {
+            long handle,
+            StageIdentity identity,
+            StageEmitter emitter,
+            TaskMailboxes mailboxes,
+            CheckpointWatch checkpoints,
+            SplitFeed feed) {
         this.handle = handle;
         this.identity = identity;
         this.emitter = emitter;
         this.mailboxes = mailboxes;
         this.timer = new WakeTimer(mailboxes.time(), this::resume);
+        this.checkpoints = checkpoints;
         this.feed = feed;
         this.lastCheckpoint = feed == null ? 0 : Long.MAX_VALUE;
     }
@@ -84,6 +91,7 @@ final class StageDriver {
         runUntilReady();
     }
 
+    /** See {@link CheckpointWatch}. */
     void checkpointBegins(long checkpoint) {
         call(CallKind.TRIGGER, checkpoint, null);
         carryOn();
@@ -91,6 +99,7 @@ final class StageDriver {
 
     /** Returns when the state for this checkpoint is frozen. */
     void prepare(long checkpoint) {
+        checkpoints.hasSeen(checkpoint);
         if (finished) {
             firstAfterFinish = Math.min(firstAfterFinish, checkpoint);
         }
@@ -113,6 +122,10 @@ final class StageDriver {
     }
 
     void completed(long checkpoint, boolean stopsTheJob) {
+        if (settled) {
+            // Nothing is left to commit, and the mailbox of a task that leaves takes no wake-ups any more.
+            return;
+        }
         if (stopsTheJob || checkpoint >= Math.max(firstAfterFinish, lastCheckpoint)) {
             askUntil(CallResult.SETTLED, CallKind.COMPLETED_LAST, CallKind.SETTLE, checkpoint);
             settled = true;
@@ -140,6 +153,7 @@ final class StageDriver {
     }
 
     void aborted(long checkpoint) {
+        checkpoints.hasSeen(checkpoint);
         call(CallKind.ABORTED, checkpoint, null);
         carryOn();
     }
@@ -197,6 +211,7 @@ final class StageDriver {
                     mailboxes.runOne();
                     call(CallKind.RESUME, 0, null);
                 } else {
+                    checkpoints.ask();
                     mailboxes.waitForAny();
                 }
             }

@@ -64,11 +64,20 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
         byte[] request = StageRequest.of(spec, layout, epoch, directory.path(), restored, lists, handles);
         SplitFeed feed = spec.source ? AssignmentReader.Feed.offer(this, identity) : null;
         long handle = identity.explain(() -> Native.openStage(spec.job, request, this::wake));
-        driver = new StageDriver(handle, identity, new StageEmitter(output, spec, layout.routes()), mailboxes, feed);
+        StageEmitter emitter = new StageEmitter(output, spec, layout.routes());
+        driver = new StageDriver(handle, identity, emitter, mailboxes, checkpointWatch(), feed);
         lists.forget();
         stageMetrics = new StageMetrics(
                 getMetricGroup(), layout.environment().getMetricGroup().getIOMetricGroup(), driver, mailboxes.time());
         driver.resumeSoon();
+    }
+
+    private CheckpointWatch checkpointWatch() {
+        return new CheckpointWatch(layout.environment(), getOperatorID(), mailboxes, checkpoint -> {
+            if (driver != null) {
+                driver.checkpointBegins(checkpoint);
+            }
+        });
     }
 
     private List<RestoredHandle> restoredHandles(File folder) throws Exception {
@@ -106,18 +115,22 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
         if (driver == null) {
             return;
         }
-        if (event instanceof CheckpointBegins) {
-            driver.checkpointBegins(((CheckpointBegins) event).checkpoint);
-        } else if (event instanceof SourceEnd.AllHaveRead) {
+        if (event instanceof SourceEnd.AllHaveRead) {
             driver.mayFinish();
         } else if (event instanceof SourceEnd.LastCheckpoint) {
             driver.mayLeaveAfter(((SourceEnd.LastCheckpoint) event).checkpoint);
         }
     }
 
-    /** Of a source: everything was read; others of its subtasks may not be as far. */
+    /** Everything was read; others of the source's subtasks may not be as far. */
     void hasRead() {
-        coordinator.sendEventToCoordinator(new SourceEnd.HasRead());
+        tellSourceEnd(new SourceEnd.HasRead());
+    }
+
+    private void tellSourceEnd(OperatorEvent event) {
+        if (spec.source) {
+            coordinator.sendEventToCoordinator(event);
+        }
     }
 
     @Override
@@ -152,6 +165,7 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
             driver.resumeSoon();
         } else if (((SavepointType) type).isSynchronous()) {
             savepointThatStopsTheJob = checkpoint;
+            tellSourceEnd(new SourceEnd.Leaves());
         } else {
             // Flink sends no word about a plain savepoint, and nothing may be committed because of it.
             mailboxes.execute(() -> driver.aborted(checkpoint), "give up commit of savepoint");
@@ -175,7 +189,7 @@ abstract class StageOperator extends AbstractStreamOperatorV2<byte[]> implements
     public void finish() throws Exception {
         driver.finish();
         stageMetrics.update();
-        coordinator.sendEventToCoordinator(new StageEnded());
+        tellSourceEnd(new SourceEnd.HasFinished());
         super.finish();
     }
 
