@@ -53,6 +53,7 @@ mod elasticsearch;
 mod files;
 mod flink;
 mod flink_client;
+mod footprint;
 mod go;
 mod handle;
 mod hdfs;
@@ -79,6 +80,7 @@ pub use flink::{
     Vertex,
 };
 pub use flink_client::FlinkClient;
+pub use footprint::Footprint;
 pub use hdfs::{Hdfs, HdfsBuilder};
 pub use kafka::{Kafka, KafkaBuilder, TopicRight};
 pub use minio::{MinIo, MinIoBuilder};

@@ -1,6 +1,7 @@
 //! The jar that Flink runs: Millstream's harness and the library of a pipeline.
 
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -34,27 +35,43 @@ impl FlinkVersion {
         fetch::run(&mut pack, "jar")
     }
 
-    /// The harness alone, compiled once for each state of its sources.
-    fn harness(self) -> Result<PathBuf> {
+    /// The jar of the harness alone, compiled once for each state of its sources.
+    ///
+    /// # Errors
+    /// If it does not compile.
+    pub fn harness(self) -> Result<PathBuf> {
+        let made = self.maven("harness", &["package", "-Dmaven.test.skip=true"])?;
+        Ok(made.join("target/millstream-flink.jar"))
+    }
+
+    /// Runs the harness' own tests, once for each state of its sources.
+    ///
+    /// # Errors
+    /// If one fails.
+    pub fn test_harness(self) -> Result<()> {
+        self.maven("harness-tests", &["test"]).map(drop)
+    }
+
+    fn maven(self, name: &str, goals: &[&str]) -> Result<PathBuf> {
         let sources = checkout()?.join("flink");
         let mut files = vec![sources.join("pom.xml")];
-        find_files(&sources.join("src/main"), &mut files)?;
+        find_files(&sources.join("src"), &mut files)?;
         let mut hasher = DefaultHasher::new();
         for file in &files {
             fs::read(file).with_context(|| format!("cannot read {}", file.display()))?.hash(&mut hasher);
         }
-        let name = format!("flink-harness-{}-{:016x}", self.number(), hasher.finish());
-        let made = cache::once(&cache::dir()?, &name, |target| {
+        let number = self.number();
+        cache::once(&cache::dir()?, &format!("flink-{name}-{number}-{:016x}", hasher.finish()), |target| {
             for file in &files {
                 let copy = target.join(file.strip_prefix(&sources)?);
                 fs::create_dir_all(copy.parent().unwrap_or(target))?;
                 fs::copy(file, copy)?;
             }
-            let version = format!("-Dflink.version={}", self.number());
-            fetch::say(&format!("compiling the harness against Flink {} by Maven", self.number()));
-            fetch::maven(target, &["package".as_ref(), version.as_ref(), "-Dmaven.test.skip=true".as_ref()])
-        })?;
-        Ok(made.join("target/millstream-flink.jar"))
+            fetch::say(&format!("Maven: {} with Flink {number}", goals[0]));
+            let version = format!("-Dflink.version={number}");
+            let words: Vec<&OsStr> = goals.iter().map(OsStr::new).chain([version.as_ref()]).collect();
+            fetch::maven(target, &words)
+        })
     }
 }
 
