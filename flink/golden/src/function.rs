@@ -3,6 +3,7 @@
 use millstream::prelude::*;
 use millstream::state::MapState;
 
+use crate::tripwire::Tripwire;
 use crate::{Event, Line};
 
 const HOUR: Time = 3_600_000;
@@ -54,13 +55,16 @@ impl KeyedProcessFunction for Abandoned {
 /// Views and other events of an item per hour, from two streams. A timer closes the hour.
 pub(crate) struct Interest {
     pub(crate) seen: MapState<Time, u64>,
+    pub(crate) tripwire: Tripwire,
 }
 
 impl Interest {
-    fn count(&self, at: Time, weight: u64, cx: &mut KeyedContext<'_, String, Line>) {
+    fn count(&self, at: Time, weight: u64, cx: &mut KeyedContext<'_, String, Line>) -> Result<()> {
+        self.tripwire.touch()?;
         let hour = at - at.rem_euclid(HOUR);
         cx.register_timer(TimerKind::EventTime, hour + HOUR - 1);
         *self.seen.get_mut(cx).entry(hour).or_default() += weight;
+        Ok(())
     }
 }
 
@@ -71,13 +75,11 @@ impl KeyedCoProcessFunction for Interest {
     type Out = Line;
 
     fn first(&mut self, event: Event, cx: &mut KeyedContext<'_, String, Line>) -> Result<()> {
-        self.count(event.at, 1, cx);
-        Ok(())
+        self.count(event.at, 1, cx)
     }
 
     fn second(&mut self, event: Event, cx: &mut KeyedContext<'_, String, Line>) -> Result<()> {
-        self.count(event.at, 1_000_000, cx);
-        Ok(())
+        self.count(event.at, 1_000_000, cx)
     }
 
     fn on_timer(&mut self, timer: Timer, cx: &mut KeyedContext<'_, String, Line>) -> Result<()> {

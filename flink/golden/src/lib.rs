@@ -6,13 +6,18 @@
 mod function;
 mod pipelines;
 mod unusual;
+mod quiet;
+mod tripwire;
 
 use millstream::connectors::files::{RollingFilesSink, RollingOptions};
 use millstream::connectors::generator::{GeneratorOptions, GeneratorSource};
 use millstream::json::{FromJson, JsonDecoder, JsonOptions};
 use millstream::prelude::*;
-use millstream::{App, Record, cli};
+use millstream::{App, RawBatch, Record, cli};
 use serde::{Deserialize, Serialize};
+
+use crate::quiet::TrafficAndQuiet;
+use crate::tripwire::Tripwire;
 
 /// The part of the configuration that is the pipelines' own.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +32,10 @@ pub struct GoldenOptions {
     /// The bytes of a large record, or of a long error text.
     #[serde(default)]
     pub size: usize,
+    /// The directory in which a file `source` or `interest` makes an operator fail.
+    pub tripwires: Option<String>,
+    /// How many seconds a split beside the traffic has nothing to read; without it there is no such split.
+    pub quiet: Option<u64>,
 }
 
 /// A pipeline.
@@ -97,14 +106,17 @@ pub fn program() -> impl cli::Application<Options = GoldenOptions> + Sync {
 }
 
 fn build(options: &GoldenOptions, env: &Environment) -> Result<()> {
-    let traffic = env.source("traffic", GeneratorSource::new(options.traffic.clone()));
+    let traffic = traffic(options, env);
     let decoded = traffic.decode("decode", JsonDecoder::<Event>::new(&JsonOptions::default())?);
     files(
         options,
         "broken",
         &decoded.dead_letters().map("reasons", |letter| Reason { reason: letter.reason }),
     );
-    let events = decoded.assign_timestamps_and_watermarks("event-time", by_event_time());
+    let idle_after = options.quiet.map(|_| Duration::from_millis(500));
+    let strategy = idle_after.into_iter().fold(by_event_time(), WatermarkStrategy::with_idleness);
+    let events = decoded.assign_timestamps_and_watermarks("event-time", strategy);
+    let events = if options.tripwires.is_some() { tripped(options, &events) } else { events };
     match options.pipeline {
         Pipeline::Windows => pipelines::windows(options, &events),
         Pipeline::Sessions => pipelines::sessions(options, &events),
@@ -123,6 +135,26 @@ fn build(options: &GoldenOptions, env: &Environment) -> Result<()> {
 fn by_event_time() -> WatermarkStrategy<Event> {
     WatermarkStrategy::bounded_out_of_orderness(Duration::from_secs(20))
         .with_timestamps(|event: &Event| event.at)
+}
+
+fn traffic(options: &GoldenOptions, env: &Environment) -> DataStream<RawBatch> {
+    let traffic = options.traffic.clone();
+    match options.quiet.map(Duration::from_secs) {
+        Some(quiet) => env.source("traffic", TrafficAndQuiet { traffic, quiet }),
+        None => env.source("traffic", GeneratorSource::new(traffic)),
+    }
+}
+
+/// The same events, which are written, too, and may make an operator fail.
+fn tripped(options: &GoldenOptions, events: &DataStream<Event>) -> DataStream<Event> {
+    let tripwire = Tripwire::new(options.tripwires.as_deref(), "source");
+    #[allow(clippy::expect_used, reason = "an error of this tripwire is a panic")]
+    let events =
+        events.inspect("tripwire", move |_, _| tripwire.touch().expect("the tripwire of the source"));
+    if options.pipeline != Pipeline::Straight {
+        files(options, "events", &events);
+    }
+    events
 }
 
 /// Why a record could not be used.

@@ -3,6 +3,7 @@
 use millstream::prelude::*;
 
 use crate::function::{Abandoned, Interest};
+use crate::tripwire::Tripwire;
 use crate::{Event, GoldenOptions, Line, files};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -42,8 +43,10 @@ pub(crate) fn timers(options: &GoldenOptions, events: &DataStream<Event>) {
 pub(crate) fn two_inputs(options: &GoldenOptions, events: &DataStream<Event>) {
     let views = events.filter("views", |event| event.behavior == "pv").key_by(|event| event.item.clone());
     let bought = events.filter("bought", |event| event.behavior != "pv").key_by(|event| event.item.clone());
-    let interest =
-        views.connect(&bought).process("interest", |states| Ok(Interest { seen: states.map("seen")? }));
+    let tripwire = Tripwire::new(options.tripwires.as_deref(), "interest");
+    let interest = views.connect(&bought).process("interest", move |states| {
+        Ok(Interest { seen: states.map("seen")?, tripwire: tripwire.clone() })
+    });
     files(options, "results", &interest);
 }
 

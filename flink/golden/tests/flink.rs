@@ -1,7 +1,20 @@
 //! The golden pipelines give the same in a real Flink cluster as in one process, on the same input.
 
 mod common;
+#[path = "flink/faults.rs"]
+mod faults;
+#[path = "flink/leaks.rs"]
+mod leaks;
+#[path = "flink/refusals.rs"]
+mod refusals;
+#[path = "flink/reports.rs"]
 mod reports;
+#[path = "flink/sources.rs"]
+mod sources;
+#[path = "flink/storage.rs"]
+mod storage;
+#[path = "flink/submitted_again.rs"]
+mod submitted_again;
 
 use anyhow::{Result, ensure};
 use common::{Case, Place};
@@ -147,4 +160,10 @@ fn the_oldest_and_the_newest_flink_run_it_too() -> Result<()> {
         common::must_be_equal(version.number(), &expected, &place.results(&case, "version")?)?;
     }
     Ok(())
+}
+
+#[test]
+fn the_harness_compiles_against_every_flink_and_passes_its_tests() -> Result<()> {
+    FlinkVersion::ALL.into_iter().try_for_each(|version| version.harness().map(drop))?;
+    FlinkVersion::default().test_harness()
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use flink_golden::Pipeline;
+use flink_golden::{Line, Pipeline};
 use millstream_testkit::{FlinkVersion, Submission, wait};
 use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A pipeline and its traffic.
 #[derive(Clone, Debug)]
@@ -19,13 +22,33 @@ pub(crate) struct Case {
     rate: Option<f64>,
     parallelism: u16,
     set: Vec<String>,
-    more: &'static str,
+    splits: u16,
+    name: &'static str,
+    tripwires: bool,
+    /// More lines below `traffic`.
+    traffic: &'static str,
+    /// More lines of the configuration.
+    more: String,
+    /// A key that is left out.
+    without: Option<&'static str>,
 }
 
 impl Case {
     /// So many events, none of them late.
     pub(crate) fn bounded(pipeline: Pipeline, count: u32) -> Self {
-        Self { pipeline, count: Some(count), rate: None, parallelism: 2, set: Vec::new(), more: "" }
+        Self {
+            pipeline,
+            count: Some(count),
+            rate: None,
+            parallelism: 2,
+            splits: 4,
+            name: "golden",
+            tripwires: false,
+            traffic: "",
+            more: String::new(),
+            set: Vec::new(),
+            without: None,
+        }
     }
 
     /// Events without end.
@@ -35,7 +58,8 @@ impl Case {
 
     /// Windows over events of which some are late and some broken.
     pub(crate) fn with_late_and_broken(count: u32) -> Self {
-        Self { more: "  late: 0.01\n  broken: 0.01\n", ..Self::bounded(Pipeline::Windows, count) }
+        let traffic = "  late: 0.01\n  broken: 0.01\n";
+        Self { traffic, ..Self::bounded(Pipeline::Windows, count) }
     }
 
     /// The same at a rate.
@@ -49,26 +73,63 @@ impl Case {
     }
 
     /// The same with a change, as `--set KEY=VALUE` has it.
-    pub(crate) fn with(&self, change: &str) -> Self {
+    pub(crate) fn with_set(&self, change: &str) -> Self {
         let mut changed = self.clone();
         changed.set.push(change.to_owned());
         changed
     }
 
-    fn config(&self, checkpoints: &Path, results: &Path) -> String {
+    /// The same over so many splits.
+    pub(crate) fn over_splits(self, splits: u16) -> Self {
+        Self { splits, ..self }
+    }
+
+    /// The same as a job of this name.
+    pub(crate) fn called(&self, name: &'static str) -> Self {
+        Self { name, ..self.clone() }
+    }
+
+    /// The same with a tripwire in the source and one in the operator `interest`: see [`Place::arm`].
+    pub(crate) fn with_tripwires(self) -> Self {
+        Self { tripwires: true, ..self }
+    }
+
+    /// The same with more lines of the configuration.
+    pub(crate) fn with(mut self, lines: &str) -> Self {
+        self.more.push_str(lines);
+        self.more.push('\n');
+        self
+    }
+
+    /// The same without a key of the configuration.
+    pub(crate) fn without(self, key: &'static str) -> Self {
+        Self { without: Some(key), ..self }
+    }
+
+    fn config(&self, checkpoints: &str, results: &Path) -> String {
+        let text = self.whole_config(checkpoints, results);
+        let stays = |line: &&str| self.without.is_none_or(|key| !line.starts_with(key));
+        text.lines().filter(stays).map(|line| format!("{line}\n")).collect()
+    }
+
+    fn whole_config(&self, checkpoints: &str, results: &Path) -> String {
         let count = self.count.map(|count| format!("  count: {count}\n")).unwrap_or_default();
         let rate = self.rate.map(|rate| format!("  rate: {rate}\n")).unwrap_or_default();
         let pipeline = serde_json::to_value(self.pipeline).unwrap_or_default();
+        let tripwires = format!("tripwires: {}\n", results.join("tripwires").display());
+        let tripwires = if self.tripwires { tripwires } else { String::new() };
         format!(
-            "pipeline.name: golden\nparallelism.default: {}\nexecution.checkpointing.interval: 300ms\n\
-             state.checkpoints.dir: file://{}\nrestart-strategy.type: fixed-delay\n\
+            "pipeline.name: {}\nparallelism.default: {}\nexecution.checkpointing.interval: 300ms\n\
+             state.checkpoints.dir: {checkpoints}\nrestart-strategy.type: fixed-delay\n\
              restart-strategy.fixed-delay.attempts: 100\nrestart-strategy.fixed-delay.delay: 100ms\n\
              pipeline: {}\nresults: {}\ntraffic:\n  event-rate: 20\n  start: 1511658000000\n  users: 300\n  items: 200\n  \
-             categories: 20\n  disorder: 5s\n  splits: 4\n{count}{rate}{}",
+             categories: 20\n  disorder: 5s\n  splits: {}\n{count}{rate}{}{tripwires}{}",
+            self.name,
             self.parallelism,
-            checkpoints.display(),
             pipeline.as_str().unwrap_or_default(),
             results.display(),
+            self.splits,
+            self.traffic,
             self.more
         )
     }
@@ -77,7 +138,7 @@ impl Case {
     pub(crate) fn run_in_process(&self, place: &Place) -> Result<Vec<String>> {
         let results = place.fresh("process");
         let slow = Self { rate: None, ..self.clone() };
-        let text = slow.config(&place.fresh("process-checkpoints"), &results);
+        let text = slow.config(&url(&place.fresh("process-checkpoints")), &results);
         let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
         let program = flink_golden::program();
         let config = millstream::cli::parse_named("golden", &text, &self.set)
@@ -89,9 +150,9 @@ impl Case {
     /// Runs here for a while, then stops with a savepoint, whose URL is returned.
     pub(crate) fn begin_in_process(&self, place: &Place, name: &str) -> Result<String> {
         let checkpoints = place.dir.path().join(format!("{name}-checkpoints"));
-        let text = self.config(&checkpoints, &place.results_dir(self, name));
+        let text = self.config(&url(&checkpoints), &place.results_dir(self, name));
         let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
-        let savepoints = format!("file://{}", place.fresh("savepoints").display());
+        let savepoints = url(&place.fresh("savepoints"));
         let stopped = || -> millstream::Result<String> {
             let config = millstream::cli::parse_named("golden", &text, &self.set)?;
             let job = millstream::cli::launch(&flink_golden::program(), &config)?.start()?;
@@ -111,41 +172,82 @@ impl Case {
 /// A folder for a test, and the jar.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
-    jar: PathBuf,
+    jar: Arc<Jar>,
     fresh: AtomicU32,
 }
 
+/// A jar in a folder of its own. Packing one takes longer than many a test, so those that run at the same time
+/// share it.
+struct Jar(tempfile::TempDir);
+
+impl Jar {
+    fn of(version: FlinkVersion) -> Result<Arc<Self>> {
+        static PACKED: Mutex<BTreeMap<&str, Weak<Jar>>> = Mutex::new(BTreeMap::new());
+        let mut packed = PACKED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(jar) = packed.get(version.number()).and_then(Weak::upgrade) {
+            return Ok(jar);
+        }
+        let jar = Arc::new(Self(tempfile::tempdir()?));
+        version.pipeline_jar(&library()?, &jar.path())?;
+        packed.insert(version.number(), Arc::downgrade(&jar));
+        Ok(jar)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("golden.jar")
+    }
+}
+
 impl Place {
-    /// Packs the jar.
+    /// For the default version of Flink.
     pub(crate) fn new() -> Result<Self> {
         Self::for_version(FlinkVersion::default())
     }
 
     /// The same with a harness that was compiled against this Flink.
     pub(crate) fn for_version(version: FlinkVersion) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let jar = dir.path().join("golden.jar");
-        version.pipeline_jar(&library()?, &jar)?;
-        Ok(Self { dir, jar, fresh: AtomicU32::new(0) })
+        Ok(Self { dir: tempfile::tempdir()?, jar: Jar::of(version)?, fresh: AtomicU32::new(0) })
     }
 
     /// A job for Flink that writes its results under this name.
     pub(crate) fn submission(&self, case: &Case, name: &str) -> Result<Submission> {
+        self.submission_at(case, name, &url(&self.fresh("checkpoints")))
+    }
+
+    /// The same with its checkpoints at this URL.
+    pub(crate) fn submission_at(&self, case: &Case, name: &str, checkpoints: &str) -> Result<Submission> {
         let config = self.fresh("config.yaml");
-        fs::write(&config, case.config(&self.fresh("checkpoints"), &self.results_dir(case, name)))?;
+        fs::write(&config, case.config(checkpoints, &self.results_dir(case, name)))?;
+        fs::create_dir_all(self.tripwire(case, name, ""))?;
         let submission =
-            Submission::jar(&self.jar).argument("--config").argument(config.display().to_string());
+            Submission::jar(&self.jar.path()).argument("--config").argument(config.display().to_string());
         let set = case.set.iter();
         Ok(set.fold(submission, |submission, change| submission.argument("--set").argument(change)))
+    }
+
+    /// Makes an operator of a running job fail at its next record, in one of its subtasks. Returns when it
+    /// has begun to.
+    pub(crate) fn trip(&self, case: &Case, name: &str, operator: &str, fault: &str) -> Result<()> {
+        let wire = self.tripwire(case, name, operator);
+        let (tripped, made) = (wire.with_added_extension("tripped"), wire.with_added_extension("made"));
+        let _ = fs::remove_file(&tripped); // of the fault before
+        fs::write(&made, fault)?;
+        fs::rename(&made, &wire)?;
+        ensure!(wait::until(PATIENCE, || tripped.exists()), "no record reached {operator} to meet {fault}");
+        Ok(())
+    }
+
+    fn tripwire(&self, case: &Case, name: &str, operator: &str) -> PathBuf {
+        self.results_dir(case, name).join("tripwires").join(operator)
     }
 
     /// The same job, which goes on from a savepoint of this process.
     pub(crate) fn continued(&self, case: &Case, name: &str, savepoint: &str) -> Result<Submission> {
         let (config, checkpoints) =
             (self.fresh("config.yaml"), self.dir.path().join(format!("{name}-checkpoints")));
-        fs::write(&config, case.config(&checkpoints, &self.results_dir(case, name)))?;
+        fs::write(&config, case.config(&url(&checkpoints), &self.results_dir(case, name)))?;
         let arguments = ["--config", &config.display().to_string(), "--from-savepoint", savepoint];
-        let submission = Submission::jar(&self.jar);
+        let submission = Submission::jar(&self.jar.path());
         Ok(arguments.into_iter().fold(submission, Submission::argument))
     }
 
@@ -163,9 +265,14 @@ impl Place {
         self.dir.path().join(format!("{:?}-{name}", case.pipeline))
     }
 
-    fn fresh(&self, name: &str) -> PathBuf {
+    pub(crate) fn fresh(&self, name: &str) -> PathBuf {
         self.dir.path().join(format!("{}-{name}", self.fresh.fetch_add(1, Relaxed)))
     }
+}
+
+/// The URL of a local directory.
+pub(crate) fn url(directory: &Path) -> String {
+    format!("file://{}", directory.display())
 }
 
 /// The library that cargo has built beside this test.
@@ -209,6 +316,30 @@ pub(crate) fn must_be_equal(what: &str, expected: &[String], got: &[String]) -> 
 pub(crate) fn number(line: &str, field: &str) -> u64 {
     let line: Value = serde_json::from_str(line).unwrap_or_default();
     line[field].as_u64().unwrap_or(0)
+}
+
+/// Compares the results of a pipeline with tripwires with what its events give, of which none is missing.
+pub(crate) fn must_be_exact(place: &Place, case: &Case, name: &str) -> Result<()> {
+    let events = place.table(case, name, "events")?;
+    must_have_no_gaps(&events)?;
+    must_be_equal(name, &interest_of(&events)?, &place.results(case, name)?)
+}
+
+/// What [`Pipeline::TwoInputs`] gives for these events.
+fn interest_of(events: &[String]) -> Result<Vec<String>> {
+    const HOUR: i64 = 3_600_000;
+    let mut counts = BTreeMap::<(String, i64), u64>::new();
+    for event in events {
+        let event: Value = serde_json::from_str(event)?;
+        let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        let at = event["at"].as_i64().context("an event has a time")?;
+        let weight = if text("behavior") == "pv" { 1 } else { 1_000_000 };
+        *counts.entry((text("item"), at - at.rem_euclid(HOUR))).or_default() += weight;
+    }
+    let line = |((key, from), count)| Ok(serde_json::to_string(&Line { key, from, to: from + HOUR, count })?);
+    let mut lines = counts.into_iter().map(line).collect::<Result<Vec<_>>>()?;
+    lines.sort_unstable();
+    Ok(lines)
 }
 
 /// Refuses events of which one is missing or there twice: those of each split are numbered from 0 on.

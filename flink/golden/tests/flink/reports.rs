@@ -24,7 +24,7 @@ fn unions_and_stages_without_operators(place: &Place, flink: &Flink) -> Result<(
 
 /// FLINK-24190, FLINK-33077. A batch of such records is no single element: the heap would not hold it.
 fn records_beyond_a_network_buffer(place: &Place, flink: &Flink) -> Result<()> {
-    runs_as_in_one_process(place, flink, &Case::bounded(Pipeline::Large, 20_000).with("size=4000000"))
+    runs_as_in_one_process(place, flink, &Case::bounded(Pipeline::Large, 20_000).with_set("size=4000000"))
 }
 
 fn runs_as_in_one_process(place: &Place, flink: &Flink, case: &Case) -> Result<()> {
@@ -70,7 +70,7 @@ fn goes_on_from_a_savepoint(
 fn checkpoints_that_overlap(place: &Place, flink: &Flink) -> Result<()> {
     const ROUNDS: u32 = 4;
     let case = Case::endless(Pipeline::Straight).at_rate(5_000.0);
-    let case = case.with("execution.checkpointing.interval=20ms").with("execution.checkpointing.min-pause=0");
+    let case = case.with_set("execution.checkpointing.interval=20ms").with_set("execution.checkpointing.min-pause=0");
     let mut submission = place.submission(&case, "overlapping")?;
     for round in 1..=ROUNDS {
         let overlapping = submission.setting("execution.checkpointing.max-concurrent-checkpoints", "3");
@@ -86,9 +86,9 @@ fn checkpoints_that_overlap(place: &Place, flink: &Flink) -> Result<()> {
 fn errors_of_every_length(place: &Place, flink: &Flink) -> Result<()> {
     for size in [100, 20 << 20] {
         let case = Case::bounded(Pipeline::Complaint, 1_000);
-        let case = case.with(&format!("size={size}")).with("restart-strategy.fixed-delay.attempts=0");
+        let case = case.with_set(&format!("size={size}")).with_set("restart-strategy.fixed-delay.attempts=0");
         // No coordinator sends an event meanwhile: one that is lost would be the failure that Flink shows.
-        let case = case.with("execution.checkpointing.interval=1h");
+        let case = case.with_set("execution.checkpointing.interval=1h");
         let job = flink.run(&place.submission(&case, "complaint")?)?;
         job.wait_for(JobState::Failed)?;
         let failure = job.failures()?.into_iter().next().unwrap_or_default();
