@@ -55,6 +55,18 @@ fn header(kind: u8, to: Address, time: i64, records: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&records.to_be_bytes());
 }
 
+/// A batch in parts that are small enough for an element. On the JVM's heap, Flink has an element and twice its
+/// size as a buffer, so only a single record may be larger than this.
+pub(crate) fn parts(batch: Batch, codec: &dyn EdgeCodec) -> Result<Vec<Batch>> {
+    const LARGEST: u32 = 1 << 20;
+    let parts = batch.bytes.div_ceil(LARGEST).max(1);
+    if parts == 1 || batch.records == 1 {
+        return Ok(vec![batch]);
+    }
+    let records = batch.records.div_ceil(parts);
+    codec.recut(vec![batch], records as usize)
+}
+
 /// A batch as an element.
 pub(crate) fn of_batch(
     to: Address,
@@ -118,4 +130,26 @@ pub(crate) fn read(bytes: &[u8], codec: &dyn EdgeCodec, clock: &dyn Clock) -> Re
 fn ingest(entered: Time, clock: &dyn Clock) -> Nanos {
     let age = clock.now().saturating_sub(entered).max(0) as u64;
     clock.nanos().saturating_sub(age.saturating_mul(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_stage::batch::{RecordCodec, Rows};
+
+    use super::*;
+
+    fn sizes_of_parts(sizes: &[usize]) -> Vec<Vec<usize>> {
+        let rows: Rows<String> = sizes.iter().map(|size| "x".repeat(*size)).collect::<Vec<_>>().into();
+        let parts = parts(Batch::new(3, 1, 7, rows), &RecordCodec::<String>::default()).unwrap();
+        let sizes = |part: Batch| part.into_rows::<String>().unwrap().rec.iter().map(String::len).collect();
+        parts.into_iter().map(sizes).collect()
+    }
+
+    #[test]
+    fn a_large_batch_is_cut_between_records() {
+        assert_eq!(sizes_of_parts(&[10, 20, 30]), [[10, 20, 30]]);
+        assert_eq!(sizes_of_parts(&[5 << 20]), [[5 << 20]]);
+        assert_eq!(sizes_of_parts(&[1 << 20, 2 << 20, 5]), [[1 << 20], [2 << 20], [5]]);
+        assert_eq!(sizes_of_parts(&[700 << 10; 4]), [[700 << 10; 2], [700 << 10; 2]]);
+    }
 }

@@ -6,7 +6,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,7 +15,7 @@ use millstream_protocol::subtask::{
     Asked, Channels, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent, SubtaskProtocol,
 };
 use millstream_record::{Error, Result};
-use millstream_stage::batch::EdgeId;
+use millstream_stage::batch::{Batch, EdgeId};
 use millstream_stage::context::{Context, Emitted};
 use millstream_stage::io::Io;
 use millstream_stage::metrics::SubtaskMetrics;
@@ -71,8 +71,12 @@ pub(crate) struct StageSubtask {
     inputs: FlinkInputs,
     outputs: Vec<OutEdge>,
     frozen: BTreeMap<CheckpointId, Frozen>,
-    /// A checkpoint that was given up while it is being prepared.
-    given_up: Option<CheckpointId>,
+    /// The latest checkpoint that has begun and of which nothing else has come.
+    awaited: Option<CheckpointId>,
+    /// The latest checkpoint that was prepared.
+    prepared: CheckpointId,
+    /// Checkpoints that were given up after that, of which the stage has not heard yet.
+    given_up: BTreeSet<CheckpointId>,
     /// A folder of the subtask's own.
     folder: PathBuf,
     outcome: CallOutcome,
@@ -147,7 +151,10 @@ impl StageSubtask {
                 self.on(SubtaskEvent::Resume)?;
             }
             // A stage that is blocked takes data until the barrier has come.
-            FlinkCall::Trigger(_) => self.protocol.await_barrier(!self.is_source),
+            FlinkCall::Trigger(id) => {
+                self.awaited = self.awaited.max(Some(id));
+                self.await_no_longer(self.prepared);
+            }
             FlinkCall::Prepare(id) => self.prepare(id)?,
             FlinkCall::Completed(id, last) => {
                 if last && !self.protocol.has_ended() {
@@ -156,7 +163,12 @@ impl StageSubtask {
                 }
                 self.on(SubtaskEvent::Command(SubtaskCommand::Completed { id, last }))?;
             }
-            FlinkCall::Aborted(id) => self.aborted(id)?,
+            FlinkCall::Aborted(id) => {
+                self.await_no_longer(id);
+                self.given_up.insert(id);
+                // What was never prepared means nothing to the stage; an older one may still have to be prepared.
+                self.given_up.retain(|given_up| *given_up <= self.prepared);
+            }
             FlinkCall::EndInput(input) => self.end_input(input)?,
             FlinkCall::Assign(bytes) => {
                 let assignment = decode_assignment(bytes)?;
@@ -217,10 +229,11 @@ impl StageSubtask {
 
     // Flink has aligned the channels: the barrier has come on all of them.
     fn prepare(&mut self, id: CheckpointId) -> Result<()> {
-        self.protocol.await_barrier(false);
+        self.await_no_longer(id);
         if self.protocol.barrier() == Some(id) {
             return Ok(());
         }
+        self.prepared = self.prepared.max(id);
         self.on(SubtaskEvent::Command(SubtaskCommand::Trigger { id, hold: false }))?;
         for channel in self.inputs.open_channels() {
             self.on(SubtaskEvent::Barrier(channel, id))?;
@@ -229,25 +242,20 @@ impl StageSubtask {
         Ok(())
     }
 
-    // Flink wants a checkpoint frozen that it gives up meanwhile: the stage hears of that afterwards.
-    fn aborted(&mut self, id: CheckpointId) -> Result<()> {
-        self.protocol.await_barrier(false);
-        if self.protocol.barrier() == Some(id) {
-            self.given_up = Some(id);
-            return Ok(());
-        }
-        self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))
+    // Several checkpoints may be on their way: a savepoint does not wait for the one before it.
+    fn await_no_longer(&mut self, id: CheckpointId) {
+        self.awaited = self.awaited.filter(|awaited| *awaited > id);
+        self.protocol.await_barrier(self.awaited.is_some() && !self.is_source);
     }
 
+    // Flink wants a checkpoint frozen that it gives up meanwhile: the stage hears of that afterwards.
     fn tell_of_given_up(&mut self) -> Result<()> {
-        let frozen = |id: &CheckpointId| self.protocol.barrier() != Some(*id);
-        match self.given_up.filter(frozen) {
-            Some(id) => {
-                self.given_up = None;
-                self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))
-            }
-            None => Ok(()),
+        while self.protocol.barrier().is_none()
+            && let Some(id) = self.given_up.pop_first()
+        {
+            self.on(SubtaskEvent::Command(SubtaskCommand::Aborted(id)))?;
         }
+        Ok(())
     }
 
     fn make_moves(&mut self) -> Result<()> {
@@ -312,18 +320,22 @@ impl StageSubtask {
             return Err(Error::bug("the stage emitted something after its end"));
         }
         match item {
-            Emitted::Batch(batch) => {
-                self.counters.records_out.add(u64::from(batch.records));
-                let routes = self.routes_of(batch.edge)?;
-                let to = self.address(batch.edge, batch.route, routes);
-                let codec = &self.plan.edges[batch.edge as usize].codec;
-                let bytes = element::of_batch(to, &batch, codec.as_ref(), self.clock.as_ref())?;
-                self.outcome.elements.push(OutgoingElement { edge: to.edge, route: to.route, bytes });
-            }
+            Emitted::Batch(batch) => self.emit_batch(batch)?,
             Emitted::Watermark(edge, watermark) => {
                 self.broadcast(edge, |to| element::of_watermark(to, watermark))?;
                 self.show_watermark(edge, watermark);
             }
+        }
+        Ok(())
+    }
+
+    fn emit_batch(&mut self, batch: Batch) -> Result<()> {
+        self.counters.records_out.add(u64::from(batch.records));
+        let to = self.address(batch.edge, batch.route, self.routes_of(batch.edge)?);
+        let codec = &self.plan.edges[batch.edge as usize].codec;
+        for part in element::parts(batch, codec.as_ref())? {
+            let bytes = element::of_batch(to, &part, codec.as_ref(), self.clock.as_ref())?;
+            self.outcome.elements.push(OutgoingElement { edge: to.edge, route: to.route, bytes });
         }
         Ok(())
     }

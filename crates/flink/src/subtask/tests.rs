@@ -7,6 +7,8 @@ use millstream_cli::{App, NoOptions};
 use millstream_operators::collection::{Collected, Collection};
 use millstream_operators::operators::WatermarkStrategy;
 use millstream_operators::window::{Count, Tumbling};
+use millstream_stage::batch::Rows;
+use millstream_stage::operator::{Operator, Output};
 use millstream_stage::plan::Exchange;
 use millstream_stage::source::Assignment;
 
@@ -274,4 +276,46 @@ fn an_empty_assignment_ends_a_reader_that_is_told_that_nothing_follows() {
     cluster.run_to_the_end();
     cluster.close();
     assert_eq!(sorted(&results), expected());
+}
+
+/// Needs several calls to prepare a checkpoint, as a sink that waits for its store.
+struct Slow {
+    calls: u32,
+}
+
+impl Operator for Slow {
+    type In = i64;
+    type Out = i64;
+
+    fn rows(&mut self, _: &mut Context<'_>, rows: &mut Rows<i64>, out: &mut Output<i64>) -> Result<Step> {
+        rows.append_to(&mut out.rows);
+        Ok(Step::DONE)
+    }
+
+    fn prepare(&mut self, _: &mut Context<'_>, _: CheckpointId, _: &mut Output<i64>) -> Result<Step> {
+        self.calls += 1;
+        Ok(if self.calls.is_multiple_of(3) { Step::DONE } else { Step::MORE })
+    }
+}
+
+#[test]
+fn a_checkpoint_is_prepared_whatever_becomes_of_later_ones() {
+    let build = |_: &NoOptions, env: &Environment| {
+        let numbers = env.source("numbers", Collection::of([1_i64]));
+        numbers.transform("slow", || Slow { calls: 0 }).sink_to("results", Collected::default());
+        Ok(())
+    };
+    let mut cluster = Cluster::start(Box::new(App::new("slow").program(build)), 1, None);
+    let source = (0, 0);
+    // A savepoint is begun before the checkpoint is complete, and both are given up.
+    assert!(!cluster.call(source, FlinkCall::Prepare(1)).prepared);
+    cluster.call(source, FlinkCall::Aborted(1));
+    cluster.call(source, FlinkCall::Aborted(2));
+    assert!((0..10).any(|_| cluster.call(source, FlinkCall::Resume).prepared));
+    cluster.subtasks.get_mut(&source).unwrap().take_frozen(1).unwrap();
+    // The later one is given up before the barrier of the earlier one has come.
+    cluster.call(source, FlinkCall::Aborted(4));
+    cluster.call(source, FlinkCall::Prepare(3));
+    assert!((0..10).any(|_| cluster.call(source, FlinkCall::Resume).prepared));
+    cluster.close();
 }

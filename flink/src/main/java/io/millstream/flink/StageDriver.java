@@ -23,6 +23,11 @@ final class StageDriver {
     private int flags;
     /** Whether a loop of this driver is on the stack. */
     private boolean looping;
+    /**
+     * Whether a wake-up was answered by a signal to Flink alone. Native threads wake the stage once until it is
+     * resumed, and Flink polls a source later, or never again when the job stops: who waits must resume first.
+     */
+    private boolean owesResume;
     private boolean ended;
     /** Whether Flink has finished the stage. A source ends earlier: it waits for its other subtasks. */
     private boolean finished;
@@ -84,6 +89,7 @@ final class StageDriver {
     /** A wake-up, or the time that the stage wanted to be woken at. */
     void resume() {
         if (feed != null && !looping) {
+            owesResume = true;
             feed.signal();
             return;
         }
@@ -231,7 +237,7 @@ final class StageDriver {
     }
 
     private void resumeOrWait() {
-        if (is(CallResult.MORE)) {
+        if (is(CallResult.MORE) || owesResume) {
             call(CallKind.RESUME, 0, null);
         } else {
             mailboxes.waitForOwn();
@@ -253,6 +259,7 @@ final class StageDriver {
     }
 
     private void call(int kind, long argument, byte[] data) {
+        owesResume &= kind != CallKind.RESUME;
         CallResult result = identity.explain(() -> new CallResult(Native.call(handle, kind, argument, data)));
         flags = result.flags;
         ended |= is(CallResult.ENDED);
