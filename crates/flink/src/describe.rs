@@ -1,5 +1,7 @@
 //! The plan as the harness needs it to build Flink's graph.
 
+use std::collections::HashSet;
+
 use millstream_protocol::checkpoint_options::CheckpointingMode;
 use millstream_protocol::job_settings::BackendKind;
 use millstream_record::{Error, Result};
@@ -8,6 +10,8 @@ use millstream_stage::plan::{EdgeSpec, Exchange, Plan, StageId, StageSpec};
 use crate::program::{Job, Loaded, Program};
 use crate::settings::flink_configuration;
 use crate::wire::WireWriter;
+
+const MOST_KEY_GROUPS: u16 = 1 << 15;
 
 /// Describes the job of these arguments.
 pub(crate) fn describe(program: &dyn Program, args: Vec<String>) -> Result<Vec<u8>> {
@@ -38,12 +42,43 @@ fn stages(plan: &Plan) -> Vec<(StageId, &StageSpec)> {
 }
 
 fn describe_stage(out: &mut WireWriter, plan: &Plan, id: StageId, stage: &StageSpec) {
-    out.text(&stage.name);
-    // The first operator's name is unique in the plan, and it stays when operators are added behind it.
-    out.text(stage.operators.first().map_or(&stage.name, |operator| &operator.name));
+    let uid = uid(plan, id);
+    out.text(if stage.operators.is_empty() { &uid } else { &stage.name });
+    out.text(&uid);
     out.int(stage.parallelism);
-    out.bool(stage.enumerator.is_some());
+    out.text(&reader_uid(stage, &uid).unwrap_or_default());
     out.bool(plan.inputs(id).any(|(_, edge)| edge.exchange == Exchange::Hash));
+}
+
+/// The first operator's name is unique in the plan, and it stays when operators are added behind it. A stage
+/// without operators only joins or deals out streams: it goes by the stage that it leads to.
+fn uid(plan: &Plan, id: StageId) -> String {
+    let next = || plan.edges.iter().find(|edge| edge.from == id);
+    match (plan.stages[id as usize].operators.first(), next()) {
+        (Some(operator), _) => operator.name.clone(),
+        (None, Some(edge)) => format!("input {} of {}", edge.input + 1, uid(plan, edge.to)),
+        (None, None) => format!("stage {id}"),
+    }
+}
+
+/// The uid of the part of a source that brings its splits to the stage.
+fn reader_uid(stage: &StageSpec, uid: &str) -> Option<String> {
+    stage.enumerator.is_some().then(|| format!("{uid}-splits"))
+}
+
+// Flink finds state by these, and would only say that two hashes collide.
+fn refuse_equal_uids(plan: &Plan) -> Result<()> {
+    let uids = stages(plan).into_iter().flat_map(|(id, stage)| {
+        let uid = uid(plan, id);
+        [reader_uid(stage, &uid), Some(uid)]
+    });
+    let mut taken = HashSet::new();
+    match uids.flatten().find(|uid| !taken.insert(uid.clone())) {
+        None => Ok(()),
+        Some(uid) => Err(Error::configuration(format!(
+            "rename the operator {uid:?}: in Flink, a part of the pipeline that has no name of its own gets this one"
+        ))),
+    }
 }
 
 fn describe_edge(out: &mut WireWriter, edge: &EdgeSpec) {
@@ -59,6 +94,13 @@ fn describe_edge(out: &mut WireWriter, edge: &EdgeSpec) {
 
 fn refuse(loaded: &Loaded) -> Result<()> {
     millstream_protocol::layout::validate(&loaded.plan)?;
+    refuse_equal_uids(&loaded.plan)?;
+    if loaded.plan.key_groups > MOST_KEY_GROUPS {
+        return Err(Error::configuration(format!(
+            "pipeline.max-parallelism is {}, and Flink has at most {MOST_KEY_GROUPS} key groups",
+            loaded.plan.key_groups
+        )));
+    }
     if loaded.settings.checkpoints_dir.is_none() {
         return Err(Error::configuration(
             "a job in Flink needs execution.checkpointing.dir (or state.checkpoints.dir) in its file: each attempt is numbered there, \
@@ -81,26 +123,35 @@ fn refuse(loaded: &Loaded) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use millstream_api::Environment;
+    use millstream_api::{DataStream, Environment};
     use millstream_cli::{App, NoOptions};
     use millstream_operators::collection::{Collected, Collection};
 
     use super::*;
 
-    fn numbers() -> Box<dyn Program> {
-        let build = |_: &NoOptions, env: &Environment| {
-            env.source("numbers", Collection::of([1_i64])).sink_to("results", Collected::default());
+    fn program(build: impl Fn(&Environment) + Send + Sync + 'static) -> Box<dyn Program> {
+        let build = move |_: &NoOptions, env: &Environment| {
+            build(env);
             Ok(())
         };
         Box::new(App::new("numbers").program(build))
     }
 
+    fn numbers(env: &Environment) -> DataStream<i64> {
+        env.source("numbers", Collection::of([1_i64]))
+    }
+
     fn described(config: &str) -> Result<String> {
+        let simple = program(|env| drop(numbers(env).sink_to("results", Collected::default())));
+        described_program(simple.as_ref(), config)
+    }
+
+    fn described_program(program: &dyn Program, config: &str) -> Result<String> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("job.yaml");
         std::fs::write(&file, config).unwrap();
         let args = vec!["--config".to_owned(), file.display().to_string()];
-        describe(numbers().as_ref(), args).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        describe(program, args).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     const CHECKPOINTS: &str =
@@ -117,6 +168,8 @@ mod tests {
         let once = format!("{CHECKPOINTS}execution.checkpointing.mode: AT_LEAST_ONCE");
         assert!(refused(&once).contains("must be EXACTLY_ONCE"));
         assert!(refused("no-such-key: 1").contains("no-such-key"));
+        let groups = format!("{CHECKPOINTS}pipeline.max-parallelism: 40000");
+        assert!(refused(&groups).contains("at most 32768"));
     }
 
     #[test]
@@ -125,5 +178,34 @@ mod tests {
         assert!(told.contains("rest.port has no effect in Flink"), "{told}");
         assert!(told.contains("job.dir has no effect in Flink"), "{told}");
         assert!(!described(CHECKPOINTS).unwrap().contains("has no effect"));
+    }
+
+    #[test]
+    fn stages_without_operators_have_uids_of_their_own() {
+        let plan = |env: &Environment| {
+            let (numbers, results) = (numbers(env), Collected::default());
+            let twice = numbers.union(&[&numbers]).rebalance();
+            twice.union(&[&numbers.rebalance()]).sink_to("results", results);
+            env.plan().unwrap()
+        };
+        let plan = plan(&Environment::new("unions"));
+        let uids: Vec<_> = (0..plan.stages.len() as StageId).map(|id| uid(&plan, id)).collect();
+        let results = "results".to_owned();
+        assert_eq!(uids.first().map(String::as_str), Some("numbers"));
+        assert!(uids.contains(&results), "{uids:?}");
+        assert!(uids.contains(&"input 1 of results".to_owned()), "{uids:?}");
+        assert!(uids.contains(&"input 2 of results".to_owned()), "{uids:?}");
+        assert!(uids.contains(&"input 1 of input 1 of results".to_owned()), "{uids:?}");
+        refuse_equal_uids(&plan).unwrap();
+    }
+
+    #[test]
+    fn an_operator_with_the_name_of_a_nameless_part_is_refused() {
+        let taken = program(|env| {
+            let doubled = numbers(env).rebalance().map("numbers-splits", |number| number * 2);
+            doubled.sink_to("results", Collected::default());
+        });
+        let refused = described_program(taken.as_ref(), CHECKPOINTS).unwrap_err().chain();
+        assert!(refused.contains("rename the operator \"numbers-splits\""), "{refused}");
     }
 }

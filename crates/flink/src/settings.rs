@@ -48,6 +48,11 @@ impl Keys {
         self.0.push((key.to_owned(), format!("{value}")));
     }
 
+    // Flink counts with an int, and these mean "for ever" long before that.
+    fn count(&mut self, key: &str, value: impl TryInto<i32>) {
+        self.set(key, &value.try_into().unwrap_or(i32::MAX));
+    }
+
     fn duration(&mut self, key: &str, value: Duration) {
         self.set(key, &format_args!("{} ms", value.as_millis()));
     }
@@ -61,15 +66,15 @@ fn checkpointing(settings: &JobSettings, keys: &mut Keys) {
     keys.set("execution.checkpointing.mode", &"EXACTLY_ONCE");
     keys.duration("execution.checkpointing.min-pause", options.min_pause);
     keys.duration("execution.checkpointing.timeout", options.timeout);
-    keys.set("execution.checkpointing.tolerable-failed-checkpoints", &options.tolerable_failed);
+    keys.count("execution.checkpointing.tolerable-failed-checkpoints", options.tolerable_failed);
     let retention = match options.retention {
         Retention::RetainOnCancellation => "RETAIN_ON_CANCELLATION",
         Retention::DeleteOnCancellation => "DELETE_ON_CANCELLATION",
         Retention::NoExternalizedCheckpoints => "NO_EXTERNALIZED_CHECKPOINTS",
     };
     keys.set("execution.checkpointing.externalized-checkpoint-retention", &retention);
-    keys.set("execution.checkpointing.num-retained", &options.num_retained);
-    keys.set("state.checkpoints.num-retained", &options.num_retained);
+    keys.count("execution.checkpointing.num-retained", options.num_retained);
+    keys.count("state.checkpoints.num-retained", options.num_retained);
     keys.set("execution.checkpointing.incremental", &settings.backend.incremental);
     for (url, key) in [(&settings.checkpoints_dir, "dir"), (&settings.savepoints_dir, "savepoint-dir")] {
         if let Some(url) = url {
@@ -90,12 +95,12 @@ fn restart_strategy(strategy: &RestartStrategy, keys: &mut Keys) {
         RestartStrategy::None => keys.set(TYPE, &"none"),
         RestartStrategy::FixedDelay { attempts, delay } => {
             keys.set(TYPE, &"fixed-delay");
-            keys.set("restart-strategy.fixed-delay.attempts", &attempts);
+            keys.count("restart-strategy.fixed-delay.attempts", *attempts);
             keys.duration("restart-strategy.fixed-delay.delay", *delay);
         }
         RestartStrategy::FailureRate { max_failures, interval, delay } => {
             keys.set(TYPE, &"failure-rate");
-            keys.set("restart-strategy.failure-rate.max-failures-per-interval", &max_failures);
+            keys.count("restart-strategy.failure-rate.max-failures-per-interval", *max_failures);
             keys.duration("restart-strategy.failure-rate.failure-rate-interval", *interval);
             keys.duration("restart-strategy.failure-rate.delay", *delay);
         }
@@ -123,6 +128,7 @@ mod tests {
         settings.checkpointing.interval = Some(Duration::from_secs(3));
         settings.checkpointing.num_retained = 3;
         settings.checkpoints_dir = Some("s3://bucket/checkpoints".to_owned());
+        settings.checkpointing.tolerable_failed = u32::MAX;
         settings.restart.strategy =
             Some(RestartStrategy::FixedDelay { attempts: 7, delay: Duration::from_millis(250) });
         settings.backend.kind = BackendKind::RocksDb;
@@ -132,6 +138,7 @@ mod tests {
             |wanted: &str| keys.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_str());
         assert_eq!(value("execution.checkpointing.interval"), Some("3000 ms"));
         assert_eq!(value("execution.checkpointing.dir"), Some("s3://bucket/checkpoints"));
+        assert_eq!(value("execution.checkpointing.tolerable-failed-checkpoints"), Some("2147483647"));
         assert_eq!(value("restart-strategy.type"), Some("fixed-delay"));
         assert_eq!(value("restart-strategy.fixed-delay.attempts"), Some("7"));
         assert_eq!(value("restart-strategy.fixed-delay.delay"), Some("250 ms"));

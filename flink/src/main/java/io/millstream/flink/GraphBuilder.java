@@ -36,7 +36,9 @@ final class GraphBuilder {
         for (int stage = 0; stage < plan.stages.size(); stage++) {
             PlanDescription.Stage described = plan.stages.get(stage);
             SingleOutputStreamOperator<byte[]> operator = operator(new StageSpec(plan, stage), described);
-            operator.uid(described.uid).setMaxParallelism(plan.keyGroups);
+            // Flink cuts names at 80 characters for metrics; its web UI shows descriptions.
+            operator.uid(described.uid).name(described.uid).setDescription(described.name);
+            operator.setMaxParallelism(plan.keyGroups);
             if (described.parallelism > 0) {
                 operator.setParallelism(described.parallelism);
             }
@@ -54,7 +56,7 @@ final class GraphBuilder {
     private SingleOutputStreamOperator<byte[]> sourceStage(StageSpec spec, PlanDescription.Stage described) {
         SingleOutputStreamOperator<byte[]> reader = environment
                 .fromSource(new NativeSource(spec), WatermarkStrategy.noWatermarks(), "splits of " + described.uid, ELEMENT)
-                .uid(described.uid + "-splits")
+                .uid(described.readerUid)
                 .setMaxParallelism(plan.keyGroups);
         if (described.parallelism > 0) {
             reader.setParallelism(described.parallelism);

@@ -48,15 +48,20 @@ final class PlanDescription {
         final String name;
         final String uid;
         final int parallelism;
-        final boolean source;
+        /** The uid of the part of a source that brings its splits; empty for all other stages. */
+        final String readerUid;
         final boolean keyed;
 
         private Stage(WireReader in) {
             name = in.readString();
             uid = in.readString();
             parallelism = in.readInt();
-            source = in.readBoolean();
+            readerUid = in.readString();
             keyed = in.readBoolean();
+        }
+
+        boolean isSource() {
+            return !readerUid.isEmpty();
         }
     }
 

@@ -26,7 +26,7 @@ final class StageSpec implements Serializable {
         this.job = plan.job;
         this.stage = stage;
         this.name = described.name;
-        this.source = described.source;
+        this.source = described.isSource();
         this.keyed = described.keyed;
         this.keyGroups = plan.keyGroups;
         for (int number = 0; number < plan.edges.size(); number++) {
