@@ -90,7 +90,7 @@ impl<T: Default> ErrorPolicy<T, NativeError> for Throw {
     ) -> jni::errors::Result<T> {
         let text = payload.downcast_ref::<&str>().copied().map(str::to_owned);
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        throw(env, &format!("[bug] native code panicked: {}", text.unwrap_or_default()));
+        throw(env, &shortened(format!("[bug] native code panicked: {}", text.unwrap_or_default())));
         Ok(T::default())
     }
 }
@@ -111,7 +111,19 @@ fn message_of(error: &Error) -> String {
         ErrorKind::Fenced => "fenced",
         ErrorKind::Bug => "bug",
     };
-    format!("[{kind}] {}", error.chain())
+    shortened(format!("[{kind}] {}", error.chain()))
+}
+
+// Flink sends an exception several times over, and a TaskManager is lost when a message exceeds what its RPC
+// takes. A text that quotes a large record can do that.
+fn shortened(mut text: String) -> String {
+    const LONGEST: usize = 32 << 10;
+    let cut = text.len().saturating_sub(LONGEST);
+    if cut > 0 {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push_str(&format!("… ({cut} more bytes)"));
+    }
+    text
 }
 
 fn answer<'local, T: Default>(
@@ -481,7 +493,7 @@ fn log_line(level: Level, target: &str, text: &str) {
             // The harness is gone: so is its logger.
             let Some(class) = class.upgrade_local(env)? else { return Ok(()) };
             let level = level_number(level);
-            let (target, text) = (env.new_string(target)?, env.new_string(text)?);
+            let (target, text) = (env.new_string(target)?, env.new_string(shortened(text.to_owned()))?);
             env.call_static_method(
                 &class,
                 jni_str!("log"),

@@ -2,6 +2,7 @@ package io.millstream.flink;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * The calls of one native enumerator. They may block, so they belong on the source coordinator's worker
@@ -18,7 +19,7 @@ final class EnumeratorCalls implements AutoCloseable {
     EnumeratorCalls(StageSpec spec, int parallelism) {
         NativeLibrary.load();
         stage = spec.name;
-        handle = Native.openEnumerator(spec.job, spec.stage, parallelism);
+        handle = explain(() -> Native.openEnumerator(spec.job, spec.stage, parallelism));
     }
 
     /** {@code snapshot} is null on a fresh start. */
@@ -35,8 +36,12 @@ final class EnumeratorCalls implements AutoCloseable {
     }
 
     private Answer call(int event, byte[] argument) {
+        return explain(() -> new Answer(Native.enumerator(handle, event, argument)));
+    }
+
+    private <T> T explain(Supplier<T> nativeCall) {
         try {
-            return new Answer(Native.enumerator(handle, event, argument));
+            return nativeCall.get();
         } catch (NativeException e) {
             throw StageException.of("Enumerator of stage " + stage, e);
         }

@@ -39,7 +39,8 @@ final class NativeLibrary {
         try {
             loadCopy();
         } catch (IOException e) {
-            throw new IllegalStateException("The native library could not be copied to a temporary file.", e);
+            throw new IllegalStateException("The native library could not be copied to a file in "
+                    + System.getProperty("java.io.tmpdir") + ".", e);
         }
         Native.startLogs(NativeLog.level());
         LOG.info("The native library of the pipeline is loaded: {}.", Native.version());
@@ -51,6 +52,10 @@ final class NativeLibrary {
         try {
             copyTo(copy);
             System.load(copy.toAbsolutePath().toString());
+        } catch (UnsatisfiedLinkError e) {
+            throw new IllegalStateException("The native library cannot be loaded: " + e.getMessage() + ". If it says"
+                    + " 'failed to map segment', files in that folder must not be executed: name another folder by"
+                    + " -Djava.io.tmpdir=FOLDER in env.java.opts.all.", e);
         } finally {
             Files.deleteIfExists(copy);
         }
