@@ -88,11 +88,12 @@ final class NativeEnumerator implements SplitEnumerator<Assignment, EnumeratorSt
 
     /**
      * A reader that restarts has its splits from its state, and the enumerator will not send them again. It
-     * must still hear that it was assigned something, or it would hold event time back.
+     * must still hear that it was assigned something, or it would hold event time back. Where splits are on
+     * their way, it hears of those: a reader that was assigned none would say that it is idle meanwhile.
      */
     @Override
     public void addReader(int subtask) {
-        if (!seen.add(subtask)) {
+        if (!seen.add(subtask) && pendingOf(subtask).isEmpty()) {
             context.assignSplit(new Assignment(Native.emptyAssignment(complete.contains(subtask))), subtask);
         }
         deliver(subtask);

@@ -17,11 +17,18 @@ import org.apache.flink.runtime.operators.coordination.OperatorEvent;
  * all of them were.
  */
 final class SourceEnd {
+    private static final long UNKNOWN = Long.MAX_VALUE;
+
     private final int parallelism;
     private final Map<Integer, SubtaskGateway> gateways = new HashMap<>();
     private final Set<Integer> read = new HashSet<>();
     private final Set<Integer> finished = new HashSet<>();
-    private boolean lastIsKnown;
+    /** The checkpoint after which all leave. */
+    private long last = UNKNOWN;
+    /** Whether that checkpoint is complete. */
+    private boolean leaving;
+    /** Those that have started anew since. */
+    private final Set<Integer> again = new HashSet<>();
 
     SourceEnd(int parallelism) {
         this.parallelism = parallelism;
@@ -31,19 +38,37 @@ final class SourceEnd {
         gateways.put(gateway.getSubtask(), gateway);
     }
 
-    /** The subtask starts anew, perhaps from before its end. */
+    /**
+     * The subtask starts anew, perhaps from before its end. Flink may restart it alone, so the others are told
+     * to stay.
+     */
     void forget(int subtask) {
         gateways.remove(subtask);
         read.remove(subtask);
         finished.remove(subtask);
-        lastIsKnown = false;
+        if (leaving) {
+            again.add(subtask);
+        } else if (last != UNKNOWN) {
+            last = UNKNOWN;
+            tell(new LastCheckpoint(UNKNOWN));
+        }
+    }
+
+    /**
+     * Whether some subtasks have started anew when the others had leave to go. No checkpoint can be complete
+     * any more: all must start anew.
+     */
+    boolean isTorn() {
+        return !again.isEmpty() && again.size() < parallelism;
     }
 
     /** The whole source starts anew. */
     void reset() {
         read.clear();
         finished.clear();
-        lastIsKnown = false;
+        again.clear();
+        leaving = false;
+        last = UNKNOWN;
     }
 
     /** Takes an event of a subtask; false for one of another kind. */
@@ -69,10 +94,19 @@ final class SourceEnd {
 
     /** Called before the barriers of a checkpoint go out. */
     void checkpointBegins(long checkpoint) {
-        if (!lastIsKnown && finished.size() == parallelism) {
-            lastIsKnown = true;
+        if (again.size() == parallelism) {
+            again.clear();
+            leaving = false;
+            last = UNKNOWN;
+        }
+        if (last == UNKNOWN && finished.size() == parallelism) {
+            last = checkpoint;
             tell(new LastCheckpoint(checkpoint));
         }
+    }
+
+    void checkpointIsComplete(long checkpoint) {
+        leaving |= last != UNKNOWN && checkpoint >= last;
     }
 
     private void tell(OperatorEvent event) {

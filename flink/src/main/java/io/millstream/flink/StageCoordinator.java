@@ -136,6 +136,10 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
         watching.values().forEach(answer -> answer.complete(CheckpointWatch.Request.answer(checkpoint)));
         watching.clear();
         if (sourceEnd != null) {
+            if (sourceEnd.isTorn()) {
+                context.failJob(new FlinkException("Subtasks of a source have started anew after the others had"
+                        + " finished: the job starts anew as a whole."));
+            }
             sourceEnd.checkpointBegins(checkpoint);
         }
         result.complete(ByteBuffer.allocate(Long.BYTES).putLong(claims().last()).array());
@@ -153,7 +157,11 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     }
 
     @Override
-    public void notifyCheckpointComplete(long checkpoint) {}
+    public void notifyCheckpointComplete(long checkpoint) {
+        if (sourceEnd != null) {
+            sourceEnd.checkpointIsComplete(checkpoint);
+        }
+    }
 
     @Override
     public void notifyCheckpointAborted(long checkpoint) {
