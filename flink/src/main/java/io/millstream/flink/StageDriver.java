@@ -39,6 +39,10 @@ final class StageDriver {
     private long lastCheckpoint;
     /** Whether the task waits, within the word of a checkpoint that came too early, for its last one. */
     private boolean staying;
+    /**
+     * Whether nothing is left to commit. The task leaves, and works off its last mails, such as one for one more
+     * checkpoint, when its mailbox takes no wake-ups any more: nothing may wait for one.
+     */
     private boolean settled;
 
     StageDriver(
@@ -129,7 +133,6 @@ final class StageDriver {
 
     void completed(long checkpoint, boolean stopsTheJob) {
         if (settled) {
-            // Nothing is left to commit, and the mailbox of a task that leaves takes no wake-ups any more.
             return;
         }
         if (stopsTheJob || checkpoint >= Math.max(firstAfterFinish, lastCheckpoint)) {
@@ -212,7 +215,7 @@ final class StageDriver {
         }
         loop(() -> {
             // A stage that has ended gets no data, so that it says BLOCKED means nothing.
-            while (!ended && is(CallResult.MORE | CallResult.BLOCKED)) {
+            while (!ended && !settled && is(CallResult.MORE | CallResult.BLOCKED)) {
                 if (is(CallResult.MORE)) {
                     mailboxes.runOne();
                     call(CallKind.RESUME, 0, null);
@@ -237,11 +240,14 @@ final class StageDriver {
     }
 
     private void resumeOrWait() {
-        if (is(CallResult.MORE) || owesResume) {
-            call(CallKind.RESUME, 0, null);
-        } else {
-            mailboxes.waitForOwn();
+        if (!is(CallResult.MORE) && !owesResume) {
+            if (!settled) {
+                mailboxes.waitForOwn();
+                return;
+            }
+            mailboxes.pause();
         }
+        call(CallKind.RESUME, 0, null);
     }
 
     private void loop(Runnable body) {

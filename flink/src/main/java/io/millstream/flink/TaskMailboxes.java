@@ -18,6 +18,8 @@ import org.apache.flink.util.function.ThrowingRunnable;
  * checkpoint would run inside this one.
  */
 final class TaskMailboxes {
+    private static final long PAUSE_MILLIS = 10;
+
     private final MailboxExecutor own;
     private final MailboxExecutor all;
     private final ProcessingTimeService time;
@@ -59,12 +61,25 @@ final class TaskMailboxes {
         waitFor(all);
     }
 
+    /** Waits a little while, for a stage that nobody can wake any more. */
+    void pause() {
+        try {
+            Thread.sleep(PAUSE_MILLIS);
+        } catch (InterruptedException e) {
+            throw cancelled(e);
+        }
+    }
+
     private static void waitFor(MailboxExecutor mailbox) {
         try {
             mailbox.yield();
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new FlinkRuntimeException("The task was cancelled while its stage waited.", e);
+            throw cancelled(e);
         }
+    }
+
+    private static FlinkRuntimeException cancelled(InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return new FlinkRuntimeException("The task was cancelled while its stage waited.", e);
     }
 }
