@@ -8,6 +8,7 @@ mod configuration;
 mod jar;
 mod job;
 mod leader;
+mod library;
 mod logs;
 mod process;
 mod rest;
@@ -28,8 +29,10 @@ pub use self::checkpoints::{
     Checkpoint, CheckpointCounts, Checkpoints, FailedCheckpoint, LatestCheckpoints, RestoredCheckpoint,
     SavepointFormat,
 };
+pub(crate) use self::configuration::LOG4J;
 pub use self::job::{FlinkJob, JobState, Metric, Vertex};
 use self::leader::leading_since;
+pub use self::library::{GlibcVersion, PipelineLibrary};
 use self::logs::Logs;
 use self::process::Common;
 use self::rest::{Progress, Rest};

@@ -82,6 +82,12 @@ pub(crate) fn configure(dir: &Path, settings: &[(&str, String)]) -> Result<()> {
     Ok(fs::write(conf.join("log4j.properties"), LOG4J)?)
 }
 
+/// Writes settings to a file of Hadoop's.
+pub(crate) fn write_site(file: &Path, settings: &[(String, String)]) -> Result<()> {
+    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    fs::write(file, xml(settings)?).with_context(|| format!("cannot write {}", file.display()))
+}
+
 /// The command that runs `class` with the configuration in `dir`.
 pub(crate) fn command(jars: &Path, dir: &Path, class: &str) -> Result<Vec<OsString>> {
     let mut command: Vec<OsString> = vec![java::program()?.into()];

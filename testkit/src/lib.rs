@@ -54,6 +54,7 @@ mod files;
 mod flink;
 mod flink_client;
 mod footprint;
+mod flink_home;
 mod go;
 mod handle;
 mod hdfs;
@@ -62,6 +63,7 @@ mod java;
 mod kafka;
 mod kafka_admin;
 mod kafka_software;
+mod kubernetes;
 mod minio;
 mod name;
 mod opensearch;
@@ -70,19 +72,22 @@ mod redis;
 mod s3proxy;
 mod tls_front;
 mod watchdog;
+mod yarn;
 mod zookeeper;
 
 pub use chromium::Chromium;
 pub use elasticsearch::{Elasticsearch, ElasticsearchBuilder};
 pub use flink::{
     Checkpoint, CheckpointCounts, Checkpoints, ClaimMode, FailedCheckpoint, Flink, FlinkBuilder, FlinkJob,
-    FlinkVersion, JobState, LatestCheckpoints, Metric, RestoredCheckpoint, SavepointFormat, Submission,
-    Vertex,
+    FlinkVersion, GlibcVersion, JobState, LatestCheckpoints, Metric, PipelineLibrary, RestoredCheckpoint,
+    SavepointFormat, Submission, Vertex,
 };
 pub use flink_client::FlinkClient;
 pub use footprint::Footprint;
+pub use flink_home::FlinkHome;
 pub use hdfs::{Hdfs, HdfsBuilder};
 pub use kafka::{Kafka, KafkaBuilder, TopicRight};
+pub use kubernetes::Kubernetes;
 pub use minio::{MinIo, MinIoBuilder};
 pub use name::unique_name;
 pub use opensearch::OpenSearch;
@@ -90,4 +95,5 @@ pub use prometheus::{Prometheus, PrometheusBuilder};
 pub use redis::{Redis, RedisBuilder, RedisVersion};
 pub use s3proxy::S3Proxy;
 pub use tls_front::TlsFront;
+pub use yarn::Yarn;
 pub use zookeeper::{ZooKeeper, ZooKeeperBuilder};

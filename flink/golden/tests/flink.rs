@@ -15,6 +15,10 @@ mod sources;
 mod storage;
 #[path = "flink/submitted_again.rs"]
 mod submitted_again;
+#[path = "deploy/kubernetes.rs"]
+mod kubernetes;
+#[path = "deploy/yarn.rs"]
+mod yarn;
 
 use anyhow::{Result, ensure};
 use common::{Case, Place};

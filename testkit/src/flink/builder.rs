@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::Flink;
-use super::configuration::{Configuration, Memory};
+use super::configuration::{Configuration, Election, Memory};
 use super::logs::Logs;
 use super::process::{Common, JobManager};
 use super::rest::Rest;
@@ -17,7 +17,6 @@ use super::software::{self, FlinkVersion};
 use super::submission::Submission;
 use crate::MinIo;
 use crate::handle::placed;
-use crate::name::unique_name;
 use crate::port::Port;
 use crate::server::{Home, Server};
 
@@ -28,7 +27,7 @@ pub struct FlinkBuilder {
     job_managers: usize,
     task_managers: usize,
     slots: u32,
-    quorum: Option<String>,
+    election: Option<Election>,
     storage: Option<String>,
     memory: Memory,
     hadoop: bool,
@@ -48,7 +47,7 @@ impl Default for FlinkBuilder {
             job_managers: 1,
             task_managers: 1,
             slots: 2,
-            quorum: None,
+            election: None,
             storage: None,
             memory: Memory::default(),
             hadoop: false,
@@ -86,7 +85,15 @@ impl FlinkBuilder {
 
     /// Several JobManagers, of which the ZooKeeper servers in `quorum` (`127.0.0.1:2181,…`) say who leads.
     pub fn high_availability(mut self, quorum: &str, job_managers: usize) -> Self {
-        self.quorum = Some(quorum.to_owned());
+        self.election = Some(Election::ZooKeeper { quorum: quorum.to_owned() });
+        self.job_managers = job_managers;
+        self
+    }
+
+    /// Several JobManagers that elect their leader in Kubernetes. They have the rights of whoever this
+    /// client's configuration names.
+    pub fn kubernetes_high_availability(mut self, account: &Path, job_managers: usize) -> Self {
+        self.election = Some(Election::Kubernetes { account: account.to_owned() });
         self.job_managers = job_managers;
         self
     }
@@ -172,8 +179,8 @@ impl FlinkBuilder {
     /// # Errors
     /// If it cannot be fetched or does not start.
     pub fn start(mut self) -> Result<Flink> {
-        let one = self.job_managers == 1 || self.quorum.is_some() && self.job_managers > 0;
-        ensure!(one, "several JobManagers need ZooKeeper: see high_availability()");
+        let one = self.job_managers == 1 || self.election.is_some() && self.job_managers > 0;
+        ensure!(one, "several JobManagers need an election: see high_availability()");
         let home = self.home.take().map_or_else(|| Home::temporary("flink"), Ok)?;
         let configuration = self.configuration(home.dir());
         let (slots, task_managers) = (self.slots, self.task_managers);
@@ -207,9 +214,8 @@ impl FlinkBuilder {
         let storage = self.storage.clone().unwrap_or_else(|| format!("file://{}", dir.display()));
         configuration.set("execution.checkpointing.dir", format!("{storage}/checkpoints"));
         configuration.set("execution.checkpointing.savepoint-dir", format!("{storage}/savepoints"));
-        if let Some(quorum) = &self.quorum {
-            let cluster = format!("/{}", unique_name("cluster"));
-            configuration.high_availability(quorum, &format!("{storage}/high-availability"), &cluster);
+        if let Some(election) = &self.election {
+            configuration.high_availability(election, &storage);
         }
         for (key, value) in &self.settings {
             configuration.set(key, value.as_str());

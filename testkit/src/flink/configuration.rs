@@ -2,13 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+
+use crate::name::unique_name;
 
 /// Keys and values of `config.yaml`; a later value overrides an earlier one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Configuration(BTreeMap<String, String>);
+
+/// Who says which of several JobManagers leads.
+#[derive(Clone, Debug)]
+pub(crate) enum Election {
+    ZooKeeper {
+        quorum: String,
+    },
+    Kubernetes {
+        /// The configuration of a client with the rights of the JobManagers.
+        account: PathBuf,
+    },
+}
 
 /// Sizes in MiB. They are given to Flink one by one, so that nothing is derived from a total.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +40,7 @@ const METASPACE: u32 = 256;
 const OVERHEAD: u32 = 192;
 
 /// The log goes to standard output.
-const LOG4J: &str = "\
+pub(crate) const LOG4J: &str = "\
 status=warn
 appender.c.type=Console
 appender.c.name=C
@@ -116,12 +130,21 @@ impl Configuration {
         configuration
     }
 
-    /// Several JobManagers, of which ZooKeeper says who leads.
-    pub(crate) fn high_availability(&mut self, quorum: &str, storage: &str, cluster: &str) {
-        let prefix = "high-availability";
-        self.set(&format!("{prefix}.type"), "zookeeper");
-        self.set(&format!("{prefix}.storageDir"), storage);
-        self.set(&format!("{prefix}.cluster-id"), cluster);
+    /// Several JobManagers, of which one is elected.
+    pub(crate) fn high_availability(&mut self, election: &Election, storage: &str) {
+        self.set("high-availability.storageDir", format!("{storage}/high-availability"));
+        // Otherwise the standby runs a bounded job of an application cluster once more when it takes over.
+        self.set("job-result-store.delete-on-commit", "false");
+        let cluster = unique_name("cluster");
+        match election {
+            Election::ZooKeeper { quorum } => self.zookeeper(quorum, &cluster),
+            Election::Kubernetes { account } => self.kubernetes(account, &cluster),
+        }
+    }
+
+    fn zookeeper(&mut self, quorum: &str, cluster: &str) {
+        self.set("high-availability.type", "zookeeper");
+        self.set("high-availability.cluster-id", format!("/{cluster}"));
         let keys = [
             ("quorum", quorum),
             ("path.root", "/flink"),
@@ -130,10 +153,18 @@ impl Configuration {
             ("client.retry-wait", "500"),
         ];
         for (key, value) in keys {
-            self.set(&format!("{prefix}.zookeeper.{key}"), value);
+            self.set(&format!("high-availability.zookeeper.{key}"), value);
         }
-        // Otherwise the standby runs a bounded job of an application cluster once more when it takes over.
-        self.set("job-result-store.delete-on-commit", "false");
+    }
+
+    fn kubernetes(&mut self, account: &Path, cluster: &str) {
+        self.set("high-availability.type", "kubernetes");
+        self.set("kubernetes.cluster-id", cluster);
+        self.set("kubernetes.config.file", account.display().to_string());
+        let keys = [("lease-duration", "5 s"), ("renew-deadline", "4 s"), ("retry-period", "500 ms")];
+        for (key, value) in keys {
+            self.set(&format!("high-availability.kubernetes.leader-election.{key}"), value);
+        }
     }
 
     pub(crate) fn set(&mut self, key: &str, value: impl Into<String>) {

@@ -2,37 +2,48 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
+use std::env::consts::ARCH;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::FlinkVersion;
+use super::library::PipelineLibrary;
 use crate::{cache, fetch, java};
 
-/// Where the harness looks for the library of this machine's kind.
-const LIBRARY: &str = "native/linux-x86_64/libpipeline.so";
-
 impl FlinkVersion {
-    /// Packs the harness, compiled against this Flink, and a pipeline's library into a jar. The library goes in
-    /// without what only debuggers read.
+    /// Packs the harness, compiled against this Flink, and a pipeline's library into a jar.
     ///
     /// # Errors
     /// If the harness does not compile, or the library is missing.
     pub fn pipeline_jar(self, library: &Path, jar: &Path) -> Result<()> {
-        let native = tempfile::tempdir()?;
-        let packed = native.path().join(LIBRARY);
-        fs::create_dir_all(packed.parent().unwrap_or(&packed))?;
-        ensure!(library.is_file(), "there is no library {}", library.display());
-        let mut strip = Command::new("strip");
-        strip.arg("--strip-debug").arg("-o").arg(&packed).arg(library);
-        fetch::run(&mut strip, "strip")?;
+        self.pipeline_jar_for(&[PipelineLibrary::read(library)?], "", jar)
+    }
+
+    /// The same with libraries for several kinds of machines, and the notices of what is in them.
+    ///
+    /// # Errors
+    /// If the harness does not compile, or a file cannot be written.
+    pub fn pipeline_jar_for(self, libraries: &[PipelineLibrary], notices: &str, jar: &Path) -> Result<()> {
+        let content = tempfile::tempdir()?;
+        for library in libraries {
+            let dir = content.path().join(format!("native/linux-{}", library.architecture()));
+            fs::create_dir_all(&dir)?;
+            pack(library, &dir.join("libpipeline.so"))?;
+        }
+        let meta = content.path().join("META-INF");
+        fs::create_dir_all(&meta)?;
+        fs::copy(checkout()?.join("LICENSE"), meta.join("LICENSE"))?;
+        if !notices.is_empty() {
+            fs::write(meta.join("THIRD-PARTY-NOTICES.txt"), notices)?;
+        }
         fs::copy(self.harness()?, jar).with_context(|| format!("cannot write {}", jar.display()))?;
-        let mut pack = Command::new(java::tool("jar")?);
-        pack.arg("--update").arg("--file").arg(jar).arg("-C").arg(native.path()).arg(LIBRARY);
-        fetch::run(&mut pack, "jar")
+        let mut update = Command::new(java::tool("jar")?);
+        update.arg("--update").arg("--file").arg(jar).arg("-C").arg(content.path()).arg(".");
+        fetch::run(&mut update, "jar")
     }
 
     /// The jar of the harness alone, compiled once for each state of its sources.
@@ -73,6 +84,18 @@ impl FlinkVersion {
             fetch::maven(target, &words)
         })
     }
+}
+
+/// Copies a library, without what only debuggers read: this machine's `strip` knows its own libraries alone,
+/// and a build for other machines leaves that out itself.
+fn pack(library: &PipelineLibrary, target: &Path) -> Result<()> {
+    if library.architecture() == ARCH {
+        let mut strip = Command::new("strip");
+        strip.arg("--strip-debug").arg("-o").arg(target).arg(library.path());
+        return fetch::run(&mut strip, "strip");
+    }
+    fs::copy(library.path(), target).with_context(|| format!("cannot write {}", target.display()))?;
+    Ok(())
 }
 
 /// The checkout that runs. Where this crate was built says nothing: checkouts may share their build output.

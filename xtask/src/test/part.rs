@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use millstream_testkit::{Chromium, FlinkVersion, Hdfs, MinIo};
+use millstream_testkit::{Chromium, FlinkVersion, Hdfs, Kubernetes, MinIo, Yarn};
 
 /// A part; the cheap ones come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,6 +79,8 @@ impl Part {
         }
         if self == Self::Flink {
             FlinkVersion::default().software()?;
+            Kubernetes::software()?;
+            Yarn::software()?;
         }
         Ok(())
     }

@@ -216,13 +216,24 @@ impl Place {
 
     /// The same with its checkpoints at this URL.
     pub(crate) fn submission_at(&self, case: &Case, name: &str, checkpoints: &str) -> Result<Submission> {
-        let config = self.fresh("config.yaml");
-        fs::write(&config, case.config(checkpoints, &self.results_dir(case, name)))?;
+        let config = self.config(case, name, checkpoints)?;
         fs::create_dir_all(self.tripwire(case, name, ""))?;
         let submission =
             Submission::jar(&self.jar.path()).argument("--config").argument(config.display().to_string());
         let set = case.set.iter();
         Ok(set.fold(submission, |submission, change| submission.argument("--set").argument(change)))
+    }
+
+    /// The jar.
+    pub(crate) fn jar(&self) -> PathBuf {
+        self.jar.path()
+    }
+
+    /// The file of such a job.
+    pub(crate) fn config(&self, case: &Case, name: &str, checkpoints: &str) -> Result<PathBuf> {
+        let config = self.fresh("config.yaml");
+        fs::write(&config, case.config(checkpoints, &self.results_dir(case, name)))?;
+        Ok(config)
     }
 
     /// Makes an operator of a running job fail at its next record, in one of its subtasks. Returns when it
@@ -265,6 +276,7 @@ impl Place {
         self.dir.path().join(format!("{:?}-{name}", case.pipeline))
     }
 
+    /// A path that nothing has.
     pub(crate) fn fresh(&self, name: &str) -> PathBuf {
         self.dir.path().join(format!("{}-{name}", self.fresh.fetch_add(1, Relaxed)))
     }
