@@ -4,6 +4,7 @@
 //! boxes of this library; the harness closes each exactly once, and calls nothing with it afterwards.
 
 use std::ffi::c_void;
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +23,7 @@ use tracing::Level;
 use crate::enumerator::{StageEnumerator, encode_assignment, is_last};
 use crate::epoch::Claimant;
 use crate::metrics::RecordCounters;
-use crate::program::{Job, Program};
+use crate::program::{Job, Program, help};
 use crate::roomy::roomy;
 use crate::state::FrozenStage;
 use crate::subtask::{FlinkCall, StageSubtask};
@@ -233,6 +234,11 @@ extern "system" fn describe_job<'local>(
         let mut texts = Vec::new();
         for index in 0..args.len(env)? {
             texts.push(args.get_element(env, index)?.try_to_string(env)?);
+        }
+        if let Some(help) = help(&texts) {
+            // Where the user has called; nothing is left to describe.
+            let _ = std::io::stdout().write_all(help.as_bytes());
+            return array(env, &[]);
         }
         let program = program()?;
         let described = roomy(|| describe::describe(program.as_ref(), texts))?;

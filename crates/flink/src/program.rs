@@ -1,7 +1,10 @@
 //! The user's program as the driver sees it: arguments in, plan and settings out. Each TaskManager and the
 //! JobManager build the same plan again from the same [`Job`].
 
+use std::path::Path;
+
 use clap::Parser;
+use clap::error::ErrorKind;
 use millstream_cli::{Application, ConfigArgs, parse_named};
 use millstream_protocol::job_settings::JobSettings;
 use millstream_record::{Error, Result};
@@ -73,14 +76,31 @@ impl<A: Application + Sync> Program for A {
     }
 }
 
+/// The text that the arguments ask for instead of a job: that of `--help`.
+pub(crate) fn help(args: &[String]) -> Option<String> {
+    let error = JobArgs::try_parse_from(args).err()?;
+    (error.kind() == ErrorKind::DisplayHelp).then(|| error.to_string())
+}
+
+/// The program runs on different machines, depending on how it is submitted: the message says where.
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let dir = std::env::current_dir().unwrap_or_default();
+        let message = format!(
+            "{} cannot be read in {}. The file must be where the program's main method runs: on the machine of \
+             `flink run` for a session, on the JobManager for an application, the web UI and REST",
+            file.display(),
+            dir.display()
+        );
+        Error::configuration(message).caused_by(error)
+    })
+}
+
 impl Job {
     /// Reads the arguments and the file that they name.
     pub(crate) fn of_args(args: Vec<String>) -> Result<Self> {
         let args = JobArgs::try_parse_from(args).map_err(|error| Error::configuration(error.to_string()))?;
-        let file = &args.config.config;
-        let config = std::fs::read_to_string(file).map_err(|error| {
-            Error::configuration(format!("{} cannot be read", file.display())).caused_by(error)
-        })?;
+        let config = read(&args.config.config)?;
         Ok(Self {
             config,
             set: args.config.set,
@@ -117,5 +137,25 @@ impl Job {
             from_savepoint: bytes.list(WireReader::text)?.pop(),
             allow_non_restored: bytes.bool()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_no_error() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(help(&words("--help")).is_some_and(|text| text.contains("--from-savepoint")));
+        assert_eq!(help(&words("--config job.yaml")), None);
+        assert_eq!(help(&words("--confg job.yaml")), None);
+    }
+
+    #[test]
+    fn a_missing_file_says_where_it_must_be() {
+        let args = ["--config", "no/such.yaml"].map(str::to_owned).to_vec();
+        let error = Job::of_args(args).unwrap_err().chain();
+        assert!(error.contains("no/such.yaml") && error.contains("on the JobManager"), "{error}");
     }
 }

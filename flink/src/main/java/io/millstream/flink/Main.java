@@ -12,7 +12,11 @@ public final class Main {
 
     public static void main(String[] arguments) throws Exception {
         NativeLibrary.load();
-        PlanDescription plan = new PlanDescription(Native.describe(arguments));
+        byte[] described = Native.describe(arguments);
+        if (described.length == 0) {
+            return; // the arguments asked for help, which has been printed
+        }
+        PlanDescription plan = new PlanDescription(described);
         plan.notes.forEach(LOG::info);
         StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
         JobSettings settings = new JobSettings(environment);
