@@ -7,6 +7,8 @@
 #   native-application.sh clickstream clickstream-flink:0.2.0 -s s3://clickstream/savepoints/savepoint-1f2e3d-0123456789ab
 #
 # It ends with: flink cancel -t kubernetes-application -Dkubernetes.cluster-id=CLUSTER_ID JOB_ID
+# Like all commands for the running job, that one must reach the service CLUSTER_ID-rest: type it in a pod, or start
+# the application with -Dkubernetes.rest-service.exposed.type=NodePort.
 set -euo pipefail
 cluster=${1:?the cluster id} image=${2:?the image}
 shift 2
