@@ -4,7 +4,9 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
@@ -44,10 +46,34 @@ impl CrossTarget {
         let zigbuild = python_package("cargo-zigbuild", "0.24.0")?.join("bin");
         succeed(Command::new("rustup").args(["target", "add", &self.triple]))?;
         let mut command = cargo(&["zigbuild", "--release", "--target", &self.to_string()]);
+        command.envs(self.c_tools(&zig)?);
         command.env("CARGO_ZIGBUILD_ZIG_PATH", zig).env("PATH", first_on_path(zigbuild)?);
         // This machine's `strip` may not know the target.
         command.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
         Ok(command)
+    }
+
+    /// The variables that librdkafka's `configure` reads; it knows none of those that name a target. What runs
+    /// on this machine during the build keeps the machine's own tools.
+    fn c_tools(&self, zig: &Path) -> Result<Vec<(&'static str, OsString)>> {
+        let dir = cache::dir()?.join(format!("zig-for-{self}"));
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let target = format!("-target {}.{}", self.triple.replace("-unknown-", "-"), self.glibc);
+        let tools =
+            [("CC", "cc", &*target), ("CXX", "c++", &target), ("AR", "ar", ""), ("RANLIB", "ranlib", "")];
+        let own = [("HOST_CC", "cc"), ("HOST_CXX", "c++"), ("HOST_AR", "ar")];
+        let mut variables: Vec<_> = own.map(|(name, tool)| (name, OsString::from(tool))).into();
+        for (name, tool, options) in tools {
+            let script = dir.join(tool);
+            let zig = format!("exec '{}' {tool}", zig.display());
+            // Zig fails where it is asked for its version and a target.
+            let text =
+                format!("#!/bin/sh\n[ \"$1\" = --version ] && {zig} --version\n{zig} {options} \"$@\"\n");
+            fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+            variables.push((name, script.into_os_string()));
+        }
+        Ok(variables)
     }
 }
 
