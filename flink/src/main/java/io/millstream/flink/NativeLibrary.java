@@ -2,6 +2,8 @@ package io.millstream.flink;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.URL;
+import java.net.URLConnection;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -53,9 +55,13 @@ final class NativeLibrary {
             copyTo(copy);
             System.load(copy.toAbsolutePath().toString());
         } catch (UnsatisfiedLinkError e) {
-            throw new IllegalStateException("The native library cannot be loaded: " + e.getMessage() + ". If it says"
-                    + " 'failed to map segment', files in that folder must not be executed: name another folder by"
-                    + " -Djava.io.tmpdir=FOLDER in env.java.opts.all.", e);
+            throw new IllegalStateException(
+                    "The native library of the pipeline cannot be loaded: "
+                            + e.getMessage()
+                            + ". If the folder is mounted with noexec, choose another one with -Djava.io.tmpdir=FOLDER"
+                            + " in env.java.opts.all. If a version of GLIBC or a shared library is missing, build"
+                            + " the jar for this machine with `cargo xtask flink --target`.",
+                    e);
         } finally {
             Files.deleteIfExists(copy);
         }
@@ -68,12 +74,25 @@ final class NativeLibrary {
             return;
         }
         String resource = "native/linux-" + architecture() + "/libpipeline.so";
-        try (InputStream library = NativeLibrary.class.getClassLoader().getResourceAsStream(resource)) {
-            if (library == null) {
-                throw new IOException("The jar has no " + resource + ": build it for this machine's architecture.");
-            }
+        try (InputStream library = open(NativeLibrary.class.getClassLoader(), resource)) {
             Files.copy(library, target, StandardCopyOption.REPLACE_EXISTING);
         }
+    }
+
+    /**
+     * Opens a file of the jar. All class loaders of a JVM share the opened jars of a cache, and whichever is
+     * closed first, such as that of the job's attempt before this one, closes them for the others: so the jar is
+     * opened once more.
+     */
+    static InputStream open(ClassLoader loader, String resource) throws IOException {
+        URL url = loader.getResource(resource);
+        if (url == null) {
+            throw new IOException(
+                    "The jar has no " + resource + ": build it for this machine with `cargo xtask flink --target`.");
+        }
+        URLConnection connection = url.openConnection();
+        connection.setUseCaches(false);
+        return connection.getInputStream();
     }
 
     /** Rust's name of the architecture. */
