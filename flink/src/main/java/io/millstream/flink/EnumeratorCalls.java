@@ -17,9 +17,8 @@ final class EnumeratorCalls implements AutoCloseable {
     private final long handle;
 
     EnumeratorCalls(StageSpec spec, int parallelism) {
-        NativeLibrary.load();
         stage = spec.name;
-        handle = explain(() -> Native.openEnumerator(spec.job, spec.stage, parallelism));
+        handle = explain(() -> NativeLibrary.apart(() -> Native.openEnumerator(spec.job, spec.stage, parallelism)));
     }
 
     /** {@code snapshot} is null on a fresh start. */
@@ -49,7 +48,10 @@ final class EnumeratorCalls implements AutoCloseable {
 
     @Override
     public void close() {
-        Native.closeEnumerator(handle);
+        NativeLibrary.apart(() -> {
+            Native.closeEnumerator(handle);
+            return null;
+        });
     }
 
     /** What follows from an event. */

@@ -76,6 +76,7 @@ final class EpochClaims {
 
     private void run(CompletableFuture<Long> claim, Consumer<Throwable> failure) {
         try {
+            NativeLibrary.load();
             long epoch = Native.claimEpoch(job, claimant, hasClaimed(), last());
             hasClaimed(epoch);
             claim.complete(epoch);

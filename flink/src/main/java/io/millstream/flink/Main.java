@@ -11,8 +11,7 @@ public final class Main {
     private Main() {}
 
     public static void main(String[] arguments) throws Exception {
-        NativeLibrary.load();
-        byte[] described = Native.describe(arguments);
+        byte[] described = NativeLibrary.apart(() -> Native.describe(arguments));
         if (described.length == 0) {
             return; // the arguments asked for help, which has been printed
         }

@@ -8,6 +8,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.StandardCopyOption;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -47,6 +50,31 @@ final class NativeLibrary {
         Native.startLogs(NativeLog.level());
         LOG.info("The native library of the pipeline is loaded: {}.", Native.version());
         loaded = true;
+    }
+
+    /**
+     * Makes a native call on a thread of its own, with the library loaded. Native code leaves values behind on
+     * the threads that it runs on, and the library stays in memory until they have ended. The JobManager's own
+     * threads never end: there, every call is made like this, or on a thread that ends with the job.
+     */
+    static <T> T apart(Supplier<T> nativeCall) {
+        CompletableFuture<T> result = new CompletableFuture<>();
+        new Thread(() -> {
+            try {
+                load();
+                result.complete(nativeCall.get());
+            } catch (Throwable e) {
+                result.completeExceptionally(e);
+            }
+        }, "millstream-native").start();
+        try {
+            return result.join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof RuntimeException) {
+                throw (RuntimeException) e.getCause();
+            }
+            throw e;
+        }
     }
 
     private static void loadCopy() throws IOException {

@@ -51,7 +51,6 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
     @Override
     public void start() {
-        NativeLibrary.load();
         // Subtasks need it soon: the claim is made while they are still being deployed.
         claim();
     }
