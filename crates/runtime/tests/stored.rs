@@ -154,6 +154,26 @@ fn savepoints_restore_at_another_parallelism_and_under_another_name() {
 }
 
 #[test]
+fn a_savepoint_makes_newer_attempts_of_its_job_where_the_log_is_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = || keyed_sum(&Numbers::new(&SPLITS), 2, 3, &Sums::default());
+    // Three attempts.
+    for _ in 0..2 {
+        wait(start(plan(), stored(dir.path())).unwrap()).unwrap();
+    }
+    let numbers = gated(20_000);
+    let at_gate = numbers.probe.gate();
+    let job = start(keyed_sum(&numbers, 2, 3, &Sums::default()), stored(dir.path())).unwrap();
+    at_gate.recv().unwrap();
+    let url = job.stop_with_savepoint(None, false).unwrap().url.unwrap();
+    let before = wait(job).unwrap().epoch;
+    assert_eq!(before, 3);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let job = Launch::new(plan(), stored(elsewhere.path())).from_savepoint(&url, false).start().unwrap();
+    assert_eq!(wait(job).unwrap().epoch, before + 1);
+}
+
+#[test]
 fn stop_with_savepoint_ends_the_job_and_its_name_goes_on_from_it() {
     let dir = tempfile::tempdir().unwrap();
     let numbers = gated(20_000);

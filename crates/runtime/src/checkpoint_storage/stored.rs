@@ -95,9 +95,15 @@ impl CheckpointStorage for Stored {
             self.probed = true;
         }
         let dir = setup.options.job_dir.as_deref();
-        let attempt = Arc::new(self.claim_above(dir.map_or(Ok(0), epoch::latest)?)?);
+        let mut attempt = self.claim_above(dir.map_or(Ok(0), epoch::latest)?)?;
         remember(dir, attempt.epoch());
         let recovered = self.recover(setup, &attempt, given_up)?;
+        let before = recovered.as_ref().map_or(0, |recovered| epoch_before(setup, &recovered.snapshot));
+        if attempt.epoch() <= before {
+            attempt = self.claim_above(before)?;
+            remember(dir, attempt.epoch());
+        }
+        let attempt = Arc::new(attempt);
         self.attempt = Some(Arc::clone(&attempt));
         let restored = recovered.as_ref().map(|recovered| RestoredStats {
             id: recovered.reference.id,
@@ -137,6 +143,12 @@ impl CheckpointStorage for Stored {
             tracing::warn!("the job's checkpoints could not be deleted: {}", error.chain());
         }
     }
+}
+
+/// The attempt of the same job that a snapshot is of; its log may have been another one. Snapshots of Flink
+/// do not tell the job's name.
+fn epoch_before(setup: &Setup, snapshot: &JobSnapshot) -> u64 {
+    if snapshot.job.is_empty() || snapshot.job == setup.plan.name { snapshot.epoch } else { 0 }
 }
 
 /// The threads that wait for a storage. They end with the last who needs them: a clean-up may outlast its
