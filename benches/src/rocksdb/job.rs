@@ -39,7 +39,11 @@ pub(super) fn plan(
 pub(super) fn on_rocksdb(launch: Launch, folder: &Path, memory: u64) -> millstream::Result<Launch> {
     let options = RocksOptions { localdir: Some(folder.join("rocksdb")), memory };
     let backend = Arc::new(RocksBackend::new(&options)?);
-    let read = ReadOptions { local: Some(backend.folder_for_restores()), natives: Some(backend.clone()) };
+    let read = ReadOptions {
+        local: Some(backend.folder_for_restores()),
+        natives: Some(backend.clone()),
+        ..ReadOptions::default()
+    };
     Ok(launch.with_backend(backend).with_native_files(read))
 }
 
@@ -49,7 +53,7 @@ pub(super) fn on_heap(launch: Launch, folder: &Path) -> Launch {
     let options = RocksOptions { localdir: Some(folder.join("rocksdb")), memory: 0 };
     let (local, reader) =
         (Some(folder.join("restored")), millstream::state_backend::RocksReader::new(options));
-    launch.with_native_files(ReadOptions { local, natives: Some(Arc::new(reader)) })
+    launch.with_native_files(ReadOptions { local, natives: Some(Arc::new(reader)), ..ReadOptions::default() })
 }
 
 /// Runs it.

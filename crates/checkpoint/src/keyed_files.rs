@@ -3,6 +3,7 @@
 //! Entries of all operators whose state is in memory are in one [state file](crate::format); cold stores hand
 //! over their own files. A manifest, small JSON, says what is where.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
@@ -15,15 +16,19 @@ use millstream_stage::snapshot::{FrozenState, KeyedPart, NativeFile, NativeReade
 use millstream_storage::{Storage, StorageOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::flink_savepoint::StoredFile;
 use crate::format::{FileSummary, StateFile, StateFileWriter};
 use crate::manifest::{KeyedManifest, TableManifest};
-use crate::store::{NativePart, StoredPart};
+use crate::store::{NativePart, NativePartFile, ReadOptions, StoredPart};
 
 /// The name of the file that holds the entries.
 const ENTRIES: &str = "entries";
 
 /// The version of the manifest that is written.
 const VERSION: u32 = 1;
+
+/// An operator, and its keyed state.
+pub type KeyedOperator = (String, Arc<dyn KeyedPart>);
 
 /// A file to be kept, and under which name the manifest knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +176,50 @@ pub async fn read(
     manifest: &[u8],
     folder: &Path,
     reader: Option<Arc<dyn NativeReader>>,
-) -> Result<Vec<(String, Arc<dyn KeyedPart>)>> {
+) -> Result<Vec<KeyedOperator>> {
+    let manifest = decode(manifest)?;
+    let storage = Storage::open(&format!("file://{}", folder.display()), &StorageOptions::default())?;
+    let mut parts = entries(&manifest, || Ok((storage, ENTRIES))).await?;
+    for native in manifest.native {
+        let files = native.files.into_iter().map(|file| found(folder, file)).collect::<Result<_>>()?;
+        let tables = native.tables.into_iter().map(Into::into).collect();
+        let part = NativePart::here(tables, native.format, native.groups, files, reader.clone());
+        parts.push((native.operator, Arc::new(part)));
+    }
+    Ok(parts)
+}
+
+/// Reads what [`write`] wrote from files that a storage has, by name. Files of cold stores are brought to
+/// this machine; entries are read when they are asked for.
+///
+/// # Errors
+/// See [`read`].
+pub(crate) async fn read_stored(
+    manifest: &[u8],
+    files: &BTreeMap<String, StoredFile>,
+    options: &ReadOptions,
+) -> Result<Vec<KeyedOperator>> {
+    let manifest = decode(manifest)?;
+    let stored = |name: &str| {
+        files.get(name).ok_or_else(|| Error::data(format!("the file {name} of the keyed state is missing")))
+    };
+    let of_entries = || stored(ENTRIES).map(|file| (file.storage.clone(), file.name.as_str()));
+    let mut parts = entries(&manifest, of_entries).await?;
+    for native in manifest.native {
+        let NativeFilesManifest { operator, format, tables, groups, files } = native;
+        let file = |LocalFile { local, name, id, bytes, shared }| {
+            let StoredFile { storage, name: path, .. } = stored(&local)?.clone();
+            Ok(NativePartFile { storage, path, id, name, shared, bytes, xxh3: None })
+        };
+        let files = files.into_iter().map(file).collect::<Result<_>>()?;
+        let tables = tables.into_iter().map(Into::into).collect();
+        let part = NativePart::here(tables, format, groups, Vec::new(), options.natives.clone());
+        parts.push((operator, Arc::new(part.bring(files, options).await?)));
+    }
+    Ok(parts)
+}
+
+fn decode(manifest: &[u8]) -> Result<FilesManifest> {
     let manifest: FilesManifest = serde_json::from_slice(manifest)
         .map_err(|error| Error::data("the manifest of keyed state cannot be read").caused_by(error))?;
     if manifest.version != VERSION {
@@ -180,23 +228,22 @@ pub async fn read(
             "the manifest of keyed state has version {version}, this program reads version {VERSION}"
         )));
     }
-    let mut parts: Vec<(String, Arc<dyn KeyedPart>)> = Vec::new();
-    if let Some((bytes, checksum)) = manifest.entries {
-        let storage = Storage::open(&format!("file://{}", folder.display()), &StorageOptions::default())?;
-        let file = StateFile::open(&storage, ENTRIES, FileSummary { bytes, checksum }).await?;
-        let file = Arc::new(file);
-        for keyed in &manifest.keyed {
-            let part = StoredPart::new(Some(Arc::clone(&file)), keyed);
-            parts.push((keyed.operator.clone(), Arc::new(part)));
-        }
-    }
-    for native in manifest.native {
-        let files = native.files.into_iter().map(|file| found(folder, file)).collect::<Result<_>>()?;
-        let tables = native.tables.into_iter().map(Into::into).collect();
-        let part = NativePart::here(tables, native.format, native.groups, files, reader.clone());
-        parts.push((native.operator, Arc::new(part)));
-    }
-    Ok(parts)
+    Ok(manifest)
+}
+
+/// The operators whose entries are in a file.
+async fn entries<'a>(
+    manifest: &FilesManifest,
+    file: impl FnOnce() -> Result<(Storage, &'a str)>,
+) -> Result<Vec<KeyedOperator>> {
+    let Some((bytes, checksum)) = manifest.entries else { return Ok(Vec::new()) };
+    let (storage, name) = file()?;
+    let file = Arc::new(StateFile::open(&storage, name, FileSummary { bytes, checksum }).await?);
+    let part = |keyed: &KeyedManifest| {
+        let part: Arc<dyn KeyedPart> = Arc::new(StoredPart::new(Some(Arc::clone(&file)), keyed));
+        (keyed.operator.clone(), part)
+    };
+    Ok(manifest.keyed.iter().map(part).collect())
 }
 
 fn found(folder: &Path, file: LocalFile) -> Result<NativeFile> {

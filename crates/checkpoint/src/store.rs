@@ -27,6 +27,7 @@ mod local;
 mod native;
 mod native_part;
 mod paths;
+pub(crate) mod pieces;
 mod read;
 mod savepoint;
 mod state_file;
@@ -49,7 +50,8 @@ use crate::manifest::{FileManifest, Manifest};
 
 pub use attempt_store::{AttemptStore, Recovered};
 pub use millstream_stage::snapshot::NativeReader;
-pub(crate) use native_part::NativePart;
+pub(crate) use native_part::{NativePart, NativePartFile};
+pub(crate) use read::merge;
 pub use read::{Opened, ReadOptions, open, read, read_manifest};
 pub(crate) use stored_part::StoredPart;
 pub use writer::{CheckpointWriter, PartMetrics, WrittenCheckpoint};

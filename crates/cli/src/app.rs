@@ -40,8 +40,9 @@ pub enum Command {
 pub struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Start from the savepoint or checkpoint at this URL or path. When the same command is repeated after a
-    /// crash, the job goes on from its own latest checkpoint
+    /// Start from the savepoint or checkpoint at this URL or path, which may be one that the same pipeline
+    /// wrote in Flink. When the same command is repeated after a crash, the job goes on from its own latest
+    /// checkpoint
     #[arg(short = 's', long, value_name = "URL")]
     pub(crate) from_savepoint: Option<String>,
     /// Give up state in the savepoint or checkpoint that the job has no operator or state for any more;

@@ -48,7 +48,8 @@ pub(crate) fn restore<A: Application>(app: &A, args: &RestoreArgs) -> Result<()>
 /// # Errors
 /// [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) for a path that no URL can name.
 pub(crate) fn as_url(place: &str) -> Result<String> {
-    if place.contains("://") {
+    // Flink shows savepoints on this machine as `file:/…`.
+    if place.contains("://") || place.starts_with("file:/") {
         return Ok(place.to_owned());
     }
     let path = std::path::absolute(Path::new(place)).ok();
@@ -63,6 +64,7 @@ mod tests {
     #[test]
     fn a_path_is_a_url_of_this_machine() {
         assert_eq!(as_url("s3://bucket/savepoint-1").unwrap(), "s3://bucket/savepoint-1");
+        assert_eq!(as_url("file:/var/savepoint-1").unwrap(), "file:/var/savepoint-1");
         assert_eq!(as_url("/var/savepoint-1").unwrap(), "file:///var/savepoint-1");
         assert!(as_url("savepoint-1").unwrap().ends_with("/savepoint-1"));
     }

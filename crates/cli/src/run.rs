@@ -64,7 +64,11 @@ pub fn launch<A: Application>(app: &A, config: &Config<A::Options>) -> Result<La
     let plan = env.plan()?;
     let launch = Launch::new(plan.clone(), config.engine.runtime(&settings));
     let ConfiguredBackend { backend, local, natives } = configured_backend(&plan, &settings.backend)?;
-    Ok(launch.with_backend(backend).with_native_files(ReadOptions { local, natives }))
+    Ok(launch.with_backend(backend).with_native_files(ReadOptions {
+        local,
+        natives,
+        ..ReadOptions::default()
+    }))
 }
 
 /// Runs a job to its end and prints its report.

@@ -9,31 +9,19 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use millstream_checkpoint::flink_form::{OperatorTables, read_tables};
 use millstream_checkpoint::keyed_files;
+use millstream_checkpoint::wire::WireWriter;
 use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
 use millstream_stage::snapshot::{Emit, FrozenState, KeyedPart, TableSchema};
 use tokio::runtime::Runtime;
 
 use crate::savepoint;
-use crate::wire::{WireReader, WireWriter};
 
 /// What the harness calls the file of the tables, and that of the entries.
 const TABLES: &str = "tables";
 const ENTRIES: &str = "entries";
-
-/// The keyed operators of a stage with their tables; tables are numbered one operator after the other.
-pub(crate) fn tables(keyed: &[(String, Box<dyn FrozenState>)]) -> Vec<u8> {
-    let mut out = WireWriter::default();
-    out.list(keyed, |out, (operator, state)| {
-        out.text(operator);
-        out.list(state.tables(), |out, table| {
-            out.text(&table.name);
-            out.text(&table.schema);
-        });
-    });
-    out.0
-}
 
 /// Frozen entries that can be read one key group after the other, on the disk.
 pub(crate) struct EntriesByGroup {
@@ -83,8 +71,7 @@ impl EntriesByGroup {
 
 /// The keyed state of one operator in a canonical savepoint, whose entries are in a file of the harness.
 struct CanonicalPart {
-    tables: Vec<TableSchema>,
-    first: i32,
+    tables: OperatorTables,
     file: PathBuf,
 }
 
@@ -92,20 +79,17 @@ struct CanonicalPart {
 pub(crate) fn read(folder: &Path) -> Result<Vec<(String, Arc<dyn KeyedPart>)>> {
     let path = folder.join(TABLES);
     let described = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
-    let mut first = 0;
-    WireReader(&described).list(|bytes| {
-        let operator = bytes.text()?;
-        let tables = bytes.list(|bytes| Ok(TableSchema { name: bytes.text()?, schema: bytes.text()? }))?;
-        let own = first;
-        first += tables.len() as i32;
-        let part = CanonicalPart { tables, first: own, file: folder.join(ENTRIES) };
-        Ok((operator, Arc::new(part) as Arc<dyn KeyedPart>))
-    })
+    let parts = read_tables(&described)?.into_iter().map(|tables| {
+        let operator = tables.operator.clone();
+        let part = CanonicalPart { tables, file: folder.join(ENTRIES) };
+        (operator, Arc::new(part) as Arc<dyn KeyedPart>)
+    });
+    Ok(parts.collect())
 }
 
 impl KeyedPart for CanonicalPart {
     fn tables(&self) -> &[TableSchema] {
-        &self.tables
+        &self.tables.tables
     }
 
     // The harness hands over nothing but what the subtask owns.
@@ -121,11 +105,11 @@ impl KeyedPart for CanonicalPart {
         while file.read < length {
             let read = file.entry(&mut key, &mut entry);
             let (group, table) = read.map_err(|error| unreadable(&self.file, error))?;
-            let table = table.checked_sub(self.first).filter(|table| (*table as usize) < self.tables.len());
+            let table = usize::try_from(table).ok().and_then(|table| self.tables.own(table));
             if let (Ok(group), Some(table)) = (KeyGroup::try_from(group), table)
                 && wanted.contains(&group)
             {
-                emit(group, table as u16, &entry)?;
+                emit(group, table, &entry)?;
             }
         }
         Ok(())
@@ -166,6 +150,8 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use millstream_checkpoint::flink_form::tables;
+    use millstream_checkpoint::wire::WireReader;
     use millstream_stage::snapshot::MemoryPart;
 
     use super::*;

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use millstream_checkpoint::flink_form::SPLITS_SUFFIX;
+use millstream_checkpoint::wire::WireWriter;
 use millstream_protocol::checkpoint_options::CheckpointingMode;
 use millstream_protocol::job_settings::BackendKind;
 use millstream_record::{Error, Result};
@@ -9,7 +11,6 @@ use millstream_stage::plan::{EdgeSpec, Exchange, Plan, StageId, StageSpec};
 
 use crate::program::{Job, Loaded, Program};
 use crate::settings::flink_configuration;
-use crate::wire::WireWriter;
 
 const MOST_KEY_GROUPS: u16 = 1 << 15;
 
@@ -63,7 +64,7 @@ fn uid(plan: &Plan, id: StageId) -> String {
 
 /// The uid of the part of a source that brings its splits to the stage.
 fn reader_uid(stage: &StageSpec, uid: &str) -> Option<String> {
-    stage.enumerator.is_some().then(|| format!("{uid}-splits"))
+    stage.enumerator.is_some().then(|| format!("{uid}{SPLITS_SUFFIX}"))
 }
 
 // Flink finds state by these, and would only say that two hashes collide.

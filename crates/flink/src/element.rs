@@ -13,13 +13,12 @@
 //! body          of a batch, what the edge's codec makes of it
 //! ```
 
+use millstream_checkpoint::wire::WireReader;
 use millstream_record::{Error, Result};
 use millstream_stage::batch::{Batch, EdgeCodec, EdgeId};
 use millstream_stage::stage::End;
 use millstream_stage::time::{Clock, Nanos, Time};
 use millstream_stage::watermark::WatermarkEvent;
-
-use crate::wire::WireReader;
 
 const BATCH: u8 = 0;
 const WATERMARK: u8 = 1;

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
+use millstream_checkpoint::flink_form::{decode_assignment, encode_assignment};
 use millstream_checkpoint::store::ReadOptions;
+use millstream_checkpoint::wire::{WireReader, WireWriter};
 use millstream_protocol::enumerators::{Assignments, Enumerators, unguarded};
 use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
 use millstream_protocol::layout::SubtaskId;
-use millstream_record::record::{from_bytes, to_bytes};
 use millstream_record::{Error, Result};
 use millstream_runtime::SystemClock;
 use millstream_stage::plan::{Plan, StageId};
-use millstream_stage::source::{Assignment, Split};
 use millstream_stage::time::Clock;
 
 use crate::program::{Job, Program};
 use crate::savepoint;
-use crate::wire::{WireReader, WireWriter};
 
 /// What the harness tells an enumerator.
 const START: i32 = 0;
@@ -58,7 +57,10 @@ impl StageEnumerator {
     fn start(&mut self, restored: Option<&[u8]>) -> Result<Assignments> {
         let from = match (restored, &self.job.from_savepoint) {
             (Some(snapshot), _) => Some(self.snapshot_with(snapshot.to_vec())),
-            (None, Some(url)) => Some(savepoint::read(url, &self.settings.storage, &ReadOptions::default())?),
+            (None, Some(url)) => {
+                let options = ReadOptions::default().for_plan(&self.plan);
+                Some(savepoint::read(url, &self.settings.storage, &options)?)
+            }
             (None, None) => None,
         };
         self.enumerators.start(&self.plan, from.as_ref())
@@ -107,25 +109,7 @@ fn plan_of_one(plan: &Plan, stage: StageId, parallelism: u16) -> Result<Plan> {
     Ok(plan)
 }
 
-/// An assignment on its way from the JobManager to a reader.
-pub(crate) fn encode_assignment(assignment: &Assignment) -> Vec<u8> {
-    let mut out = WireWriter::default();
-    out.int(assignment.subtask);
-    out.bool(assignment.last);
-    out.list(&assignment.splits, |out, split| out.bytes(&to_bytes(split)));
-    out.0
-}
-
 /// Whether an assignment is a reader's last one.
 pub(crate) fn is_last(assignment: &[u8]) -> Result<bool> {
     decode_assignment(assignment).map(|assignment| assignment.last)
-}
-
-pub(crate) fn decode_assignment(bytes: &[u8]) -> Result<Assignment> {
-    let mut bytes = WireReader(bytes);
-    Ok(Assignment {
-        subtask: bytes.number()?,
-        last: bytes.bool()?,
-        splits: bytes.list(|bytes| from_bytes::<Split>(bytes.bytes()?))?,
-    })
 }

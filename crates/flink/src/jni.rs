@@ -14,13 +14,14 @@ use jni::refs::Weak;
 use jni::strings::{JNIStr, JNIString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned, JavaVM, NativeMethod, jni_sig, jni_str};
+use millstream_checkpoint::flink_form::encode_assignment;
 use millstream_record::{Error, ErrorKind};
 use millstream_stage::metrics::SubtaskMetrics;
 use millstream_stage::source::Assignment;
 use parking_lot::Mutex;
 use tracing::Level;
 
-use crate::enumerator::{StageEnumerator, encode_assignment, is_last};
+use crate::enumerator::{StageEnumerator, is_last};
 use crate::epoch::Claimant;
 use crate::metrics::RecordCounters;
 use crate::program::{Job, Program, help};

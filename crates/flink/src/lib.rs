@@ -31,7 +31,6 @@ mod settings;
 mod state;
 mod subtask;
 mod wake;
-mod wire;
 
 pub use crate::jni::{MakeProgram, on_load};
 pub use crate::program::Program;

@@ -1,9 +1,8 @@
 //! The metrics of a subtask for Flink's metric groups.
 
+use millstream_checkpoint::wire::WireWriter;
 use millstream_stage::metrics::{Counter, OperatorMetrics, SubtaskMetrics};
 use millstream_stage::time::MIN_TIME;
-
-use crate::wire::WireWriter;
 
 const COUNTER: u8 = 0;
 const GAUGE: u8 = 1;

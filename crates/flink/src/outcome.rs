@@ -1,9 +1,8 @@
 //! What a call gives back to the harness.
 
+use millstream_checkpoint::wire::WireWriter;
 use millstream_stage::batch::EdgeId;
 use millstream_stage::time::{MAX_TIME, Time};
-
-use crate::wire::WireWriter;
 
 const MORE: u8 = 1;
 const BLOCKED: u8 = 2;

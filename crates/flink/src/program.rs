@@ -5,13 +5,12 @@ use std::path::Path;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use millstream_checkpoint::wire::{WireReader, WireWriter};
 use millstream_cli::{Application, ConfigArgs, parse_named};
 use millstream_protocol::job_settings::JobSettings;
 use millstream_record::{Error, Result};
 use millstream_stage::plan::Plan;
 use millstream_storage::StorageOptions;
-
-use crate::wire::{WireReader, WireWriter};
 
 /// What a machine needs to build the plan: it travels within Flink's job graph. Variables such as
 /// `${PASSWORD}` stay as they are, so that secrets come from the environment of each machine.

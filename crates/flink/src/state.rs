@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use millstream_checkpoint::flink_form::{commit_item, list_item, read_commit_item, read_list_item, tables};
 use millstream_checkpoint::keyed_files::{self, KeyedFiles};
+use millstream_checkpoint::wire::WireWriter;
 use millstream_record::Result;
 use millstream_record::key_group::KeyGroup;
 use millstream_stage::snapshot::{Committable, Frozen, FrozenState, OperatorList, Redistribute, Restored};
 
-use crate::canonical::{self, EntriesByGroup};
-use crate::wire::{WireReader, WireWriter};
+use crate::canonical::EntriesByGroup;
 
 /// A frozen snapshot on its way to Flink's storage.
 pub(crate) struct FrozenStage {
@@ -37,7 +38,7 @@ impl FrozenStage {
 
     /// What the numbers of tables mean in [`entries`](Self::entries).
     pub(crate) fn tables(&self) -> Vec<u8> {
-        canonical::tables(&self.keyed)
+        tables(&self.keyed)
     }
 
     /// All entries of a key group.
@@ -77,29 +78,12 @@ impl FrozenStage {
     }
 }
 
-fn list_item(list: &OperatorList, item: &[u8]) -> Vec<u8> {
-    let mut out = WireWriter::default();
-    out.text(&list.operator);
-    out.text(&list.state);
-    out.bytes(item);
-    out.0
-}
-
-fn commit_item(commit: &Committable) -> Vec<u8> {
-    let mut out = WireWriter::default();
-    out.text(&commit.operator);
-    out.int(commit.subtask);
-    out.bytes(&commit.handle);
-    out.0
-}
-
 /// The lists of a restored subtask. Flink has dealt out the first kind.
 pub(crate) fn restored_lists(split: &[Vec<u8>], union: &[Vec<u8>]) -> Result<Restored> {
     let mut restored = Restored::default();
     for item in split.iter().chain(union) {
-        let mut item = WireReader(item);
-        let name = (item.text()?, item.text()?);
-        restored.lists.entry(name).or_default().push(item.bytes()?.to_vec());
+        let (name, item) = read_list_item(item)?;
+        restored.lists.entry(name).or_default().push(item);
     }
     Ok(restored)
 }
@@ -112,10 +96,9 @@ pub(crate) fn restore_commits(
     parallelism: u16,
 ) -> Result<()> {
     for item in commits {
-        let mut item = WireReader(item);
-        let (operator, from): (_, u16) = (item.text()?, item.number()?);
-        if from % parallelism == subtask {
-            restored.commits.entry(operator).or_default().push(item.bytes()?.to_vec());
+        let commit = read_commit_item(item)?;
+        if commit.subtask % parallelism == subtask {
+            restored.commits.entry(commit.operator).or_default().push(commit.handle);
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 
+use millstream_checkpoint::flink_form::decode_assignment;
 use millstream_protocol::subtask::{
     Asked, Channels, StageCall, SubtaskCommand, SubtaskDecision, SubtaskEvent, SubtaskProtocol,
 };
@@ -31,7 +32,6 @@ use tokio::runtime::Runtime;
 use self::inputs::FlinkInputs;
 use self::request::OutEdge;
 use crate::element::{self, Address, Received};
-use crate::enumerator::decode_assignment;
 use crate::metrics::RecordCounters;
 use crate::outcome::{CallOutcome, OutgoingElement};
 use crate::state::FrozenStage;

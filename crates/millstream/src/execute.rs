@@ -72,7 +72,11 @@ fn launch(env: &Environment) -> Result<Launch> {
     let options = RuntimeOptions { job_dir: job_dir(&plan), ..RuntimeOptions::default() };
     let launch = Launch::new(plan.clone(), options.with_settings(&settings));
     let ConfiguredBackend { backend, local, natives } = configured_backend(&plan, &settings.backend)?;
-    Ok(launch.with_backend(backend).with_native_files(ReadOptions { local, natives }))
+    Ok(launch.with_backend(backend).with_native_files(ReadOptions {
+        local,
+        natives,
+        ..ReadOptions::default()
+    }))
 }
 
 // Without numbers of its own, the program's next run would look to such a sink like an older one.

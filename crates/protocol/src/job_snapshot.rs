@@ -10,7 +10,7 @@ use super::restore_check;
 /// A whole job's state at one checkpoint, in memory: a job starts from it at any parallelism.
 #[derive(Clone, Debug, Default)]
 pub struct JobSnapshot {
-    /// The job's name.
+    /// The job's name; empty where it was not written down.
     pub job: String,
     /// The checkpoint.
     pub checkpoint: CheckpointId,

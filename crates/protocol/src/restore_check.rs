@@ -15,6 +15,7 @@ pub use report::{OperatorReport, RestoreReport, StateFate, StateReport};
 use millstream_record::Result;
 use millstream_stage::plan::{OperatorSpec, Plan};
 use millstream_stage::snapshot::TableSchema;
+use millstream_stage::source::SPLITS;
 
 use super::job_snapshot::{JobSnapshot, StagePart};
 
@@ -44,7 +45,7 @@ pub fn check(plan: &Plan, snapshot: &JobSnapshot) -> Result<RestoreReport> {
 fn known_operator(operator: &OperatorSpec, snapshot: &JobSnapshot) -> Result<Vec<StateReport>> {
     let ran = snapshot.stages.iter().any(|part| part.operators.contains(&operator.name));
     if !ran && operator.kind.contains("source") {
-        return Ok(vec![StateReport::new("splits", StateFate::New)]);
+        return Ok(vec![StateReport::new(SPLITS, StateFate::New)]);
     }
     let written: Vec<_> =
         snapshot.stages.iter().flat_map(|part| written_tables(&operator.name, part)).collect();

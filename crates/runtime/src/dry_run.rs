@@ -37,7 +37,7 @@ pub fn dry_run(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Res
     options.storage.reports = Reports::to(Arc::default(), Arc::new(SystemClock::new()));
     let opened = io::runtime(1)?.block_on(async {
         match from {
-            Some(url) => look(url, &options).await,
+            Some(url) => look(plan, url, &options).await,
             None => latest(plan, &options, None).await?.ok_or_else(|| nothing(plan)),
         }
     })?;
@@ -52,7 +52,7 @@ pub fn dry_run(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Res
 pub(crate) fn at_start(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Result<Option<DryRun>> {
     let opened = io::runtime(1)?.block_on(async {
         match (latest(plan, options, from).await?, from) {
-            (None, Some(url)) => look(url, options).await.map(Some),
+            (None, Some(url)) => look(plan, url, options).await.map(Some),
             (opened, _) => Ok(opened),
         }
     })?;
@@ -71,25 +71,30 @@ async fn latest(plan: &Plan, options: &RuntimeOptions, from: Option<&str>) -> Re
     }
     let mut damaged = None;
     for reference in entry.retained.iter().rev() {
-        match retained(&job, reference, options).await {
+        match retained(plan, &job, reference, options).await {
             Err(error) if error.kind() == ErrorKind::Data => damaged = damaged.or(Some(error)),
             other => return other.map(Some),
         }
     }
     match (damaged, &entry.base) {
         (Some(error), _) => Err(error),
-        (None, Some(base)) => look(base, options).await.map(Some),
+        (None, Some(base)) => look(plan, base, options).await.map(Some),
         (None, None) => Ok(None),
     }
 }
 
-async fn look(url: &str, options: &RuntimeOptions) -> Result<Opened> {
-    open(url, &options.storage, &ReadOptions::default()).await
+async fn look(plan: &Plan, url: &str, options: &RuntimeOptions) -> Result<Opened> {
+    open(url, &options.storage, &ReadOptions::default().for_plan(plan)).await
 }
 
-async fn retained(job: &Storage, reference: &CheckpointRef, options: &RuntimeOptions) -> Result<Opened> {
+async fn retained(
+    plan: &Plan,
+    job: &Storage,
+    reference: &CheckpointRef,
+    options: &RuntimeOptions,
+) -> Result<Opened> {
     match reference.kind {
-        CheckpointKind::Savepoint => look(&reference.path, options).await,
+        CheckpointKind::Savepoint => look(plan, &reference.path, options).await,
         CheckpointKind::Checkpoint | CheckpointKind::Final => {
             read(job, &reference.path, &ReadOptions::default()).await
         }

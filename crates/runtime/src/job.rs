@@ -137,6 +137,7 @@ impl Launch {
         self.validate()?;
         let Self { plan, options, backend, start_from, allow_non_restored, read } = self;
         warn(&plan, &options);
+        let read = read.for_plan(&plan);
         let setup = Setup { allow_non_restored, ..Setup::new(plan, options, backend) };
         let state = Arc::new(JobState::new(setup));
         let supervised = Ending(Arc::clone(&state));

@@ -15,6 +15,9 @@ use crate::step::Budget;
 use crate::time::{Clock, Time};
 use crate::trouble::Troubles;
 
+/// The name of the list in the state of a source that holds the splits of its readers.
+pub const SPLITS: &str = "splits";
+
 /// A part of a source that one reader reads in order: a Kafka partition, a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {

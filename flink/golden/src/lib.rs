@@ -5,9 +5,9 @@
 
 mod function;
 mod pipelines;
-mod unusual;
 mod quiet;
 mod tripwire;
+mod unusual;
 
 use millstream::connectors::files::{RollingFilesSink, RollingOptions};
 use millstream::connectors::generator::{GeneratorOptions, GeneratorSource};

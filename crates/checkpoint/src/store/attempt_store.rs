@@ -170,8 +170,10 @@ impl AttemptStore {
             return read::open(&reference.path, &options.storage, &options.read).await;
         }
         let opened = read::read(self.store.folder(), &reference.path, &options.read).await?;
-        self.store.build_on(&opened.manifest);
-        self.remember(reference, &opened.manifest);
+        if let Some(manifest) = &opened.manifest {
+            self.store.build_on(manifest);
+            self.remember(reference, manifest);
+        }
         Ok(opened)
     }
 

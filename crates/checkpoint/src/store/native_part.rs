@@ -13,7 +13,6 @@ use millstream_storage::Storage;
 use super::local::LocalFolder;
 use super::native::checksum;
 use super::read::ReadOptions;
-use crate::manifest::{NativeFileManifest, NativeManifest};
 
 /// How many files of one cold store travel at a time.
 const PARALLEL: usize = 4;
@@ -41,45 +40,50 @@ impl NativePart {
         Self { tables, format, groups, files, reader, _folder: None }
     }
 
-    /// Brings all files, and compares their checksums.
-    pub(super) async fn bring(
-        base: &Storage,
-        stored: &NativeManifest,
-        options: &ReadOptions,
-    ) -> Result<Self> {
-        let mut part = Self {
-            tables: stored.tables.iter().cloned().map(Into::into).collect(),
-            format: stored.format.clone(),
-            groups: stored.groups.clone(),
-            files: Vec::new(),
-            reader: options.natives.clone(),
-            _folder: None,
-        };
-        if let Some(dir) = &options.local {
-            let folder = LocalFolder::create(dir, base.chance())?;
-            let local = |number: usize| folder.path().join(format!("{number:06}"));
-            let files = stored.files.iter().enumerate();
-            let files: Vec<_> = files.map(|(number, file)| download(base, file, local(number))).collect();
-            part.files = stream::iter(files).buffered(PARALLEL).try_collect().await?;
-            part._folder = Some(folder);
-        }
-        Ok(part)
+    /// Brings all files, if there is a folder to bring them to.
+    pub(crate) async fn bring(self, files: Vec<NativePartFile>, options: &ReadOptions) -> Result<Self> {
+        let (Some(dir), Some(first)) = (&options.local, files.first()) else { return Ok(self) };
+        let folder = LocalFolder::create(dir, first.storage.chance())?;
+        let local = |number: usize| folder.path().join(format!("{number:06}"));
+        let files = files.into_iter().enumerate();
+        let files: Vec<_> = files.map(|(number, file)| file.bring(local(number))).collect();
+        let files = stream::iter(files).buffered(PARALLEL).try_collect().await?;
+        Ok(Self { files, _folder: Some(folder), ..self })
     }
 }
 
-async fn download(base: &Storage, stored: &NativeFileManifest, path: PathBuf) -> Result<NativeFile> {
-    let file = &stored.file;
-    base.download(&file.path, &path).await?;
-    let (bytes, actual) = checksum(&path).await?;
-    if (bytes, actual) != (file.bytes, file.xxh3) {
-        let (url, expected, length) = (base.url(), file.xxh3, file.bytes);
-        return Err(Error::data(format!(
-            "{url}/{} is damaged: {length} bytes with checksum {expected:016x} expected, {bytes} with {actual:016x} found",
-            file.path
-        )));
+/// A file that is to be brought to this machine.
+pub(crate) struct NativePartFile {
+    pub(crate) storage: Storage,
+    pub(crate) path: String,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) shared: bool,
+    pub(crate) bytes: u64,
+    /// XXH3, where it was written down.
+    pub(crate) xxh3: Option<u64>,
+}
+
+impl NativePartFile {
+    async fn bring(self, path: PathBuf) -> Result<NativeFile> {
+        let mut bytes = self.storage.download(&self.path, &path).await?;
+        if let Some(expected) = self.xxh3 {
+            let actual;
+            (bytes, actual) = checksum(&path).await?;
+            if actual != expected {
+                return Err(self.damaged(&format!("checksum {expected:016x} expected, {actual:016x} found")));
+            }
+        }
+        if bytes != self.bytes {
+            return Err(self.damaged(&format!("{} bytes expected, {bytes} found", self.bytes)));
+        }
+        let Self { id, name, shared, .. } = self;
+        Ok(NativeFile { id, name, path, bytes, shared })
     }
-    let NativeFileManifest { id, name, shared, .. } = stored.clone();
-    Ok(NativeFile { id, name, path, bytes, shared })
+
+    fn damaged(&self, how: &str) -> Error {
+        Error::data(format!("{}/{} is damaged: {how}", self.storage.url(), self.path))
+    }
 }
 
 impl KeyedPart for NativePart {

@@ -11,14 +11,19 @@ use millstream_protocol::job_snapshot::{JobSnapshot, StagePart};
 use millstream_protocol::log::CheckpointRef;
 use millstream_record::key_group::KeyGroup;
 use millstream_record::{Error, Result};
+use millstream_stage::plan::Plan;
 use millstream_stage::snapshot::{Committable, KeyedPart, NativeReader, OperatorList, StageSnapshot};
 use millstream_storage::{Storage, StorageOptions};
 
 use super::check;
-use super::native_part::NativePart;
+use super::native_part::{NativePart, NativePartFile};
 use super::stored_part::StoredPart;
+use crate::flink_savepoint;
 use crate::format::{FileSummary, StateFile};
-use crate::manifest::{CHECKPOINT_MANIFEST, Items, Manifest, SAVEPOINT_MANIFEST, SubtaskManifest};
+use crate::manifest::{
+    CHECKPOINT_MANIFEST, FileManifest, Items, Manifest, NativeFileManifest, NativeManifest,
+    SAVEPOINT_MANIFEST, SubtaskManifest,
+};
 
 /// How many subtasks' parts are opened at a time.
 const PARALLEL: usize = 8;
@@ -31,6 +36,17 @@ pub struct ReadOptions {
     pub local: Option<PathBuf>,
     /// Reads them entry by entry where they cannot be taken over as they are.
     pub natives: Option<Arc<dyn NativeReader>>,
+    /// The names of the job's operators: savepoints of Flink know stages by hashes of them alone.
+    pub operators: Vec<String>,
+}
+
+impl ReadOptions {
+    /// The same for a job of this plan.
+    #[must_use]
+    pub fn for_plan(self, plan: &Plan) -> Self {
+        let operators = plan.stages.iter().flat_map(|stage| &stage.operators);
+        Self { operators: operators.map(|operator| operator.name.clone()).collect(), ..self }
+    }
 }
 
 /// A checkpoint or savepoint that is whole. Entries are read when a subtask asks for them.
@@ -40,13 +56,14 @@ pub struct Opened {
     pub reference: CheckpointRef,
     /// Where it is.
     pub url: String,
-    /// What it consists of.
-    pub manifest: Arc<Manifest>,
+    /// What it consists of; none for one that Flink wrote.
+    pub manifest: Option<Arc<Manifest>>,
     /// Its state.
     pub snapshot: JobSnapshot,
 }
 
-/// Reads the savepoint or checkpoint at `url`: its folder, or the manifest in it.
+/// Reads the savepoint or checkpoint at `url`: its folder, or the manifest in it. It may be one that the same
+/// pipeline wrote in Flink.
 ///
 /// # Errors
 /// See [`read`]; [`ErrorKind::Configuration`](millstream_record::ErrorKind::Configuration) when there is
@@ -54,7 +71,10 @@ pub struct Opened {
 pub async fn open(url: &str, storage: &StorageOptions, options: &ReadOptions) -> Result<Opened> {
     let folder = folder_of(url);
     let place = Storage::open(folder, storage)?;
-    if place.size(SAVEPOINT_MANIFEST).await?.is_some() {
+    if let Some(metadata) = place.get(SAVEPOINT_MANIFEST).await? {
+        if flink_savepoint::is_one(&metadata) {
+            return flink_savepoint::open(&metadata, &place, storage, options).await;
+        }
         return read(&place, "", options).await;
     }
     if place.size(CHECKPOINT_MANIFEST).await?.is_none() {
@@ -78,7 +98,7 @@ pub async fn read(base: &Storage, path: &str, options: &ReadOptions) -> Result<O
     let Manifest { checkpoint: id, epoch, kind, time, bytes, .. } = manifest;
     let path = if kind == CheckpointKind::Savepoint { url.clone() } else { path.to_owned() };
     let reference = CheckpointRef { id, epoch, kind, path, time, bytes };
-    Ok(Opened { reference, url, manifest: Arc::new(manifest), snapshot })
+    Ok(Opened { reference, url, manifest: Some(Arc::new(manifest)), snapshot })
 }
 
 /// Reads a checkpoint's or savepoint's manifest alone; see [`read`].
@@ -136,7 +156,11 @@ async fn part(base: &Storage, subtask: &SubtaskManifest, options: &ReadOptions) 
         keyed.entry(stored.operator.clone()).or_default().push(Arc::new(part));
     }
     for stored in &subtask.native {
-        let part = NativePart::bring(base, stored, options).await?;
+        let NativeManifest { tables, format, groups, .. } = stored.clone();
+        let tables = tables.into_iter().map(Into::into).collect();
+        let part = NativePart::here(tables, format, groups, Vec::new(), options.natives.clone());
+        let files = stored.files.iter().map(|file| native_file(base, file)).collect();
+        let part = part.bring(files, options).await?;
         keyed.entry(stored.operator.clone()).or_default().push(Arc::new(part));
     }
     let mut all = StageSnapshot { keyed, ..StageSnapshot::default() };
@@ -153,6 +177,12 @@ async fn part(base: &Storage, subtask: &SubtaskManifest, options: &ReadOptions) 
         all.commits.extend(commits);
     }
     Ok(all)
+}
+
+fn native_file(base: &Storage, stored: &NativeFileManifest) -> NativePartFile {
+    let NativeFileManifest { id, name, shared, file } = stored.clone();
+    let FileManifest { path, bytes, xxh3 } = file;
+    NativePartFile { storage: base.clone(), path, id, name, shared, bytes, xxh3: Some(xxh3) }
 }
 
 async fn items(file: Option<&StateFile>, items: &Items) -> Result<Vec<Vec<u8>>> {
@@ -174,7 +204,8 @@ async fn items(file: Option<&StateFile>, items: &Items) -> Result<Vec<Vec<u8>>> 
     }
 }
 
-fn merge(all: &mut StageSnapshot, part: StageSnapshot) {
+/// Adds the part of a subtask.
+pub(crate) fn merge(all: &mut StageSnapshot, part: StageSnapshot) {
     for (operator, parts) in part.keyed {
         all.keyed.entry(operator).or_default().extend(parts);
     }

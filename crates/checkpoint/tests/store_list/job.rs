@@ -56,8 +56,11 @@ impl Machine {
 
     /// A new process that opens the job's store.
     pub(crate) fn store(&self, root: &Storage, job: &str) -> CheckpointStore {
-        let read =
-            ReadOptions { local: Some(self.path().join("restored")), natives: Some(Arc::new(FileReader)) };
+        let read = ReadOptions {
+            local: Some(self.path().join("restored")),
+            natives: Some(Arc::new(FileReader)),
+            ..ReadOptions::default()
+        };
         let options = StoreOptions {
             storage: self.options.clone(),
             savepoints: Some(root.child("savepoints").url()),

@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use millstream_checkpoint::keyed_files;
 use millstream_checkpoint::store::ReadOptions;
+use millstream_checkpoint::wire::WireReader;
 use millstream_protocol::layout::SubtaskId;
 use millstream_protocol::subtask::SubtaskProtocol;
 use millstream_record::key_group::owned_groups;
@@ -28,7 +29,6 @@ use crate::program::{Job, Loaded, Program};
 use crate::savepoint;
 use crate::state;
 use crate::wake::{Callback, Wake};
-use crate::wire::WireReader;
 
 /// An edge that leaves the subtask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,7 +266,8 @@ fn restored(
         return of_flink(request, plan.key_groups, backend.natives.as_ref());
     }
     let Some(url) = &job.from_savepoint else { return Ok(Restored::default()) };
-    let options = ReadOptions { local: backend.local.clone(), natives: backend.natives.clone() };
+    let (local, natives) = (backend.local.clone(), backend.natives.clone());
+    let options = ReadOptions { local, natives, ..ReadOptions::default() }.for_plan(plan);
     let snapshot = savepoint::read(url, storage, &options)?;
     snapshot.validate_allowing(plan, job.allow_non_restored)?;
     Ok(snapshot.restored(plan, SubtaskId { stage: request.stage, subtask: request.subtask }))

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use millstream_api::Environment;
+use millstream_checkpoint::flink_form::encode_assignment;
+use millstream_checkpoint::wire::{WireReader, WireWriter};
 use millstream_cli::{App, NoOptions};
 use millstream_operators::collection::{Collected, Collection};
 use millstream_operators::operators::WatermarkStrategy;
@@ -13,9 +15,8 @@ use millstream_stage::plan::Exchange;
 use millstream_stage::source::Assignment;
 
 use super::*;
-use crate::enumerator::{StageEnumerator, encode_assignment};
+use crate::enumerator::StageEnumerator;
 use crate::program::{Job, Program};
-use crate::wire::{WireReader, WireWriter};
 
 type Counts = Collected<(i64, i64, u64)>;
 

@@ -10,7 +10,7 @@ use millstream_stage::context::{Context, OpenContext};
 use millstream_stage::metrics::OperatorMetrics;
 use millstream_stage::operator::{Push, SplitChange};
 use millstream_stage::snapshot::{CheckpointId, Frozen, OperatorList, Redistribute};
-use millstream_stage::source::{Assignment, Polled, Source, Split, SplitControl, SplitReader};
+use millstream_stage::source::{Assignment, Polled, SPLITS, Source, Split, SplitControl, SplitReader};
 use millstream_stage::split::SplitId;
 use millstream_stage::stage::{End, InputId, Stage, no_such_input};
 use millstream_stage::step::{Budget, Step};
@@ -18,8 +18,6 @@ use millstream_stage::time::{MAX_TIME, MIN_TIME, Time};
 use millstream_stage::watermark::WatermarkEvent;
 
 use crate::opened::Opened;
-
-const SPLITS: &str = "splits";
 
 /// Milliseconds between two looks at which splits lag behind.
 const LOOK_EVERY: Time = 100;

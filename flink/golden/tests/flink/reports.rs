@@ -70,7 +70,9 @@ fn goes_on_from_a_savepoint(
 fn checkpoints_that_overlap(place: &Place, flink: &Flink) -> Result<()> {
     const ROUNDS: u32 = 4;
     let case = Case::endless(Pipeline::Straight).at_rate(5_000.0);
-    let case = case.with_set("execution.checkpointing.interval=20ms").with_set("execution.checkpointing.min-pause=0");
+    let case = case
+        .with_set("execution.checkpointing.interval=20ms")
+        .with_set("execution.checkpointing.min-pause=0");
     let mut submission = place.submission(&case, "overlapping")?;
     for round in 1..=ROUNDS {
         let overlapping = submission.setting("execution.checkpointing.max-concurrent-checkpoints", "3");
