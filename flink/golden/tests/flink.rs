@@ -3,6 +3,8 @@
 mod common;
 #[path = "flink/faults.rs"]
 mod faults;
+#[path = "flink/into_one_process.rs"]
+mod into_one_process;
 #[path = "flink/leaks.rs"]
 mod leaks;
 #[path = "flink/refusals.rs"]

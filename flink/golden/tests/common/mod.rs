@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use flink_golden::{Line, Pipeline};
+use flink_golden::{GoldenOptions, Line, Pipeline};
+use millstream::cli::Config;
+use millstream::runtime::{DryRun, Launch, dry_run};
 use millstream_testkit::{FlinkVersion, Submission, wait};
 use serde_json::Value;
 
@@ -149,19 +151,71 @@ impl Case {
 
     /// Runs here for a while, then stops with a savepoint, whose URL is returned.
     pub(crate) fn begin_in_process(&self, place: &Place, name: &str) -> Result<String> {
-        let checkpoints = place.dir.path().join(format!("{name}-checkpoints"));
-        let text = self.config(&url(&checkpoints), &place.results_dir(self, name));
-        let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
+        self.run_for_a_while(place, name, None, false)
+    }
+
+    /// Goes on here for a while, then ends with everything that was read.
+    pub(crate) fn drain_in_process(&self, place: &Place, name: &str, savepoint: &str) -> Result<()> {
+        self.run_for_a_while(place, name, Some(savepoint), true).map(drop)
+    }
+
+    fn run_for_a_while(&self, place: &Place, name: &str, from: Option<&str>, drain: bool) -> Result<String> {
         let savepoints = url(&place.fresh("savepoints"));
+        let launch = self.launch(place, name, &place.checkpoints_dir(name), from);
         let stopped = || -> millstream::Result<String> {
-            let config = millstream::cli::parse_named("golden", &text, &self.set)?;
-            let job = millstream::cli::launch(&flink_golden::program(), &config)?.start()?;
+            let job = launch?.start()?;
             wait::pause(Duration::from_secs(2));
-            let savepoint = job.stop_with_savepoint(Some(&savepoints), false)?;
+            let savepoint = job.stop_with_savepoint(Some(&savepoints), drain)?;
             job.wait()?;
             savepoint.url.ok_or_else(|| millstream::Error::bug("a savepoint without a place"))
         };
         stopped().map_err(|error| anyhow::anyhow!(error.chain()))
+    }
+
+    /// Goes on here to the end of the input; gives the number of the attempt.
+    pub(crate) fn end_in_process(
+        &self,
+        place: &Place,
+        name: &str,
+        checkpoints: &Path,
+        savepoint: &str,
+    ) -> Result<u64> {
+        let ended = || self.launch(place, name, checkpoints, Some(savepoint))?.start()?.wait();
+        ended().map(|report| report.epoch).map_err(|error| anyhow::anyhow!(error.chain()))
+    }
+
+    fn launch(
+        &self,
+        place: &Place,
+        name: &str,
+        checkpoints: &Path,
+        from: Option<&str>,
+    ) -> millstream::Result<Launch> {
+        let config = self.parsed(place, name, checkpoints)?;
+        let launch = millstream::cli::launch(&flink_golden::program(), &config)?;
+        Ok(match from {
+            Some(savepoint) => launch.from_savepoint(savepoint, false),
+            None => launch,
+        })
+    }
+
+    fn parsed(
+        &self,
+        place: &Place,
+        name: &str,
+        checkpoints: &Path,
+    ) -> millstream::Result<Config<GoldenOptions>> {
+        let text = self.config(&url(checkpoints), &place.results_dir(self, name));
+        let text = format!("{text}job.dir: {}\n", place.fresh("job").display());
+        millstream::cli::parse_named("golden", &text, &self.set)
+    }
+
+    /// What would become of each state if the job went on here from a savepoint.
+    pub(crate) fn dry_run(&self, place: &Place, savepoint: &str) -> millstream::Result<DryRun> {
+        let config = self.parsed(place, "dry-run", &place.fresh("checkpoints"))?;
+        let env = millstream::cli::environment(&flink_golden::program(), &config)?;
+        let settings = config.engine.state.over(&env.settings())?;
+        dry_run(&env.plan()?, &config.engine.runtime(&settings), Some(savepoint))
     }
 
     fn table_of_results(&self) -> &'static str {
@@ -254,12 +308,17 @@ impl Place {
 
     /// The same job, which goes on from a savepoint of this process.
     pub(crate) fn continued(&self, case: &Case, name: &str, savepoint: &str) -> Result<Submission> {
-        let (config, checkpoints) =
-            (self.fresh("config.yaml"), self.dir.path().join(format!("{name}-checkpoints")));
-        fs::write(&config, case.config(&url(&checkpoints), &self.results_dir(case, name)))?;
-        let arguments = ["--config", &config.display().to_string(), "--from-savepoint", savepoint];
-        let submission = Submission::jar(&self.jar.path());
-        Ok(arguments.into_iter().fold(submission, Submission::argument))
+        Ok(self.movable(case, name)?.argument("--from-savepoint").argument(savepoint))
+    }
+
+    /// A job whose attempts are numbered where those in this process are.
+    pub(crate) fn movable(&self, case: &Case, name: &str) -> Result<Submission> {
+        self.submission_at(case, name, &url(&self.checkpoints_dir(name)))
+    }
+
+    /// Where the attempts of a job are numbered.
+    pub(crate) fn checkpoints_dir(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}-checkpoints"))
     }
 
     /// The lines that a pipeline has written in Flink.
