@@ -114,7 +114,7 @@ pub fn validate_url(url: &str) -> Result<()> {
 }
 
 impl Storage {
-    /// The storage at `url`: `file:///var/checkpoints`, `s3://bucket/prefix` (also `s3a://`; feature `s3`) or
+    /// The storage at `url`: `file:///var/checkpoints`, `s3://bucket/prefix` (also `s3a://` and `s3p://`; feature `s3`) or
     /// `hdfs://namenode:8020/path` (feature `hdfs`). No I/O: [`Storage::probe`] tells whether it is there.
     ///
     /// # Errors

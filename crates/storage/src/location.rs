@@ -47,8 +47,8 @@ impl Location {
         let path = url.path().trim_matches('/').to_owned();
         match url.scheme() {
             "file" => directory(&url).map(Self::File).ok_or_else(|| refused("names another machine")),
-            "s3" | "s3a" if authority.is_empty() => Err(refused("names no bucket")),
-            "s3" | "s3a" => Ok(Self::S3 { bucket: authority, prefix: path }),
+            "s3" | "s3a" | "s3p" if authority.is_empty() => Err(refused("names no bucket")),
+            "s3" | "s3a" | "s3p" => Ok(Self::S3 { bucket: authority, prefix: path }),
             "hdfs" => Ok(Self::Hdfs { authority, path }),
             other => Err(refused(&format!("has the unknown scheme {other}"))),
         }
@@ -133,6 +133,7 @@ mod tests {
             ("file:///var/a%20b/", Location::File("/var/a b".into()), "file:///var/a%20b"),
             ("s3://my-bucket/a/b/", s3("a/b"), "s3://my-bucket/a/b"),
             ("s3a://my-bucket", s3(""), "s3://my-bucket"),
+            ("s3p://my-bucket/a", s3("a"), "s3://my-bucket/a"),
         ] {
             assert_eq!(Location::parse(text).unwrap(), location);
             assert_eq!(location.url(), written);
