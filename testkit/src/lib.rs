@@ -53,8 +53,8 @@ mod elasticsearch;
 mod files;
 mod flink;
 mod flink_client;
-mod footprint;
 mod flink_home;
+mod footprint;
 mod go;
 mod handle;
 mod hdfs;
@@ -83,8 +83,8 @@ pub use flink::{
     SavepointFormat, Submission, Vertex,
 };
 pub use flink_client::FlinkClient;
-pub use footprint::Footprint;
 pub use flink_home::FlinkHome;
+pub use footprint::Footprint;
 pub use hdfs::{Hdfs, HdfsBuilder};
 pub use kafka::{Kafka, KafkaBuilder, TopicRight};
 pub use kubernetes::Kubernetes;

@@ -5,6 +5,8 @@ mod common;
 mod faults;
 #[path = "flink/into_one_process.rs"]
 mod into_one_process;
+#[path = "deploy/kubernetes.rs"]
+mod kubernetes;
 #[path = "flink/leaks.rs"]
 mod leaks;
 #[path = "flink/refusals.rs"]
@@ -17,8 +19,6 @@ mod sources;
 mod storage;
 #[path = "flink/submitted_again.rs"]
 mod submitted_again;
-#[path = "deploy/kubernetes.rs"]
-mod kubernetes;
 #[path = "deploy/yarn.rs"]
 mod yarn;
 

@@ -1,8 +1,8 @@
 //! The jar that Flink runs: Millstream's harness and the library of a pipeline.
 
 use std::collections::hash_map::DefaultHasher;
-use std::ffi::OsStr;
 use std::env::consts::ARCH;
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};

@@ -33,7 +33,10 @@ fn an_application_and_a_session_on_yarn_give_what_one_process_gives() -> Result<
 
 /// Submits it by the script, and leaves it running.
 fn run_application(place: &Place, case: &Case, flink: &FlinkHome, quorum: &str) -> Result<String> {
-    let (jar, config) = (place.jar().display().to_string(), place.config(case, "application", &url(&place.fresh("checkpoints")))?);
+    let (jar, config) = (
+        place.jar().display().to_string(),
+        place.config(case, "application", &url(&place.fresh("checkpoints")))?,
+    );
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/flink/yarn-application.sh");
     let storage = format!("file://{}", place.fresh("high-availability").display());
     let environment = [("ZOOKEEPER", quorum), ("HA_STORAGE", &storage)];
@@ -42,7 +45,10 @@ fn run_application(place: &Place, case: &Case, flink: &FlinkHome, quorum: &str) 
 
 /// Starts a session, and waits for the job's end in it.
 fn run_in_session(place: &Place, case: &Case, flink: &FlinkHome) -> Result<()> {
-    let (jar, config) = (place.jar().display().to_string(), place.config(case, "session", &url(&place.fresh("checkpoints")))?);
+    let (jar, config) = (
+        place.jar().display().to_string(),
+        place.config(case, "session", &url(&place.fresh("checkpoints")))?,
+    );
     let properties = format!("-Dyarn.properties-file.location={}", place.fresh("properties").display());
     let words = [&["-d", "-nm", "session", &properties][..], &SIZES].concat();
     let session = application(&flink.run(&flink.path().join("bin/yarn-session.sh"), &words, &[])?)?;
