@@ -240,6 +240,9 @@ pub enum SinkOptions {
     /// of its own.
     #[cfg(feature = "servers")]
     Kafka(KafkaSinkOptions),
+    /// Results are computed, counted and dropped: to measure the job without a store.
+    #[schemars(extend("x-flink" = "blackhole"))]
+    Blackhole(BlackholeOptions),
     /// A store that this build has not.
     #[cfg(not(feature = "servers"))]
     #[serde(rename = "kafka", alias = "elasticsearch", alias = "redis")]
@@ -258,6 +261,7 @@ impl SinkOptions {
             Self::Csv(_) => "csv",
             #[cfg(feature = "servers")]
             Self::Kafka(_) => "kafka",
+            Self::Blackhole(_) => "blackhole",
             #[cfg(not(feature = "servers"))]
             Self::LeftOut(left_out) => match *left_out {},
         }
@@ -271,6 +275,11 @@ pub struct CsvOptions {
     /// The directory of the files, which is made if it is not there.
     pub dir: PathBuf,
 }
+
+/// A store that keeps nothing has nothing to set.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlackholeOptions {}
 
 /// Where records go that could not be used.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

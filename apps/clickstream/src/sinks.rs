@@ -1,5 +1,6 @@
 //! The stores that results go to: each table to each configured store, in the same schema.
 
+mod blackhole;
 pub(crate) mod csv;
 mod dead_letter;
 #[cfg(feature = "servers")]
@@ -43,6 +44,7 @@ pub fn sink_tables(tables: &Tables, store_name: &str, store: &SinkOptions) -> Ve
         SinkOptions::Csv(options) => csv::sink(tables, options, name),
         #[cfg(feature = "servers")]
         SinkOptions::Kafka(options) => kafka::sink(tables, options, name),
+        SinkOptions::Blackhole(_) => blackhole::sink(tables, name),
         #[cfg(not(feature = "servers"))]
         SinkOptions::LeftOut(left_out) => match *left_out {},
     }

@@ -79,6 +79,7 @@ fn sink(store: &SinkOptions, tables: &BTreeSet<&'static str>) -> Result<String> 
         SinkOptions::Csv(CsvOptions { dir }) => {
             can_be_made(&dir.join("table.csv")).map(|()| format!("CSV files in {}", dir.display()))
         }
+        SinkOptions::Blackhole(_) => Ok("nothing is kept".to_owned()),
         SinkOptions::Kafka(options) => {
             let topics: BTreeSet<_> =
                 tables.iter().map(|table| sinks::kafka::topic_of(options, table)).collect();

@@ -118,6 +118,7 @@ fn every_kind_of_source_and_sink_is_known() {
         "{type: redis, url: \"redis://h\", expiry: 7d, linger: 5ms, batch-records: 10}",
         "{type: sqlite, path: a.db, synchronous: normal, wal-size: 64mb}",
         "{type: csv, dir: out}",
+        "{type: blackhole}",
         "{type: kafka, brokers: \"h:9092\", topic: a, sink.delivery-guarantee: exactly-once, compression: zstd}",
     ] {
         let config = format!("source: {{type: generator}}\nsinks: [{sink}]\n");

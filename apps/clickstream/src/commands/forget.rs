@@ -101,7 +101,7 @@ async fn forget_in(
         }
         SinkOptions::Redis(options) => redis::forget(options, &format!("{table}:"), dry_run).await?,
         SinkOptions::Sqlite(options) => sqlite::forget(options, table, job, sink, dry_run)?,
-        SinkOptions::Csv(_) | SinkOptions::Kafka(_) => return Ok(None),
+        SinkOptions::Csv(_) | SinkOptions::Kafka(_) | SinkOptions::Blackhole(_) => return Ok(None),
     };
     Ok(Some(rows))
 }
