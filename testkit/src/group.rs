@@ -23,7 +23,12 @@ struct Stat {
     state: String,
     group: i32,
     started: u64,
+    /// In user and in kernel mode, all threads together, also those that have ended.
+    cpu: Duration,
 }
+
+/// What a tick of processor time is to the kernel's readers (`USER_HZ`).
+const TICK: Duration = Duration::from_millis(10);
 
 impl Group {
     /// The group that the running process `pid` leads.
@@ -79,6 +84,11 @@ impl Group {
         self.members().into_iter().map(resident).sum()
     }
 
+    /// Processor time that all its running processes have taken so far.
+    pub fn cpu(self) -> Duration {
+        self.members().into_iter().filter_map(stat).map(|stat| stat.cpu).sum()
+    }
+
     fn signal(self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.id).filter(|_| self.is_running()) {
             let _ = kill_process_group(pid, signal); // one that has just ended is fine
@@ -112,10 +122,12 @@ fn stat(pid: i32) -> Option<Stat> {
 fn parse_stat(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = line.rsplit(") ").next()?.split(' ').collect();
     let field = |index: usize| fields.get(index).copied();
+    let ticks = field(11)?.parse::<u32>().ok()? + field(12)?.parse::<u32>().ok()?;
     Some(Stat {
         state: field(0)?.to_owned(),
         group: field(2)?.parse().ok()?,
         started: field(19)?.parse().ok()?,
+        cpu: TICK * ticks,
     })
 }
 
@@ -134,9 +146,10 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_is_read_over() {
-        let line = "12 (a) b (c) S 1 34 34 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 987 0 0";
+        let line = "12 (a) b (c) S 1 34 34 0 -1 0 0 0 0 0 7 5 0 0 20 0 1 0 987 0 0";
         let stat = parse_stat(line).expect("well formed");
         assert_eq!((stat.state.as_str(), stat.group, stat.started), ("S", 34, 987));
+        assert_eq!(stat.cpu, Duration::from_millis(120));
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Checkpoint {
     pub external_path: Option<String>,
     /// The size of the whole state, in bytes.
     pub state_size: u64,
+    /// What of it was written for this checkpoint and was not there before, in bytes.
+    pub checkpointed_size: u64,
     /// How long it took, in ms.
     pub end_to_end_duration: u64,
 }

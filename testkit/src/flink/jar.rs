@@ -51,8 +51,7 @@ impl FlinkVersion {
     /// # Errors
     /// If it does not compile.
     pub fn harness(self) -> Result<PathBuf> {
-        let made = self.maven("harness", &["package", "-Dmaven.test.skip=true"])?;
-        Ok(made.join("target/millstream-flink.jar"))
+        self.maven_jar(&checkout()?.join("flink"), "millstream-flink")
     }
 
     /// Runs the harness' own tests, once for each state of its sources.
@@ -60,25 +59,34 @@ impl FlinkVersion {
     /// # Errors
     /// If one fails.
     pub fn test_harness(self) -> Result<()> {
-        self.maven("harness-tests", &["test"]).map(drop)
+        self.maven(&checkout()?.join("flink"), "harness-tests", &["test"]).map(drop)
     }
 
-    fn maven(self, name: &str, goals: &[&str]) -> Result<PathBuf> {
-        let sources = checkout()?.join("flink");
-        let mut files = vec![sources.join("pom.xml")];
-        find_files(&sources.join("src"), &mut files)?;
+    /// The jar that a Maven project of this checkout makes, compiled against this Flink once for each state of
+    /// its sources. `project` is the folder of its `pom.xml`, and `name` its `finalName`.
+    ///
+    /// # Errors
+    /// If it does not compile.
+    pub fn maven_jar(self, project: &Path, name: &str) -> Result<PathBuf> {
+        let made = self.maven(project, name, &["package", "-Dmaven.test.skip=true"])?;
+        Ok(made.join(format!("target/{name}.jar")))
+    }
+
+    fn maven(self, project: &Path, name: &str, goals: &[&str]) -> Result<PathBuf> {
+        let mut files = vec![project.join("pom.xml")];
+        find_files(&project.join("src"), &mut files)?;
         let mut hasher = DefaultHasher::new();
         for file in &files {
             fs::read(file).with_context(|| format!("cannot read {}", file.display()))?.hash(&mut hasher);
         }
         let number = self.number();
-        cache::once(&cache::dir()?, &format!("flink-{name}-{number}-{:016x}", hasher.finish()), |target| {
+        cache::once(&cache::dir()?, &format!("{name}-{number}-{:016x}", hasher.finish()), |target| {
             for file in &files {
-                let copy = target.join(file.strip_prefix(&sources)?);
+                let copy = target.join(file.strip_prefix(project)?);
                 fs::create_dir_all(copy.parent().unwrap_or(target))?;
                 fs::copy(file, copy)?;
             }
-            fetch::say(&format!("Maven: {} with Flink {number}", goals[0]));
+            fetch::say(&format!("Maven: {} {name} with Flink {number}", goals[0]));
             let version = format!("-Dflink.version={number}");
             let words: Vec<&OsStr> = goals.iter().map(OsStr::new).chain([version.as_ref()]).collect();
             fetch::maven(target, &words)
