@@ -11,6 +11,7 @@ use millstream_testkit::{FlinkVersion, PipelineLibrary};
 
 use self::cross::CrossTarget;
 use crate::console;
+use crate::libclang;
 use crate::shell::{cargo, succeed};
 use crate::workspace::Metadata;
 
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: &FlinkArguments) -> Result<()> {
     let version = FlinkVersion::by_number(&arguments.flink_version);
     let version = version
         .with_context(|| format!("Flink {} is none of the known versions", arguments.flink_version))?;
+    libclang::install()?;
     let metadata = Metadata::read()?;
     let libraries = arguments.libraries(&metadata.target_directory)?;
     let notices = notices::of(&arguments.package, &arguments.selection(), &metadata)?;
