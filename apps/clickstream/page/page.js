@@ -58,11 +58,14 @@ function stores(picture) {
   by("stores").replaceChildren(...all.map(one => store(one, picture.wall_time)));
 }
 
+// Those that the job's state does not tell already.
 function troubles(picture) {
-  by("troubles").hidden = picture.troubles.length === 0;
-  by("trouble-list").replaceChildren(...picture.troubles.map(one => {
-    const row = element("li", `${one.subject}: ${one.why}`);
-    const attempts = one.attempts === 0 ? "" : `, ${number(one.attempts)} attempts`;
+  const text = one => `${one.subject}: ${one.why}`;
+  const others = picture.troubles.filter(one => text(one) !== picture.health.text);
+  by("troubles").hidden = others.length === 0;
+  by("trouble-list").replaceChildren(...others.map(one => {
+    const row = element("li", text(one));
+    const attempts = one.attempts < 2 ? "" : `, ${number(one.attempts)} attempts`;
     row.append(element("small", ` for ${duration(one.lasts_ms)}${attempts}`));
     return row;
   }));

@@ -51,11 +51,6 @@ impl Reminder {
         }
         due
     }
-
-    /// The trouble is over: whether it was spoken of.
-    pub(crate) fn end(&mut self) -> bool {
-        self.said_at.take().is_some()
-    }
 }
 
 #[cfg(test)]
@@ -65,12 +60,10 @@ mod tests {
     #[test]
     fn trouble_is_told_once_per_minute() {
         let mut reminder = Reminder::default();
-        assert!(!reminder.end());
         assert_eq!(
             [0, 1, 59_999, 60_000, 60_001].map(|now| reminder.is_due(now)),
             [true, false, false, true, false]
         );
-        assert!(reminder.end() && !reminder.end());
     }
 
     #[test]
