@@ -61,7 +61,13 @@ impl CrossTarget {
         let target = format!("-target {}.{}", self.triple.replace("-unknown-", "-"), self.glibc);
         let tools =
             [("CC", "cc", &*target), ("CXX", "c++", &target), ("AR", "ar", ""), ("RANLIB", "ranlib", "")];
-        let own = [("HOST_CC", "cc"), ("HOST_CXX", "c++"), ("HOST_AR", "ar")];
+        let own = [
+            ("HOST_CC", "cc"),
+            ("HOST_CXX", "c++"),
+            ("HOST_AR", "ar"),
+            // It links a shared library, too, whose list of symbols names one that it does not have.
+            ("LDFLAGS", "-Wl,--undefined-version"),
+        ];
         let mut variables: Vec<_> = own.map(|(name, tool)| (name, OsString::from(tool))).into();
         for (name, tool, options) in tools {
             let script = dir.join(tool);
