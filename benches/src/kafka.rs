@@ -61,11 +61,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
 pub(crate) fn produce(kafka: &Kafka, events: u64) -> Result<String> {
     let topic = unique_name("clicks");
     kafka.create_topics(&[(&topic, i32::from(PARTITIONS))])?;
-    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", kafka.bootstrap())
-        .set("linger.ms", "50")
-        .set("batch.size", "1000000")
-        .create()?;
+    let producer = producer(kafka.bootstrap())?;
     for partition in 0..PARTITIONS {
         for line in input::lines(events, PARTITIONS, partition) {
             send(&producer, &topic, i32::from(partition), &line)?;
@@ -75,12 +71,17 @@ pub(crate) fn produce(kafka: &Kafka, events: u64) -> Result<String> {
     Ok(topic)
 }
 
-fn send(
-    producer: &ThreadedProducer<DefaultProducerContext>,
-    topic: &str,
-    partition: i32,
-    line: &[u8],
-) -> Result<()> {
+/// A producer of large batches.
+pub(crate) type Producer = ThreadedProducer<DefaultProducerContext>;
+
+pub(crate) fn producer(brokers: &str) -> Result<Producer> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("linger.ms", "50").set("batch.size", "1000000");
+    Ok(config.create()?)
+}
+
+/// Sends a message, and waits where the producer's queue is full.
+pub(crate) fn send(producer: &Producer, topic: &str, partition: i32, line: &[u8]) -> Result<()> {
     let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(line);
     loop {
         match producer.send(record) {

@@ -10,6 +10,8 @@ mod click;
 mod count_each;
 mod demo;
 mod discard;
+#[cfg(feature = "servers")]
+mod flink;
 mod input;
 mod jobs;
 #[cfg(feature = "servers")]
@@ -86,6 +88,15 @@ enum Name {
     Snapshot,
     /// Peak memory of the demo
     Demo,
+    /// The shop's job in Java on Flink, ours in Flink, and ours in one process
+    #[cfg(feature = "servers")]
+    Flink,
+    /// Checkpoints of 5 million keys in Flink, with RocksDB, of Java and of ours
+    #[cfg(feature = "servers")]
+    FlinkKeys,
+    /// From the loss of a TaskManager to the next result, of Java and of ours
+    #[cfg(feature = "servers")]
+    FlinkRecovery,
     /// State in RocksDB, against the bare crate and the heap
     #[cfg(feature = "rocksdb")]
     Rocksdb,
@@ -109,6 +120,12 @@ impl Name {
             Self::Restart => restart::run(arguments, report),
             Self::Snapshot => snapshot::run(arguments, report),
             Self::Demo => demo::run(arguments, report),
+            #[cfg(feature = "servers")]
+            Self::Flink => flink::run(arguments, report),
+            #[cfg(feature = "servers")]
+            Self::FlinkKeys => flink::keys(arguments, report),
+            #[cfg(feature = "servers")]
+            Self::FlinkRecovery => flink::recovery(arguments, report),
             #[cfg(feature = "rocksdb")]
             Self::Rocksdb => rocksdb::run(arguments, report),
             #[cfg(feature = "rocksdb")]

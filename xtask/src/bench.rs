@@ -17,8 +17,12 @@ pub(crate) struct BenchArguments {
 /// Builds with all optimisations, then runs.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     libclang::install()?;
-    // The `demo` benchmark runs the program that stands beside its own.
-    succeed(&mut cargo(&["build", "--release", "--package", "clickstream"]))?;
+    // Some benchmarks run what stands beside their own program.
+    let mut build = cargo(&["build", "--release", "--package", "clickstream"]);
+    if arguments.names.is_empty() || arguments.names.iter().any(|name| name.starts_with("flink")) {
+        build.args(["--package", "clickstream-flink"]);
+    }
+    succeed(&mut build)?;
     let mut command = cargo(&["run", "--release", "--package", "millstream-bench", "--"]);
     succeed(command.args(&arguments.names))
 }

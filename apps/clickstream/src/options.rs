@@ -241,7 +241,6 @@ pub enum SinkOptions {
     #[cfg(feature = "servers")]
     Kafka(KafkaSinkOptions),
     /// Results are computed, counted and dropped: to measure the job without a store.
-    #[schemars(extend("x-flink" = "blackhole"))]
     Blackhole(BlackholeOptions),
     /// A store that this build has not.
     #[cfg(not(feature = "servers"))]
