@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use millstream_testkit::group::Group;
+use millstream_testkit::server::Server;
 use millstream_testkit::{Flink, FlinkBuilder, FlinkJob, JobState, Submission};
 
 use crate::measure::wait;
@@ -21,13 +23,13 @@ pub(super) fn builder() -> FlinkBuilder {
 /// Processor time of the TaskManagers so far.
 pub(super) fn cpu(flink: &Flink) -> Duration {
     let task_managers = flink.processes().skip(flink.rest_ports().len());
-    task_managers.filter_map(|process| process.group()).map(|group| group.cpu()).sum()
+    task_managers.filter_map(Server::group).map(Group::cpu).sum()
 }
 
 /// Memory that the TaskManagers hold now.
 pub(super) fn memory(flink: &Flink) -> u64 {
     let task_managers = flink.processes().skip(flink.rest_ports().len());
-    task_managers.filter_map(|process| process.group()).map(|group| group.memory()).sum()
+    task_managers.filter_map(Server::group).map(Group::memory).sum()
 }
 
 /// Runs a job that ends, and returns the processor time that it took.

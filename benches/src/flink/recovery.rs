@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use millstream::runtime::SystemClock;
 use millstream::time::Clock as _;
+use millstream_testkit::group::Group;
 use millstream_testkit::{Flink, Kafka, unique_name};
 use rdkafka::consumer::BaseConsumer;
 
@@ -97,7 +98,7 @@ fn kill(flink: &mut Flink, rows: &BaseConsumer) -> Result<Duration> {
 /// The TaskManager that takes processor time.
 fn busy(flink: &mut Flink) -> Result<usize> {
     let mut taken =
-        |number: usize| Ok::<_, anyhow::Error>(flink.task_manager(number)?.group().map(|it| it.cpu()));
+        |number: usize| Ok::<_, anyhow::Error>(flink.task_manager(number)?.group().map(Group::cpu));
     let before = [taken(0)?, taken(1)?];
     wait(Duration::from_secs(2));
     let worked = |number: usize, now: Option<Duration>| Some(now? - before[number]?);

@@ -18,7 +18,9 @@ fn consumer(brokers: &str, group: &str) -> Result<BaseConsumer> {
 /// Messages of a topic that a group has committed, as both sides do with each checkpoint.
 pub(super) fn committed(brokers: &str, group: &str, topic: &str, partitions: u16) -> Result<u64> {
     let mut asked = TopicPartitionList::new();
-    (0..partitions).for_each(|partition| drop(asked.add_partition(topic, i32::from(partition))));
+    for partition in 0..partitions {
+        asked.add_partition(topic, i32::from(partition));
+    }
     let known = consumer(brokers, group)?.committed_offsets(asked, PATIENCE)?;
     let offsets = known.elements().into_iter().map(|partition| match partition.offset() {
         Offset::Offset(offset) => offset as u64,
