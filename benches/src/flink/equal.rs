@@ -40,8 +40,12 @@ fn in_flink(kafka: &Kafka, work: &Work, programs: &Programs, who: InFlink) -> Re
 fn in_process(kafka: &Kafka, work: &Work, programs: &Programs) -> Result<Rows> {
     let dir = tempfile::tempdir()?;
     with_results(kafka, work, |work| {
-        let status = work.process(programs, dir.path())?.status()?;
-        ensure!(status.success(), "clickstream run failed: {status}");
+        let output = work.process(programs, dir.path())?.output()?;
+        ensure!(
+            output.status.success(),
+            "clickstream run failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         must_be_whole(dir.path())
     })
 }
