@@ -1,7 +1,9 @@
 package io.millstream.flink;
 
 import java.io.IOException;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.LongConsumer;
 import org.apache.flink.runtime.execution.Environment;
@@ -28,8 +30,10 @@ final class CheckpointWatch {
     private final TaskMailboxes mailboxes;
     private final LongConsumer begins;
     private boolean asked;
-    /** The latest checkpoint that needs no answer any more. */
+    /** The latest checkpoint whose barrier has come. */
     private long seen;
+    /** Later ones that were given up. */
+    private final Set<Long> givenUp = new HashSet<>();
 
     CheckpointWatch(Environment environment, OperatorID operator, TaskMailboxes mailboxes, LongConsumer begins) {
         this.environment = environment;
@@ -66,14 +70,22 @@ final class CheckpointWatch {
         }
         asked = false;
         long checkpoint = ((CollectCoordinationResponse) answer).getLastCheckpointedOffset();
-        if (checkpoint > seen) {
+        if (checkpoint > seen && !givenUp.contains(checkpoint)) {
             begins.accept(checkpoint);
         }
     }
 
-    /** This checkpoint's barrier has come, or it was given up. */
+    /** This checkpoint's barrier has come. */
     void hasSeen(long checkpoint) {
         seen = Math.max(seen, checkpoint);
+        givenUp.removeIf(older -> older <= seen);
+    }
+
+    /** This checkpoint was given up. An earlier one, such as a savepoint, may still be on its way. */
+    void isGivenUp(long checkpoint) {
+        if (checkpoint > seen) {
+            givenUp.add(checkpoint);
+        }
     }
 
     /** Asks for a checkpoint that has begun after {@code seen}. */

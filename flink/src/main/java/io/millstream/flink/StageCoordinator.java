@@ -3,6 +3,8 @@ package io.millstream.flink;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.NavigableSet;
+import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import org.apache.flink.runtime.jobgraph.OperatorID;
 import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
@@ -29,8 +31,8 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     private final Map<String, CompletableFuture<CoordinationResponse>> waiting = new HashMap<>();
     /** Requests of executions that are blocked and want to know when a checkpoint begins. */
     private final Map<String, CompletableFuture<CoordinationResponse>> watching = new HashMap<>();
-    /** The latest checkpoint that has begun and was not given up; 0 if there is none. */
-    private long begun;
+    /** Checkpoints that have begun and are neither complete nor given up: a savepoint overlaps with others. */
+    private final NavigableSet<Long> begun = new TreeSet<>();
     /** Null but for a source. */
     private final SourceEnd sourceEnd;
     private EpochClaims claims;
@@ -63,8 +65,9 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     }
 
     private CompletableFuture<CoordinationResponse> nextCheckpoint(CheckpointWatch.Request request) {
-        if (begun > request.seen) {
-            return CompletableFuture.completedFuture(CheckpointWatch.Request.answer(begun));
+        Long next = begun.higher(request.seen);
+        if (next != null) {
+            return CompletableFuture.completedFuture(CheckpointWatch.Request.answer(next));
         }
         // It takes the place of an earlier request that was not answered in time.
         CompletableFuture<CoordinationResponse> answer = new CompletableFuture<>();
@@ -131,7 +134,7 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
      */
     @Override
     public void checkpointCoordinator(long checkpoint, CompletableFuture<byte[]> result) {
-        begun = checkpoint;
+        begun.add(checkpoint);
         watching.values().forEach(answer -> answer.complete(CheckpointWatch.Request.answer(checkpoint)));
         watching.clear();
         if (sourceEnd != null) {
@@ -147,6 +150,7 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
     @Override
     public void resetToCheckpoint(long checkpoint, byte[] state) {
         claims().invalidate();
+        begun.clear();
         if (sourceEnd != null) {
             sourceEnd.reset();
         }
@@ -157,6 +161,7 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
     @Override
     public void notifyCheckpointComplete(long checkpoint) {
+        begun.remove(checkpoint);
         if (sourceEnd != null) {
             sourceEnd.checkpointIsComplete(checkpoint);
         }
@@ -164,9 +169,7 @@ final class StageCoordinator implements OperatorCoordinator, CoordinationRequest
 
     @Override
     public void notifyCheckpointAborted(long checkpoint) {
-        if (begun == checkpoint) {
-            begun = 0;
-        }
+        begun.remove(checkpoint);
     }
 
     @Override

@@ -162,7 +162,7 @@ final class StageDriver {
     }
 
     void aborted(long checkpoint) {
-        checkpoints.hasSeen(checkpoint);
+        checkpoints.isGivenUp(checkpoint);
         call(CallKind.ABORTED, checkpoint, null);
         carryOn();
     }

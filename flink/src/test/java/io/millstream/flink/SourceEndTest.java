@@ -44,8 +44,8 @@ class SourceEndTest {
 
     private void runsToItsEnd(int subtask) {
         end.started(gateway(subtask));
-        end.hasRead(subtask);
-        end.hasFinished(subtask);
+        end.take(subtask, new SourceEnd.HasRead());
+        end.take(subtask, new SourceEnd.HasFinished());
     }
 
     @Test
