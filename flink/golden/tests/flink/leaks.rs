@@ -8,8 +8,8 @@ use crate::common::{self, Case, Place};
 
 const MIB: u64 = 1 << 20;
 
-/// How many copies of the library may be loaded: two for each of the latest jobs, because a copy that a thread
-/// still held when its class loader was collected goes when the next one does. Those of twenty jobs are more.
+/// How many copies of the library may be loaded: a copy that a thread still held when its class loader was
+/// collected goes when the next one does.
 const LIBRARIES: usize = 12;
 
 /// The JobManager and the TaskManager.
@@ -41,31 +41,6 @@ fn fifty_restarts_leave_nothing_behind() -> Result<()> {
     }
     job.stop(SavepointFormat::Native, true, None)?;
     common::must_be_exact(&place, &case, "restarted")
-}
-
-#[test]
-fn twenty_jobs_leave_nothing_behind() -> Result<()> {
-    let place = Place::new()?;
-    let flink = Flink::builder().slots(2).task_off_heap(256).start()?;
-    let case = Case::bounded(Pipeline::TwoInputs, 2_000);
-    let mut early = Vec::new();
-    for number in 1..=20 {
-        let submission = place.submission(&case, &format!("job-{number}"))?;
-        flink.run(&submission)?.wait_for(JobState::Finished)?;
-        if number == 5 {
-            early = footprints(&flink)?;
-        }
-    }
-    for (name, (early, late)) in
-        ["JobManager", "TaskManager"].iter().zip(early.iter().zip(footprints(&flink)?))
-    {
-        println!("{name} after 5 jobs: {}, after 20: {}", brief(early), brief(&late));
-        // A JobManager keeps the libraries of ended jobs: see "What does not work yet" in the book.
-        if *name == "TaskManager" {
-            must_not_have_grown(name, early, &late)?;
-        }
-    }
-    Ok(())
 }
 
 fn brief(footprint: &Footprint) -> String {
