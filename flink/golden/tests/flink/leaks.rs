@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use flink_golden::Pipeline;
-use millstream_testkit::{Flink, Footprint, JobState, SavepointFormat};
+use millstream_testkit::{Flink, Footprint, SavepointFormat};
 
 use crate::common::{self, Case, Place};
 
