@@ -166,6 +166,9 @@ struct Reason {
 /// Writes a stream to files of its own directory, which appear with their checkpoint.
 fn files<T: Record + Serialize>(options: &GoldenOptions, name: &str, stream: &DataStream<T>) {
     let to = RollingOptions::to(format!("{}/{name}", options.results));
+    // What such a job writes is looked at while it runs.
+    let roll_interval = options.quiet.map_or(to.roll_interval, |_| Duration::from_secs(1));
+    let to = RollingOptions { roll_interval, ..to };
     stream.sink_to(&format!("{name}-files"), RollingFilesSink::json_lines(to));
 }
 
