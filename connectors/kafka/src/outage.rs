@@ -10,7 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::{ClientError, Events};
 use crate::lasting::Reminder;
-use crate::retry::{ConnectorError, ErrorClass, error_class};
+use crate::retry::{ErrorClass, error_class};
 
 /// Where one client of a job reports whether any broker answers it.
 pub(crate) struct Outage {
@@ -52,11 +52,6 @@ impl Outage {
         }
     }
 
-    /// No broker has answered for as long as the client asks, for this reason.
-    pub(crate) fn lasts(&mut self, nanos: Nanos, error: &ConnectorError) {
-        self.failed(nanos, error);
-    }
-
     /// A broker has answered.
     pub(crate) fn answered(&mut self, nanos: Nanos) {
         self.failing = false;
@@ -68,7 +63,8 @@ impl Outage {
         }
     }
 
-    fn failed(&mut self, nanos: Nanos, why: impl Display) {
+    /// No broker is reached, for this reason.
+    pub(crate) fn failed(&mut self, nanos: Nanos, why: impl Display) {
         (self.failing, self.lost) = (true, None);
         self.reporter.failed(nanos, why);
     }

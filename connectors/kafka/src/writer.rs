@@ -179,7 +179,7 @@ impl<T: Data> KafkaWriter<T> {
                 self.outage.answered(cx.nanos());
             }
             Err(error) if error.is_of_the_network() => {
-                self.outage.lasts(cx.nanos(), &error);
+                self.outage.failed(cx.nanos(), &error);
                 self.check_start(cx.io().as_ref(), cx.waker());
             }
             Err(error) => return Err(error.into()),
